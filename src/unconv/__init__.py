@@ -1,0 +1,46 @@
+"""unconv: everything that deep learning calls deconvolution.
+
+A convolution is a matrix C, and its transpose Cᵀ walks the same connections backwards. The public names are
+imported when they are first used, so that ``import unconv`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "UnconvError": "unconv.errors",
+    "GeometryError": "unconv.errors",
+    "AdjointError": "unconv.errors",
+    "ImageError": "unconv.errors",
+    "ModelError": "unconv.errors",
+    "MissingExtraError": "unconv.errors",
+    "ConvGeometry": "unconv.operators.geometry",
+    "ConvTransposeGeometry": "unconv.operators.geometry",
+    "MaxPoolGeometry": "unconv.operators.geometry",
+    "AvgPoolGeometry": "unconv.operators.geometry",
+    "ReceptiveField": "unconv.operators.receptive",
+    "solve_transpose": "unconv.operators.solve",
+    "conv_transpose": "unconv.operators.transpose",
+}
+
+__all__ = ["__version__", *_HOME]
+
+if TYPE_CHECKING:
+    pass
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'unconv' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,35 @@
+"""The errors of unconv: one family, each message a single line.
+
+A message names the operation, the values, the rule they break and the way out:
+``conv: kernel 7 (13 with dilation 2) is larger than the padded input 9; increase padding or reduce dilation``.
+The command line prints that line and exits with 2.
+"""
+
+from __future__ import annotations
+
+
+class UnconvError(ValueError):
+    """Something unconv was asked for cannot be done; the message says what would."""
+
+
+class GeometryError(UnconvError):
+    """Sizes, kernels, strides or paddings that do not fit together."""
+
+
+class AdjointError(UnconvError):
+    """⟨Cx, y⟩ and ⟨x, Cᵀy⟩ differ: what calls itself the transpose is not."""
+
+
+class ImageError(UnconvError):
+    """A picture that cannot be read, or is not what the operation takes."""
+
+
+class ModelError(UnconvError):
+    """A network, a layer or a unit that cannot be found, loaded or traced."""
+
+
+class MissingExtraError(UnconvError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    def __init__(self, operation: str, package: str, extra: str) -> None:
+        super().__init__(f"{operation}: needs {package}; pip install 'unconv[{extra}]'")

@@ -1,0 +1,1 @@
+"""A geometry becomes frames, and frames become pictures."""

@@ -1,0 +1,1 @@
+"""Networks that torchvision lacks, one readable file each, and the way from a name to a network."""

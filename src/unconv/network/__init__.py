@@ -1,0 +1,1 @@
+"""A torch model seen as a graph of geometries."""

@@ -1,0 +1,1 @@
+"""C and Cᵀ: geometry, linear operators, and the forms of the transposed convolution."""

@@ -1,0 +1,1 @@
+"""Looking into a network: one feature map sent back to the pixels."""
