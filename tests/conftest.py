@@ -1,5 +1,23 @@
-"""Shape annotations are checked while the tests run, and nowhere else."""
+"""Shape annotations of tensor code are checked while the tests run, and nowhere else.
+
+Geometry and the command line check their own arguments, and their messages are tested; a type checker would speak first.
+"""
 
 from jaxtyping import install_import_hook
 
-install_import_hook("unconv", "beartype.beartype")
+install_import_hook(
+    [
+        "unconv.data",
+        "unconv.models",
+        "unconv.network",
+        "unconv.operators.linear",
+        "unconv.operators.conv",
+        "unconv.operators.pool",
+        "unconv.operators.matrix",
+        "unconv.operators.dottest",
+        "unconv.operators.transpose",
+        "unconv.operators.transpose_forms",
+        "unconv.visualize",
+    ],
+    "beartype.beartype",
+)

@@ -1,0 +1,27 @@
+"""The ``unconv`` command: one file a command, and one place where errors become a line and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from unconv.errors import UnconvError
+
+app = typer.Typer(
+    name="unconv",
+    help="Everything that deep learning calls deconvolution: arithmetic, pictures, and a look into networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def run() -> None:
+    """Run the command line; a refusal is one line on stderr and exit code 2."""
+    try:
+        app()
+    except UnconvError as refusal:
+        print(f"unconv: {refusal}", file=sys.stderr)
+        sys.exit(2)
