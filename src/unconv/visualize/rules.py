@@ -1,0 +1,216 @@
+"""Reverse rules: what a rectifier does to the signal that walks back from a unit to the pixels.
+
+Everything else on the way back is autograd: a convolution gives Cᵀ, max pooling gives unpooling with its switches,
+batch norm in evaluation gives its scale. Only the rectifiers differ between the methods, and one place applies the rule
+to all of them, however they are written: a mode that sees every call of a torch function, not a hook on ``nn.ReLU``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from unconv.errors import UnconvError
+
+Rule = Callable[[Tensor, "Tensor | None"], Tensor]
+
+
+def deconvnet(signal: Float[Tensor, "*shape"], _slope: Float[Tensor, "*shape"] | None) -> Float[Tensor, "*shape"]:
+    """Rectify the signal and forget the forward pass: g ↦ max(g, 0) (Zeiler & Fergus 2013, section 2.1).
+
+    >>> deconvnet(torch.tensor([-2.0, 3.0]), None)
+    tensor([0., 3.])
+    """
+    return signal.clamp(min=0)
+
+
+def guided(signal: Float[Tensor, "*shape"], slope: Float[Tensor, "*shape"] | None) -> Float[Tensor, "*shape"]:
+    """Rectify the signal and keep the forward pass: g ↦ f′(x)·max(g, 0) (Springenberg et al. 2014, section 3.4).
+
+    >>> guided(torch.tensor([-2.0, 3.0, 3.0]), torch.tensor([1.0, 1.0, 0.0]))
+    tensor([0., 3., 0.])
+    """
+    return gradient(deconvnet(signal, slope), slope)
+
+
+def gradient(signal: Float[Tensor, "*shape"], slope: Float[Tensor, "*shape"] | None) -> Float[Tensor, "*shape"]:
+    """Follow the derivative of the forward pass: g ↦ f′(x)·g (Simonyan et al. 2013, section 3).
+
+    >>> gradient(torch.tensor([-2.0, 3.0]), torch.tensor([1.0, 0.0]))
+    tensor([-2., 0.])
+    """
+    if slope is None:
+        raise UnconvError("gradient: this rule needs the slope f'(x) of the rectifier, which was not recorded")
+    return slope * signal
+
+
+RULES: Mapping[str, Rule] = {"deconvnet": deconvnet, "guided": guided, "gradient": gradient}
+SLOPELESS = frozenset({"deconvnet"})
+
+RECTIFIERS = frozenset(
+    {
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "prelu",
+        "rrelu",
+        "elu",
+        "selu",
+        "celu",
+        "silu",
+        "gelu",
+        "hardswish",
+        "mish",
+        "softplus",
+    }
+)
+
+
+def find_rule(name: str) -> Rule:
+    """The rule of that name.
+
+    >>> find_rule("guided") is guided
+    True
+    """
+    try:
+        return RULES[name]
+    except (KeyError, TypeError):
+        raise UnconvError(f"rule: {name!r} is not one of {', '.join(RULES)}") from None
+
+
+class Reversed(torch.autograd.Function):
+    """A rectifier whose forward pass is its own and whose way back is a rule."""
+
+    @staticmethod
+    def forward(ctx: Any, _x: Tensor, y: Tensor, slope: Tensor | None, rule: Rule, rectifier: str) -> Tensor:
+        ctx.save_for_backward(slope)
+        ctx.rule, ctx.rectifier = rule, rectifier
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Any) -> Any:
+        (slope,) = ctx.saved_tensors
+        return ctx.rule(signals[0], slope), None, None, None, None
+
+
+class ReverseRule(TorchFunctionMode):
+    """While active, every rectifier that is called on a tensor with gradient goes back by the rule of that name.
+
+    >>> x = torch.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    >>> with ReverseRule("deconvnet"):
+    ...     y = torch.relu(x)
+    >>> y.backward(torch.tensor([5.0, -5.0, 5.0]))
+    >>> x.grad
+    tensor([5., 0., 5.])
+    """
+
+    def __init__(self, rule: str) -> None:
+        super().__init__()
+        self.rule = find_rule(rule)
+        self.needs_slope = rule not in SLOPELESS
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        rectifier = recognise(func, args, kwargs)
+        if rectifier is None or not torch.is_grad_enabled():
+            return func(*args, **kwargs)
+        name, index = rectifier
+        x = args[index] if args else kwargs["input"]
+        if not x.requires_grad:
+            return func(*args, **kwargs)
+        in_place = func.__name__.endswith("_") or bool(kwargs.get("inplace"))
+
+        def rectify(x: Tensor) -> Tensor:
+            copy = x.clone() if in_place else x
+            call = (
+                (func(*args[:index], copy, *args[index + 1 :], **kwargs)) if args else func(**{**kwargs, "input": copy})
+            )
+            return call if isinstance(call, Tensor) else copy
+
+        y, slope = value_and_slope(rectify, x.detach(), self.needs_slope)
+        result = Reversed.apply(x, y, slope, self.rule, name)
+        # A caller of an in-place rectifier may ignore what it returns: x itself has to become the result.
+        return x.copy_(result) if in_place else result
+
+
+def value_and_slope(
+    rectify: Callable[[Tensor], Tensor], x: Float[Tensor, "*shape"], needs_slope: bool
+) -> tuple[Tensor, Tensor | None]:
+    """f(x), and f′(x) where a rule needs it, of a function that works on each element alone."""
+    if not needs_slope:
+        with torch.no_grad():
+            return rectify(x), None
+    with torch.enable_grad():
+        y = rectify(x.requires_grad_())
+    (slope,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    return y.detach(), slope
+
+
+def recognise(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Which rectifier a call of a torch function is, and which argument it rectifies; None for everything else.
+
+    torch spells one rectifier in many ways (``nn.ReLU``, ``F.relu``, ``x.relu_()``, ``x.clamp(min=0)``), but all
+    arrive here under the name of the function. Bounds decide the rest: ``hardtanh`` from 0 to 6 is ReLU6, from −1 to 1
+    it squashes and is no rectifier.
+
+    >>> recognise(torch.clamp, (torch.ones(2),), {"min": 0}), recognise(torch.clamp, (torch.ones(2), -1, 1), {})
+    (('relu', 0), None)
+    """
+    name = getattr(func, "__name__", "").strip("_")
+    if name in RECTIFIERS:
+        return name, 0
+    if name in _BOUNDS:
+        return _clamped(*(_argument(args, kwargs, *bound) for bound in _BOUNDS[name]))
+    if name == "threshold":
+        keeps_zero = _is_zero(_argument(args, kwargs, 2, "value", None))
+        return ("threshold", 0) if keeps_zero else None
+    if name in ("maximum", "max"):
+        return _maximum(args, kwargs)
+    return None
+
+
+# For each clipping function: where its lower and its upper bound stand, and what they are when left out.
+_BOUNDS: Mapping[str, tuple[tuple[int, str, Any], ...]] = {
+    "clamp": ((1, "min", None), (2, "max", None)),
+    "clip": ((1, "min", None), (2, "max", None)),
+    "clamp_min": ((1, "min", None),),
+    "hardtanh": ((1, "min_val", -1.0), (2, "max_val", 1.0)),
+}
+
+
+def _clamped(lower: Any, upper: Any = None) -> tuple[str, int] | None:
+    if not _is_zero(lower):
+        return None
+    if upper is None:
+        return "relu", 0
+    return ("relu6" if _equals(upper, 6.0) else "clamp"), 0
+
+
+def _maximum(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, int] | None:
+    if len(args) != 2 or kwargs or not all(isinstance(argument, Tensor) for argument in args):
+        return None
+    if _is_zero(args[1]) and args[1].numel() <= args[0].numel():
+        return "relu", 0
+    if _is_zero(args[0]) and args[0].numel() <= args[1].numel():
+        return "relu", 1
+    return None
+
+
+def _argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int, name: str, default: Any) -> Any:
+    return args[index] if len(args) > index else kwargs.get(name, default)
+
+
+def _is_zero(value: Any) -> bool:
+    return _equals(value, 0.0)
+
+
+def _equals(value: Any, number: float) -> bool:
+    if isinstance(value, Tensor):
+        return not value.requires_grad and value.numel() > 0 and bool((value == number).all())
+    return isinstance(value, Real) and float(value) == number

@@ -1,0 +1,363 @@
+"""Projections equal those of captum where captum is right, and slow references where it is not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop
+from torch import Tensor, nn
+
+from tests.visualize.reference import by_graph_hooks, relative_error
+from unconv.errors import ModelError, UnconvError
+from unconv.visualize.project import check_positions, check_unit, project
+from unconv.visualize.reverse import check_images, find_layer
+
+CAPTUM = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop, "gradient": NeuronGradient}
+
+
+@cache
+def network(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    arguments = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    model = torchvision.models.get_model(name, weights=None, **arguments).eval()
+    for module in model.modules():
+        # Fresh running statistics would make batch norm the identity.
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.uniform_(module.weight, 0.5, 2.0)
+            nn.init.normal_(module.bias, std=0.1)
+    return model
+
+
+def pictures(size: int = 224, batch: int = 1) -> Tensor:
+    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def captum_projection(model: nn.Module, images: Tensor, layer: str, seed: tuple[int, ...], rule: str) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        attribution = CAPTUM[rule](model, model.get_submodule(layer))
+        return attribution.attribute(images.clone(), seed).detach()
+
+
+@pytest.mark.parametrize("rule", CAPTUM)
+@pytest.mark.parametrize(
+    ("name", "layer", "unit", "position"),
+    [
+        ("vgg16", "features.2", 5, (100, 31)),
+        ("vgg16", "features.14", 3, (20, 17)),
+        ("vgg16", "features.15", 3, (0, 55)),
+        ("vgg16", "features.30", 40, (6, 0)),
+        ("vgg16", "classifier.6", 281, ()),
+        ("alexnet", "features.0", 7, (54, 0)),
+        ("alexnet", "features.5", 9, (3, 12)),
+        ("alexnet", "features.10", 100, (6, 6)),
+        ("alexnet", "classifier.4", 11, ()),
+        ("resnet18", "layer3.1.conv2", 12, (4, 4)),
+    ],
+)
+def test_projection_equals_captum(name: str, layer: str, unit: int, position: tuple[int, ...], rule: str) -> None:
+    model, images = network(name), pictures()
+    ours = project(model, images, layer, unit, position, rule)
+    theirs = captum_projection(model, images, layer, (unit, *position), rule)
+    assert theirs.abs().max() > 0
+    assert relative_error(ours.image, theirs) < 1e-5
+    assert ours.coverage.reversed == ours.coverage.total
+
+
+# GoogLeNet calls F.relu, MobileNet's rectifier is ReLU6, EfficientNet's SiLU, the last one's Hardswish: on all of them
+# captum's hooks on nn.ReLU find little or nothing, and it returns (almost) the plain gradient without a word.
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+@pytest.mark.parametrize(
+    ("name", "layer", "seed"),
+    [
+        ("resnet18", "layer4.0.conv1", (7, 1, 1)),
+        ("googlenet", "inception4a", (100, 3, 3)),
+        ("mobilenet_v2", "features.10", (9, 2, 2)),
+        ("efficientnet_b0", "features.4", (9, 2, 2)),
+        ("mobilenet_v3_small", "features.8", (9, 2, 2)),
+        ("shufflenet_v2_x0_5", "stage3.1.branch2.6", (9, 2, 2)),
+        ("vit_b_32", "encoder.layers.encoder_layer_1", (2, 5)),
+    ],
+)
+def test_projection_equals_rule_on_the_graph(name: str, layer: str, seed: tuple[int, ...], rule: str) -> None:
+    model, images = network(name), pictures(224 if name == "vit_b_32" else 96, batch=2)
+    ours = project(model, images, layer, seed[0], seed[1:], rule)
+    theirs = by_graph_hooks(model, images, layer, seed, rule)
+    assert relative_error(ours.image, theirs) < 1e-5
+    if rule != "gradient":
+        assert relative_error(ours.image, by_graph_hooks(model, images, layer, seed, "gradient")) > 1e-2
+
+
+class Written(nn.Module):
+    """One convolution, used three times with one rectifier in between, in the ways that hooks on modules miss."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.last = nn.Conv2d(3, 4, 3)
+        self.act = nn.ReLU()
+        self.act6 = nn.ReLU6(inplace=True)
+
+    def rectify(self, x: Tensor) -> Tensor:
+        if self.way == "ignored in place":
+            F.relu(x, inplace=True)
+            return x
+        ways = {
+            "reused": self.act,
+            "functional": F.relu,
+            "method": lambda x: x.relu_(),
+            "clamp": lambda x: x.clamp_(min=0),
+            "relu6": self.act6,
+        }
+        return ways[self.way](x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(3):
+            x = self.rectify(self.conv(x))
+        return self.last(x)
+
+
+def by_hand(model: Written, x: Tensor, seed: tuple[int, ...], rule: str) -> Tensor:
+    """Three convolutions and rectifiers, forward and back in formulas."""
+    top = 6.0 if model.way == "relu6" else float("inf")
+    slopes = []
+    for _ in range(3):
+        x = model.conv(x)
+        slopes.append(((x > 0) & (x < top)).to(x))
+        x = torch.minimum(x * (x > 0), torch.tensor(top))
+    signal = torch.zeros_like(model.last(x))
+    signal[(slice(None), *seed)] = 1
+    signal = F.conv_transpose2d(signal, model.last.weight)
+    for slope in reversed(slopes):
+        if rule != "gradient":
+            signal = signal * (signal > 0)
+        if rule != "deconvnet":
+            signal = slope * signal
+        signal = F.conv_transpose2d(signal, model.conv.weight, padding=1)
+    return signal.detach()
+
+
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+@pytest.mark.parametrize("way", ["reused", "functional", "method", "clamp", "relu6", "ignored in place"])
+def test_however_a_rectifier_is_written_it_is_reversed(way: str, rule: str) -> None:
+    torch.manual_seed(0)
+    model = Written(way)
+    images = 4 * torch.randn(2, 3, 12, 12)
+    ours = project(model, images, "last", 1, (4, 5), rule)
+    assert relative_error(ours.image, by_hand(model, images, (1, 4, 5), rule)) < 1e-5
+    assert ours.coverage.reversed == ours.coverage.total == 3
+    if rule != "gradient":
+        plain = by_hand(model, images, (1, 4, 5), "gradient")
+        assert relative_error(ours.image, plain) > 1e-2
+        if way not in ("reused",):
+            # What a tool that hooks modules of type nn.ReLU makes of the same network: the plain gradient, in silence.
+            theirs = captum_projection(model, images, "last", (1, 4, 5), rule)
+            assert relative_error(theirs, plain) < 1e-5
+
+
+def test_value_is_what_the_module_returns_at_that_moment() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(inplace=True))
+    nn.init.constant_(model[0].weight, -1.0)
+    nn.init.zeros_(model[0].bias)
+    images = torch.rand(1, 1, 4, 4) + 1
+    projection = project(model, images, "0", 0, (2, 2))
+    assert projection.activation.item() == -images[0, 0, 2, 2]
+    # The rectifier behind the layer is not on the way back.
+    assert projection.image[0, 0, 2, 2] == -1
+    assert projection.coverage.total == 0
+
+
+def test_position_none_is_the_peak_of_each_image() -> None:
+    model, images = network("alexnet"), pictures(batch=3)
+    value = images
+    for block in model.features[:7]:
+        value = block(value)
+    projection = project(model, images, "features.6", 5)
+    for image, (y, x) in enumerate(projection.position):
+        assert value[image, 5, y, x] == value[image, 5].max() == projection.activation[image]
+    again = project(model, images, "features.6", 5, projection.position)
+    torch.testing.assert_close(again.image, projection.image, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "position"),
+    [
+        (nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.Conv1d(4, 5, 3)), (2, 2, 9), (3,)),
+        (nn.Sequential(nn.Conv3d(2, 4, 3), nn.ReLU(), nn.Conv3d(4, 5, 3)), (2, 2, 7, 8, 9), (1, 2, 4)),
+        (nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 5)), (2, 6), ()),
+    ],
+)
+def test_any_number_of_dimensions(model: nn.Module, shape: tuple[int, ...], position: tuple[int, ...]) -> None:
+    images = torch.randn(shape)
+    projection = project(model, images, "2", 3, position, "guided")
+    assert projection.image.shape == shape
+    assert projection.position == (position, position)
+    assert relative_error(projection.image, by_graph_hooks(model, images, "2", (3, *position), "guided")) < 1e-6
+
+
+def test_model_is_given_back_as_it_was() -> None:
+    model = torchvision.models.resnet18(weights=None).train()
+    model.layer1.eval()
+    model.conv1.weight.requires_grad_(False)
+    model.fc.weight.grad = torch.ones_like(model.fc.weight)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    before = [(m.training, len(m._forward_hooks), len(m._backward_hooks)) for m in model.modules()]
+    frozen = [p.requires_grad for p in model.parameters()]
+    images = torch.randn(2, 3, 64, 64, requires_grad=True)
+    project(model, images, "layer4", 3)
+    with pytest.raises(ModelError):
+        project(model, torch.randn(2, 5, 64, 64), "layer4", 3)
+    assert before == [(m.training, len(m._forward_hooks), len(m._backward_hooks)) for m in model.modules()]
+    assert frozen == [p.requires_grad for p in model.parameters()]
+    assert images.grad is None
+    assert [name for name, p in model.named_parameters() if p.grad is not None] == ["fc.weight"]
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_works_without_gradient_around(context: type) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    images = torch.randn(1, 1, 6, 6)
+    outside = project(model, images, "1", 1)
+    with context():
+        inside = project(model, images.clone(), "1", 1)
+    assert torch.equal(outside.image, inside.image)
+
+
+def test_forward_pass_ends_at_the_layer() -> None:
+    class Forbidden(nn.Module):
+        def forward(self, _x: Tensor) -> Tensor:
+            raise RuntimeError("ran beyond the layer")
+
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), Forbidden())
+    assert project(model, torch.randn(1, 1, 6, 6), "1", 0).image.shape == (1, 1, 6, 6)
+
+
+def test_coverage_counts_what_has_no_reverse_rule() -> None:
+    coverage = project(network("mobilenet_v3_small"), pictures(96), "features.12", 0, (0, 0)).coverage
+    assert (coverage.reversed, coverage.total) == (32, 32)
+    assert coverage.passed == {"product of activations": 9, "hardsigmoid": 9}
+    attention = project(network("vit_b_32"), pictures(), "encoder.layers.encoder_layer_0", 0, (0,)).coverage
+    assert attention.rectifiers == {"gelu": 1}
+    assert {"layer norm", "attention"} <= set(attention.passed)
+    vgg = project(network("vgg16"), pictures(), "features.30", 0, (0, 0)).coverage
+    assert (vgg.reversed, vgg.total, vgg.switches, vgg.passed) == (13, 13, 5, {})
+
+
+def test_coverage_tells_what_the_rule_cannot_reach() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()))
+    model = nn.Sequential(scripted, nn.ReLU(), nn.Conv2d(2, 2, 1))
+    coverage = project(model, torch.randn(1, 1, 6, 6), "2", 0).coverage
+    assert (coverage.reversed, coverage.total) == (1, 2)
+
+
+def test_compiled_models_are_run_as_written() -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
+    images = torch.randn(1, 1, 8, 8)
+    compiled = project(torch.compile(plain), images, "_orig_mod.2", 1)
+    assert torch.equal(compiled.image, project(plain, images, "2", 1).image)
+
+
+class Awkward(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+        self.unused = nn.Conv2d(1, 2, 3)
+        self.pool = nn.MaxPool2d(2, return_indices=True)
+        self.cut = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, _ = self.pool(self.conv(x))
+        return self.cut(y.detach())
+
+
+SOUND = torch.randn(2, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("images", "arguments", "line"),
+    [
+        (SOUND, {"layer": "convv"}, r"layer 'convv': Awkward has no layer of that name; the nearest names are conv"),
+        (SOUND, {"layer": "unused"}, r"layer 'unused': is not called when Awkward runs"),
+        (SOUND, {"layer": "pool"}, r"layer 'pool': returns a tuple, not a tensor"),
+        (SOUND, {"layer": "cut"}, r"layer 'cut': nothing leads back from it"),
+        (SOUND, {"unit": 2}, r"unit: 2 is not in layer 'conv', which has units 0 to 1"),
+        (SOUND, {"unit": -1}, r"unit: -1 is not in layer 'conv'"),
+        (SOUND, {"position": (6, 0)}, r"position: \(6, 0\) is not in a feature map of layer 'conv', .* \(6, 6\)"),
+        (SOUND, {"position": (1,)}, r"position: \(1,\) is not in a feature map"),
+        (SOUND, {"position": [(1, 1)]}, r"position: 1 positions for 2 images"),
+        (SOUND, {"rule": "lrp"}, r"rule: 'lrp' is not one of deconvnet, guided, gradient"),
+        (torch.randn(2, 3, 8, 8), {}, r"forward: Awkward fails on images of shape 2×3×8×8, torch.float32: .*channels"),
+        (torch.randn(2, 1, 2, 2), {}, r"forward: Awkward fails on images of shape 2×1×2×2"),
+        (SOUND.double(), {}, r"forward: Awkward fails on images of shape 2×1×8×8, torch.float64: "),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), {}, r"images: torch.uint8 is not floating point"),
+        (torch.randn(8), {}, r"images: shape \(8,\) is not a batch"),
+        (torch.randn(0, 1, 8, 8), {}, r"images: shape \(0, 1, 8, 8\) is not a batch"),
+        (SOUND / 0, {}, r"images: contain NaN or infinite values"),
+    ],
+)
+def test_bad_input_ends_in_one_line(images: Tensor, arguments: dict[str, object], line: str) -> None:
+    with pytest.raises(UnconvError, match=line) as refusal:
+        project(Awkward(), images, **({"layer": "conv", "unit": 0} | arguments))
+    assert "\n" not in str(refusal.value)
+
+
+# Arguments of the wrong type do not reach the public function here: the checker of annotations speaks first.
+@pytest.mark.parametrize(
+    ("check", "line"),
+    [
+        (lambda: check_images("cat.png"), r"images: a tensor .* is needed, not a str"),
+        (lambda: find_layer(Awkward(), None), r"layer None: Awkward has no layer of that name"),
+        (lambda: check_unit(SOUND, "conv", 0.5), r"unit: 0.5 is not an integer"),
+        (lambda: check_positions(SOUND[:, 0], "conv", 3), r"position: 3 is not a tuple of integers"),
+        (lambda: check_positions(SOUND[:, 0], "conv", (1, 2.5)), r"position: \(1, 2.5\) is not a tuple of integers"),
+    ],
+)
+def test_wrong_types_end_in_one_line(check: Callable[[], object], line: str) -> None:
+    with pytest.raises(UnconvError, match=line):
+        check()
+
+
+def test_weights_that_are_not_numbers_are_named() -> None:
+    model = Awkward()
+    nn.init.constant_(model.conv.weight, float("nan"))
+    with pytest.raises(ModelError, match="layer 'conv': contains NaN or infinite values; check the weights"):
+        project(model, SOUND, "conv", 0)
+
+
+def test_explicit_chain_of_three_blocks() -> None:
+    """unpool(switches) → rectify → Cᵀ, written with torch's own unpooling and transposed convolution."""
+    model, images = network("vgg16"), pictures(64)
+    blocks, value, way = list(model.features[:17]), images, []
+    for block in blocks:
+        if isinstance(block, nn.MaxPool2d):
+            size = value.shape
+            value, switches = F.max_pool2d(value, 2, 2, return_indices=True)
+            way.append(lambda y, s=switches, size=size: F.max_unpool2d(y, s, 2, 2, output_size=size))
+        elif isinstance(block, nn.ReLU):
+            value = F.relu(value)
+            way.append(F.relu)
+        else:
+            value = block(value)
+            way.append(lambda y, w=block.weight: F.conv_transpose2d(y, w, padding=1))
+    signal = torch.zeros_like(value)
+    signal[0, 30, 3, 4] = 1
+    for step in reversed(way):
+        signal = step(signal)
+    ours = project(model, images, "features.16", 30, (3, 4))
+    assert relative_error(ours.image, signal.detach()) < 1e-5
+    assert sum(1 for a, b in pairwise(blocks) if isinstance(b, nn.ReLU)) == ours.coverage.total
