@@ -24,7 +24,19 @@ _HOME = {
     "AvgPoolGeometry": "unconv.operators.pool_geometry",
     "ReceptiveField": "unconv.operators.receptive",
     "solve_transpose": "unconv.operators.solve",
+    "LinearOperator": "unconv.operators.linear",
+    "ConvOperator": "unconv.operators.conv",
+    "transpose_operator": "unconv.operators.conv",
+    "MaxPoolOperator": "unconv.operators.pool",
+    "AvgPoolOperator": "unconv.operators.pool",
+    "MatrixStructure": "unconv.operators.structure",
+    "matrix_structure": "unconv.operators.structure",
+    "dot_test": "unconv.operators.dottest",
     "conv_transpose": "unconv.operators.transpose",
+    "read_images": "unconv.data.images",
+    "load_model": "unconv.models.resolve",
+    "project": "unconv.visualize.project",
+    "Projection": "unconv.visualize.project",
 }
 
 __all__ = ["__version__", *_HOME]
