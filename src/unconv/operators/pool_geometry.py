@@ -133,8 +133,8 @@ def _check_pool(geometry: MaxPoolGeometry | AvgPoolGeometry) -> None:
     for n, (pads, span) in enumerate(zip(geometry.padding, geometry.effective_kernel_size, strict=True)):
         if max(pads) > span // 2:
             raise GeometryError(
-                f"{geometry.operation}: padding {max(pads)}{geometry.axis_name(n)} is more than half the kernel {span}, so "
-                "that windows would see padding only; reduce padding"
+                f"{geometry.operation}: padding {max(pads)}{geometry.axis_name(n)} is more than half the kernel "
+                f"{span}, so that windows would see padding only; reduce padding"
             )
 
 

@@ -17,7 +17,7 @@ def solve_transpose(
     """All undilated transposed convolutions from ``input_size`` to ``output_size``, the best first.
 
     Solves o′ = s(i′ − 1) + k − 2p + a (Dumoulin & Visin 2016, relation 14) for k, s, p ≤ k − 1 and a < s. First come
-    those whose kernels overlap evenly (s divides k, Odena 2016), then those that need no output padding, then small kernels.
+    those whose kernels overlap evenly (s divides k, Odena 2016), then those without output padding, then small kernels.
     With several axes, kernel and stride are the same on all axes where that is possible. The list is empty where no
     kernel within the bounds reaches the size.
 
