@@ -137,6 +137,31 @@ def read_coverage(value: Tensor, rule: str) -> Coverage:
     return Coverage(rule, dict(rectifiers), reversed_, switches, dict(passed))
 
 
+def ends_rectified(value: Tensor) -> bool:
+    """Whether a value is what a rectifier returned, or a concatenation of such.
+
+    >>> import torch
+    >>> from unconv.visualize.rules import ReverseRule
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with ReverseRule("guided"):
+    ...     ends_rectified(torch.cat([x.relu(), x.clone().relu_()])), ends_rectified(x.relu() + x)
+    (True, False)
+    """
+    queue: list[Any] = [value.grad_fn]
+    while queue:
+        node = queue.pop()
+        name = "" if node is None else _operation(node)
+        parents = [] if node is None else [parent for parent, _ in node.next_functions]
+        if name in ("Cat", "Clone"):
+            queue.extend(parent for parent in parents if parent is not None)
+        elif name == "Copy":
+            # The second operand is what was copied; the first is what it overwrote.
+            queue.append(parents[-1])
+        elif name != "Reversed" and name not in _UNTOUCHED:
+            return False
+    return True
+
+
 def _walk(start: Any) -> Iterator[Any]:
     seen, queue = {start}, [start]
     while queue:

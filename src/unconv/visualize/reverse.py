@@ -80,34 +80,38 @@ def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: s
     values: dict[str, Tensor] = {}
     with ExitStack() as stack:
         stack.enter_context(at_rest(model))
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
-        leaf = images.detach().clone().requires_grad_()
         for layer, module in modules.items():
             handle = module.register_forward_hook(_keep(values, layer, len(modules)))
             stack.callback(handle.remove)
-        _run(model, leaf, rule)
+        leaf = run_hooked(model, images, rule)
     for layer in layers:
         _check_value(model, layer, values.get(layer), len(images))
     return Passage(rule, leaf, values)
 
 
-def _run(model: nn.Module, leaf: Tensor, rule: str) -> None:
-    try:
-        with ReverseRule(rule):
-            # A view of the leaf, so that a model may change its input in place.
+def run_hooked(model: nn.Module, images: Tensor, rule: str) -> Tensor:
+    """Run a model whose hooks take what they want, and return the leaf that gradients flow back to."""
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.compiler.set_stance("force_eager"),
+        ReverseRule(rule),
+    ):
+        leaf = images.detach().clone().requires_grad_()
+        try:
+            # A copy of the leaf, so that a model may change its input in place.
             model(leaf.clone())
-    except _Arrived:
-        return
-    except UnconvError:
-        raise
-    except Exception as failure:
-        reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-        shape = "×".join(map(str, leaf.shape))
-        raise ModelError(
-            f"forward: {type(model).__name__} fails on images of shape {shape}, {leaf.dtype}: {reason}"
-        ) from failure
+        except _Arrived:
+            pass
+        except UnconvError:
+            raise
+        except Exception as failure:
+            reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+            shape = "×".join(map(str, leaf.shape))
+            raise ModelError(
+                f"forward: {type(model).__name__} fails on images of shape {shape}, {leaf.dtype}: {reason}"
+            ) from failure
+    return leaf
 
 
 def _keep(values: dict[str, Tensor], layer: str, expected: int) -> Callable[[nn.Module, Any, Any], None]:

@@ -1,0 +1,40 @@
+"""Projections and pictures as pixels to look at."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# One pixel in two hundred may be clipped, so that a few extreme values do not leave the rest grey.
+CLIPPED = 0.005
+
+
+def show_projection(
+    projection: Float[Tensor, "channel height width"],
+) -> Float[Tensor, "channel height width"]:
+    """A projection as a picture: 0 is mid-grey, and equal amounts of plus and minus are equally far from it.
+
+    v = ½ + p / 2q, clipped to [0, 1], where q is the 99.5th percentile of |p|. A projection that is zero is grey.
+
+    >>> show_projection(torch.tensor([[[-4.0, 0.0, 2.0]]]))
+    tensor([[[0.0000, 0.5000, 0.7500]]])
+    """
+    magnitudes = projection.abs().flatten()
+    # Counted, not interpolated: torch.quantile stops at 16 million values, and few pixels must not be clipped at all.
+    rank = max(1, round((1 - CLIPPED) * magnitudes.numel())) if magnitudes.numel() > 1 / CLIPPED else magnitudes.numel()
+    scale = magnitudes.kthvalue(rank).values
+    if scale == 0:
+        scale = magnitudes.max()
+    if scale == 0:
+        return torch.full_like(projection, 0.5)
+    return (0.5 + projection / (2 * scale)).clamp(0, 1)
+
+
+def as_rgb(picture: Float[Tensor, "channel height width"]) -> Float[Tensor, "3 height width"]:
+    """Three channels to show: grey is repeated; of any other number the mean is taken, then repeated.
+
+    >>> as_rgb(torch.ones(1, 2, 2)).shape, as_rgb(torch.ones(5, 2, 2)).shape
+    (torch.Size([3, 2, 2]), torch.Size([3, 2, 2]))
+    """
+    return picture if len(picture) == 3 else picture.mean(0, keepdim=True).expand(3, -1, -1)

@@ -1,0 +1,131 @@
+"""Which layers to look into, and which of their units."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unconv.errors import ModelError, UnconvError
+from unconv.visualize.coverage import ends_rectified
+from unconv.visualize.reverse import at_rest, check_images, run_hooked
+
+# Borders and rounding make the strides of two axes differ a little; channels in the place of an axis, a lot.
+MOST_UNEVEN = 1.5
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """A layer that returns feature maps: its name, how many units, on which grid, and whether they are rectified.
+
+    >>> FeatureMaps("features.3", units=64, size=(224, 224), rectified=True).size
+    (224, 224)
+    """
+
+    layer: str
+    units: int
+    size: tuple[int, ...]
+    rectified: bool
+
+
+def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...]:
+    """Every layer that returns feature maps, in the order in which they come to be.
+
+    Modules that return the same tensor count once, under the shortest name. Left out are modules that change the grid
+    inside (a stretch of the network, not a layer) and those called several times (the name does not say which call).
+
+    Args:
+        model: any module that takes the image as its one argument.
+        image: ``(1, channel, *size)``, as the model wants it.
+
+    Raises ModelError when the model fails on the image.
+
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    >>> [(maps.layer, maps.size, maps.rectified) for maps in list_feature_maps(model, torch.rand(1, 1, 8, 8))]
+    [('0', (6, 6), False), ('1', (6, 6), True)]
+    """
+    check_images(image)
+    calls: Counter[str] = Counter()
+    found: dict[Any, FeatureMaps] = {}
+    kept: list[Any] = []
+
+    def see(name: str, output: Any) -> None:
+        calls[name] += 1
+        if not isinstance(output, Tensor) or not _is_grid(output.shape, image.shape):
+            return
+        inside = [maps for maps in found.values() if maps.layer.startswith(f"{name}.")]
+        if any(maps.size != output.shape[2:] for maps in inside):
+            return
+        kept.append(output.grad_fn)
+        maps = FeatureMaps(name, output.shape[1], tuple(output.shape[2:]), ends_rectified(output))
+        known = found.get(output.grad_fn)
+        if known is None or name.count(".") < known.layer.count(".") or calls[known.layer] > 1:
+            found[output.grad_fn] = maps
+
+    with ExitStack() as stack:
+        stack.enter_context(at_rest(model))
+        for name, module in model.named_modules():
+            if name:
+                handle = module.register_forward_hook(lambda _m, _i, output, name=name: see(name, output))
+                stack.callback(handle.remove)
+        run_hooked(model, image, "gradient")
+    return tuple(maps for maps in found.values() if calls[maps.layer] == 1)
+
+
+def _is_grid(shape: Sequence[int], image: Sequence[int]) -> bool:
+    """Whether a value's last axes are those of the image, made coarser alike: not (batch, height, width, channel)."""
+    if len(shape) != len(image) or max(shape[2:]) < 2:
+        return False
+    strides = [pixels / cells for pixels, cells in zip(image[2:], shape[2:], strict=True) if cells > 1]
+    return max(strides) < MOST_UNEVEN * min(strides)
+
+
+def choose_layers(maps: Sequence[FeatureMaps], count: int = 5) -> tuple[str, ...]:
+    """Some layers, spread over the depth: the last rectified one of each resolution, then those far from the chosen.
+
+    >>> sizes = [8, 8, 4, 4, 2, 2]
+    >>> maps = [FeatureMaps(f"conv{n}", 16, (size, size), rectified=True) for n, size in enumerate(sizes)]
+    >>> choose_layers(maps, count=3)
+    ('conv1', 'conv3', 'conv5')
+    """
+    if count < 1:
+        raise UnconvError(f"layers: {count} layers were asked for; ask for 1 or more")
+    candidates = [m for m in maps if m.rectified] or list(maps)
+    if not candidates:
+        raise ModelError("layers: the model has no layer that returns feature maps; name the layers to look into")
+    last_of = {m.size: index for index, m in enumerate(candidates)}
+    chosen = _evenly(sorted(last_of.values()), count)
+    while len(chosen) < min(count, len(candidates)):
+        rest = [index for index in range(len(candidates)) if index not in chosen]
+        chosen.append(max(rest, key=lambda index: min(abs(index - other) for other in chosen)))
+    return tuple(candidates[index].layer for index in sorted(chosen))
+
+
+def _evenly(items: list[int], count: int) -> list[int]:
+    if len(items) <= count:
+        return items
+    if count == 1:
+        return items[-1:]
+    return [items[round(step * (len(items) - 1) / (count - 1))] for step in range(count)]
+
+
+def strongest_units(value: Float[Tensor, unit * position], count: int) -> list[tuple[int, tuple[int, ...], float]]:
+    """The units with the highest peaks: index, place of the peak and its value, strongest first.
+
+    >>> strongest_units(torch.tensor([[[1.0, 0.0]], [[0.0, 3.0]], [[2.0, 2.0]]]), count=2)
+    [(1, (0, 1), 3.0), (2, (0, 0), 2.0)]
+    """
+    flat = value.reshape(len(value), -1)
+    values, places = flat.max(dim=1)
+    order = torch.argsort(values, descending=True, stable=True)[:count]
+    size = value.shape[1:]
+    return [
+        (int(unit), tuple(int(axis) for axis in torch.unravel_index(places[unit], size)), float(values[unit]))
+        for unit in order
+    ]
