@@ -113,6 +113,15 @@ def _shortest(intervals: Sequence[tuple[int, int]], advance: int) -> AxisField:
     raise AssertionError("a field always repeats after its own period")
 
 
+def listed_field(intervals: Sequence[tuple[int, int]], advance: int) -> AxisField:
+    """The field of units whose intervals are listed one by one, in its shortest form.
+
+    >>> listed_field([(0, 1), (0, 1), (1, 2), (1, 2)], advance=2)     # nearest neighbour, twice the size
+    AxisField(starts=(0, 0), stops=(1, 1), advance=1)
+    """
+    return _shortest(intervals, advance)
+
+
 def window_field(kernel_span: int, stride: int, pad_before: int) -> AxisField:
     """Field of a convolution or pooling: k̂ cells from s·o − p."""
     return AxisField((-pad_before,), (kernel_span - pad_before,), stride)

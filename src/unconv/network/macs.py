@@ -1,0 +1,41 @@
+"""Multiply–accumulates of the operations that have them: convolutions, products of matrices, attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+
+def convolution_macs(
+    input_shape: Sequence[int], weight_shape: Sequence[int], output_shape: Sequence[int], transposed: bool
+) -> int:
+    """MACs of a convolution or a transposed convolution; biases are not counted.
+
+    Every weight is used once per position of the window, k·C_in·C_out/groups × positions: the window of a convolution
+    stands at each *output* position, that of a transposed convolution at each *input* position (counting its output
+    instead comes out about s² too high).
+
+    >>> convolution_macs((1, 64, 8, 8), (64, 32, 4, 4), (1, 32, 16, 16), transposed=True)
+    2097152
+    """
+    walked = input_shape if transposed else output_shape
+    return prod(weight_shape) * input_shape[0] * prod(walked[2:])
+
+
+def product_macs(left: Sequence[int], right: Sequence[int]) -> int:
+    """MACs of a (batched) product of matrices, (…, m, k) · (…, k, n).
+
+    >>> product_macs((2, 3, 4), (2, 4, 5))
+    120
+    """
+    return prod(left) * right[-1]
+
+
+def attention_macs(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> int:
+    """MACs of scaled dot-product attention, its two products: (…, L, E) · (…, E, S), then (…, L, S) · (…, S, Eᵥ).
+
+    >>> attention_macs((1, 8, 10, 4), (1, 8, 10, 4), (1, 8, 10, 4))
+    6400
+    """
+    pairs = prod(query[:-1]) * key[-2]
+    return pairs * query[-1] + pairs * value[-1]

@@ -1,0 +1,208 @@
+"""The recorder: sees every operation of a forward pass, and keeps what it means for the geometry."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules import module as module_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from unconv.network.call import Call, Outcome, base_name, bound
+from unconv.network.links import Window
+from unconv.network.rules import reads_shape_only, rule_for
+from unconv.network.rules_shape import pasted
+from unconv.network.values import Ledger, Read, Value
+
+
+@dataclass
+class ModuleCall:
+    """One run of a module's forward."""
+
+    path: str
+    kind: str
+    leaf: bool
+    input_shapes: tuple[tuple[int, ...], ...]
+    module: nn.Module
+    returned: Value | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One visible operation and the module call in which it ran."""
+
+    outcome: Outcome
+    run: ModuleCall
+    input_shapes: tuple[tuple[int, ...], ...]
+    inputs: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """A tensor that is a stretch of another one's memory."""
+
+    base: Tensor
+    starts: tuple[int, ...]
+
+
+@dataclass
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the operations that depend on the network's input."""
+
+    ledger: Ledger
+    model: nn.Module
+    records: list[Record] = field(default_factory=list)
+    runs: list[ModuleCall] = field(default_factory=list)
+    stack: list[ModuleCall] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._values: dict[int, Value] = {}
+        self._seen: dict[int, Tensor] = {}
+        self._storages: dict[int, list[Tensor]] = defaultdict(list)
+        self._slices: dict[int, _Slice] = {}
+        self._held: dict[int, frozenset[int]] = {id(p): frozenset({id(p)}) for p in self.model.parameters()}
+        self._sizes = {id(p): p.numel() for p in self.model.parameters()}
+        self._paths = {id(m): name for name, m in self.model.named_modules()}
+        self._claimed: set[int] = set()
+
+    def bind(self, tensor: Tensor, value: Value | None) -> None:
+        """Remember what a tensor is."""
+        if id(tensor) not in self._seen:
+            self._seen[id(tensor)] = tensor
+            self._storages[_storage(tensor)].append(tensor)
+        if value is not None:
+            self._values[id(tensor)] = value
+
+    def value_of(self, tensor: Tensor) -> Value | None:
+        """What is known of a tensor."""
+        return self._values.get(id(tensor))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        outputs = tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        if outputs:
+            arguments = bound(func, args, kwargs or {})
+            call = Call(base_name(func), func._overloadname, arguments, outputs, self.ledger, self.value_of)
+            self._record(func, call)
+        return result
+
+    def _record(self, func: Any, call: Call) -> None:
+        if not call.values or reads_shape_only(call.name):
+            held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
+            for tensor in call.outputs:
+                self.bind(tensor, None)
+                self._held[id(tensor)] = held
+                self._note_slices(call)
+            return
+        outcome = rule_for(func, call.name)(call)
+        if outcome.visible:
+            self._add(call, outcome)
+        written = _written(func, call)
+        for tensor, value in zip(call.outputs, outcome.values, strict=False):
+            self.bind(tensor, value)
+        for tensor in written:
+            self._spread_write(tensor, outcome.values[0])
+        self._note_slices(call)
+
+    def _add(self, call: Call, outcome: Outcome) -> None:
+        held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
+        fresh = held - self._claimed
+        self._claimed |= fresh
+        operands = [t for t in call.tensors if self.value_of(t) is not None]
+        self.records.append(
+            Record(
+                outcome,
+                self.stack[-1],
+                tuple(tuple(tensor.shape) for tensor in operands),
+                tuple(value.index for value in call.values),
+                sum(self._sizes[key] for key in fresh),
+            )
+        )
+
+    def _note_slices(self, call: Call) -> None:
+        """Remember which tensors are stretches of which, so that writing to one can reach the other."""
+        if call.name not in ("slice", "split", "split_with_sizes") or call.get("step", 1) != 1:
+            return
+        whole = call.first
+        self.bind(whole, self.value_of(whole))
+        start = slice(call.get("start"), call.get("end")).indices(whole.shape[call["dim"]])[0]
+        dim = call["dim"] % whole.dim()
+        above = self._slices.get(id(whole), _Slice(whole, (0,) * whole.dim()))
+        for tensor in call.outputs:
+            offset = tuple(begin + (start if n == dim else 0) for n, begin in enumerate(above.starts))
+            self._slices[id(tensor)] = _Slice(above.base, offset)
+            start += tensor.shape[dim]
+
+    def _spread_write(self, tensor: Tensor, value: Value) -> None:
+        """A write in place changes every tensor that shares the memory."""
+        aliases = [other for other in self._storages[_storage(tensor)] if other is not tensor]
+        if not aliases:
+            return
+        piece = self._slices.get(id(tensor))
+        base = piece.base if piece else tensor
+        if piece is not None:
+            value = pasted(self.ledger, [(value, piece.starts)], tuple(base.shape), self.value_of(base))
+            self._values[id(base)] = value
+        for other in aliases:
+            if other is base:
+                continue
+            stretch = self._slices.get(id(other))
+            if stretch is not None and stretch.base is base:
+                reads = [
+                    Read(n, Window(pad_before=-start)) if size != whole else Read(n)
+                    for n, (start, size, whole) in enumerate(zip(stretch.starts, other.shape, base.shape, strict=True))
+                ]
+                self._values[id(other)] = self.ledger.derive([(value, reads)], tuple(other.shape))
+            elif tuple(other.shape) == tuple(base.shape) and other.stride() == base.stride():
+                self._values[id(other)] = value
+            else:
+                known = [v for v in (value, self.value_of(other)) if v is not None]
+                self._values[id(other)] = self.ledger.unknown(known, tuple(other.shape))
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Follow which module runs, by hooks on all modules and on none in particular."""
+        handles = [
+            module_hooks.register_module_forward_pre_hook(self._enter),
+            module_hooks.register_module_forward_hook(self._leave),
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, module: nn.Module, inputs: Any) -> None:
+        path = self._paths.get(id(module))
+        if path is None:
+            path = ".".join(filter(None, (self.stack[-1].path if self.stack else "", type(module).__name__)))
+        shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor))
+        run = ModuleCall(path, type(module).__name__, not any(True for _ in module.children()), shapes, module)
+        self.stack.append(run)
+        self.runs.append(run)
+
+    def _leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        while self.stack and self.stack[-1].module is not module:
+            self.stack.pop()
+        run = self.stack.pop()
+        tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        run.returned = self.value_of(tensors[0]) if tensors else None
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _written(func: Any, call: Call) -> list[Tensor]:
+    """Tensors that the operation changes in place."""
+    names = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+    return [call[name] for name in names if isinstance(call.get(name), Tensor)]
