@@ -37,6 +37,9 @@ _HOME = {
     "load_model": "unconv.models.resolve",
     "project": "unconv.visualize.project",
     "Projection": "unconv.visualize.project",
+    "trace": "unconv.network.trace",
+    "Graph": "unconv.network.graph",
+    "Layer": "unconv.network.graph",
 }
 
 __all__ = ["__version__", *_HOME]
