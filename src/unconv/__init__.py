@@ -35,6 +35,8 @@ _HOME = {
     "conv_transpose": "unconv.operators.transpose",
     "read_images": "unconv.data.images",
     "load_model": "unconv.models.resolve",
+    "draw": "unconv.explain.drawing",
+    "Drawing": "unconv.explain.drawing",
     "project": "unconv.visualize.project",
     "Projection": "unconv.visualize.project",
     "trace": "unconv.network.trace",

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from unconv.cli import arithmetic
 from unconv.errors import UnconvError
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+app.add_typer(arithmetic.app, name="arithmetic")
 
 
 def run() -> None:

@@ -1,0 +1,304 @@
+"""``unconv arithmetic``: sizes, relations, matrices and pictures of one geometry."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unconv.cli import spelling
+
+if TYPE_CHECKING:
+    from unconv.operators.geometry import Geometry
+
+app = typer.Typer(
+    help="Sizes, relations and pictures of a convolution, a transposed convolution or a pooling.",
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+)
+
+InputSize = Annotated[str, typer.Option("-i", "--input-size", help="Input size: 5 (5 × 5), 7x5, 4x5x6.")]
+KernelSize = Annotated[str, typer.Option("-k", "--kernel-size", help="Kernel size: 3, or 3x2.")]
+Stride = Annotated[str, typer.Option("-s", "--stride", help="Stride: 2, or 2x1.")]
+PoolStride = Annotated[str | None, typer.Option("-s", "--stride", help="Stride; the kernel size unless given.")]
+Padding = Annotated[
+    str,
+    typer.Option("-p", "--padding", help="1, 1x0, before:after as 1:2x0:1, or same, same_upper, same_lower, valid."),
+]
+Dilation = Annotated[str, typer.Option("-d", "--dilation", help="Dilation: 2, or 2x1.")]
+OutputPadding = Annotated[str, typer.Option("-a", "--output-padding", help="Rows added at the end: 1, or 1x0.")]
+CeilMode = Annotated[bool, typer.Option("--ceil-mode", help="Round the output size up, as torch does.")]
+ExcludePad = Annotated[bool, typer.Option("--exclude-pad", help="Leave the padding out of the mean.")]
+Dims = Annotated[int | None, typer.Option("--dims", min=1, max=3, help="Axes, where -i is a single number (2).")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Draw into this file: .svg, .gif, .mp4, .png or .html.")
+]
+View = Annotated[str, typer.Option("--view", help="gather, scatter, zeros (transpose only) or matrix.")]
+Numbers = Annotated[
+    str | None, typer.Option("--numbers", help="Calculate in the cells: 'random', or a seed such as 7.")
+]
+Theme = Annotated[str, typer.Option("--theme", help="auto (SVG and HTML follow the reader), light or dark.")]
+Channels = Annotated[str, typer.Option("--channels", help="Channels in and out: 3x2.")]
+Groups = Annotated[int, typer.Option("--groups", help="Groups that the channels are divided into.")]
+Matrix = Annotated[bool, typer.Option("--matrix", help="Write the matrix out in symbols, and its transpose.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_EXAMPLES = {
+    "conv": """[bold]Examples[/]
+
+unconv arithmetic conv -i 5 -k 3 -s 2 -p 1
+
+unconv arithmetic conv -i 4 -k 3 --matrix
+
+unconv arithmetic conv -i 7x5 -k 3x2 --json
+
+unconv arithmetic conv -i 32 -k 5 --channels 3x2 -o maps.svg""",
+    "transpose": """[bold]Examples[/]
+
+unconv arithmetic transpose -i 3 -k 3 -s 2 -p 1 --output-padding 1 -o up.gif
+
+unconv arithmetic transpose -i 3 -k 3 -s 2 --view zeros --numbers random -o zeros.html""",
+    "pool": """[bold]Examples[/]
+
+unconv arithmetic maxpool -i 6 -k 3 -s 2 --ceil-mode
+
+unconv arithmetic avgpool -i 5 -k 3 -s 1 --numbers random -o mean.svg""",
+    "solve": """[bold]Examples[/]
+
+unconv arithmetic solve --from 44 --to 88
+
+unconv arithmetic solve --from 7x5 --to 14x11 --json""",
+}
+
+
+@app.callback(
+    epilog="[bold]Examples[/]\n\nunconv arithmetic conv -i 5 -k 3 -s 2 -p 1\n\nunconv arithmetic --all -o gallery/"
+)
+def arithmetic(
+    context: typer.Context,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Write the 19 published animations, SVG and GIF, with an index.html.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for --all.")] = None,
+    theme: Theme = "auto",
+    json: Json = False,
+) -> None:
+    """Sizes, relations and pictures of a convolution, a transposed convolution or a pooling."""
+    if context.invoked_subcommand is not None:
+        if everything or output is not None:
+            raise typer.BadParameter(
+                f"--all and -o before {context.invoked_subcommand!r} have no meaning; put -o behind it"
+            )
+        return
+    if not everything:
+        if output is not None:
+            raise typer.BadParameter("-o needs --all, or one of conv, transpose, maxpool, avgpool before it")
+        typer.echo(context.get_help())
+        return
+    from unconv.explain.gallery import write_gallery
+    from unconv.explain.themes import check_theme
+
+    files = write_gallery(output or Path("gallery"), check_theme(theme))
+    if json:
+        _print_json({"files": [str(path) for path in files]})
+    else:
+        typer.echo(f"{len(files) // 2} animations as SVG and GIF; look at {files[-1]}")
+
+
+@app.command(epilog=_EXAMPLES["conv"])
+def conv(
+    input_size: InputSize,
+    kernel_size: KernelSize,
+    stride: Stride = "1",
+    padding: Padding = "0",
+    dilation: Dilation = "1",
+    dims: Dims = None,
+    output: Output = None,
+    view: View = "gather",
+    numbers: Numbers = None,
+    theme: Theme = "auto",
+    channels: Channels = "1x1",
+    groups: Groups = 1,
+    matrix: Matrix = False,
+    json: Json = False,
+) -> None:
+    """A convolution."""
+    from unconv.operators.geometry import ConvGeometry
+
+    geometry = ConvGeometry(
+        spelling.all_axes("-i", input_size, dims),
+        spelling.sizes("-k", kernel_size),
+        spelling.sizes("-s", stride),
+        spelling.padding("-p", padding),
+        spelling.sizes("-d", dilation),
+    )
+    _tell(geometry, output, view, numbers, theme, spelling.channels("--channels", channels), groups, matrix, json)
+
+
+@app.command(epilog=_EXAMPLES["transpose"])
+def transpose(
+    input_size: InputSize,
+    kernel_size: KernelSize,
+    stride: Stride = "1",
+    padding: Padding = "0",
+    output_padding: OutputPadding = "0",
+    dilation: Dilation = "1",
+    dims: Dims = None,
+    output: Output = None,
+    view: View = "gather",
+    numbers: Numbers = None,
+    theme: Theme = "auto",
+    channels: Channels = "1x1",
+    groups: Groups = 1,
+    matrix: Matrix = False,
+    json: Json = False,
+) -> None:
+    """A transposed convolution."""
+    from unconv.operators.geometry import ConvTransposeGeometry
+
+    geometry = ConvTransposeGeometry(
+        spelling.all_axes("-i", input_size, dims),
+        spelling.sizes("-k", kernel_size),
+        spelling.sizes("-s", stride),
+        spelling.padding("-p", padding),
+        spelling.sizes("-a", output_padding),
+        spelling.sizes("-d", dilation),
+    )
+    _tell(geometry, output, view, numbers, theme, spelling.channels("--channels", channels), groups, matrix, json)
+
+
+@app.command(epilog=_EXAMPLES["pool"])
+def maxpool(
+    input_size: InputSize,
+    kernel_size: KernelSize,
+    stride: PoolStride = None,
+    padding: Padding = "0",
+    dilation: Dilation = "1",
+    ceil_mode: CeilMode = False,
+    dims: Dims = None,
+    output: Output = None,
+    view: View = "gather",
+    numbers: Numbers = None,
+    theme: Theme = "auto",
+    matrix: Matrix = False,
+    json: Json = False,
+) -> None:
+    """A max pooling."""
+    from unconv.operators.pool_geometry import MaxPoolGeometry
+
+    geometry = MaxPoolGeometry(
+        spelling.all_axes("-i", input_size, dims),
+        spelling.sizes("-k", kernel_size),
+        None if stride is None else spelling.sizes("-s", stride),
+        spelling.padding("-p", padding),
+        spelling.sizes("-d", dilation),
+        ceil_mode,
+    )
+    _tell(geometry, output, view, numbers, theme, (1, 1), 1, matrix, json)
+
+
+@app.command(epilog=_EXAMPLES["pool"])
+def avgpool(
+    input_size: InputSize,
+    kernel_size: KernelSize,
+    stride: PoolStride = None,
+    padding: Padding = "0",
+    ceil_mode: CeilMode = False,
+    exclude_pad: ExcludePad = False,
+    dims: Dims = None,
+    output: Output = None,
+    view: View = "gather",
+    numbers: Numbers = None,
+    theme: Theme = "auto",
+    matrix: Matrix = False,
+    json: Json = False,
+) -> None:
+    """An average pooling."""
+    from unconv.operators.pool_geometry import AvgPoolGeometry
+
+    geometry = AvgPoolGeometry(
+        spelling.all_axes("-i", input_size, dims),
+        spelling.sizes("-k", kernel_size),
+        None if stride is None else spelling.sizes("-s", stride),
+        spelling.padding("-p", padding),
+        ceil_mode,
+        not exclude_pad,
+    )
+    _tell(geometry, output, view, numbers, theme, (1, 1), 1, matrix, json)
+
+
+@app.command(epilog=_EXAMPLES["solve"])
+def solve(
+    start: Annotated[str, typer.Option("--from", help="Input size: 44, or 7x5.")],
+    end: Annotated[str, typer.Option("--to", help="Output size: 88, or 14x11.")],
+    max_kernel_size: Annotated[int, typer.Option("--max-kernel-size", help="Largest kernel to try.")] = 8,
+    max_stride: Annotated[int, typer.Option("--max-stride", help="Largest stride to try.")] = 8,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many to list.")] = 10,
+    json: Json = False,
+) -> None:
+    """The transposed convolutions that lead from one size to another, the best first."""
+    from unconv.explain.report import solutions_table
+    from unconv.operators.solve import solve_transpose
+
+    found = solve_transpose(
+        spelling.sizes("--from", start),
+        spelling.sizes("--to", end),
+        max_kernel_size=max_kernel_size,
+        max_stride=max_stride,
+    )
+    if json:
+        from unconv.explain.report import facts
+
+        _print_json({"solutions": [facts(geometry) for geometry in found[:top]], "found": len(found)})
+    else:
+        typer.echo(solutions_table(start, end, found, top))
+
+
+def _tell(
+    geometry: Geometry,
+    output: Path | None,
+    view: str,
+    numbers: str | None,
+    theme: str,
+    channels: tuple[int, int],
+    groups: int,
+    matrix: bool,
+    json: bool,
+) -> None:
+    from unconv.explain import report
+    from unconv.explain.drawing import draw
+    from unconv.explain.views.parts import DrawingLimitError
+
+    spec = int(numbers) if numbers is not None and numbers.isdecimal() else numbers
+    inputs, outputs = channels
+    drawing, refusal = None, ""
+    try:
+        drawing = draw(geometry, view, spec, in_channels=inputs, out_channels=outputs, groups=groups, theme=theme)
+    except DrawingLimitError as limit:
+        if output is not None:
+            raise
+        refusal = str(limit)
+    if output is not None and drawing is not None:
+        drawing.save(output)
+    if json:
+        facts = report.facts(geometry, inputs, outputs, groups)
+        facts |= report.matrix_facts(geometry) if matrix else {}
+        facts |= report.file_facts(drawing.scene, output) if output is not None and drawing is not None else {}
+        _print_json(facts)
+        return
+    typer.echo(report.summary(geometry, inputs, outputs, groups))
+    if matrix:
+        typer.echo(report.matrix_text(geometry))
+    if output is not None and drawing is not None:
+        typer.echo(f"Wrote {output}: {report.written(drawing.scene, output)}")
+    elif not matrix:
+        typer.echo(report.picture(drawing.scene, drawing.telling_frame) if drawing else f"No picture: {refusal}")
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    lines = [
+        f"  {json_format.dumps(key)}: {json_format.dumps(entry, ensure_ascii=False)}" for key, entry in value.items()
+    ]
+    typer.echo("{\n" + ",\n".join(lines) + "\n}")

@@ -1,0 +1,67 @@
+"""How sizes and paddings are spelled on the command line."""
+
+from __future__ import annotations
+
+import re
+
+from unconv.errors import GeometryError
+
+SAME = ("same", "same_upper", "same_lower", "valid")
+
+
+def sizes(option: str, text: str) -> int | tuple[int, ...]:
+    """A number, or one number per axis joined by x.
+
+    >>> sizes("-k", "3"), sizes("-i", "7x5")
+    (3, (7, 5))
+    """
+    if not re.fullmatch(r"\d+(x\d+)*", text, re.ASCII):
+        raise GeometryError(f"{option} {text!r} is not a size; write a whole number, or one per axis: 5, 7x5, 4x5x6")
+    numbers = tuple(map(int, text.split("x")))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def padding(option: str, text: str) -> int | str | tuple[int, ...] | tuple[tuple[int, int], ...]:
+    """A number, one per axis, before:after per axis, or a kind of SAME.
+
+    >>> padding("-p", "1"), padding("-p", "1x0"), padding("-p", "1:2x0:1"), padding("-p", "same_upper")
+    (1, (1, 0), ((1, 2), (0, 1)), 'same_upper')
+    """
+    if text in SAME:
+        return text
+    if not re.fullmatch(r"\d+(:\d+)?(x\d+(:\d+)?)*", text, re.ASCII):
+        raise GeometryError(
+            f"{option} {text!r} is not a padding; write 1, 1x0, before:after per axis as 1:2x0:1, or {', '.join(SAME)}"
+        )
+    ends = [tuple(map(int, axis.split(":"))) for axis in text.split("x")]
+    if all(len(pair) == 1 for pair in ends):
+        return ends[0][0] if len(ends) == 1 else tuple(pair[0] for pair in ends)
+    return tuple((pair[0], pair[-1]) for pair in ends)
+
+
+def all_axes(option: str, text: str, dims: int | None) -> tuple[int, ...]:
+    """An input size: one number fills ``dims`` axes, 2 unless told.
+
+    >>> all_axes("-i", "5", None), all_axes("-i", "5", 1), all_axes("-i", "7x5", None)
+    ((5, 5), (5,), (7, 5))
+    """
+    size = sizes(option, text)
+    if isinstance(size, int):
+        return (size,) * (dims or 2)
+    if dims is not None and dims != len(size):
+        raise GeometryError(f"{option} {text} has {len(size)} axes, --dims says {dims}; leave out one of the two")
+    return size
+
+
+def channels(option: str, text: str) -> tuple[int, int]:
+    """Channels in and out: 3x2, or one number for both.
+
+    >>> channels("--channels", "3x2"), channels("--channels", "4")
+    ((3, 2), (4, 4))
+    """
+    size = sizes(option, text)
+    if isinstance(size, int):
+        return size, size
+    if len(size) != 2:
+        raise GeometryError(f"{option} {text!r} must be channels in and out, as 3x2")
+    return size[0], size[1]

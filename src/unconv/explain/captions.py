@@ -1,0 +1,104 @@
+"""Words of a picture: title, settings, sizes and the relation with its working."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unconv.operators.geometry import Geometry
+from unconv.operators.relations import Relation
+
+TITLES = {
+    "conv": "Convolution",
+    "transpose": "Transposed convolution",
+    "maxpool": "Max pooling",
+    "avgpool": "Average pooling",
+}
+_AXES = {1: ("",), 2: ("rows: ", "columns: "), 3: ("depth: ", "rows: ", "columns: ")}
+
+
+def size_text(size: Sequence[int]) -> str:
+    """A size as it is read aloud.
+
+    >>> size_text((7, 5))
+    '7 × 5'
+    """
+    return " × ".join(map(str, size))
+
+
+def short_text(size: Sequence[int]) -> str:
+    """One number where all axes agree.
+
+    >>> short_text((2, 2)), short_text((2, 1))
+    ('2', '2 × 1')
+    """
+    return str(size[0]) if len(set(size)) == 1 else size_text(size)
+
+
+def padding_text(padding: Sequence[tuple[int, int]]) -> str:
+    """Padding, short where it is even: before:after where the two ends differ.
+
+    >>> padding_text(((1, 1), (1, 1))), padding_text(((0, 1), (2, 2)))
+    ('1', '0:1 × 2')
+    """
+    ends = [str(before) if before == after else f"{before}:{after}" for before, after in padding]
+    return ends[0] if len(set(ends)) == 1 else " × ".join(ends)
+
+
+def settings(geometry: Geometry) -> str:
+    """Everything that is set, in words; defaults are left out.
+
+    >>> from unconv.operators.geometry import ConvGeometry
+    >>> settings(ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1))
+    'kernel 3 × 3, stride 2, padding 1'
+    """
+    words = [f"kernel {size_text(geometry.kernel_size)}", f"stride {short_text(geometry.stride)}"]
+    if any(map(any, geometry.padding)):
+        words.append(f"padding {padding_text(geometry.padding)}")
+    extra = getattr(geometry, "output_padding", (0,))
+    if any(extra):
+        words.append(f"output padding {short_text(extra)}")
+    if max(geometry.dilation) > 1:
+        words.append(f"dilation {short_text(geometry.dilation)}")
+    if getattr(geometry, "ceil_mode", False):
+        words.append("ceil mode")
+    if not getattr(geometry, "count_include_pad", True):
+        words.append("padding not counted")
+    return ", ".join(words)
+
+
+def relation_line(relation: Relation) -> str:
+    """Number, formula and working of one axis.
+
+    >>> from unconv.operators.geometry import ConvGeometry
+    >>> relation_line(ConvGeometry(input_size=5, kernel_size=3, stride=2, padding=1).relations[0])
+    'Relation 6:  o = ⌊(i + 2p − k)/s⌋ + 1 = ⌊(5 + 2·1 − 3)/2⌋ + 1 = 3'
+    """
+    result = relation.working.split(" = ", 1)[1]
+    name = f"Relation {relation.number}" if relation.number else "Outside the guide’s relations"
+    return f"{name}:  {relation.formula} = {result}"
+
+
+def relation_lines(geometry: Geometry) -> tuple[str, ...]:
+    """One line where all axes agree, else one line per axis."""
+    lines = [relation_line(relation) for relation in geometry.relations]
+    if len(set(lines)) == 1:
+        return (lines[0],)
+    return tuple(axis + line for axis, line in zip(_AXES[geometry.dimensions], lines, strict=True))
+
+
+def position_text(position: Sequence[int]) -> str:
+    """A position as coordinates.
+
+    >>> position_text((0, 2))
+    '(0, 2)'
+    """
+    return f"({', '.join(map(str, position))})"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "input"), counted(4, "input")
+    ('1 input', '4 inputs')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,193 @@
+"""Drawings: ``uc.draw`` and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from unconv.errors import GeometryError, UnconvError
+from unconv.explain.numbers import Numbers, NumbersSpec
+from unconv.explain.page import Page, page_of
+from unconv.explain.scene import Frame, Scene
+from unconv.explain.svg import svg_of
+from unconv.explain.themes import check_theme, still_theme
+from unconv.explain.views.channels import Channels, channels_scene
+from unconv.explain.views.gather import gather
+from unconv.explain.views.matrix import matrix
+from unconv.explain.views.scatter import scatter
+from unconv.explain.views.zeros import zeros
+from unconv.operators.geometry import Geometry
+
+VIEWS = {"gather": gather, "scatter": scatter, "zeros": zeros, "matrix": matrix}
+FORMATS = (".svg", ".gif", ".mp4", ".png", ".html")
+_OFFERED = {
+    "conv": ("gather", "scatter", "matrix"),
+    "transpose": ("gather", "scatter", "zeros", "matrix"),
+    "maxpool": ("gather", "matrix"),
+    "avgpool": ("gather", "matrix"),
+}
+
+
+def views_of(geometry: Geometry) -> tuple[str, ...]:
+    """The views that an operation has.
+
+    >>> from unconv.operators.geometry import ConvGeometry
+    >>> views_of(ConvGeometry(input_size=4, kernel_size=3))
+    ('gather', 'scatter', 'matrix')
+    """
+    return _OFFERED[geometry.operation]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A scene that can be saved; ``frames`` are plain data, ``note`` says what was left out."""
+
+    scene: Scene
+    theme: str = "auto"
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """What each frame lights up and writes."""
+        return self.scene.frames
+
+    @property
+    def note(self) -> str:
+        """What the picture leaves out; empty where it shows everything."""
+        return self.scene.note
+
+    @cached_property
+    def page(self) -> Page:
+        """The scene laid out in pixels."""
+        return page_of(self.scene)
+
+    @property
+    def telling_frame(self) -> int:
+        """The frame for a still picture: halfway through, where windows lie inside and sums are half done."""
+        return len(self.frames) // 2
+
+    def svg(self, frame: int | None = None) -> str:
+        """The animation as SVG text, or one frame of it.
+
+        >>> from unconv.operators.geometry import ConvGeometry
+        >>> draw(ConvGeometry(input_size=4, kernel_size=3)).svg(frame=0)[:4]
+        '<svg'
+        """
+        return svg_of(self.scene, self.page, self.theme, self._frame_number(frame))
+
+    def html(self) -> str:
+        """A page of its own, with a player."""
+        from unconv.explain.html import html_of
+
+        return html_of([self.scene], self.theme)
+
+    def save(self, path: str | Path, frame: int | None = None, scale: int = 1) -> Path:
+        """Write a file; its ending chooses among .svg, .gif, .mp4, .png and .html.
+
+        ``frame`` makes an SVG stand still and chooses the frame of a PNG; ``scale`` multiplies the pixels of GIF, MP4
+        and PNG. Raises :class:`~unconv.errors.UnconvError` for other endings and paths that cannot be written.
+        """
+        target = Path(path)
+        ending = target.suffix.lower()
+        if ending not in FORMATS:
+            raise UnconvError(
+                f"draw: {target.name!r} ends in none of {', '.join(FORMATS)}; the ending chooses the format"
+            )
+        if not isinstance(scale, int) or not 1 <= scale <= 4:
+            raise UnconvError(f"draw: scale {scale!r} must be a whole number from 1 to 4")
+        number = self._frame_number(frame)
+        data = self._bytes(ending, number, scale)
+        try:
+            target.write_bytes(data)
+        except OSError as trouble:
+            raise UnconvError(f"draw: cannot write {target}: {trouble.strerror or trouble}") from None
+        return target
+
+    def _bytes(self, ending: str, frame: int | None, scale: int) -> bytes:
+        if ending == ".svg":
+            return self.svg(frame).encode()
+        if ending == ".html":
+            return self.html().encode()
+        from unconv.explain import encode
+        from unconv.explain.raster import Painter
+
+        painter = Painter(self.page, still_theme(self.theme), scale)
+        if ending == ".png":
+            return encode.png(painter.frame(self.telling_frame if frame is None else frame))
+        if ending == ".gif":
+            return encode.gif(painter, self.scene.seconds)
+        return encode.mp4(painter, self.scene.seconds)
+
+    def _frame_number(self, frame: int | None) -> int | None:
+        if frame is not None and not -len(self.frames) <= frame < len(self.frames):
+            raise UnconvError(f"draw: frame {frame} is outside the {len(self.frames)} frames of the animation")
+        return frame if frame is None else frame % len(self.frames)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: an image of its own, so that the names inside it cannot meet those of other cells."""
+        from base64 import b64encode
+        from html import escape
+
+        code = b64encode(self.svg().encode()).decode()
+        return f'<img alt="{escape(self.scene.title)}" src="data:image/svg+xml;base64,{code}">'
+
+
+def draw(
+    geometry: Geometry,
+    view: str = "gather",
+    numbers: NumbersSpec = None,
+    *,
+    in_channels: int = 1,
+    out_channels: int = 1,
+    groups: int = 1,
+    theme: str = "auto",
+) -> Drawing:
+    """Draw how a convolution, transposed convolution or pooling connects its cells.
+
+    ``view``: ``"gather"`` (an output collects from its window), ``"scatter"`` (an input pours its kernel into the
+    output; not for pooling), ``"zeros"`` (transposed only: stride-1 convolution over the zero-inserted input;
+    Dumoulin & Visin 2016, §4), ``"matrix"`` (the row of C, or Cᵀ, in play). ``numbers``: ``"random"``, a seed, or
+    (input, kernel) arrays (a pooling: the input) to calculate with in the cells. ``in_channels``, ``out_channels`` and
+    ``groups`` stack maps in the gather view. ``theme``: ``"light"``, ``"dark"`` or ``"auto"`` (SVG and HTML follow the
+    reader's setting).
+
+    Raises :class:`~unconv.errors.GeometryError` where a geometry has no such view or is too large to draw.
+
+    >>> from unconv.operators.geometry import ConvGeometry
+    >>> drawing = draw(ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1))
+    >>> len(drawing.frames), drawing.frames[0].line
+    (9, 'Output (0, 0) collects from 4 inputs and 5 of the padding')
+    """
+    check_theme(theme)
+    channels = Channels(in_channels, out_channels, groups)
+    if view not in VIEWS:
+        raise GeometryError(f"draw: view {view!r} is not known; use one of {', '.join(VIEWS)}")
+    if view not in views_of(geometry):
+        raise GeometryError(
+            f"draw: {geometry.operation} has no view {view!r}; use one of {', '.join(views_of(geometry))}"
+        )
+    if not channels.single:
+        return Drawing(_with_channels(geometry, view, numbers, channels), theme)
+    return Drawing(VIEWS[view](geometry, None if numbers is None else Numbers.of(geometry, numbers)), theme)
+
+
+def _with_channels(geometry: Geometry, view: str, numbers: Any, channels: Channels) -> Scene:
+    if view != "gather":
+        raise GeometryError(f"draw: view {view!r} shows one channel; several are drawn in the view 'gather'")
+    if numbers is not None:
+        raise GeometryError("draw: numbers in the cells need one channel; leave out numbers or channels")
+    return channels_scene(geometry, channels)
+
+
+def all_views(geometry: Geometry, numbers: NumbersSpec = None, theme: str = "auto") -> Sequence[Drawing]:
+    """Every view of a geometry that its size allows."""
+    drawings = []
+    for view in views_of(geometry):
+        try:
+            drawings.append(draw(geometry, view, numbers, theme=theme))
+        except GeometryError:
+            if not drawings:
+                raise
+    return drawings

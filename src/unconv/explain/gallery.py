@@ -1,0 +1,106 @@
+"""The 19 published animations of convolution arithmetic (Dumoulin & Visin 2016), as data, and a folder of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from unconv.errors import UnconvError
+from unconv.explain.drawing import Drawing, draw
+from unconv.explain.numbers import NumbersSpec
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
+
+_INPUT = ((3, 3, 2, 1, 0), (0, 0, 1, 3, 1), (3, 1, 2, 2, 3), (2, 0, 0, 2, 2), (2, 0, 0, 0, 1))
+_KERNEL = ((0, 1, 2), (2, 2, 0), (0, 1, 2))
+"""Input and kernel of the guide's Figure 1.1."""
+
+_CONVOLUTIONS = (
+    ("no_padding_no_strides", 4, 3, 1, 0),
+    ("arbitrary_padding_no_strides", 5, 4, 1, 2),
+    ("same_padding_no_strides", 5, 3, 1, 1),
+    ("full_padding_no_strides", 5, 3, 1, 2),
+    ("no_padding_strides", 5, 3, 2, 0),
+    ("padding_strides", 5, 3, 2, 1),
+    ("padding_strides_odd", 6, 3, 2, 1),
+)
+"""Name, input, kernel, stride, padding; each has a transposed twin."""
+
+
+@dataclass(frozen=True)
+class Animation:
+    """One picture of the gallery."""
+
+    name: str
+    geometry: Geometry
+    view: str = "gather"
+    numbers: NumbersSpec = None
+
+    def drawing(self, theme: str = "auto") -> Drawing:
+        """The animation."""
+        return draw(self.geometry, self.view, self.numbers, theme=theme)
+
+
+def animations() -> tuple[Animation, ...]:
+    """The 19, under the names of the public collection; the transposed ones with their zeros inserted, as there.
+
+    >>> [animation.geometry.output_size for animation in animations()[:3]]
+    [(2, 2), (6, 6), (5, 5)]
+    >>> len(animations())
+    19
+    """
+    plain = [
+        (name, ConvGeometry((size, size), kernel, stride, padding))
+        for name, size, kernel, stride, padding in _CONVOLUTIONS
+    ]
+    twins = [Animation(f"{name}_transposed", _twin(geometry), "zeros") for name, geometry in plain]
+    five = (5, 5)
+    return (
+        *(Animation(name, geometry) for name, geometry in plain),
+        *twins,
+        Animation("dilation", ConvGeometry((7, 7), 3, dilation=2)),
+        Animation("numerical_no_padding_no_strides", ConvGeometry(five, 3), numbers=(_INPUT, _KERNEL)),
+        Animation("numerical_padding_strides", ConvGeometry(five, 3, 2, 1), numbers=(_INPUT, _KERNEL)),
+        Animation("numerical_average_pooling", AvgPoolGeometry(five, 3, 1), numbers=_INPUT),
+        Animation("numerical_max_pooling", MaxPoolGeometry(five, 3, 1), numbers=_INPUT),
+    )
+
+
+def _twin(geometry: ConvGeometry) -> ConvTransposeGeometry:
+    return geometry.transpose()
+
+
+def write_gallery(folder: str | Path, theme: str = "auto", told: Callable[[str], None] = lambda _: None) -> list[Path]:
+    """Write all animations as SVG and GIF, and an index.html that shows them; ``told`` hears of each one.
+
+    Raises :class:`~unconv.errors.UnconvError` where the folder cannot be made or written.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as trouble:
+        raise UnconvError(f"gallery: cannot make the folder {target}: {trouble.strerror or trouble}") from None
+    written: list[Path] = []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        chosen = animations()
+        for animation, files in zip(
+            chosen, pool.map(lambda one: list(_write(one, target, theme)), chosen), strict=True
+        ):
+            written += files
+            told(animation.name)
+    from unconv.explain.html import gallery_page
+
+    index = target / "index.html"
+    try:
+        index.write_text(gallery_page([(a.name, a.drawing(theme)) for a in chosen], theme), encoding="utf-8")
+    except OSError as trouble:
+        raise UnconvError(f"gallery: cannot write {index}: {trouble.strerror or trouble}") from None
+    return [*written, index]
+
+
+def _write(animation: Animation, folder: Path, theme: str) -> Iterator[Path]:
+    drawing = animation.drawing(theme)
+    for ending in ("svg", "gif"):
+        yield drawing.save(folder / f"{animation.name}.{ending}")

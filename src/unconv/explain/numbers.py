@@ -1,0 +1,152 @@
+"""Numbers in the cells: an input, a kernel, and what the operation makes of them, in exact arithmetic."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from unconv.errors import GeometryError
+from unconv.operators.geometry import Geometry
+from unconv.operators.sizes import effective_kernel_size
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Position: TypeAlias = tuple[int, ...]
+NumbersSpec: TypeAlias = str | int | Sequence[Any] | None
+POOLINGS = ("maxpool", "avgpool")
+_LARGEST_INPUT, _LARGEST_WEIGHT = 3, 2
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """An input and a kernel (empty for a pooling), by position.
+
+    >>> from unconv.operators.geometry import ConvGeometry
+    >>> geometry = ConvGeometry(input_size=3, kernel_size=2)
+    >>> numbers = Numbers.of(geometry, ([1, 2, 3], [10, 1]))
+    >>> numbers.result(geometry, (1,)), numbers.sum_text(geometry, (1,))
+    (Fraction(23, 1), '2·10 + 3·1 = 23')
+    """
+
+    inputs: Mapping[Position, Fraction]
+    weights: Mapping[Position, Fraction]
+
+    @classmethod
+    def of(cls, geometry: Geometry, spec: NumbersSpec) -> Self:
+        """Numbers from ``"random"`` or a seed (small whole numbers), or from given arrays.
+
+        Given are (input, kernel), or for a pooling the input alone, each a nested list, array or tensor of the
+        geometry's sizes. Raises :class:`~unconv.errors.GeometryError` for other shapes and values that are not finite.
+        """
+        pooled = geometry.operation in POOLINGS
+        if spec == "random" or (isinstance(spec, int) and not isinstance(spec, bool)):
+            chance = random.Random(0 if spec == "random" else spec)
+            inputs = {p: Fraction(chance.randint(0, _LARGEST_INPUT)) for p in _positions(geometry.input_size)}
+            if pooled:
+                return cls(inputs, {})
+            return cls(
+                inputs, {p: Fraction(chance.randint(0, _LARGEST_WEIGHT)) for p in _positions(geometry.kernel_size)}
+            )
+        if spec is None or isinstance(spec, (str, bool)):
+            raise GeometryError(f"draw: numbers {spec!r} is not known; use 'random', a seed, or (input, kernel) arrays")
+        if pooled:
+            return cls(_values("input", spec, geometry.input_size), {})
+        if len(spec) != 2:
+            raise GeometryError(f"draw: numbers must be (input, kernel), two arrays; got {len(spec)}")
+        return cls(_values("input", spec[0], geometry.input_size), _values("kernel", spec[1], geometry.kernel_size))
+
+    def terms(self, geometry: Geometry, output: Position) -> list[tuple[Fraction, Fraction, Position, Position]]:
+        """(input, weight, tap, cell) of everything that meets in one output cell; padding is left out."""
+        found = []
+        for pairs in product(*geometry.taps_of(output)):
+            tap = tuple(t for t, _ in pairs)
+            cell = tuple(i for _, i in pairs)
+            found.append((self.inputs[cell], self.weights.get(tap, Fraction(1)), tap, cell))
+        return found
+
+    def result(self, geometry: Geometry, output: Position) -> Fraction:
+        """The value of one output cell."""
+        terms = self.terms(geometry, output)
+        if geometry.operation == "maxpool":
+            return max(value for value, *_ in terms)
+        total = sum((value * weight for value, weight, *_ in terms), Fraction(0))
+        return total / mean_size(geometry, output) if geometry.operation == "avgpool" else total
+
+    def sum_text(self, geometry: Geometry, output: Position, most: int = 9) -> str:
+        """How one output cell comes about, its value last; from ``most`` terms on the middle is left out."""
+        terms = self.terms(geometry, output)
+        value = self.result(geometry, output)
+        end = f"{'=' if value == round(value, 2) else '≈'} {number_text(value)}"
+        if geometry.operation == "maxpool":
+            return f"max({_shortened([number_text(x) for x, *_ in terms], ', ', most)}) {end}"
+        if geometry.operation == "avgpool":
+            parts = _shortened([number_text(x) for x, *_ in terms], " + ", most)
+            return f"({parts}) / {mean_size(geometry, output)} {end}"
+        parts = _shortened([f"{_factor(x)}·{_factor(w)}" for x, w, *_ in terms], " + ", most)
+        return f"{parts or '0'} {end}"
+
+
+def mean_size(geometry: Geometry, output: Position) -> int:
+    """What torch's average pooling divides by: the window without the part that hangs over the padding.
+
+    Without ``count_include_pad``, the cells inside the input only (torch.nn.AvgPool2d).
+    """
+    if not getattr(geometry, "count_include_pad", True):
+        return math.prod(len(axis) for axis in geometry.taps_of(output))
+    count = 1
+    for n, index in enumerate(output):
+        before, after = geometry.padding[n]
+        start = index * geometry.stride[n] - before
+        span = effective_kernel_size(geometry.kernel_size[n], geometry.dilation[n])
+        count *= min(start + span, geometry.input_size[n] + after) - start
+    return count
+
+
+def number_text(value: Fraction) -> str:
+    """A number with two decimals at most.
+
+    >>> number_text(Fraction(5, 3)), number_text(Fraction(-4)), number_text(Fraction(1, 2))
+    ('1.67', '−4', '0.5')
+    """
+    rounded = f"{float(value):.2f}".rstrip("0").rstrip(".")
+    return "0" if rounded in ("0", "-0") else rounded.replace("-", "−")
+
+
+def _factor(value: Fraction) -> str:
+    return f"({number_text(value)})" if value < 0 else number_text(value)
+
+
+def _shortened(parts: list[str], joint: str, most: int) -> str:
+    return joint.join(parts if len(parts) <= most else [*parts[: most - 1], "…", parts[-1]])
+
+
+def _positions(size: Sequence[int]) -> Iterable[Position]:
+    return product(*map(range, size))
+
+
+def _values(name: str, array: Any, size: Position) -> dict[Position, Fraction]:
+    nested = array.tolist() if hasattr(array, "tolist") else array
+    shape: list[int] = []
+    level = nested
+    while isinstance(level, Sequence) and not isinstance(level, str):
+        shape.append(len(level))
+        level = level[0] if len(level) else None
+    if tuple(shape) != size:
+        raise GeometryError(f"draw: the {name}'s numbers have shape {tuple(shape)}, the geometry's {name} is {size}")
+    found = {}
+    for position in _positions(size):
+        value = nested
+        for index in position:
+            if not isinstance(value, Sequence) or index >= len(value):
+                raise GeometryError(f"draw: the {name}'s numbers are ragged; give every row the same length")
+            value = value[index]
+        if not isinstance(value, (int, float, Fraction)) or not math.isfinite(value):
+            raise GeometryError(f"draw: {value!r} in the {name} at {position} is not a finite number")
+        found[position] = Fraction(value)
+    return found

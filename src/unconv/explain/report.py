@@ -1,0 +1,173 @@
+"""A geometry in words and in plain data, for the terminal and for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unconv.explain.captions import TITLES, counted, padding_text, relation_lines, settings, short_text, size_text
+from unconv.explain.scene import Scene
+from unconv.explain.symbolic import latex_entries, symbolic_matrix, symbolic_transpose
+from unconv.explain.text import text_of
+from unconv.explain.views.matrix import matrix_name
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.structure import matrix_structure
+
+
+def facts(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, groups: int = 1) -> dict[str, Any]:
+    """Everything about a geometry as plain data; lists have one entry per axis.
+
+    >>> from unconv.operators.geometry import ConvGeometry
+    >>> found = facts(ConvGeometry(input_size=(7, 5), kernel_size=(3, 2)))
+    >>> found["output_size"], found["relation"], found["formula"][0]
+    ([5, 4], [1, 1], 'o = i − k + 1')
+    """
+    field = geometry.receptive_field
+    found: dict[str, Any] = {
+        "operation": geometry.operation,
+        "input_size": list(geometry.input_size),
+        "kernel_size": list(geometry.kernel_size),
+        "stride": list(geometry.stride),
+        "padding": [list(pair) for pair in geometry.padding],
+        "dilation": list(geometry.dilation),
+    }
+    for name in ("output_padding", "ceil_mode", "count_include_pad"):
+        if hasattr(geometry, name):
+            value = getattr(geometry, name)
+            found[name] = list(value) if isinstance(value, tuple) else value
+    found |= {
+        "output_size": list(geometry.output_size),
+        "relation": list(geometry.relation),
+        "formula": list(geometry.formula),
+        "working": list(geometry.working),
+        "receptive_field": {
+            "size": list(field.size),
+            "stride": [float(step) for step in field.stride],
+            "start": list(field.start),
+        },
+    }
+    if isinstance(geometry, ConvGeometry):
+        found["remainder"] = list(geometry.remainder)
+    if isinstance(geometry, ConvTransposeGeometry):
+        found["uneven_overlap"] = list(geometry.uneven_overlap)
+    if isinstance(geometry, (ConvGeometry, ConvTransposeGeometry)):
+        structure = matrix_structure(geometry, in_channels, out_channels, groups)
+        found["channels"] = {"in": in_channels, "out": out_channels, "groups": groups}
+        found["matrix"] = {
+            "shape": list(structure.shape),
+            "nonzeros": structure.nonzeros,
+            "distinct_weights": structure.distinct_weights,
+            "dense_weights": structure.dense_weights,
+        }
+    return found
+
+
+def matrix_facts(geometry: Geometry) -> dict[str, Any]:
+    """The matrix from input to output with LaTeX entries, and its name."""
+    return {"matrix_name": matrix_name(geometry), "matrix_entries": latex_entries(geometry)}
+
+
+def file_facts(scene: Scene, path: Path) -> dict[str, Any]:
+    """What was written where."""
+    return {"written": str(path), "view": scene.view, "frames": len(scene.frames), "note": scene.note}
+
+
+def summary(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, groups: int = 1) -> str:
+    """Sizes, relation and what is worth knowing, in a few lines.
+
+    >>> from unconv.operators.geometry import ConvGeometry
+    >>> print(summary(ConvGeometry(input_size=(4, 4), kernel_size=3)))
+    Convolution: kernel 3 × 3, stride 1
+    4 × 4 → 2 × 2
+    Relation 1:  o = i − k + 1 = 4 − 3 + 1 = 2
+    Each output sees 3 × 3 of the input.
+    C is 4 × 16 with 36 non-zeros and 9 distinct weights; a fully connected layer would have 64 weights.
+    """
+    start, end = size_text(geometry.input_size), size_text(geometry.output_size)
+    if (in_channels, out_channels) != (1, 1):
+        start, end = f"{start} × {in_channels}", f"{end} × {out_channels}"
+    lines = [f"{TITLES[geometry.operation]}: {settings(geometry)}", f"{start} → {end}", *relation_lines(geometry)]
+    seen = size_text(geometry.receptive_field.size)
+    most = "at most " if geometry.transposed and max(geometry.stride) > 1 else ""
+    lines.append(f"Each output sees {most}{seen} of the input.")
+    lines += _remarks(geometry)
+    if isinstance(geometry, (ConvGeometry, ConvTransposeGeometry)):
+        structure = matrix_structure(geometry, in_channels, out_channels, groups)
+        lines.append(
+            f"{matrix_name(geometry)} is {structure.shape[0]:,} × {structure.shape[1]:,} with "
+            f"{structure.nonzeros:,} non-zeros and {counted(structure.distinct_weights, 'distinct weight')}; "
+            f"a fully connected layer would have {counted(structure.dense_weights, 'weight')}."
+        )
+    return "\n".join(lines)
+
+
+def _remarks(geometry: Geometry) -> list[str]:
+    lines = []
+    if isinstance(geometry, ConvGeometry) and any(geometry.remainder):
+        lines.append(
+            f"No window reaches the last {short_text(geometry.remainder)} of the padded input: "
+            "the way back needs that as output padding."
+        )
+    if isinstance(geometry, ConvTransposeGeometry) and any(geometry.uneven_overlap):
+        lines.append("Kernels overlap unevenly (s does not divide k): beware of checkerboard patterns.")
+    return lines
+
+
+def picture(scene: Scene, frame: int) -> str:
+    """The text picture of one frame under its line, or what to do where it would not fit."""
+    drawn = text_of(scene, frame)
+    if drawn is None:
+        return "\nToo large for a picture in text; draw it with -o FILE.svg"
+    return f"\n{drawn}\n\n{scene.frames[frame].line}"
+
+
+def matrix_text(geometry: Geometry) -> str:
+    """The matrix in symbols and its transpose, each under its name and size."""
+    name = matrix_name(geometry)
+    other = name[:-1] if name.endswith("ᵀ") else f"{name}ᵀ"
+    rows, columns = 1, 1
+    for size in geometry.output_size:
+        rows *= size
+    for size in geometry.input_size:
+        columns *= size
+    return (
+        f"\n{name}, {rows} × {columns}:\n{symbolic_matrix(geometry)}\n"
+        f"\n{other}, {columns} × {rows}:\n{symbolic_transpose(geometry)}"
+    )
+
+
+def written(scene: Scene, path: Path) -> str:
+    """What a written file holds."""
+    frames = counted(len(scene.frames), "frame") if path.suffix.lower() != ".png" else "one frame"
+    return f"{scene.view} view, {frames}. {scene.note}".strip()
+
+
+def solutions_table(start: str, end: str, found: Sequence[ConvTransposeGeometry], top: int) -> str:
+    """Transposed convolutions as a table, the best first.
+
+    >>> from unconv.operators.solve import solve_transpose
+    >>> print(solutions_table("44", "88", solve_transpose(44, 88), top=2))
+    44 → 88: 8 transposed convolutions, the best first
+    kernel  stride  padding  output padding  overlap
+    2       2       0        0               even
+    4       2       1        0               even
+    … 6 more: --top
+    """
+    if not found:
+        return f"{start} → {end}: no transposed convolution within the bounds; raise --max-kernel-size or --max-stride"
+    rows = [("kernel", "stride", "padding", "output padding", "overlap")]
+    for geometry in found[:top]:
+        rows.append(
+            (
+                short_text(geometry.kernel_size),
+                short_text(geometry.stride),
+                padding_text(geometry.padding),
+                short_text(geometry.output_padding),
+                "uneven" if any(geometry.uneven_overlap) else "even",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    head = f"{start} → {end}: {counted(len(found), 'transposed convolution')}, the best first"
+    return "\n".join((head, *lines, *([f"… {len(found) - top} more: --top"] if len(found) > top else [])))

@@ -1,0 +1,1 @@
+"""Views: from a geometry to a scene, one file a view."""
