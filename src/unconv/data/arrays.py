@@ -241,5 +241,9 @@ def one_line(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, OSError):
+        # urllib wraps what the network said.
+        return one_line(reason)
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

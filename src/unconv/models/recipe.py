@@ -1,0 +1,55 @@
+"""What a source of networks says about one of them; ``unconv.models.resolve`` does the rest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+from unconv.models.preprocess import Preprocess
+
+Classes: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How to make one network.
+
+    Attributes:
+        name: as the user wrote it.
+        build: makes it without trained weights, of its usual number of classes or of a number given.
+        pretrained: makes it with the weights it is published with; raises ModelError saying why where it cannot.
+        weights: where those weights come from, as a phrase.
+        preprocess: the picture transform of those weights.
+        classes: names the classes of those weights, None where they have no names; asked only if they are used.
+        names: turns another naming of the tensors into the network's own.
+        seedless: the source decides about weights itself, so asking for random ones has no meaning.
+        assumed: the sentence that says so, where the picture transform is a guess.
+        notes: what else a reader should know.
+    """
+
+    name: str
+    build: Callable[[int | None], nn.Module]
+    pretrained: Callable[[], nn.Module]
+    weights: str
+    preprocess: Preprocess
+    classes: Callable[[], Classes | None]
+    names: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    seedless: bool = False
+    assumed: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def nearest(name: str, names: Iterable[str], source: str = "") -> str:
+    """The end of a message about an unknown name: what was perhaps meant, with its source in front.
+
+    >>> nearest("resnet5", ["resnet50", "resnet18", "vgg16"], "torchvision:")
+    '; did you mean torchvision:resnet50, torchvision:resnet18?'
+    >>> nearest("zzz", ["resnet50"])
+    ''
+    """
+    close = difflib.get_close_matches(name, list(names), n=3)
+    return f"; did you mean {', '.join(source + match for match in close)}?" if close else ""

