@@ -74,7 +74,7 @@ def relation_line(relation: Relation) -> str:
     'Relation 6:  o = ⌊(i + 2p − k)/s⌋ + 1 = ⌊(5 + 2·1 − 3)/2⌋ + 1 = 3'
     """
     result = relation.working.split(" = ", 1)[1]
-    name = f"Relation {relation.number}" if relation.number else "Outside the guide’s relations"
+    name = f"Relation {relation.number}" if relation.number else "No relation in the guide"
     return f"{name}:  {relation.formula} = {result}"
 
 

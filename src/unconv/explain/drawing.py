@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from unconv.errors import GeometryError, UnconvError
+from unconv.explain.compose import page_of
 from unconv.explain.numbers import Numbers, NumbersSpec
-from unconv.explain.page import Page, page_of
+from unconv.explain.page import Page
 from unconv.explain.scene import Frame, Scene
 from unconv.explain.svg import svg_of
 from unconv.explain.themes import check_theme, still_theme
@@ -111,13 +112,14 @@ class Drawing:
         if ending == ".html":
             return self.html().encode()
         from unconv.explain import encode
+        from unconv.explain.gif import gif
         from unconv.explain.raster import Painter
 
         painter = Painter(self.page, still_theme(self.theme), scale)
         if ending == ".png":
             return encode.png(painter.frame(self.telling_frame if frame is None else frame))
         if ending == ".gif":
-            return encode.gif(painter, self.scene.seconds)
+            return gif(painter, self.scene.seconds)
         return encode.mp4(painter, self.scene.seconds)
 
     def _frame_number(self, frame: int | None) -> int | None:

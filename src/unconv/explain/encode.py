@@ -13,46 +13,12 @@ if TYPE_CHECKING:
 
     from unconv.explain.raster import Painter
 
-_COLOURS = 96
-
 
 def png(image: Image) -> bytes:
     """A still picture."""
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def gif(painter: Painter, seconds: float) -> bytes:
-    """An animation that loops for ever; all frames share one palette, and each holds only what has changed."""
-    from PIL import Image
-
-    frames = list(painter.frames())
-    palette = _palette(frames)
-    indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    buffer = io.BytesIO()
-    indexed[0].save(
-        buffer,
-        format="GIF",
-        save_all=True,
-        append_images=indexed[1:],
-        duration=round(seconds * 1000),
-        loop=0,
-        optimize=False,
-        disposal=1,
-    )
-    return buffer.getvalue()
-
-
-def _palette(frames: list[Image]) -> Image:
-    """Colours of the first, the middle and the last frame: what lights up in between is on one of them."""
-    from PIL import Image
-
-    chosen = (frames[0], frames[len(frames) // 2], frames[-1])
-    joined = Image.new("RGB", (frames[0].width, len(chosen) * frames[0].height))
-    for n, frame in enumerate(chosen):
-        joined.paste(frame, (0, n * frame.height))
-    return joined.quantize(colors=_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
 def mp4(painter: Painter, seconds: float) -> bytes:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from unconv.explain.page import page_of
+from unconv.explain.compose import page_of
 from unconv.explain.scene import Scene
 from unconv.explain.svg import FONT, svg_of
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from unconv.explain.fonts import font
-from unconv.explain.page import Area, Label, Page, PageFrame
+from unconv.explain.page import SMALL_CELL, Area, Label, Page, PageFrame, Tile
 from unconv.explain.themes import Paint, Theme
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _OVERSAMPLING = 4
-_SWATCH = 14
 
 
 class Painter:
@@ -26,9 +25,8 @@ class Painter:
         self._page, self._theme, self._scale = page, theme, scale
         self.size = (page.width * scale, page.height * scale)
         base = Image.new("RGB", self.size, theme.background)
-        for tiles in page.tiles:
-            for tile in tiles:
-                self._tile(base, tile.style, tile.x, tile.y, tile.size)
+        for tiles in (*page.tiles, page.swatches):
+            self._tiles(base, tiles)
         for label in page.labels:
             self._label(base, label)
         self._base = base
@@ -43,23 +41,20 @@ class Painter:
         image = self._base.copy()
         for area in moment.areas:
             self._area(image, area)
-        for group in moment.tiles:
-            for tile in group:
-                self._tile(image, tile.style, tile.x, tile.y, tile.size)
+        for tiles in moment.tiles:
+            self._tiles(image, tiles)
         for label in (*self._page.cell_labels, *moment.labels):
             self._label(image, label)
         return image
 
-    def _tile(self, image: Image, style: str, x: int, y: int, size: int) -> None:
-        sprite = _sprite(self._theme.cells[style], size, self._scale)
-        image.paste(sprite, (x * self._scale, y * self._scale), sprite)
+    def _tiles(self, image: Image, tiles: Iterable[Tile]) -> None:
+        for tile in tiles:
+            sprite = _sprite(self._theme.cells[tile.style], tile.size, self._scale)
+            image.paste(sprite, (tile.x * self._scale, tile.y * self._scale), sprite)
 
     def _label(self, image: Image, label: Label) -> None:
         from PIL import ImageDraw
 
-        if label.style == "swatch":
-            self._tile(image, label.text, label.x - 1, label.y - _SWATCH + 2, _SWATCH + 2)
-            return
         anchor = {"start": "ls", "middle": "ms", "end": "rs"}[label.anchor]
         typeface = font(label.size * self._scale, label.bold)
         place = (label.x * self._scale, label.y * self._scale)
@@ -98,7 +93,8 @@ def _sprite(paint: Paint, size: int, scale: int) -> Image:
         draw.rounded_rectangle(edge, radius, fill=paint.fill)
         _dashes(draw, edge, zoom, paint.stroke)
     else:
-        draw.rounded_rectangle(edge, radius, fill=paint.fill, outline=paint.stroke, width=zoom)
+        line = zoom if size > SMALL_CELL else zoom // 2
+        draw.rounded_rectangle(edge, radius, fill=paint.fill, outline=paint.stroke, width=line)
     return image.reduce(_OVERSAMPLING)
 
 

@@ -52,12 +52,13 @@ class Grid:
 
 @dataclass(frozen=True)
 class Stack:
-    """Grids drawn as one pile, front first, under one label; ``sign`` stands between it and its left neighbour."""
+    """Grids drawn as one pile, front first, under one label; ``sign`` stands before it, ``foot`` below it."""
 
     grids: tuple[int, ...]
     label: str
     detail: str = ""
     sign: str = ""
+    foot: str = ""
 
 
 @dataclass(frozen=True)

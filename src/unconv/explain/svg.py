@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
 
-from unconv.explain.page import Area, Label, Page, Tile
+from unconv.explain.fonts import text_width
+from unconv.explain.page import SMALL_CELL, Area, Label, Page, Tile
 from unconv.explain.scene import Scene
 from unconv.explain.themes import DARK, LIGHT, Theme, still_theme
 
 FONT = "Inter,system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 _INSET = 1
-_SWATCH = 14
+_SHORT = 4
+"""Longer texts are told their width, so that no reader's typeface breaks the layout."""
 
 
 def svg_of(scene: Scene, page: Page, theme: str = "auto", frame: int | None = None, scripted: bool = False) -> str:
@@ -26,6 +28,7 @@ def svg_of(scene: Scene, page: Page, theme: str = "auto", frame: int | None = No
     body = [f'<rect class="page" width="{page.width}" height="{page.height}" rx="10"/>']
     for tiles in page.tiles:
         body += _tile_rows(tiles, symbols)
+    body += [symbols.use([swatch]) for swatch in page.swatches]
     numbers = range(len(page.frames)) if frame is None else (frame,)
     shown = [page.frames[n] for n in numbers]
     clock = _Clock(len(shown), scene.seconds, still=frame is not None, scripted=scripted)
@@ -63,9 +66,14 @@ class _Symbols:
     def text(self) -> str:
         """The definitions."""
         return "".join(
-            f'<path id="{name}" class="{style}" d="{"".join(_square(x, y, size) for x, y in shape)}"/>'
+            f'<path id="{name}" class="{style}"{_thin(size)} d="{"".join(_square(x, y, size) for x, y in shape)}"/>'
             for (shape, size, style), name in self.names.items()
         )
+
+
+def _thin(size: int) -> str:
+    """Outlines of small cells are thin, or they would be all that one sees."""
+    return "" if size > SMALL_CELL else ' stroke-width=".5"'
 
 
 def _square(x: int, y: int, size: int) -> str:
@@ -85,15 +93,12 @@ def _area(area: Area) -> str:
 
 
 def _label(label: Label) -> str:
-    if label.style == "swatch":
-        return (
-            f'<rect class="{label.text}" x="{label.x}" y="{label.y - _SWATCH + 3}" width="{_SWATCH}" '
-            f'height="{_SWATCH}"/>'
-        )
     anchor = {"start": "", "middle": ' text-anchor="middle"', "end": ' text-anchor="end"'}[label.anchor]
     weight = ' font-weight="600"' if label.bold else ""
     text = escape(label.text, quote=False)
     place = f'x="{label.x}" y="{label.y}" font-size="{label.size}"'
+    if len(label.text) > _SHORT:
+        place += f' textLength="{text_width(label.text, label.size, label.bold)}" lengthAdjust="spacingAndGlyphs"'
     return f'<text class="{label.style}" {place}{anchor}{weight}>{text}</text>'
 
 

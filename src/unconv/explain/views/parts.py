@@ -178,10 +178,15 @@ def arranged(geometry: Geometry, stacks: Sequence[Sequence[Stack]]) -> tuple[tup
 
 
 def stacks_of(board: Board, label: str, detail: str, sign: str = "") -> tuple[Stack, ...]:
-    """One stack per slice: the first carries the label, each its depth."""
+    """One stack; of a volume, one per slice: the first carries the label, each its depth."""
     if board.slices == 1:
         return (Stack(board.indices, label, detail, sign),)
     return tuple(
-        Stack((grid,), label if n == 0 else "", detail if n == 0 else "", sign if n == 0 else "")
+        Stack(
+            (grid,),
+            label if n == 0 else "",
+            detail if n == 0 else "",
+            foot=f"depth {board.low[0] + n}".replace("-", "−"),
+        )
         for n, grid in enumerate(board.indices)
     )

@@ -112,12 +112,7 @@ def zeros(geometry: Geometry, numbers: Numbers | None) -> Scene:
 
 def convolution_line(stretched: Stretched) -> str:
     """The equivalent convolution in words."""
-    geometry = stretched.geometry
-    between = tuple(step - 1 for step in geometry.stride)
-    words = [f"Convolution of stride 1 with the flipped kernel, p′ = d(k − 1) − p = {short_text(stretched.pads)}"]
-    if any(between):
-        words.append(f"s − 1 = {short_text(between)} zeros between the inputs")
-    return ", ".join(words)
+    return f"Convolution of stride 1 with the flipped kernel, p′ = d(k − 1) − p = {short_text(stretched.pads)}"
 
 
 def _text(stretched: Stretched, numbers: Numbers):  # type: ignore[no-untyped-def]
@@ -130,6 +125,7 @@ def _text(stretched: Stretched, numbers: Numbers):  # type: ignore[no-untyped-de
 
 def _legend(geometry: Geometry, stretched: Stretched, entries: tuple) -> tuple:  # type: ignore[type-arg]
     texts = {"window": f"flipped kernel {size_text(geometry.kernel_size)}", "cut": "cut away by padding"}
+    texts["zero"] = f"s − 1 = {short_text(tuple(step - 1 for step in geometry.stride))} zeros between the inputs"
     texts["padding"] = f"padding p′ = {short_text(stretched.pads)}"
     return tuple(type(entry)(entry.style, texts.get(entry.style, entry.text)) for entry in entries)
 
