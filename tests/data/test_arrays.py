@@ -71,6 +71,20 @@ def test_pillow_pictures_equal_torchvision():
     assert torch.equal(as_image_tensor(image), as_image_tensor(array))
 
 
+def test_floats_of_another_range_are_not_mapped_in_silence():
+    image = PillowImage.fromarray(np.array([[0.0, 255.0]], dtype=np.float32))
+    with pytest.raises(ImageError, match="divide by white"):
+        as_image_tensor(image)
+    assert as_image_tensor(PillowImage.new("F", (2, 2), 0.5)).eq(0.5).all()
+
+
+def test_a_pillow_picture_whose_file_is_cut_short_is_an_image_error(tmp_path):
+    save_image(torch.rand(3, 50, 50), tmp_path / "whole.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:3000])
+    with PillowImage.open(tmp_path / "half.png") as image, pytest.raises(ImageError):
+        as_image_tensor(image)
+
+
 def test_the_input_is_copied_and_its_graph_left_alone():
     picture = torch.rand(3, 5, 5, requires_grad=True)
     read = as_image_tensor(picture)

@@ -176,6 +176,25 @@ def test_16_bit_pgm_keeps_its_16_bits(tmp_path):
     assert torch.equal(decode(tmp_path / "ramp.pgm").picture[0], torch.from_numpy(values.astype(np.float32)) / 65535)
 
 
+def test_12_bit_tiff_is_divided_by_its_own_white(tmp_path):
+    # One row of two pixels, 0xFFF and 0x800, packed into three bytes.
+    tags = [
+        (256, 4, 2),
+        (257, 4, 1),
+        (258, 3, 12),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 8),
+        (277, 3, 1),
+        (278, 4, 1),
+        (279, 4, 3),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    (tmp_path / "scan.tif").write_bytes(b"II*\0" + struct.pack("<I", 12) + b"\xff\xf8\x00\0" + directory)
+    assert decode(tmp_path / "scan.tif").picture.flatten().tolist() == pytest.approx([1.0, 0x800 / 0xFFF])
+
+
 def test_16_bit_colour_says_that_it_was_read_at_8(tmp_path):
     values = (np.arange(12).reshape(2, 2, 3) * 5000).astype(">u2")
     (tmp_path / "deep.png").write_bytes(png(rows(values), header=(2, 2, 16, 2)))

@@ -86,6 +86,11 @@ def test_inputs_keep_their_order_and_names(folder, tmp_path):
     assert pictures[-1].path == folder / "c.bmp"
 
 
+def test_what_is_done_to_pillow_pictures_is_noted():
+    image = PillowImage.fromarray(np.array([[0.0, 255.0]], dtype=np.float32))
+    assert read_images(image)[0].notes == ("floats from 0 to 255, mapped to 0 and 1",)
+
+
 def test_one_input_need_not_be_a_list(folder):
     assert len(read_images(str(folder / "c.bmp"))) == 1
     assert len(read_images(picture())) == 1

@@ -111,9 +111,12 @@ def as_image_tensor(
     unconv.errors.ImageError: image of shape (3, 8, 8): values from 128 to 128 are outside [0, 1]; divide by white
     """
     if isinstance(image, PillowImage.Image):
-        from unconv.data.decode import picture_from_pillow
+        # decode builds on this module; floats of another range are mapped there, with a note that has no place here.
+        from unconv.data.decode import decode_pillow
 
-        return picture_from_pillow(image, mode=mode, background=background)[0]
+        if image.mode != "F":
+            return decode_pillow(image, mode=mode, background=background)[0]
+        image = np.array(image)
     if not isinstance(image, Tensor | np.ndarray):
         raise ImageError(
             f"image of type {type(image).__name__}: neither a tensor, an array, a Pillow picture nor a path"
@@ -127,7 +130,7 @@ def as_image_tensor(
 
 def _from_numpy(array: Array) -> Tensor:
     try:
-        # astype: torch takes neither foreign byte order nor negative strides, and warns of read-only memory.
+        # torch takes neither foreign byte order nor negative strides, and warns of read-only memory.
         return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
     except TypeError as error:
         raise ImageError(

@@ -12,7 +12,7 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -59,16 +59,36 @@ def decode_file(path: Path, *, mode: Mode, background: Background, max_pixels: i
     Traceback (most recent call last):
     unconv.errors.ImageError: 3,072 pixels exceed the limit of 1,000; raise max_pixels to read it
     """
-    said: list[warnings.WarningMessage] = []
-    try:
-        with _guarded(max_pixels, said), path.open("rb") as stream:
+
+    def read() -> Decoded:
+        with path.open("rb") as stream:
             if not stream.read(1):
                 raise ImageError("empty file (0 bytes)")
             stream.seek(0)
             PillowImage.init()
             known = [name for name in FORMATS if name in PillowImage.OPEN]
             with PillowImage.open(stream, formats=known) as image:
-                picture, notes = picture_from_pillow(image, mode=mode, background=background)
+                return picture_from_pillow(image, mode=mode, background=background)
+
+    return _guarded(read, max_pixels)
+
+
+def decode_pillow(image: PillowImage.Image, *, mode: Mode, background: Background) -> Decoded:
+    """The same for a picture that Pillow has opened already, and perhaps not yet read from its file.
+
+    >>> decode_pillow(PillowImage.new("1", (64, 48), 1), mode="keep", background=1.0)[0].mean()
+    tensor(1.)
+    """
+    size = max(1, image.width * image.height)
+    return _guarded(lambda: picture_from_pillow(image, mode=mode, background=background), max_pixels=size)
+
+
+def _guarded(read: Callable[[], Decoded], max_pixels: int) -> Decoded:
+    """Run a decoder with its warnings turned into notes, and whatever it raises into an ImageError."""
+    said: list[warnings.WarningMessage] = []
+    try:
+        with _own_limits(max_pixels, said):
+            picture, notes = read()
     except ImageError:
         raise
     except PillowImage.DecompressionBombError as error:
@@ -84,7 +104,7 @@ def decode_file(path: Path, *, mode: Mode, background: Background, max_pixels: i
 
 
 @contextmanager
-def _guarded(max_pixels: int, said: list[warnings.WarningMessage]) -> Iterator[None]:
+def _own_limits(max_pixels: int, said: list[warnings.WarningMessage]) -> Iterator[None]:
     with _PROCESS_WIDE, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # Ours is the limit: Pillow warns above its own and raises above twice its own.

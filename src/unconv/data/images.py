@@ -34,7 +34,7 @@ from unconv.data.arrays import (
     to_pil,
     to_uint8,
 )
-from unconv.data.decode import decode_file
+from unconv.data.decode import decode_file, decode_pillow
 from unconv.errors import ImageError
 
 __all__ = [
@@ -215,6 +215,9 @@ def _read(item: _Item, mode: Mode, background: Background, max_pixels: int) -> I
         return Image(item.name, picture, item.path, notes)
     name, array = item
     try:
+        if isinstance(array, PillowImage.Image):
+            picture, notes = decode_pillow(array, mode=mode, background=background)
+            return Image(name, picture, notes=notes)
         return Image(name, as_image_tensor(array, mode=mode, background=background))
     except ImageError as error:
         return Skipped(name, str(error))
