@@ -162,6 +162,16 @@ def ends_rectified(value: Tensor) -> bool:
     return True
 
 
+def clipped_from(value: Tensor) -> Any:
+    """The node in front of a rectifier that cuts off at its top (ReLU6), if that is what the value comes from."""
+    node: Any = value.grad_fn
+    while node is not None and _operation(node) == "Copy":
+        node = node.next_functions[-1][0]
+    if node is None or _operation(node) != "Reversed" or node.rectifier not in ("relu6", "clamp"):
+        return None
+    return node.next_functions[0][0]
+
+
 def _walk(start: Any) -> Iterator[Any]:
     seen, queue = {start}, [start]
     while queue:

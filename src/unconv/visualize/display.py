@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# One pixel in two hundred may be clipped, so that a few extreme values do not leave the rest grey.
-CLIPPED = 0.005
+# One value in a hundred may be clipped, so that a few extreme values do not leave the rest grey.
+CLIPPED = 0.01
 
 
 def show_projection(
@@ -15,7 +15,7 @@ def show_projection(
 ) -> Float[Tensor, "channel height width"]:
     """A projection as a picture: 0 is mid-grey, and equal amounts of plus and minus are equally far from it.
 
-    v = ½ + p / 2q, clipped to [0, 1], where q is the 99.5th percentile of |p|. A projection that is zero is grey.
+    v = ½ + p / 2q, clipped to [0, 1], where q is the 99th percentile of |p|. A projection that is zero is grey.
 
     >>> show_projection(torch.tensor([[[-4.0, 0.0, 2.0]]]))
     tensor([[[0.0000, 0.5000, 0.7500]]])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from unconv.visualize.coverage import Coverage
 
 GUIDED = (
-    "Guided images show edges of the picture inside the field, much the same for other units and for other weights "
-    "above (Nie et al. 2018; Adebayo et al. 2018; Sixt et al. 2020)."
+    "Guided images show which edges inside the field the unit can have used. Much of that is the picture itself, and "
+    "stays when the weights of upper layers are randomised (Nie et al. 2018; Adebayo et al. 2018; Sixt et al. 2020)."
 )
 GRADIENT = "The derivative is local: it tells which pixels would change the unit's value, not what the unit looks for."
 SWITCHED = (

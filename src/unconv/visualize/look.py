@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,7 +121,7 @@ def _look_into(passage: Passage, picture: Tensor, layer: str, units: int, field_
         box = field_box(layer, position)
         window = (slice(None), *(slice(start, stop) for start, stop in box))
         image = passage.back_from_units(layer, torch.tensor([unit]), [position])[0]
-        views.append(UnitView(unit, position, activation, box, picture[window], image[window]))
+        views.append(UnitView(unit, position, activation, box, picture[window], image[window].clone()))
     return LayerView(layer, tuple(value.shape[1:]), len(value), tuple(views), passage.coverage(layer))
 
 
@@ -143,23 +143,3 @@ def predict(
         return ()
     values, order = scores[0].softmax(0).sort(descending=True, stable=True)
     return tuple((classes[int(index)], float(value)) for value, index in zip(values[:top], order[:top], strict=True))
-
-
-def check_weights(model: nn.Module) -> None:
-    """Refuse a model some of whose weights are NaN or infinite, by name.
-
-    >>> model = nn.Linear(2, 2)
-    >>> model.bias.data[0] = float("nan")
-    >>> check_weights(model)
-    Traceback (most recent call last):
-    unconv.errors.ModelError: weights: bias holds 1 NaN or infinite value of 2; load sound weights
-    """
-    state: Mapping[str, Tensor] = model.state_dict()
-    for name, tensor in state.items():
-        if isinstance(tensor, Tensor) and tensor.is_floating_point():
-            broken = int((~torch.isfinite(tensor)).sum())
-            if broken:
-                values = "value" if broken == 1 else "values"
-                raise ModelError(
-                    f"weights: {name} holds {broken} NaN or infinite {values} of {tensor.numel()}; load sound weights"
-                )

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
-from unconv.visualize.coverage import ends_rectified
+from unconv.visualize.coverage import clipped_from, ends_rectified
 from unconv.visualize.reverse import at_rest, check_images, run_hooked
 
 # Borders and rounding make the strides of two axes differ a little; channels in the place of an axis, a lot.
@@ -22,7 +22,16 @@ MOST_UNEVEN = 1.5
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """A layer that returns feature maps: its name, how many units, on which grid, and whether they are rectified.
+    """A layer that returns feature maps.
+
+    Args:
+        layer: its name.
+        units: how many maps it returns.
+        size: their grid.
+        rectified: whether they come from a rectifier.
+        unclipped: the layer that returned them before a rectifier cut them off at its top (ReLU6), None where no
+            rectifier does, or where no layer returns that. Clipped, the strongest units are all alike, and nothing
+            comes back from them: f′ = 0.
 
     >>> FeatureMaps("features.3", units=64, size=(224, 224), rectified=True).size
     (224, 224)
@@ -32,6 +41,7 @@ class FeatureMaps:
     units: int
     size: tuple[int, ...]
     rectified: bool
+    unclipped: str | None = None
 
 
 def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...]:
@@ -63,7 +73,9 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
         if any(maps.size != output.shape[2:] for maps in inside):
             return
         kept.append(output.grad_fn)
-        maps = FeatureMaps(name, output.shape[1], tuple(output.shape[2:]), ends_rectified(output))
+        before = found.get(clipped_from(output))
+        unclipped = before.layer if before else None
+        maps = FeatureMaps(name, output.shape[1], tuple(output.shape[2:]), ends_rectified(output), unclipped)
         known = found.get(output.grad_fn)
         if known is None or name.count(".") < known.layer.count(".") or calls[known.layer] > 1:
             found[output.grad_fn] = maps
@@ -89,6 +101,8 @@ def _is_grid(shape: Sequence[int], image: Sequence[int]) -> bool:
 def choose_layers(maps: Sequence[FeatureMaps], count: int = 5) -> tuple[str, ...]:
     """Some layers, spread over the depth: the last rectified one of each resolution, then those far from the chosen.
 
+    Where the rectifier is clipped, the layer before it.
+
     >>> sizes = [8, 8, 4, 4, 2, 2]
     >>> maps = [FeatureMaps(f"conv{n}", 16, (size, size), rectified=True) for n, size in enumerate(sizes)]
     >>> choose_layers(maps, count=3)
@@ -104,7 +118,7 @@ def choose_layers(maps: Sequence[FeatureMaps], count: int = 5) -> tuple[str, ...
     while len(chosen) < min(count, len(candidates)):
         rest = [index for index in range(len(candidates)) if index not in chosen]
         chosen.append(max(rest, key=lambda index: min(abs(index - other) for other in chosen)))
-    return tuple(candidates[index].layer for index in sorted(chosen))
+    return tuple(candidates[index].unclipped or candidates[index].layer for index in sorted(chosen))
 
 
 def _evenly(items: list[int], count: int) -> list[int]:

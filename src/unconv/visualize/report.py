@@ -1,0 +1,204 @@
+"""A report as files: one page that opens from disk, its pictures, and all its numbers as JSON."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+import unconv
+from unconv.data.images import Skipped, to_pil
+from unconv.errors import ImageError, UnconvError
+from unconv.visualize.display import as_rgb, show_projection
+from unconv.visualize.limits import limits
+from unconv.visualize.look import LayerView, PictureView, UnitView
+
+if TYPE_CHECKING:
+    from unconv.visualize.see import Plan
+
+Store = Callable[[str, Tensor], str]
+
+# Below this side a picture is stored without loss: JPEG would show more of itself than of the picture.
+LOSSLESS_SIDE = 64
+JPEG_QUALITY = 90
+LISTED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A report that was written.
+
+    Args:
+        path: the page.
+        rule: the reverse rule used.
+        layers: the layers looked into.
+        pictures: names of the pictures in the report.
+        skipped: the pictures that are not in it, and why.
+        numbers: everything the page shows, as in ``report.json``.
+    """
+
+    path: Path
+    rule: str
+    layers: tuple[str, ...]
+    pictures: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    numbers: Mapping[str, Any]
+
+
+def write_report(
+    plan: Plan, views: Iterable[PictureView | Skipped], folder: Path, single_file: bool, title: str | None = None
+) -> Report:
+    """Write the views of some pictures, one at a time, and the page around them.
+
+    Raises ImageError when there is no view to write, UnconvError when the folder cannot be written.
+    """
+    store = _embed if single_file else _file_store(folder)
+    pictures: list[dict[str, Any]] = []
+    skipped: list[Skipped] = []
+    for view in views:
+        if isinstance(view, Skipped):
+            skipped.append(view)
+        else:
+            pictures.append(_picture_row(view, f"{len(pictures):03d}", plan, store))
+    if not pictures:
+        told = "; ".join(str(item) for item in skipped[:LISTED]) or "none given"
+        more = f"; and {len(skipped) - LISTED} more" if len(skipped) > LISTED else ""
+        raise ImageError(f"see: no picture could be used: {told}{more}")
+    numbers = {
+        "title": title or f"Looking into {plan.model.name}",
+        "unconv": unconv.__version__,
+        "model": plan.model.name,
+        "weights": plan.model.weights,
+        "notes": [*plan.model.notes, *plan.fields.notes],
+        "preprocess": str(plan.model.preprocess),
+        "input_size": plan.model.input_size,
+        "rule": plan.rule,
+        "rule_reason": plan.reason,
+        "layers": plan.layers,
+        "pictures": pictures,
+        "skipped": [{"name": str(item.path or item.name), "reason": item.reason} for item in skipped],
+    }
+    path = _write(folder / "index.html", render_page(numbers))
+    _write(folder / "report.json", json.dumps(_without_pixels(numbers), indent=1, ensure_ascii=False) + "\n")
+    names = tuple(str(picture["name"]) for picture in pictures)
+    return Report(path, plan.rule, plan.layers, names, tuple(skipped), numbers)
+
+
+def render_page(numbers: Mapping[str, Any]) -> str:
+    """The page of a report; names of files and classes appear as text, whatever they contain."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("unconv.visualize", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(numbers)
+
+
+def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> dict[str, Any]:
+    image = store(f"{stem}-picture", view.picture)
+    return {
+        "name": view.name,
+        "notes": list(view.notes),
+        "image": image,
+        "size": list(view.picture.shape[1:]),
+        "predictions": [{"label": label, "probability": probability} for label, probability in view.predictions],
+        "layers": [
+            _layer_row(layer, f"{stem}-{number}", view.picture, image, plan, store)
+            for number, layer in enumerate(view.layers)
+        ],
+    }
+
+
+def _layer_row(layer: LayerView, stem: str, picture: Tensor, image: str, plan: Plan, store: Store) -> dict[str, Any]:
+    coverage = layer.coverage
+    return {
+        "layer": layer.layer,
+        "size": list(layer.size),
+        "count": layer.count,
+        "field": plan.fields.size(layer.layer),
+        "coverage": {**asdict(coverage), "total": coverage.total, "sentence": coverage.sentence},
+        "limits": limits(coverage),
+        "units": [_unit_row(unit, f"{stem}-{rank}", picture, image, store) for rank, unit in enumerate(layer.units)],
+    }
+
+
+def _unit_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Store) -> dict[str, Any]:
+    (top, bottom), (left, right) = view.box
+    height, width = picture.shape[1:]
+    whole = (bottom - top, right - left) == (height, width)
+    return {
+        "unit": view.unit,
+        "position": list(view.position),
+        "activation": view.activation,
+        "box": [list(axis) for axis in view.box],
+        "place": {
+            "left": 100 * left / width,
+            "top": 100 * top / height,
+            "width": 100 * (right - left) / width,
+            "height": 100 * (bottom - top) / height,
+        },
+        "silent": bool((view.projection == 0).all()),
+        "coarse": max(bottom - top, right - left) < LOSSLESS_SIDE,
+        "patch": image if whole else store(f"{stem}-patch", view.patch),
+        "projection": store(f"{stem}-projection", show_projection(as_rgb(view.projection))),
+    }
+
+
+def encode(picture: Float[Tensor, "channel height width"]) -> tuple[bytes, str]:
+    """A picture in [0, 1] as bytes of a file, and the file's type: PNG when small, JPEG when not.
+
+    >>> import torch
+    >>> encode(torch.rand(3, 8, 8))[1], encode(torch.rand(3, 80, 80))[1]
+    ('png', 'jpeg')
+    """
+    buffer = io.BytesIO()
+    image = to_pil(picture)
+    if max(image.size) < LOSSLESS_SIDE:
+        image.save(buffer, "PNG", optimize=True)
+        return buffer.getvalue(), "png"
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue(), "jpeg"
+
+
+def _embed(_name: str, picture: Tensor) -> str:
+    data, kind = encode(picture.cpu())
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _file_store(folder: Path) -> Store:
+    def store(name: str, picture: Tensor) -> str:
+        data, kind = encode(picture.cpu())
+        path = f"images/{name}.{'jpg' if kind == 'jpeg' else kind}"
+        _write(folder / path, data)
+        return path
+
+    return store
+
+
+def _write(path: Path, content: str | bytes) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise UnconvError(f"report: cannot write {path}: {error.strerror or error}; choose another folder") from None
+    return path
+
+
+def _without_pixels(value: Any) -> Any:
+    """The same numbers with embedded pictures left out: JSON is for numbers."""
+    if isinstance(value, dict):
+        return {key: _without_pixels(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_pixels(item) for item in value]
+    return None if isinstance(value, str) and value.startswith("data:image/") else value
