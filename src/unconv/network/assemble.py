@@ -9,6 +9,8 @@ from unconv.network.graph import Graph, Layer, Shape
 from unconv.network.record import ModuleCall, Record, Recorder
 from unconv.network.values import Value
 
+_BOUND = "an upper bound: before this, rows and columns came into one dimension, or an operation was not known"
+
 
 def assembled(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
     """The graph of what a recorder saw."""
@@ -58,7 +60,7 @@ def _layer(record: Record, name: str, shapes: Sequence[Shape], output: Value, in
         receptive_field=output.field,
         exact=output.exact,
         inputs=inputs,
-        note=outcome.note,
+        note=outcome.note or ("" if output.exact else _BOUND),
     )
 
 

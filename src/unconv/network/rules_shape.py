@@ -24,8 +24,18 @@ def view(call: Call) -> Outcome:
     """A view with another shape; from a map to a vector it is a layer of its own, ``flatten``."""
     value = call.ledger.reshape(call.values[0], call.shape)
     before = tuple(call.first.shape)
-    flat = len(call.shape) == 2 < len(before) and before[0] == call.shape[0] and max(before[2:]) > 1
+    flat = len(call.shape) == 2 < len(before) and before[0] == call.shape[0] == 1 and max(before[2:]) > 1
     return Outcome("flatten" if flat else call.name, (value,), visible=flat)
+
+
+def as_strided(call: Call) -> Outcome:
+    """Another reading of the memory: nothing changes where shape and order stay; anything else is not followed."""
+    pairs = zip(call["stride"], call.first.stride(), strict=False)
+    kept = all(new == old or size == 1 for (new, old), size in zip(pairs, call.shape, strict=False))
+    if tuple(call["size"]) == tuple(call.first.shape) and kept and not call["storage_offset"]:
+        return _hidden(call, call.values[0])
+    out = call.ledger.unknown(call.values, call.shape)
+    return Outcome("as_strided", (out,), note="memory read with strides of its own: units count as seeing everything")
 
 
 def permute(call: Call) -> Outcome:
@@ -221,6 +231,7 @@ SHAPE_RULES: dict[str, Rule] = {
     **dict.fromkeys(_SAME, same),
     **dict.fromkeys(("view", "unsafe_view", "reshape", "reshape_alias", "flatten", "view_copy"), view),
     **dict.fromkeys(("permute", "transpose", "t"), permute),
+    "as_strided": as_strided,
     "unsqueeze": unsqueeze,
     "squeeze": squeeze,
     "expand": expand,

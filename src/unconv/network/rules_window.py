@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from unconv.errors import GeometryError
 from unconv.network import macs
 from unconv.network.call import Call, Outcome
 from unconv.network.links import Link, Spread, Window, adaptive, mirrored, resized
@@ -59,19 +60,23 @@ def convolution(call: Call) -> Outcome:
 
 def _pool(call: Call, kind: type[MaxPoolGeometry] | type[AvgPoolGeometry], operator: str, **more: Any) -> Outcome:
     value = call.values[0]
-    kernel_count = len(call["kernel_size"])
-    count = int(call.name[len(operator) :][0]) if call.name.startswith(operator) else kernel_count
+    count = int(call.name[len(operator)])
     size = tuple(call.first.shape[-count:])
     kernel = per_axis(call["kernel_size"], count)
     stride = per_axis(call["stride"], count) if call["stride"] else kernel
     padding = per_axis(call["padding"], count)
-    geometry = kind(size, kernel, stride, padding, ceil_mode=call["ceil_mode"], **more)
+    geometry, note = None, ""
+    try:
+        geometry = kind(size, kernel, stride, padding, ceil_mode=call["ceil_mode"], **more)
+    except GeometryError as error:
+        note = f"torch pools here, though no full window fits, so there is no geometry ({error})"
+    dilation = per_axis(more.get("dilation", 1), count)
     links = [
         None if (k, s, p) == (1, 1, 0) else Window(k, s, p, d)
-        for k, s, p, d in zip(kernel, stride, padding, geometry.dilation, strict=True)
+        for k, s, p, d in zip(kernel, stride, padding, dilation, strict=True)
     ]
     out = along_last(call, value, links)
-    return Outcome(operator, (out,) * len(call.outputs), geometry=geometry)
+    return Outcome(operator, (out,) * len(call.outputs), geometry=geometry, note=note)
 
 
 def max_pool(call: Call) -> Outcome:

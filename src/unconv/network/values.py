@@ -94,6 +94,9 @@ class Ledger:
         """The output of an operation, from what it reads of each operand."""
         parts = [self._part(value, reads, shape) for value, reads in operands]
         layout = _joined_layout(parts)
+        filled = frozenset(axis for value, _ in operands for axis in self._filled(value))
+        cleared = filled.union(*(_cleared(value, reads, shape) for value, reads in operands))
+        layout = tuple(tuple(replace(atom, lost=atom.lost - cleared) for atom in dim) for dim in layout)
         extents = _extents(layout, len(self.input_size))
         parents = []
         for part, (_, reads) in zip(parts, operands, strict=True):
@@ -104,11 +107,10 @@ class Ledger:
                 part = self._part(part.value, mixed, shape)
             links = [_fitted(part, layout, axis, extent, blurred) for axis, extent in enumerate(extents)]
             if swapped:
-                links = [
-                    link and Whole(size, certain=False) for link, size in zip(links, part.value.extents, strict=True)
-                ]
+                pairs = zip(links, part.value.extents, strict=True)
+                links = [link and Whole(size, certain=False) for link, size in pairs]
             parents.append((part.value, tuple(links)))
-        return self._linked(layout, extents, parents)
+        return self._linked(layout, extents, parents, bounded=_covered(parts, layout) - filled, sure=filled)
 
     def relabel(self, value: Value, layout: Layout) -> Value:
         """The same numbers under another layout: a view."""
@@ -154,6 +156,12 @@ class Ledger:
         parents = [(value, tuple(Whole(size, certain=False) for size in value.extents)) for value in operands]
         return self._linked(layout, extents, parents)
 
+    def _filled(self, value: Value) -> list[int]:
+        """Axes along which every unit of a value surely sees the whole input, so that any sum with it does too."""
+        lost = {axis for dim in value.layout for axis in lay.lost_in(dim)}
+        rows = enumerate(zip(value.field.axes, self.input_size, value.certain, strict=True))
+        return [axis for axis, (field, size, sure) in rows if sure and axis not in lost and _is_whole(field, size)]
+
     def _repeated(self, value: Value, dim: int, first: Atom, times: int) -> Value:
         axis = first.axis
         reads = [(unit // times,) for unit in range(first.size * times)]
@@ -185,7 +193,14 @@ class Ledger:
         layout = tuple(_read_dim(value, read, size, steps) for read, size in zip(reads, shape, strict=True))
         return _Part(value, layout, _extents(layout, len(links)), tuple(links))
 
-    def _linked(self, layout: Layout, extents: tuple[int, ...], parents: Sequence[tuple[Value, Links]]) -> Value:
+    def _linked(
+        self,
+        layout: Layout,
+        extents: tuple[int, ...],
+        parents: Sequence[tuple[Value, Links]],
+        bounded: frozenset[int] = frozenset(),
+        sure: frozenset[int] = frozenset(),
+    ) -> Value:
         axes, certain = [], []
         for axis, extent in enumerate(extents):
             fields = [self._chained(value.field.axes[axis], links[axis], axis) for value, links in parents]
@@ -193,7 +208,10 @@ class Ledger:
             for field in fields[1:]:
                 joined = _joined(joined, field, extent, self.input_size[axis])
             axes.append(joined)
-            certain.append(all(v.certain[axis] and (k[axis] is None or k[axis].exact) for v, k in parents))  # type: ignore[union-attr]
+            known = all(
+                value.certain[axis] and ((link := links[axis]) is None or link.exact) for value, links in parents
+            )
+            certain.append((known and axis not in bounded) or axis in sure)
         sources = tuple((value.index, links) for value, links in parents)
         return self._add(layout, extents, ReceptiveField(tuple(axes)), tuple(certain), sources)
 
@@ -303,7 +321,30 @@ def _digits(dim: lay.Dim) -> set[tuple[int, int]]:
 def _misplaced(part: _Part, layout: Layout) -> set[int]:
     """Output dimensions in which an operand has axes that the joined layout keeps elsewhere."""
     pairs = enumerate(zip(part.layout, layout, strict=True))
-    return {n for n, (mine, joined) in pairs if lay.axes_in(mine) and lay.dim_size(mine) > 1 and mine != joined}
+    return {n for n, (mine, joined) in pairs if lay.axes_in(mine) and _parts_of(mine) != _parts_of(joined)}
+
+
+def _parts_of(dim: lay.Dim) -> list[tuple[int, int | None]]:
+    return [(atom.size, atom.axis) for atom in dim if atom.size > 1]
+
+
+def _cleared(value: Value, reads: Reads, shape: Sequence[int]) -> frozenset[int]:
+    """Axes without an order of which an operation mixes all there is: their order matters no more."""
+    kept = {
+        read.source
+        for read, size in zip(reads, shape, strict=True)
+        if read and not read.mixed and (read.link or lay.dim_size(value.layout[read.source]) == size)
+    }
+    mixed, stays = frozenset[int](), frozenset[int]()
+    for n, dim in enumerate(value.layout):
+        mixed, stays = (mixed, stays | lay.lost_in(dim)) if n in kept else (mixed | lay.lost_in(dim), stays)
+    return mixed - stays
+
+
+def _covered(parts: Sequence[_Part], layout: Layout) -> frozenset[int]:
+    """Axes that one operand holds without an order where the joined layout has an axis."""
+    pairs = ((mine, joined) for part in parts for mine, joined in zip(part.layout, layout, strict=True))
+    return frozenset(axis for mine, joined in pairs if lay.axes_in(joined) for axis in lay.lost_in(mine))
 
 
 def _fitted(part: _Part, layout: Layout, axis: int, extent: int, blurred: set[int]) -> Link | None:
@@ -329,10 +370,14 @@ def _places(layout: Layout, axis: int) -> tuple[tuple[int, Atom], ...]:
     return tuple((d, atom) for d, atom in lay.digits_of(layout, axis) if atom.size > 1)
 
 
+def _is_whole(field: AxisField, size: int) -> bool:
+    return field == AxisField((0,), (size,), 0)
+
+
 def _joined(one: AxisField, two: AxisField, extent: int, size: int) -> AxisField:
     """The union of two branches over an input of ``size``; unit by unit where no single pattern fits both."""
     for field in (one, two):
-        if field.advance == 0 and field.of(0) == (0, size):
+        if _is_whole(field, size):
             return field
     if one.advance and two.advance:
         try:
