@@ -51,10 +51,10 @@ def choose_rule(coverage: Coverage) -> tuple[str, str]:
     (Springenberg et al. 2014, section 3.4).
 
     >>> choose_rule(Coverage("guided", {"relu": 13}, reversed=13, switches=5, passed={}))
-    ('deconvnet', 'chosen because the network has 5 max-poolings, whose switches a deconvnet image needs')
+    ('deconvnet', 'chosen because 5 max-poolings lie on the way, whose switches a deconvnet image needs')
     """
     count = coverage.switches
     if count:
-        pools = "1 max-pooling" if count == 1 else f"{count} max-poolings"
-        return "deconvnet", f"chosen because the network has {pools}, whose switches a deconvnet image needs"
-    return "guided", "chosen because the network has no max-pooling, and so no switches for a deconvnet image"
+        pools = "1 max-pooling lies" if count == 1 else f"{count} max-poolings lie"
+        return "deconvnet", f"chosen because {pools} on the way, whose switches a deconvnet image needs"
+    return "guided", "chosen because no max-pooling lies on the way, and so no switches for a deconvnet image"

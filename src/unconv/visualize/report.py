@@ -85,8 +85,8 @@ def write_report(
         "pictures": pictures,
         "skipped": [{"name": str(item.path or item.name), "reason": item.reason} for item in skipped],
     }
-    path = _write(folder / "index.html", render_page(numbers))
-    _write(folder / "report.json", json.dumps(_without_pixels(numbers), indent=1, ensure_ascii=False) + "\n")
+    path = write_file(folder / "index.html", render_page(numbers))
+    write_file(folder / "report.json", json.dumps(without_pixels(numbers), indent=1, ensure_ascii=False) + "\n")
     names = tuple(str(picture["name"]) for picture in pictures)
     return Report(path, plan.rule, plan.layers, names, tuple(skipped), numbers)
 
@@ -96,13 +96,13 @@ def render_page(numbers: Mapping[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("unconv.visualize", "."),
+        loader=PackageLoader("unconv.visualize", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(numbers)
+    return environment.get_template("report.html.jinja").render(numbers)
 
 
 def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> dict[str, Any]:
@@ -180,13 +180,14 @@ def _file_store(folder: Path) -> Store:
     def store(name: str, picture: Tensor) -> str:
         data, kind = encode(picture.cpu())
         path = f"images/{name}.{'jpg' if kind == 'jpeg' else kind}"
-        _write(folder / path, data)
+        write_file(folder / path, data)
         return path
 
     return store
 
 
-def _write(path: Path, content: str | bytes) -> Path:
+def write_file(path: Path, content: str | bytes) -> Path:
+    """Write a file and the folders above it; a refusal of the system becomes one line."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -195,10 +196,10 @@ def _write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def _without_pixels(value: Any) -> Any:
-    """The same numbers with embedded pictures left out: JSON is for numbers."""
+def without_pixels(value: Any) -> Any:
+    """The numbers of a report with embedded pictures left out: JSON is for numbers."""
     if isinstance(value, dict):
-        return {key: _without_pixels(item) for key, item in value.items()}
+        return {key: without_pixels(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_pixels(item) for item in value]
+        return [without_pixels(item) for item in value]
     return None if isinstance(value, str) and value.startswith("data:image/") else value

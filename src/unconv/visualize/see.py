@@ -100,7 +100,7 @@ def make_plan(model: LoadedModel, layers: Sequence[str] | None, rule: str, units
 
     >>> plan = make_plan(load_model("efficientnet-lite0"), ["features.3"], "auto", units=4)
     >>> plan.rule, plan.reason
-    ('guided', 'chosen because the network has no max-pooling, and so no switches for a deconvnet image')
+    ('guided', 'chosen because no max-pooling lies on the way, and so no switches for a deconvnet image')
     """
     if units < 1:
         raise UnconvError(f"units: {units} units of each layer were asked for; ask for 1 or more")
