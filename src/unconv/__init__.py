@@ -39,6 +39,7 @@ _HOME = {
     "Drawing": "unconv.explain.drawing",
     "project": "unconv.visualize.project",
     "Projection": "unconv.visualize.project",
+    "see": "unconv.visualize.see",
     "trace": "unconv.network.trace",
     "Graph": "unconv.network.graph",
     "Layer": "unconv.network.graph",

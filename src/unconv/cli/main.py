@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from unconv.cli import arithmetic
+from unconv.cli import arithmetic, demo, see
 from unconv.errors import UnconvError
 
 app = typer.Typer(
@@ -18,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(arithmetic.app, name="arithmetic")
+app.command(epilog=see.EXAMPLES)(see.see)
+app.command()(demo.demo)
 
 
 def run() -> None:
