@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 from unconv.errors import GeometryError
 from unconv.explain.captions import size_text
+from unconv.explain.numbers import mean_size
 from unconv.operators.geometry import Geometry
 
 MAX_ENTRIES = 4096
@@ -45,20 +46,15 @@ def matrix_taps(geometry: Geometry, most: int = MAX_ENTRIES) -> Taps:
     return tuple(lines)
 
 
-def entry_text(geometry: Geometry, tap: tuple[int, ...] | None) -> str:
-    """One entry: a weight by its tap, the share of a mean, or 0.
+def matrix_texts(geometry: Geometry, most: int = MAX_ENTRIES) -> list[list[str]]:
+    """The matrix in symbols: weights by their taps, the shares of a mean, and zeros.
 
     >>> from unconv.operators.geometry import ConvGeometry
-    >>> entry_text(ConvGeometry(input_size=(4, 4), kernel_size=3), (0, 2))
-    'w₀₂'
+    >>> matrix_texts(ConvGeometry(input_size=3, kernel_size=2))
+    [['w₀', 'w₁', '0'], ['0', 'w₀', 'w₁']]
     """
-    if tap is None:
-        return "0"
-    if geometry.operation == "avgpool":
-        return f"1/{math.prod(geometry.kernel_size)}"
     joint = "" if max(geometry.kernel_size) <= 10 else ","
-    letter = "s" if geometry.operation == "maxpool" else "w"
-    return letter + joint.join(map(str, tap)).translate(_SUBSCRIPTS)
+    return _entries(geometry, lambda tap: joint.join(map(str, tap)).translate(_SUBSCRIPTS), most)
 
 
 def latex_entries(geometry: Geometry) -> list[list[str]]:
@@ -68,12 +64,15 @@ def latex_entries(geometry: Geometry) -> list[list[str]]:
     >>> latex_entries(ConvGeometry(input_size=3, kernel_size=2))
     [['w_{0}', 'w_{1}', '0'], ['0', 'w_{0}', 'w_{1}']]
     """
+    return _entries(geometry, lambda tap: f"_{{{','.join(map(str, tap))}}}", MAX_ENTRIES)
+
+
+def _entries(geometry: Geometry, index: Callable[[tuple[int, ...]], str], most: int) -> list[list[str]]:
     letter = "s" if geometry.operation == "maxpool" else "w"
-    share = f"1/{math.prod(geometry.kernel_size)}" if geometry.operation == "avgpool" else None
-    return [
-        ["0" if tap is None else share or f"{letter}_{{{','.join(map(str, tap))}}}" for tap in row]
-        for row in matrix_taps(geometry)
-    ]
+    rows = zip(product(*map(range, geometry.output_size)), matrix_taps(geometry, most), strict=True)
+    if geometry.operation == "avgpool":
+        return [["0" if tap is None else f"1/{mean_size(geometry, output)}" for tap in row] for output, row in rows]
+    return [["0" if tap is None else letter + index(tap) for tap in row] for _, row in rows]
 
 
 def table(entries: Sequence[Sequence[str]]) -> str:
@@ -99,7 +98,7 @@ def symbolic_matrix(geometry: Geometry) -> str:
     ⎡ w₀ w₁ w₂ 0  ⎤
     ⎣ 0  w₀ w₁ w₂ ⎦
     """
-    return table([[entry_text(geometry, tap) for tap in row] for row in matrix_taps(geometry)])
+    return table(matrix_texts(geometry))
 
 
 def symbolic_transpose(geometry: Geometry) -> str:
@@ -111,5 +110,4 @@ def symbolic_transpose(geometry: Geometry) -> str:
     ⎢ w₁ w₀ ⎥
     ⎣ 0  w₁ ⎦
     """
-    rows = [[entry_text(geometry, tap) for tap in row] for row in matrix_taps(geometry)]
-    return table([list(column) for column in zip(*rows, strict=True)])
+    return table([list(column) for column in zip(*matrix_texts(geometry), strict=True)])

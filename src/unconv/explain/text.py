@@ -24,6 +24,7 @@ _ROLES = {
 _TONES = {"window": "■", "target": "■", "source": "■", "blank": "▪", "lost": "▪", "row": "·"}
 _KEYS = (
     ("■", "lit"),
+    ("[", "] lit"),
     ("▪", "lit, but holds no value"),
     ("·", "padding or zero"),
     ("∘", "not connected"),
@@ -52,9 +53,8 @@ def text_of(scene: Scene, number: int) -> str | None:
     lines = "\n\n".join("\n".join(row) for row in rows).splitlines()
     if len(lines) > TALLEST or max(map(len, lines)) > WIDEST:
         return None
-    if scene.grids and any(grid.texts for grid in scene.grids):
-        return "\n".join((*lines, "", "[ ] lit"))
-    used = {glyph for n, grid in enumerate(scene.grids) for line in _lines(grid, n, frame, False) for glyph in line}
+    drawn = [line for n, grid in enumerate(scene.grids) for line in _lines(grid, n, frame)]
+    used = {glyph for line in drawn for glyph in line}
     keys = "   ".join(f"{glyph} {meaning}" for glyph, meaning in _KEYS if glyph in used)
     return "\n".join((*lines, "", keys))
 
@@ -72,17 +72,17 @@ def _row(scene: Scene, frame: Frame, row: tuple[Stack, ...]) -> list[str]:
 def _block(scene: Scene, frame: Frame, stack: Stack) -> list[str]:
     front = stack.grids[0]
     head = f"{stack.label} {stack.detail}".strip()
-    return [head, *_lines(scene.grids[front], front, frame, numbered=any(grid.texts for grid in scene.grids))]
+    return [head, *_lines(scene.grids[front], front, frame)]
 
 
-def _lines(grid: Grid, index: int, frame: Frame, numbered: bool) -> list[str]:
+def _lines(grid: Grid, index: int, frame: Frame) -> list[str]:
+    written = {(text.row, text.column): text.text for text in frame.texts if text.grid == index and not text.corner}
     tones = {(mark.row, mark.column): mark.tone for mark in frame.marks if mark.grid == index}
-    if not numbered:
+    if not grid.texts and not written:
         return [
             " ".join(_TONES[tones[(r, c)]] if (r, c) in tones else _ROLES[role] for c, role in enumerate(roles))
             for r, roles in enumerate(grid.roles)
         ]
-    written = {(t.row, t.column): t.text for t in frame.texts if t.grid == index and not t.corner}
     cells = {
         (r, c): written.get((r, c)) or grid.text(r, c) or "·" for r in range(grid.rows) for c in range(grid.columns)
     }

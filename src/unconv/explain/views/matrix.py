@@ -9,7 +9,7 @@ from unconv.explain.boards import Board, Position
 from unconv.explain.captions import TITLES, position_text, relation_lines, settings, size_text
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Grid, LegendEntry, Mark, Scene, Stack, Text
-from unconv.explain.symbolic import Taps, entry_text, matrix_taps
+from unconv.explain.symbolic import Taps, matrix_taps, matrix_texts
 from unconv.explain.views import parts
 from unconv.operators.geometry import Geometry
 
@@ -68,7 +68,8 @@ def _grid(geometry: Geometry, numbers: Numbers | None, taps: Taps) -> Grid:
     if numbers and numbers.weights:
         texts = tuple(tuple("" if t is None else number_text(numbers.weights[t]) for t in row) for row in taps)
     elif max(len(taps), len(taps[0])) <= _SYMBOLS_UP_TO:
-        texts = tuple(tuple("" if t is None else entry_text(geometry, t) for t in row) for row in taps)
+        symbols = matrix_texts(geometry, most=_SYMBOLS_UP_TO**2)
+        texts = tuple(tuple("" if text == "0" else text for text in row) for row in symbols)
     return Grid(tuple(tuple("void" if t is None else "weight" for t in row) for row in taps), texts)
 
 

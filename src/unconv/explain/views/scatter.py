@@ -16,7 +16,7 @@ from unconv.operators.geometry import Geometry
 def scatter(geometry: Geometry, numbers: Numbers | None) -> Scene:
     """One frame per input cell: where it pours, cut-away cells included; with numbers, the sums so far."""
     source = Board(0, (0,) * geometry.dimensions, geometry.input_size)
-    low, high = _reach(geometry)
+    low, high = reach(geometry)
     target = Board(source.slices, low, high)
     kernel = parts.kernel_board(geometry, source.slices + target.slices) if numbers else None
     parts.check_cells(geometry, numbers, source, target)
@@ -55,7 +55,13 @@ def poured(geometry: Geometry, cell: Position) -> list[tuple[Position, Position]
     return [(tuple(t for t, _ in pairs), tuple(o for _, o in pairs)) for pairs in product(*axes)]
 
 
-def _reach(geometry: Geometry) -> tuple[Position, Position]:
+def reach(geometry: Geometry) -> tuple[Position, Position]:
+    """[low, high) of the output with the rows that padding cuts away.
+
+    >>> from unconv.operators.geometry import ConvTransposeGeometry
+    >>> reach(ConvTransposeGeometry(input_size=2, kernel_size=3, stride=2, padding=1))
+    ((-1,), (4,))
+    """
     size = geometry.output_size
     if not geometry.transposed:
         return (0,) * len(size), size

@@ -1,0 +1,52 @@
+"""What all views share: roles agree with the geometry, long animations are thinned, large ones refused."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from tests.explain.cases import EVERY_KIND
+from unconv.errors import GeometryError
+from unconv.explain.drawing import draw
+from unconv.explain.views.parts import MAX_CELLS, MAX_FRAMES, DrawingLimitError, Roles, thinned
+from unconv.operators.geometry import ConvGeometry, Geometry
+
+
+@pytest.mark.parametrize("geometry", EVERY_KIND, ids=repr)
+def test_unread_and_unfed_are_the_cells_without_connections(geometry: Geometry) -> None:
+    roles = Roles(geometry)
+    for cell in product(*map(range, geometry.input_size)):
+        assert (roles.input(cell) == "unread") == (not all(geometry.outputs_of(cell)))
+    for output in product(*map(range, geometry.output_size)):
+        if roles.output(output) == "unfed":
+            assert not all(geometry.inputs_of(output))
+
+
+@pytest.mark.parametrize("count", [1, MAX_FRAMES, MAX_FRAMES + 1, 5000])
+def test_thinning_keeps_the_ends_and_says_so(count: int) -> None:
+    steps = [(n,) for n in range(count)]
+    chosen, note = thinned(steps)
+    assert chosen[0] == steps[0]
+    assert chosen[-1] == steps[-1]
+    assert len(set(chosen)) == len(chosen) == min(count, MAX_FRAMES)
+    assert list(chosen) == sorted(chosen)
+    assert bool(note) == (count > MAX_FRAMES)
+
+
+def test_a_long_animation_says_what_it_leaves_out() -> None:
+    drawing = draw(ConvGeometry((28, 28), 5))
+    assert len(drawing.frames) == MAX_FRAMES
+    assert drawing.note == "120 of 576 steps are shown."
+    assert drawing.note in drawing.svg()
+
+
+def test_what_is_too_large_is_refused_at_once() -> None:
+    with pytest.raises(DrawingLimitError, match=f"picture holds {MAX_CELLS:,}") as refusal:
+        draw(ConvGeometry((4096, 4096), 7))
+    assert "\n" not in str(refusal.value)
+
+
+def test_numbers_need_room() -> None:
+    with pytest.raises(GeometryError, match="a picture with numbers holds 600"):
+        draw(ConvGeometry((28, 28), 5), numbers="random")
