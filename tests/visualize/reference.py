@@ -1,16 +1,37 @@
-"""Slow references that share nothing with the code under test."""
+"""Networks to test on, and slow references that share nothing with the code under test."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
+import torchvision
 from torch import Tensor, nn
 
 RECTIFYING_NODES = (
     *("Relu", "Hardtanh", "LeakyRelu", "PreluKernel", "Elu", "Silu", "Gelu", "Hardswish", "Mish", "Softplus"),
     *("Threshold", "Clamp", "ClampMin"),
 )
+
+
+@cache
+def network(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    arguments = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    model = torchvision.models.get_model(name, weights=None, **arguments).eval()
+    for module in model.modules():
+        # Fresh running statistics would make batch norm the identity.
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.uniform_(module.weight, 0.5, 2.0)
+            nn.init.normal_(module.bias, std=0.1)
+    return model
+
+
+def pictures(size: int = 224, batch: int = 1) -> Tensor:
+    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
 def by_graph_hooks(model: nn.Module, images: Tensor, layer: str, seed: tuple[int, ...], rule: str) -> Tensor:

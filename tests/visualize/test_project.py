@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache
-from itertools import pairwise
 
 import pytest
 import torch
@@ -14,31 +12,13 @@ import torchvision
 from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop
 from torch import Tensor, nn
 
-from tests.visualize.reference import by_graph_hooks, relative_error
+import unconv as uc
+from tests.visualize.reference import by_graph_hooks, network, pictures, relative_error
 from unconv.errors import ModelError, UnconvError
 from unconv.visualize.project import check_positions, check_unit, project
 from unconv.visualize.reverse import check_images, find_layer
 
 CAPTUM = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop, "gradient": NeuronGradient}
-
-
-@cache
-def network(name: str) -> nn.Module:
-    torch.manual_seed(0)
-    arguments = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    model = torchvision.models.get_model(name, weights=None, **arguments).eval()
-    for module in model.modules():
-        # Fresh running statistics would make batch norm the identity.
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-            nn.init.uniform_(module.weight, 0.5, 2.0)
-            nn.init.normal_(module.bias, std=0.1)
-    return model
-
-
-def pictures(size: int = 224, batch: int = 1) -> Tensor:
-    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
 def captum_projection(model: nn.Module, images: Tensor, layer: str, seed: tuple[int, ...], rule: str) -> Tensor:
@@ -244,26 +224,6 @@ def test_forward_pass_ends_at_the_layer() -> None:
     assert project(model, torch.randn(1, 1, 6, 6), "1", 0).image.shape == (1, 1, 6, 6)
 
 
-def test_coverage_counts_what_has_no_reverse_rule() -> None:
-    coverage = project(network("mobilenet_v3_small"), pictures(96), "features.12", 0, (0, 0)).coverage
-    assert (coverage.reversed, coverage.total) == (32, 32)
-    assert coverage.passed == {"product of activations": 9, "hardsigmoid": 9}
-    attention = project(network("vit_b_32"), pictures(), "encoder.layers.encoder_layer_0", 0, (0,)).coverage
-    assert attention.rectifiers == {"gelu": 1}
-    assert {"layer norm", "attention"} <= set(attention.passed)
-    vgg = project(network("vgg16"), pictures(), "features.30", 0, (0, 0)).coverage
-    assert (vgg.reversed, vgg.total, vgg.switches, vgg.passed) == (13, 13, 5, {})
-
-
-def test_coverage_tells_what_the_rule_cannot_reach() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        scripted = torch.jit.script(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()))
-    model = nn.Sequential(scripted, nn.ReLU(), nn.Conv2d(2, 2, 1))
-    coverage = project(model, torch.randn(1, 1, 6, 6), "2", 0).coverage
-    assert (coverage.reversed, coverage.total) == (1, 2)
-
-
 def test_compiled_models_are_run_as_written() -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3))
@@ -339,25 +299,52 @@ def test_weights_that_are_not_numbers_are_named() -> None:
         project(model, SOUND, "conv", 0)
 
 
-def test_explicit_chain_of_three_blocks() -> None:
-    """unpool(switches) → rectify → Cᵀ, written with torch's own unpooling and transposed convolution."""
-    model, images = network("vgg16"), pictures(64)
-    blocks, value, way = list(model.features[:17]), images, []
+def chain_of_operators(blocks: nn.Sequential, x: Tensor) -> tuple[Tensor, list[Callable[[Tensor], Tensor]]]:
+    """A stack of blocks run forward; its way back as unpool(switches), rectify and Cᵀ from unconv.operators."""
+    way: list[Callable[[Tensor], Tensor]] = []
     for block in blocks:
         if isinstance(block, nn.MaxPool2d):
-            size = value.shape
-            value, switches = F.max_pool2d(value, 2, 2, return_indices=True)
-            way.append(lambda y, s=switches, size=size: F.max_unpool2d(y, s, 2, 2, output_size=size))
+            geometry = uc.MaxPoolGeometry(
+                tuple(x.shape[2:]), block.kernel_size, block.stride, block.padding, block.dilation, block.ceil_mode
+            )
+            way.append(uc.MaxPoolOperator.of(x, geometry).T.__matmul__)
+            x = block(x)
         elif isinstance(block, nn.ReLU):
-            value = F.relu(value)
-            way.append(F.relu)
+            way.append(lambda y: torch.where(y > 0, y, 0))
+            x = torch.where(x > 0, x, 0)
         else:
-            value = block(value)
-            way.append(lambda y, w=block.weight: F.conv_transpose2d(y, w, padding=1))
+            C = uc.ConvOperator(block.weight.detach(), tuple(x.shape[2:]), block.stride, block.padding)
+            way.append(C.T.__matmul__)
+            x = C @ x + block.bias.detach()[:, None, None]
+    return x, way
+
+
+SMALL = nn.Sequential(
+    *(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+    *(nn.Conv2d(8, 16, 5, stride=2), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True)),
+    *(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU()),
+)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "size", "seed"),
+    [
+        (SMALL, (45, 38), (3, 2, 1)),
+        (network("vgg16").features[:17], (64, 64), (30, 3, 4)),
+        (network("alexnet").features[:8], (224, 224), (5, 6, 7)),
+    ],
+    ids=["small", "vgg16", "alexnet"],
+)
+def test_projection_equals_explicit_chain(
+    blocks: nn.Sequential, size: tuple[int, int], seed: tuple[int, int, int]
+) -> None:
+    images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(3))
+    value, way = chain_of_operators(blocks, images)
     signal = torch.zeros_like(value)
-    signal[0, 30, 3, 4] = 1
+    signal[(slice(None), *seed)] = 1
     for step in reversed(way):
         signal = step(signal)
-    ours = project(model, images, "features.16", 30, (3, 4))
-    assert relative_error(ours.image, signal.detach()) < 1e-5
-    assert sum(1 for a, b in pairwise(blocks) if isinstance(b, nn.ReLU)) == ours.coverage.total
+    ours = project(blocks, images, str(len(blocks) - 1), seed[0], seed[1:])
+    assert signal.abs().max() > 0
+    assert relative_error(ours.image, signal) < 1e-5
+    assert torch.allclose(ours.activation, value[(slice(None), *seed)], atol=1e-5)

@@ -109,13 +109,21 @@ def look(
     return tuple(_look_into(passage, picture, layer, units, field_box) for layer in layers)
 
 
-def _look_into(passage: Passage, picture: Tensor, layer: str, units: int, field_box: FieldBox) -> LayerView:
-    value = passage.values[layer][0].detach()
-    if value.ndim != 3:
+def check_feature_maps(layer: str, value: Tensor) -> None:
+    """Refuse what is not ``(batch, unit, height, width)``: nothing in it has a place in the picture.
+
+    >>> check_feature_maps("features.3", torch.zeros(1, 64, 56, 56))
+    """
+    if value.ndim != 4:
         raise ModelError(
-            f"layer {layer!r}: returns shape {(1, *value.shape)}, not feature maps (batch, unit, height, width); "
+            f"layer {layer!r}: returns shape {tuple(value.shape)}, not feature maps (batch, unit, height, width); "
             "choose a layer before the classifier"
         )
+
+
+def _look_into(passage: Passage, picture: Tensor, layer: str, units: int, field_box: FieldBox) -> LayerView:
+    check_feature_maps(layer, passage.values[layer])
+    value = passage.values[layer][0].detach()
     views = []
     for unit, position, activation in strongest_units(value, units):
         box = field_box(layer, position)

@@ -18,10 +18,10 @@ from unconv.models.resolve import LoadedModel, load_model
 from unconv.models.weights import check_finite
 from unconv.visualize.fields import Fields, read_fields
 from unconv.visualize.limits import choose_rule
-from unconv.visualize.look import PictureView, look, predict
+from unconv.visualize.look import PictureView, check_feature_maps, look, predict
 from unconv.visualize.report import Report, write_report
-from unconv.visualize.reverse import find_layer, run_forward
-from unconv.visualize.rules import RULES, find_rule
+from unconv.visualize.reverse import run_forward
+from unconv.visualize.rules import RULES
 from unconv.visualize.select import choose_layers, list_feature_maps
 
 Progress = Callable[[int, "int | None", str], None]
@@ -113,13 +113,12 @@ def make_plan(model: LoadedModel, layers: Sequence[str] | None, rule: str, units
     layers = tuple(dict.fromkeys(layers))
     if not layers:
         raise UnconvError("layers: an empty list was given; name at least one, or none at all for a choice")
+    passage = run_forward(model.module, blank, layers, "guided")
     for layer in layers:
-        find_layer(model.module, layer)
+        check_feature_maps(layer, passage.values[layer])
     reason = "as asked for"
     if rule == "auto":
-        passage = run_forward(model.module, blank, layers, "guided")
         rule, reason = choose_rule(max((passage.coverage(layer) for layer in layers), key=lambda c: c.switches))
-    find_rule(rule)
     return Plan(model, layers, rule, reason, units, read_fields(model.module, model.input_size, layers))
 
 

@@ -1,0 +1,80 @@
+"""Layers are spread over the depth and hold feature maps; units come strongest first."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.visualize.reference import network, pictures
+from unconv.errors import ModelError, UnconvError
+from unconv.models.efficientnet_lite import EfficientNetLite0
+from unconv.visualize.select import FeatureMaps, choose_layers, list_feature_maps, strongest_units
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        # Before every pooling, as in the figures of Zeiler & Fergus.
+        ("vgg16", ["features.3", "features.8", "features.15", "features.22", "features.29"]),
+        ("alexnet", ["features.1", "features.4", "features.7", "features.9", "features.11"]),
+        # The rectifier of a block is called twice: only its block's name says which call is meant.
+        ("resnet18", ["relu", "layer1", "layer2", "layer3", "layer4"]),
+        ("googlenet", ["conv1", "conv3", "inception3b", "inception4e", "inception5b"]),
+        # ReLU6 is clipped: the layer before it.
+        ("mobilenet_v2", [f"features.{n}.1" for n in ("2.conv.0", "4.conv.0", "7.conv.0", "14.conv.0", "18")]),
+        ("vit_b_32", ["conv_proj"]),
+    ],
+)
+def test_layers_are_spread_over_the_depth(name: str, layers: list[str]) -> None:
+    assert choose_layers(list_feature_maps(network(name), pictures())) == tuple(layers)
+
+
+def test_clipped_rectifier_leads_to_the_layer_before_it() -> None:
+    chosen = choose_layers(list_feature_maps(EfficientNetLite0().train(), pictures()))
+    assert chosen[0] == "features.2.0.expand.norm"
+    assert chosen[-1] == "features.8.norm"
+
+
+class ChannelsLast(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 4, stride=4)
+        self.mlp = nn.Linear(8, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mlp(self.conv(x).permute(0, 2, 3, 1)).relu().mean((1, 2))
+
+
+def test_channels_are_not_taken_for_an_axis() -> None:
+    assert [maps.layer for maps in list_feature_maps(ChannelsLast(), torch.randn(1, 3, 64, 48))] == ["conv"]
+
+
+def test_model_without_feature_maps_is_refused() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
+    with pytest.raises(ModelError, match="no layer that returns feature maps; name the layers"):
+        choose_layers(list_feature_maps(model, torch.randn(1, 3, 4, 4)))
+
+
+def test_count_must_be_positive() -> None:
+    with pytest.raises(UnconvError, match="0 layers were asked for"):
+        choose_layers([FeatureMaps("a", 1, (2, 2), True)], count=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 9, 40])
+def test_as_many_layers_as_asked_for(count: int) -> None:
+    maps = [FeatureMaps(str(n), 8, (64 >> n // 3,) * 2, rectified=n % 2 == 0) for n in range(18)]
+    chosen = choose_layers(maps, count)
+    assert len(chosen) == len(set(chosen)) == min(count, 9)
+    assert [int(name) for name in chosen] == sorted(int(name) for name in chosen)
+    assert all(int(name) % 2 == 0 for name in chosen)
+
+
+def test_strongest_units_come_first() -> None:
+    value = torch.randn(20, 5, 7)
+    value[3, 4, 6] = value[9, 0, 0] = 50
+    found = strongest_units(value, 6)
+    assert found[:2] == [(3, (4, 6), 50.0), (9, (0, 0), 50.0)]
+    assert [peak for *_, peak in found] == sorted(value.amax((1, 2)).tolist(), reverse=True)[:6]
+    assert all(value[(unit, *place)] == peak for unit, place, peak in found)
+    assert len(strongest_units(value, 100)) == 20
