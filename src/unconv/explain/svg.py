@@ -132,7 +132,8 @@ class _Clock:
         total = self._frames * self._seconds
         rules = [f".f{{visibility:hidden;animation:{total:g}s step-end infinite}}.z{{visibility:visible}}"]
         for length in sorted(self._lengths):
-            end = f"{100 * length / self._frames:.4f}".rstrip("0").rstrip(".")
+            # Rounded down: at the stroke of the clock, one frame must be gone before the next is there.
+            end = f"{(10**8 * length // self._frames) / 10**6:.6f}".rstrip("0").rstrip(".")
             rules.append(
                 f".f{length}{{animation-name:k{length}}}"
                 f"@keyframes k{length}{{0%{{visibility:visible}}{end}%,to{{visibility:hidden}}}}"

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 _FILES = {False: "unconv-regular.otf", True: "unconv-semibold.otf"}
 
+_UNITS = 2816
+"""Units of the typeface to its em."""
+
 
 @lru_cache(maxsize=64)
 def font(size: int, bold: bool = False) -> FreeTypeFont:
@@ -22,11 +25,11 @@ def font(size: int, bold: bool = False) -> FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: int, bold: bool = False) -> int:
-    """Width of a line of text in pixels.
+    """Width of a line of text in pixels, from the typeface's own units: the same whatever rasterises it.
 
     >>> text_width("", 14)
     0
     >>> text_width("output", 14) < text_width("output", 14, bold=True)
     True
     """
-    return round(font(size, bold).getlength(text))
+    return round(font(_UNITS, bold).getlength(text) * size / _UNITS)
