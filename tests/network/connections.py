@@ -42,8 +42,8 @@ def positive(model: nn.Module) -> nn.Module:
     """The model in float64, in eval mode, with weights that cancel nothing."""
     model = model.double().eval()
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.fill_(1 / max(1, prod(parameter.shape[1:])))
+        for name, parameter in model.named_parameters():
+            parameter.fill_(0 if name.endswith("bias") else 1 / max(1, prod(parameter.shape[1:])))
     return model
 
 

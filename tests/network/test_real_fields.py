@@ -68,7 +68,7 @@ def test_boxes_equal_gradients(name: str) -> None:
         model.get_submodule(layer).register_forward_hook(
             lambda _m, _i, out, key=layer: found.__setitem__(key, out.clone())
         )
-    image = torch.ones((1, 3, *size), dtype=torch.float64, requires_grad=True)
+    image = torch.full((1, 3, *size), 1e-3, dtype=torch.float64, requires_grad=True)  # small: no ReLU6 saturates
     model(image)
     for layer in layers:
         height, width = found[layer].shape[2:]

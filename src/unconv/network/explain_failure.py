@@ -26,6 +26,8 @@ def failure_line(error: Exception, stack: Sequence[ModuleCall]) -> str:
             f"trace: {where} takes a path or a size from values ({_first_line(error)}); a trace knows shapes only: "
             "trace the part before it"
         )
+    if "scalar types: Long, Int" in str(error):
+        return f"trace: {where} takes whole numbers, not {_got_type(error)}; say so with dtype=torch.int64"
     got = " and ".join("×".join(map(str, shape)) for shape in stack[-1].input_shapes) if stack else ""
     reason = _first_line(error)
     takes = [f"{getattr(stack[-1].module, key)} {text}" for key, text in _TAKES.items() if _has(stack, key)]
@@ -41,3 +43,7 @@ def _has(stack: Sequence[ModuleCall], key: str) -> bool:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def _got_type(error: Exception) -> str:
+    return str(error).rpartition("but got ")[2].split()[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from unconv.errors import ModelError
@@ -74,7 +74,7 @@ class Layer:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Graph:
     """A traced network: its layers in the order in which they run.
 
@@ -85,9 +85,9 @@ class Graph:
     layers: tuple[Layer, ...]
     input_sizes: tuple[Shape, ...]
     parameters: int
-    values: tuple[Value, ...] = field(repr=False)
+    values: tuple[Value, ...]
     """Every tensor of the pass, also between the layers, with what it reads."""
-    places: dict[str, tuple[int, int]] = field(repr=False)
+    places: dict[str, tuple[int, int]]
     """Where a name leads: a layer and the tensor that is its output, by index."""
 
     @property
@@ -152,6 +152,9 @@ class Graph:
             "macs": self.macs,
             "layers": [layer.to_dict() for layer in self.layers],
         }
+
+    def __repr__(self) -> str:
+        return f"Graph({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs:,} MACs)"
 
     def __str__(self) -> str:
         from unconv.network.table import text_table

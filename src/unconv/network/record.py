@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.modules import module as module_hooks
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.network.call import Call, Outcome, base_name, bound
 from unconv.network.links import Window
@@ -57,6 +59,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     ledger: Ledger
     model: nn.Module
+    fakes: FakeTensorMode
     records: list[Record] = field(default_factory=list)
     runs: list[ModuleCall] = field(default_factory=list)
     stack: list[ModuleCall] = field(default_factory=list)
@@ -87,13 +90,31 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
+        result = self._run(func, args, kwargs or {})
         outputs = tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
         if outputs:
             arguments = bound(func, args, kwargs or {})
             call = Call(base_name(func), func._overloadname, arguments, outputs, self.ledger, self.value_of)
             self._record(func, call)
         return result
+
+    def _run(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """The operation on fake tensors only: weights are not read, and what writes to them writes to a stand-in.
+
+        Values of weights and buffers on which the model's path depends are the exception: they are known.
+        """
+        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        real = [leaf for leaf in leaves if not isinstance(leaf, FakeTensor)]
+        if not real:
+            return func(*args, **kwargs)
+        if len(real) == len(leaves) and _needs_values(func):
+            with _disable_current_modes():
+                return func(*args, **kwargs)
+        stand_ins = {id(leaf): self.fakes.from_tensor(leaf, static_shapes=True) for leaf in real}
+        originals = {id(fake): leaf for leaf, fake in zip(real, stand_ins.values(), strict=False)}
+        fake_args, fake_kwargs = tree_map(lambda leaf: stand_ins.get(id(leaf), leaf), (tuple(args), kwargs))
+        result = func(*fake_args, **fake_kwargs)
+        return tree_map(lambda leaf: originals.get(id(leaf), leaf), result)
 
     def _record(self, func: Any, call: Call) -> None:
         if not call.values or reads_shape_only(call.name):
@@ -200,6 +221,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
+
+
+def _needs_values(func: Any) -> bool:
+    return torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
 
 
 def _written(func: Any, call: Call) -> list[Tensor]:

@@ -55,8 +55,9 @@ def trace(
     if len(given) != len(sizes):
         raise ModelError(f"trace: {len(given)} dtypes for {len(sizes)} inputs; give one, or one for each")
     ledger = Ledger(sizes[0][1:])
-    recorder = Recorder(ledger, model)
-    with preserved(model), _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)
+    recorder = Recorder(ledger, model, fakes)
+    with preserved(model), _quiet(), fakes:
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
         for tensor in inputs:
             recorder.bind(tensor, ledger.image(tuple(tensor.shape)))
