@@ -6,6 +6,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from tests.operators.strategies import conv_cases, transpose_cases
+from unconv.explain.drawing import Drawing, draw, views_of
+from unconv.explain.numbers import NumbersSpec
 from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
 from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
 
@@ -61,3 +63,8 @@ def pool_geometries(draw: st.DrawFn) -> MaxPoolGeometry | AvgPoolGeometry:
     if draw(st.booleans()):
         return MaxPoolGeometry(size, kernel, stride, padding, 1, ceil_mode)
     return AvgPoolGeometry(size, kernel, stride, padding, ceil_mode, draw(st.booleans()))
+
+
+def all_views(geometry: Geometry, numbers: NumbersSpec = None) -> list[Drawing]:
+    """Every view that an operation has."""
+    return [draw(geometry, view, numbers) for view in views_of(geometry)]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.explain.cases import EVERY_KIND
+from tests.explain.cases import EVERY_KIND, all_views
 from unconv.explain.compose import convex_hull, page_of
-from unconv.explain.drawing import all_views, draw
+from unconv.explain.drawing import draw
 from unconv.explain.fonts import font, text_width
 from unconv.explain.layout import NARROWEST_TEXT, wrapped
 from unconv.explain.page import BODY, Label, Page

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from unconv.explain.drawing import all_views, draw
+from tests.explain.cases import all_views
+from unconv.explain.drawing import draw
 from unconv.explain.html import gallery_page, html_of
 from unconv.operators.geometry import ConvTransposeGeometry
 
@@ -73,8 +74,17 @@ def test_controls_have_names(page: str) -> None:
             assert attributes.get("aria-label")
 
 
+def test_a_drawing_s_page_offers_the_other_views_and_starts_with_its_own() -> None:
+    page = draw(UP, "scatter").html()
+    selected = [
+        attributes.get("aria-selected") for _, attributes in Elements(page).found if attributes.get("role") == "tab"
+    ]
+    assert selected == ["false", "true", "false", "false"]
+    assert "scenes[1]" in page
+
+
 def test_one_view_has_no_tabs() -> None:
-    assert "tablist" not in draw(UP).html()
+    assert "tablist" not in draw(UP, in_channels=2).html()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -7,9 +7,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.explain.cases import EVERY_KIND
+from tests.explain.cases import EVERY_KIND, all_views
 from unconv.explain.compose import page_of
-from unconv.explain.drawing import all_views, draw
+from unconv.explain.drawing import draw
 from unconv.explain.svg import svg_of
 from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
 

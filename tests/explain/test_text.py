@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.explain.cases import EVERY_KIND
-from unconv.explain.drawing import all_views, draw
+from tests.explain.cases import EVERY_KIND, all_views
+from unconv.explain.drawing import draw
 from unconv.explain.text import TALLEST, WIDEST, text_of
 from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from unconv.explain.themes import check_theme, still_theme
 from unconv.explain.views.channels import Channels, channels_scene
 from unconv.explain.views.gather import gather
 from unconv.explain.views.matrix import matrix
+from unconv.explain.views.parts import DrawingLimitError
 from unconv.explain.views.scatter import scatter
 from unconv.explain.views.zeros import zeros
 from unconv.operators.geometry import Geometry
@@ -44,10 +46,14 @@ def views_of(geometry: Geometry) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A scene that can be saved; ``frames`` are plain data, ``note`` says what was left out."""
+    """A scene that can be saved; ``frames`` are plain data, ``note`` says what was left out.
+
+    ``siblings`` are the other views of the same geometry, between which a page chooses; made when asked for.
+    """
 
     scene: Scene
     theme: str = "auto"
+    siblings: Callable[[], Sequence[Scene]] = field(default=tuple, compare=False, repr=False)
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -79,10 +85,12 @@ class Drawing:
         return svg_of(self.scene, self.page, self.theme, self._frame_number(frame))
 
     def html(self) -> str:
-        """A page of its own, with a player."""
+        """A page of its own, with a player, and tabs for the other views of the same geometry."""
         from unconv.explain.html import html_of
 
-        return html_of([self.scene], self.theme)
+        order = list(VIEWS)
+        scenes = sorted((self.scene, *self.siblings()), key=lambda scene: order.index(scene.view))
+        return html_of(scenes, self.theme, start=scenes.index(self.scene))
 
     def save(self, path: str | Path, frame: int | None = None, scale: int = 1) -> Path:
         """Write a file; its ending chooses among .svg, .gif, .mp4, .png and .html.
@@ -172,7 +180,8 @@ def draw(
         )
     if not channels.single:
         return Drawing(_with_channels(geometry, view, numbers, channels), theme)
-    return Drawing(VIEWS[view](geometry, None if numbers is None else Numbers.of(geometry, numbers)), theme)
+    values = None if numbers is None else Numbers.of(geometry, numbers)
+    return Drawing(VIEWS[view](geometry, values), theme, lambda: _other_views(geometry, view, values))
 
 
 def _with_channels(geometry: Geometry, view: str, numbers: Any, channels: Channels) -> Scene:
@@ -183,13 +192,11 @@ def _with_channels(geometry: Geometry, view: str, numbers: Any, channels: Channe
     return channels_scene(geometry, channels)
 
 
-def all_views(geometry: Geometry, numbers: NumbersSpec = None, theme: str = "auto") -> Sequence[Drawing]:
-    """Every view of a geometry that its size allows."""
-    drawings = []
-    for view in views_of(geometry):
-        try:
-            drawings.append(draw(geometry, view, numbers, theme=theme))
-        except GeometryError:
-            if not drawings:
-                raise
-    return drawings
+def _other_views(geometry: Geometry, view: str, numbers: Numbers | None) -> list[Scene]:
+    scenes = []
+    for other in views_of(geometry):
+        if other != view:
+            # A page with the views that fit is better than none: the one that was asked for is there in any case.
+            with suppress(DrawingLimitError):
+                scenes.append(VIEWS[other](geometry, numbers))
+    return scenes

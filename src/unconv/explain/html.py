@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 VIEW_NAMES = {"gather": "Gather", "scatter": "Scatter", "zeros": "Zero insertion", "matrix": "Matrix"}
 
 
-def html_of(scenes: Sequence[Scene], theme: str = "auto") -> str:
-    """One page that plays a scene, or several views of a geometry between which tabs choose.
+def html_of(scenes: Sequence[Scene], theme: str = "auto", start: int = 0) -> str:
+    """One page that plays a scene, or several views of a geometry between which tabs choose, ``start`` first.
 
     Space plays and pauses, the arrow keys step, a slider seeks; who prefers reduced motion finds it standing still.
     """
     pages = [page_of(scene) for scene in scenes]
     return _template("player").render(
         theme=theme,
+        start=start,
         title=scenes[0].title,
         subtitle=scenes[0].subtitle,
         font=FONT,
