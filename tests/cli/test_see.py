@@ -1,0 +1,137 @@
+"""``unconv see``: exit 0 with a page, exit 2 with one line, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from unconv.cli.main import run
+from unconv.data.images import save_image
+
+NET = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3),
+    )
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "pictures").mkdir()
+    for name in ("a.png", "b.jpg"):
+        save_image(torch.rand(3, 50, 40), tmp_path / "pictures" / name)
+    return tmp_path
+
+
+def unconv(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["unconv", *words])
+    with pytest.raises(SystemExit) as end:
+        run()
+    return int(end.value.code or 0)
+
+
+SMALL = ("--size", "32x48", "--mean", "0.5", "--std", "0.25,0.25,0.25")
+
+
+def test_see_writes_a_page(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert unconv(monkeypatch, "see", "net.py:build", "pictures", "-o", "out", *SMALL) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0].startswith("2 pictures, 2 layers, rule deconvnet (chosen because 1 max-pooling lies")
+    assert out.splitlines()[-1] == "wrote out/index.html"
+    assert "skipped" not in err
+    assert "2 of 2 rectifiers reversed" in (place / "out" / "index.html").read_text()
+
+
+def test_json_is_the_report(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("see", "net.py:build", "pictures/a.png", "--layers", "4,1", "--units", "2", "--rule", "guided", "--json")
+    assert unconv(monkeypatch, *words, *SMALL) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers == json.loads((place / "report" / "report.json").read_text())
+    assert (numbers["layers"], numbers["rule"], numbers["input_size"]) == (["4", "1"], "guided", [3, 32, 48])
+    assert [len(layer["units"]) for layer in numbers["pictures"][0]["layers"]] == [2, 2]
+
+
+def test_weights_come_from_a_file(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from unconv.models.resolve import load_model
+
+    state = load_model("net.py:build").module.state_dict()
+    save_file({name: tensor * 0 + 1 for name, tensor in state.items()}, place / "ones.safetensors")
+    words = ("see", "net.py:build", "pictures/a.png", "--weights", "ones.safetensors", "--json")
+    assert unconv(monkeypatch, *words, *SMALL) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["weights"] == "from ones.safetensors"
+    first, *others = numbers["pictures"][0]["layers"][0]["units"]
+    assert all(unit["activation"] == first["activation"] for unit in others)
+
+
+def test_unreadable_pictures_are_listed_and_the_others_done(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (place / "pictures" / "b.jpg").read_bytes()
+    (place / "pictures" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (place / "pictures" / "notes.txt").write_text("no picture")
+    assert unconv(monkeypatch, "see", "net.py:build", "pictures", "missing.png", *SMALL) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("2 pictures")
+    skipped = [line for line in err.splitlines() if line.startswith("skipped ")]
+    assert [line.split(":")[0] for line in skipped] == [
+        "skipped pictures/cut.jpg",
+        "skipped pictures/notes.txt",
+        "skipped missing.png",
+    ]
+    text = (place / "report" / "index.html").read_text()
+    assert "3 skipped" in text
+    assert "pictures/cut.jpg" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("net.py:build", "missing.png"), "see: no picture could be used: missing.png: no such file or folder"),
+        (("net.py:build", "empty"), "see: no picture could be used: empty: no files in this folder"),
+        (("net.py:build", "pictures", "--layers", "44"), "layer '44': Sequential has no layer of that name"),
+        (("net.py:build", "pictures", "--layers", ","), "layers: an empty list was given"),
+        (("net.py:build", "pictures", "--rule", "lrp"), "rule: 'lrp' is not one of auto, deconvnet, guided, gradient"),
+        (("net.py:build", "pictures", "--size", "a4"), "--size 'a4' is not a size"),
+        (("net.py:build", "pictures", "--mean", "dark"), "--mean 'dark' is not a number"),
+        (("net.py:build", "pictures", "--weights", "nan.safetensors"), "weights are not finite: 0.bias has 6 NaN"),
+        (("net.py:biuld", "pictures"), "net.py"),
+        (("nosuchnet", "pictures"), "'nosuchnet': unknown"),
+        (("net.py:build", "pictures", "-o", "net.py"), "report: cannot write net.py"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    line: str,
+) -> None:
+    from unconv.models.resolve import load_model
+
+    (place / "empty").mkdir()
+    state = load_model("net.py:build").module.state_dict()
+    state["0.bias"] = state["0.bias"] * float("nan")
+    save_file(state, place / "nan.safetensors")
+    assert unconv(monkeypatch, "see", *words, *(() if "--mean" in words or "--size" in words else SMALL)) == 2
+    out, err = capsys.readouterr()
+    told = [text for text in err.splitlines() if text.strip()]
+    assert len(told) == 1
+    assert told[0].startswith("unconv: ")
+    assert line in told[0]
+    assert out == ""
