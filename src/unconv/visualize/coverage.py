@@ -134,7 +134,7 @@ def read_coverage(value: Tensor, rule: str) -> Coverage:
             switches += 1
         elif not _is_linear(node, name):
             passed[_WORDS.get(name, _spelled(name))] += 1
-    return Coverage(rule, dict(rectifiers), reversed_, switches, dict(passed))
+    return Coverage(rule, _ordered(rectifiers), reversed_, switches, _ordered(passed))
 
 
 def ends_rectified(value: Tensor) -> bool:
@@ -206,6 +206,10 @@ def _is_linear(node: Any, name: str) -> bool:
 
 def _spelled(name: str) -> str:
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+
+
+def _ordered(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _listed(counts: Mapping[str, int], template: str) -> str:
