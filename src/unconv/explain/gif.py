@@ -7,7 +7,7 @@ that turns white into nearly white. Here what stays is transparent, and the colo
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from unconv.explain.raster import Painter
+
+Codes: TypeAlias = "NDArray[np.uint32]"
 
 _COLOURS, _EXACT = 127, 48
 _STAYS = 127
@@ -34,35 +36,38 @@ def gif(painter: Painter, seconds: float) -> bytes:
     width, height = painter.size
     head = struct.pack("<HHBBB", width, height, 0xF6, 0, 0)
     chunks = [b"GIF89a", head, colours.palette.tobytes().ljust(3 * (_STAYS + 1), b"\0"), _LOOP_FOR_EVER]
-    before: NDArray[np.uint8] | None = None
+    before: Codes | None = None
     for frame in frames:
-        pixels = colours.indices(frame)
-        patch, corner = _changes(before, pixels)
-        before = pixels
+        after = _codes(frame)
+        window, changed = _changes(before, after)
+        patch = np.where(changed, colours.indices(after[window]), np.uint8(_STAYS))
+        corner = (window[1].start, window[0].start)
         chunks += GifImagePlugin.getdata(
             fromarray(patch), corner, duration=round(seconds * 1000), disposal=1, transparency=_STAYS
         )
+        before = after
     return b"".join((*chunks, b";"))
 
 
-def _changes(before: NDArray[np.uint8] | None, after: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The smallest patch that turns one frame into the next, what stays made transparent, and where it goes."""
-    if before is None:
-        return after, (0, 0)
-    changed = before != after
+def _changes(before: Codes | None, after: Codes) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """The smallest window that holds all that differs between two frames, and what differs in it."""
+    changed = np.ones(after.shape, np.bool_) if before is None else np.not_equal(before, after)
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if rows.size == 0:
-        return np.full((1, 1), _STAYS, np.uint8), (0, 0)
-    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    patch = np.where(changed[window], after[window], np.uint8(_STAYS))
-    return patch, (int(columns[0]), int(rows[0]))
+        return (slice(0, 1), slice(0, 1)), np.zeros((1, 1), np.bool_)
+    window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    return window, changed[window]
 
 
-def _codes(image: Image) -> NDArray[np.int32]:
-    """Each pixel's colour as one number."""
-    channels = np.asarray(image).astype(np.int32)
-    codes: NDArray[np.int32] = (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
-    return codes
+def _codes(image: Image) -> Codes:
+    """Each pixel's colour as one number, its bytes as they lie in memory."""
+    padded = np.asarray(image.convert("RGBX"))
+    return np.bitwise_and(padded.view(np.dtype("<u4"))[..., 0], np.uint32(0xFFFFFF), dtype=np.uint32)
+
+
+def _colours(codes: Codes) -> NDArray[np.int32]:
+    """Red, green and blue of colours given as numbers."""
+    return np.stack((codes & 255, (codes >> 8) & 255, codes >> 16), axis=1).astype(np.int32)
 
 
 class _Colours:
@@ -72,15 +77,13 @@ class _Colours:
         self.palette = palette
         self._known = np.full(1 << 24, _UNKNOWN, np.uint8)
 
-    def indices(self, image: Image) -> NDArray[np.uint8]:
-        """The image in palette entries."""
-        codes = _codes(image)
+    def indices(self, codes: Codes) -> NDArray[np.uint8]:
+        """Colours in palette entries."""
         found = self._known[codes]
         new = np.unique(codes[found == _UNKNOWN])
         if new.size == 0:
             return found
-        colours = np.stack((new >> 16, (new >> 8) & 255, new & 255), axis=1)
-        apart = colours[:, None, :] - self.palette[None].astype(np.int32)
+        apart = _colours(new)[:, None, :] - self.palette[None].astype(np.int32)
         self._known[new] = np.argmin((apart**2).sum(axis=2), axis=1).astype(np.uint8)
         return self._known[codes]
 
@@ -92,13 +95,10 @@ def _palette(frames: list[Image]) -> NDArray[np.uint8]:
     """
     from PIL import Image
 
-    chosen = (frames[0], frames[len(frames) // 2], frames[-1])
-    joined = Image.new("RGB", (frames[0].width, len(chosen) * frames[0].height))
-    for n, frame in enumerate(chosen):
-        joined.paste(frame, (0, n * frame.height))
-    codes, counts = np.unique(_codes(joined), return_counts=True)
-    commonest = codes[np.argsort(-counts, kind="stable")[:_EXACT]]
-    exact = np.stack((commonest >> 16, (commonest >> 8) & 255, commonest & 255), axis=1).astype(np.uint8)
-    reduced = joined.quantize(colors=_COLOURS - _EXACT, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    chosen = [_codes(frame).ravel() for frame in (frames[0], frames[len(frames) // 2], frames[-1])]
+    codes, counts = np.unique(np.concatenate(chosen), return_counts=True)
+    colours = _colours(codes).astype(np.uint8)
+    exact = colours[np.argsort(-counts, kind="stable")[:_EXACT]]
+    reduced = Image.fromarray(colours[None]).quantize(_COLOURS - _EXACT, Image.Quantize.MEDIANCUT)
     fair = np.array(reduced.getpalette() or (), np.uint8).reshape(-1, 3)
     return np.concatenate((exact, fair))[:_COLOURS]
