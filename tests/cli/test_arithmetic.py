@@ -130,6 +130,17 @@ def test_pictures_are_written(ending: str, tmp_path: Path) -> None:
             assert image.n_frames == 36
 
 
+def test_a_still_is_written_in_any_size(tmp_path: Path) -> None:
+    arguments = ("conv", "-i", "5", "-k", "3", "--frame", "2", "-o", str(tmp_path / "x.png"))
+    assert "gather view, one frame" in call(*arguments).output
+    with Image.open(tmp_path / "x.png") as small:
+        size = small.size
+    call(*arguments, "--scale", "3")
+    with Image.open(tmp_path / "x.png") as large:
+        assert large.size == (3 * size[0], 3 * size[1])
+    assert "Output (2, 0) collects" in call("conv", "-i", "5", "-k", "3", "--frame", "6").output
+
+
 def test_json_names_the_file_and_what_it_leaves_out(tmp_path: Path) -> None:
     path = tmp_path / "long.svg"
     found = facts("conv", "-i", "28", "-k", "5", "-o", str(path))
@@ -199,6 +210,9 @@ REFUSED = [
     (["conv", "-i", "5", "-k", "3", "-o", "missing/x.gif"], "No such file or directory"),
     (["conv", "-i", "4096", "-k", "3", "-o", "x.gif"], "a picture holds 6,000"),
     (["conv", "-i", "224", "-k", "3", "--matrix"], "are more than the 4,096 that are written out"),
+    (["conv", "-i", "5", "-k", "3", "--frame", "9"], "frame 9 is outside the 9 frames"),
+    (["conv", "-i", "5", "-k", "3", "-o", "x.gif", "--frame", "1"], "frame 1 chooses a still"),
+    (["conv", "-i", "5", "-k", "3", "-o", "x.svg", "--scale", "2"], "scale 2 multiplies pixels"),
     (["solve", "--from", "44", "--to", "8x8x"], "--to '8x8x' is not a size"),
     (["--all", "--theme", "pink"], "theme 'pink' is not known"),
 ]

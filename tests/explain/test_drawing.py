@@ -27,6 +27,11 @@ def test_every_kind_is_drawn_in_every_view_and_format(geometry: Geometry, tmp_pa
     assert draw(geometry, numbers=1).save(tmp_path / "x.gif").stat().st_size > 500
 
 
+def test_what_is_no_geometry_is_refused() -> None:
+    with pytest.raises(UnconvError, match="'conv' is not a geometry"):
+        draw("conv")  # type: ignore[arg-type]
+
+
 def test_the_public_name_draws() -> None:
     assert isinstance(uc.draw(CONV), uc.Drawing)
 
@@ -68,6 +73,10 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
         drawing.save(tmp_path / "x.png", frame=9)
     with pytest.raises(UnconvError, match="scale 0 must be"):
         drawing.save(tmp_path / "x.png", scale=0)
+    with pytest.raises(UnconvError, match=r"frame 1 chooses a still, and .gif holds them all"):
+        drawing.save(tmp_path / "x.gif", frame=1)
+    with pytest.raises(UnconvError, match=r"scale 2 multiplies pixels, and .svg has none"):
+        drawing.save(tmp_path / "x.svg", scale=2)
 
 
 def test_frame_and_scale_choose_the_still(tmp_path: Path) -> None:

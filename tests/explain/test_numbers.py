@@ -67,6 +67,24 @@ def test_the_sum_is_spelled_out(geometry, spec, words: str) -> None:
     assert Numbers.of(geometry, spec).sum_text(geometry, (0,) * geometry.dimensions) == words
 
 
+def test_rounded_numbers_say_so() -> None:
+    geometry = ConvGeometry(2, 2)
+    assert Numbers.of(geometry, ([0.125, 1], [1, 1])).sum_text(geometry, (0,)) == "0.12·1 + 1·1 ≈ 1.12"
+
+
+def test_long_sums_fit_a_line() -> None:
+    geometry = ConvGeometry(9, 9)
+    text = Numbers.of(geometry, ([-1234.56] * 9, [-98765.43] * 9)).sum_text(geometry, (0,))
+    assert len(text) < 100
+    assert "…" in text
+
+
+def test_the_maximum_of_padding_alone_is_refused() -> None:
+    geometry = MaxPoolGeometry(1, 2, 1, 2, dilation=3)
+    with pytest.raises(GeometryError, match="sees padding only"):
+        Numbers.of(geometry, [5]).result(geometry, (0,))
+
+
 @given(st.fractions(-1000, 1000))
 def test_text_is_the_number_to_two_decimals(value: Fraction) -> None:
     assert float(number_text(value).replace("−", "-")) == pytest.approx(float(value), abs=0.005001)
@@ -83,6 +101,7 @@ def test_text_is_the_number_to_two_decimals(value: Fraction) -> None:
         ((np.full((5, 5), np.nan), KERNEL), "nan in the input at \\(0, 0\\) is not a finite number"),
         ((IMAGE, [["a"] * 3] * 3), "not a finite number"),
         ((IMAGE, None), r"shape \(\)"),
+        (([[1e7] * 5] * 5, KERNEL), "larger than the 1,000,000 that fits a cell"),
     ],
 )
 def test_senseless_numbers_are_refused_in_one_line(spec, words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from unconv.cli import spelling
 
 if TYPE_CHECKING:
+    from unconv.explain.drawing import Drawing
     from unconv.operators.geometry import Geometry
 
 app = typer.Typer(
@@ -39,6 +41,10 @@ View = Annotated[str, typer.Option("--view", help="gather, scatter, zeros (trans
 Numbers = Annotated[
     str | None, typer.Option("--numbers", help="Calculate in the cells: 'random', or a seed such as 7.")
 ]
+Frame = Annotated[
+    int | None, typer.Option("--frame", help="This step alone, from 0: an SVG stands still, a PNG shows it.")
+]
+Scale = Annotated[int, typer.Option("--scale", help="Pixels of GIF, MP4 and PNG, times this (1 to 4).")]
 Theme = Annotated[str, typer.Option("--theme", help="auto (SVG and HTML follow the reader), light or dark.")]
 Channels = Annotated[str, typer.Option("--channels", help="Channels in and out: 3x2.")]
 Groups = Annotated[int, typer.Option("--groups", help="Groups that the channels are divided into.")]
@@ -119,6 +125,8 @@ def conv(
     view: View = "gather",
     numbers: Numbers = None,
     theme: Theme = "auto",
+    frame: Frame = None,
+    scale: Scale = 1,
     channels: Channels = "1x1",
     groups: Groups = 1,
     matrix: Matrix = False,
@@ -134,7 +142,8 @@ def conv(
         spelling.padding("-p", padding),
         spelling.sizes("-d", dilation),
     )
-    _tell(geometry, output, view, numbers, theme, spelling.channels("--channels", channels), groups, matrix, json)
+    picture = _Picture(output, view, numbers, theme, frame, scale)
+    _tell(geometry, picture, spelling.channels("--channels", channels), groups, matrix, json)
 
 
 @app.command(epilog=_EXAMPLES["transpose"])
@@ -150,6 +159,8 @@ def transpose(
     view: View = "gather",
     numbers: Numbers = None,
     theme: Theme = "auto",
+    frame: Frame = None,
+    scale: Scale = 1,
     channels: Channels = "1x1",
     groups: Groups = 1,
     matrix: Matrix = False,
@@ -166,7 +177,8 @@ def transpose(
         spelling.sizes("-a", output_padding),
         spelling.sizes("-d", dilation),
     )
-    _tell(geometry, output, view, numbers, theme, spelling.channels("--channels", channels), groups, matrix, json)
+    picture = _Picture(output, view, numbers, theme, frame, scale)
+    _tell(geometry, picture, spelling.channels("--channels", channels), groups, matrix, json)
 
 
 @app.command(epilog=_EXAMPLES["pool"])
@@ -182,6 +194,8 @@ def maxpool(
     view: View = "gather",
     numbers: Numbers = None,
     theme: Theme = "auto",
+    frame: Frame = None,
+    scale: Scale = 1,
     matrix: Matrix = False,
     json: Json = False,
 ) -> None:
@@ -196,7 +210,7 @@ def maxpool(
         spelling.sizes("-d", dilation),
         ceil_mode,
     )
-    _tell(geometry, output, view, numbers, theme, (1, 1), 1, matrix, json)
+    _tell(geometry, _Picture(output, view, numbers, theme, frame, scale), (1, 1), 1, matrix, json)
 
 
 @app.command(epilog=_EXAMPLES["pool"])
@@ -212,6 +226,8 @@ def avgpool(
     view: View = "gather",
     numbers: Numbers = None,
     theme: Theme = "auto",
+    frame: Frame = None,
+    scale: Scale = 1,
     matrix: Matrix = False,
     json: Json = False,
 ) -> None:
@@ -226,7 +242,7 @@ def avgpool(
         ceil_mode,
         not exclude_pad,
     )
-    _tell(geometry, output, view, numbers, theme, (1, 1), 1, matrix, json)
+    _tell(geometry, _Picture(output, view, numbers, theme, frame, scale), (1, 1), 1, matrix, json)
 
 
 @app.command(epilog=_EXAMPLES["solve"])
@@ -256,45 +272,56 @@ def solve(
         typer.echo(solutions_table(start, end, found, top))
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """What the options say about the picture."""
+
+    output: Path | None
+    view: str
+    numbers: str | None
+    theme: str
+    frame: int | None
+    scale: int
+
+    def drawing(self, geometry: Geometry, channels: tuple[int, int], groups: int) -> Drawing:
+        from unconv.explain.drawing import draw
+
+        numbers = int(self.numbers) if self.numbers is not None and self.numbers.isdecimal() else self.numbers
+        inputs, outputs = channels
+        return draw(
+            geometry, self.view, numbers, in_channels=inputs, out_channels=outputs, groups=groups, theme=self.theme
+        )
+
+
 def _tell(
-    geometry: Geometry,
-    output: Path | None,
-    view: str,
-    numbers: str | None,
-    theme: str,
-    channels: tuple[int, int],
-    groups: int,
-    matrix: bool,
-    json: bool,
+    geometry: Geometry, picture: _Picture, channels: tuple[int, int], groups: int, matrix: bool, json: bool
 ) -> None:
     from unconv.explain import report
-    from unconv.explain.drawing import draw
     from unconv.explain.views.parts import DrawingLimitError
 
-    spec = int(numbers) if numbers is not None and numbers.isdecimal() else numbers
-    inputs, outputs = channels
-    drawing, refusal = None, ""
+    drawing, refusal, written = None, "", None
     try:
-        drawing = draw(geometry, view, spec, in_channels=inputs, out_channels=outputs, groups=groups, theme=theme)
+        drawing = picture.drawing(geometry, channels, groups)
     except DrawingLimitError as limit:
-        if output is not None:
+        if picture.output is not None:
             raise
         refusal = str(limit)
-    if output is not None and drawing is not None:
-        drawing.save(output)
+    if drawing is not None and picture.output is not None:
+        written = drawing.save(picture.output, picture.frame, picture.scale)
     if json:
-        facts = report.facts(geometry, inputs, outputs, groups)
+        facts = report.facts(geometry, *channels, groups)
         facts |= report.matrix_facts(geometry) if matrix else {}
-        facts |= report.file_facts(drawing.scene, output) if output is not None and drawing is not None else {}
+        facts |= report.file_facts(drawing.scene, written) if drawing and written else {}
         _print_json(facts)
         return
-    typer.echo(report.summary(geometry, inputs, outputs, groups))
+    typer.echo(report.summary(geometry, *channels, groups))
     if matrix:
         typer.echo(report.matrix_text(geometry))
-    if output is not None and drawing is not None:
-        typer.echo(f"Wrote {output}: {report.written(drawing.scene, output)}")
+    if drawing and written:
+        typer.echo(f"Wrote {written}: {report.written(drawing.scene, written, picture.frame)}")
     elif not matrix:
-        typer.echo(report.picture(drawing.scene, drawing.telling_frame) if drawing else f"No picture: {refusal}")
+        frame = drawing.frame_number(picture.frame) if drawing else 0
+        typer.echo(report.picture(drawing.scene, frame) if drawing else f"No picture: {refusal}")
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -33,6 +33,21 @@ class Board:
         return self.high[0] - self.low[0] if len(self.low) == 3 else 1
 
     @property
+    def rows(self) -> int:
+        """Rows of each grid."""
+        return self.high[-2] - self.low[-2] if len(self.low) > 1 else 1
+
+    @property
+    def columns(self) -> int:
+        """Columns of each grid."""
+        return self.high[-1] - self.low[-1]
+
+    @property
+    def cells(self) -> int:
+        """Cells in all grids."""
+        return self.slices * self.rows * self.columns
+
+    @property
     def indices(self) -> tuple[int, ...]:
         """The grids of this board."""
         return tuple(range(self.first, self.first + self.slices))
@@ -51,11 +66,9 @@ class Board:
         self, role: Callable[[Position], Role], text: Callable[[Position], str] | None = None, hue: int = 0
     ) -> tuple[Grid, ...]:
         """The grids, with a role and perhaps a text for each cell."""
-        columns = self.high[-1] - self.low[-1]
-        rows = self.high[-2] - self.low[-2] if len(self.low) > 1 else 1
         flat = list(self.positions())
-        lines = [flat[start : start + columns] for start in range(0, len(flat), columns)]
-        planes = [lines[start : start + rows] for start in range(0, len(lines), rows)]
+        lines = [flat[start : start + self.columns] for start in range(0, len(flat), self.columns)]
+        planes = [lines[start : start + self.rows] for start in range(0, len(lines), self.rows)]
         return tuple(
             Grid(
                 roles=tuple(tuple(map(role, line)) for line in plane),

@@ -26,6 +26,7 @@ from unconv.operators.geometry import Geometry
 
 VIEWS = {"gather": gather, "scatter": scatter, "zeros": zeros, "matrix": matrix}
 FORMATS = (".svg", ".gif", ".mp4", ".png", ".html")
+_STILLS, _SCALABLE = (".svg", ".png"), (".svg", ".html")
 _OFFERED = {
     "conv": ("gather", "scatter", "matrix"),
     "transpose": ("gather", "scatter", "zeros", "matrix"),
@@ -82,7 +83,7 @@ class Drawing:
         >>> draw(ConvGeometry(input_size=4, kernel_size=3)).svg(frame=0)[:4]
         '<svg'
         """
-        return svg_of(self.scene, self.page, self.theme, self._frame_number(frame))
+        return svg_of(self.scene, self.page, self.theme, None if frame is None else self.frame_number(frame))
 
     def html(self) -> str:
         """A page of its own, with a player, and tabs for the other views of the same geometry."""
@@ -106,8 +107,11 @@ class Drawing:
             )
         if not isinstance(scale, int) or not 1 <= scale <= 4:
             raise UnconvError(f"draw: scale {scale!r} must be a whole number from 1 to 4")
-        number = self._frame_number(frame)
-        data = self._bytes(ending, number, scale)
+        if frame is not None and ending not in _STILLS:
+            raise UnconvError(f"draw: frame {frame} chooses a still, and {ending} holds them all; use .svg or .png")
+        if scale != 1 and ending in _SCALABLE:
+            raise UnconvError(f"draw: scale {scale} multiplies pixels, and {ending} has none; leave it out")
+        data = self._bytes(ending, frame, scale)
         try:
             target.write_bytes(data)
         except OSError as trouble:
@@ -125,15 +129,18 @@ class Drawing:
 
         painter = Painter(self.page, still_theme(self.theme), scale)
         if ending == ".png":
-            return encode.png(painter.frame(self.telling_frame if frame is None else frame))
+            return encode.png(painter.frame(self.frame_number(frame)))
         if ending == ".gif":
             return gif(painter, self.scene.seconds)
         return encode.mp4(painter, self.scene.seconds)
 
-    def _frame_number(self, frame: int | None) -> int | None:
-        if frame is not None and not -len(self.frames) <= frame < len(self.frames):
+    def frame_number(self, frame: int | None) -> int:
+        """A frame's number counted from the start, the telling one for None; refuse what is not there."""
+        if frame is None:
+            return self.telling_frame
+        if not -len(self.frames) <= frame < len(self.frames):
             raise UnconvError(f"draw: frame {frame} is outside the {len(self.frames)} frames of the animation")
-        return frame if frame is None else frame % len(self.frames)
+        return frame % len(self.frames)
 
     def _repr_html_(self) -> str:
         """For notebooks: an image of its own, so that the names inside it cannot meet those of other cells."""
@@ -170,6 +177,10 @@ def draw(
     >>> len(drawing.frames), drawing.frames[0].line
     (9, 'Output (0, 0) collects from 4 inputs and 5 of the padding')
     """
+    if not isinstance(geometry, Geometry):
+        raise GeometryError(
+            f"draw: {geometry!r} is not a geometry; make one, as ConvGeometry(input_size=5, kernel_size=3)"
+        )
     check_theme(theme)
     channels = Channels(in_channels, out_channels, groups)
     if view not in VIEWS:

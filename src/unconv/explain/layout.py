@@ -15,6 +15,7 @@ WIDEST, TALLEST = 860, 520
 NARROWEST_TEXT = 440
 """Captions break into lines where they are wider than this and than the grids."""
 
+_TALLEST_BY_A_MATRIX = 180
 LARGEST_CELL, SMALLEST_CELL = 34, 5
 _GAP_SIGN, _GAP_PLAIN, _GAP_ROWS, _LABEL_HEIGHT, _LINE = 52, 22, 26, 26, 22
 _SWATCH, _FOOT = 16, 16
@@ -96,14 +97,16 @@ def _even(size: int) -> int:
 
 def _cell_sizes(scene: Scene) -> list[int]:
     """Cells of one size in all rows, but for a matrix, whose entries may be smaller than the maps' cells."""
-    fitting = [_cell_size(scene, row) for row in scene.rows]
-    return fitting if scene.view == "matrix" else [min(fitting)] * len(fitting)
+    if scene.view == "matrix" and len(scene.rows) > 1:
+        *maps, matrix = scene.rows
+        return [*(_cell_size(scene, row, _TALLEST_BY_A_MATRIX) for row in maps), _cell_size(scene, matrix, TALLEST)]
+    return [min(_cell_size(scene, row, TALLEST) for row in scene.rows)] * len(scene.rows)
 
 
-def _cell_size(scene: Scene, row: tuple[Stack, ...]) -> int:
+def _cell_size(scene: Scene, row: tuple[Stack, ...], tallest: int) -> int:
     for cell in range(LARGEST_CELL, SMALLEST_CELL, -1):
         tall = max(_stack_height(scene, stack, cell) for stack in row)
-        if _row_width(scene, row, cell) <= WIDEST and tall <= TALLEST:
+        if _row_width(scene, row, cell) <= WIDEST and tall <= tallest:
             return cell
     return SMALLEST_CELL
 

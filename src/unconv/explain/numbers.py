@@ -21,6 +21,8 @@ Position: TypeAlias = tuple[int, ...]
 NumbersSpec: TypeAlias = str | int | Sequence[Any] | None
 POOLINGS = ("maxpool", "avgpool")
 _LARGEST_INPUT, _LARGEST_WEIGHT = 3, 2
+_MOST_TERMS, _LONGEST_SUM = 9, 76
+_LARGEST_NUMBER = 10**6
 
 
 @dataclass(frozen=True)
@@ -74,22 +76,26 @@ class Numbers:
         """The value of one output cell."""
         terms = self.terms(geometry, output)
         if geometry.operation == "maxpool":
+            if not terms:
+                raise GeometryError(
+                    f"draw: the window of output {output} sees padding only, its maximum is −∞; leave out numbers"
+                )
             return max(value for value, *_ in terms)
         total = sum((value * weight for value, weight, *_ in terms), Fraction(0))
         return total / mean_size(geometry, output) if geometry.operation == "avgpool" else total
 
-    def sum_text(self, geometry: Geometry, output: Position, most: int = 9) -> str:
-        """How one output cell comes about, its value last; from ``most`` terms on the middle is left out."""
+    def sum_text(self, geometry: Geometry, output: Position) -> str:
+        """How one output cell comes about, its value last; of long sums the middle is left out."""
         terms = self.terms(geometry, output)
         value = self.result(geometry, output)
-        end = f"{'=' if value == round(value, 2) else '≈'} {number_text(value)}"
+        exact = value == round(value, 2) and all(x == round(x, 2) and w == round(w, 2) for x, w, *_ in terms)
+        end = f"{'=' if exact else '≈'} {number_text(value)}"
         if geometry.operation == "maxpool":
-            return f"max({_shortened([number_text(x) for x, *_ in terms], ', ', most)}) {end}"
+            return f"max({_shortened([number_text(x) for x, *_ in terms], ', ')}) {end}"
         if geometry.operation == "avgpool":
-            parts = _shortened([number_text(x) for x, *_ in terms], " + ", most)
+            parts = _shortened([_factor(x) for x, *_ in terms], " + ")
             return f"({parts}) / {mean_size(geometry, output)} {end}"
-        parts = _shortened([f"{_factor(x)}·{_factor(w)}" for x, w, *_ in terms], " + ", most)
-        return f"{parts or '0'} {end}"
+        return f"{_shortened([f'{_factor(x)}·{_factor(w)}' for x, w, *_ in terms], ' + ') or '0'} {end}"
 
 
 def mean_size(geometry: Geometry, output: Position) -> int:
@@ -122,8 +128,12 @@ def _factor(value: Fraction) -> str:
     return f"({number_text(value)})" if value < 0 else number_text(value)
 
 
-def _shortened(parts: list[str], joint: str, most: int) -> str:
-    return joint.join(parts if len(parts) <= most else [*parts[: most - 1], "…", parts[-1]])
+def _shortened(parts: list[str], joint: str) -> str:
+    """As many terms as fit into a line, the last one always."""
+    most = len(parts)
+    while most > 2 and (most > _MOST_TERMS or len(joint.join(parts[:most])) > _LONGEST_SUM):
+        most -= 1
+    return joint.join(parts if most == len(parts) else [*parts[: most - 1], "…", parts[-1]])
 
 
 def _positions(size: Sequence[int]) -> Iterable[Position]:
@@ -141,12 +151,20 @@ def _values(name: str, array: Any, size: Position) -> dict[Position, Fraction]:
         raise GeometryError(f"draw: the {name}'s numbers have shape {tuple(shape)}, the geometry's {name} is {size}")
     found = {}
     for position in _positions(size):
-        value = nested
-        for index in position:
-            if not isinstance(value, Sequence) or index >= len(value):
-                raise GeometryError(f"draw: the {name}'s numbers are ragged; give every row the same length")
-            value = value[index]
+        value = _entry(name, nested, position)
         if not isinstance(value, (int, float, Fraction)) or not math.isfinite(value):
             raise GeometryError(f"draw: {value!r} in the {name} at {position} is not a finite number")
+        if not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:
+            raise GeometryError(
+                f"draw: {value!r} in the {name} at {position} is larger than the {_LARGEST_NUMBER:,} that fits a cell"
+            )
         found[position] = Fraction(value)
     return found
+
+
+def _entry(name: str, nested: Any, position: Position) -> Any:
+    for index in position:
+        if not isinstance(nested, Sequence) or index >= len(nested):
+            raise GeometryError(f"draw: the {name}'s numbers are ragged; give every row the same length")
+        nested = nested[index]
+    return nested

@@ -137,9 +137,10 @@ def matrix_text(geometry: Geometry) -> str:
     )
 
 
-def written(scene: Scene, path: Path) -> str:
+def written(scene: Scene, path: Path, frame: int | None = None) -> str:
     """What a written file holds."""
-    frames = counted(len(scene.frames), "frame") if path.suffix.lower() != ".png" else "one frame"
+    still = path.suffix.lower() == ".png" or (frame is not None and path.suffix.lower() == ".svg")
+    frames = "one frame" if still else counted(len(scene.frames), "frame")
     return f"{scene.view} view, {frames}. {scene.note}".strip()
 
 

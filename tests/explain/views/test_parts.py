@@ -47,6 +47,19 @@ def test_what_is_too_large_is_refused_at_once() -> None:
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("size", [(1000,), (400, 3), (3, 400), (90, 90)])
+def test_what_would_not_fit_a_page_is_refused(size: tuple[int, ...]) -> None:
+    with pytest.raises(DrawingLimitError, match=r"cells in a line, a picture holds 160|a picture holds 6,000"):
+        draw(ConvGeometry(size, 1))
+
+
+def test_the_widest_drawings_keep_a_sane_size() -> None:
+    for size in ((160,), (40, 74), (160, 2), (2, 160), (12, 9, 9)):
+        page = draw(ConvGeometry(size, 1)).page
+        assert page.width < 1000
+        assert page.height < 1100
+
+
 def test_numbers_need_room() -> None:
     with pytest.raises(GeometryError, match="a picture with numbers holds 600"):
         draw(ConvGeometry((28, 28), 5), numbers="random")

@@ -89,11 +89,11 @@ def _counts(geometry: Geometry, taps: Taps) -> str:
     filled = sum(tap is not None for row in taps for tap in row)
     total = len(taps) * len(taps[0])
     if geometry.operation == "maxpool":
-        return f"Each row picks one of its s: the largest input. {filled} of {total} entries are candidates."
+        return f"Each row picks one of its s: the largest input. {filled:,} of {total:,} entries are candidates."
     kinds = len({tap for row in taps for tap in row if tap is not None})
     shared = f", {kinds} distinct weights" if geometry.operation != "avgpool" else ""
     name = matrix_name(geometry)
-    return f"{name} has {filled} non-zeros of {total}{shared}; a fully connected layer has {total} weights."
+    return f"{name} has {filled:,} non-zeros of {total:,}{shared}; a fully connected layer has {total:,} weights."
 
 
 def _frame(

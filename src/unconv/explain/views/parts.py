@@ -21,6 +21,12 @@ MAX_CELLS = 6000
 SECONDS, SECONDS_WITH_NUMBERS, LONGEST = 0.5, 1.0, 30.0
 
 
+MAX_SIDE = 160
+"""Rows of a map, and columns that stand side by side: more would not be told apart."""
+
+_GAP = 4
+"""Cells that would fit between two slices."""
+
 MAX_NUMBERED_CELLS = 600
 """Cells that a picture with numbers may hold, so that the numbers can be read."""
 
@@ -50,18 +56,26 @@ def seconds_per_frame(frames: int, numbers: Numbers | None) -> float:
 
 def check_cells(geometry: Geometry, numbers: Numbers | None, *boards: Board) -> None:
     """Refuse what is too large to draw, before any of it is built."""
-    cells = 0
-    for board in boards:
-        count = 1
-        for low, high in zip(board.low, board.high, strict=True):
-            count *= high - low
-        cells += count
+    cells = sum(board.cells for board in boards)
     most, kind = (MAX_NUMBERED_CELLS, "a picture with numbers") if numbers else (MAX_CELLS, "a picture")
     if cells > most:
         raise DrawingLimitError(
             f"draw: {geometry.operation} from {size_text(geometry.input_size)} to {size_text(geometry.output_size)} "
             f"needs {cells:,} cells, {kind} holds {most:,}; draw a smaller input, the pattern repeats"
         )
+    widths = [board.slices * (board.columns + _GAP) - _GAP for board in boards]
+    side = max(sum(widths) if side_by_side(geometry) else max(widths), max(board.rows for board in boards))
+    if side > MAX_SIDE:
+        raise DrawingLimitError(
+            f"draw: {geometry.operation} from {size_text(geometry.input_size)} to {size_text(geometry.output_size)} "
+            f"needs {side:,} cells in a line, a picture holds {MAX_SIDE}; draw a smaller input, the pattern repeats"
+        )
+
+
+def side_by_side(geometry: Geometry) -> bool:
+    """Whether maps stand next to each other: planes do, but rows, volumes and wide planes need the width."""
+    rows, columns = (1, *geometry.input_size)[-2:]
+    return geometry.dimensions == 2 and columns < 3 * rows
 
 
 def window_span(geometry: Geometry) -> tuple[Position, Position]:
@@ -170,9 +184,8 @@ def kernel_grids(board: Board, numbers: Numbers | None, hue: int = 0) -> tuple[G
 
 
 def arranged(geometry: Geometry, stacks: Sequence[Sequence[Stack]]) -> tuple[tuple[Stack, ...], ...]:
-    """Maps side by side for planes; one below the other for rows and for volumes, whose slices need the width."""
-    rows, columns = (1, *geometry.input_size)[-2:]
-    if geometry.dimensions == 2 and columns < 3 * rows:
+    """Maps side by side, or one below the other."""
+    if side_by_side(geometry):
         return (tuple(stack for group in stacks for stack in group),)
     return tuple(tuple(group) for group in stacks)
 
