@@ -50,6 +50,10 @@ def test_channels_are_not_taken_for_an_axis() -> None:
     assert [maps.layer for maps in list_feature_maps(ChannelsLast(), torch.randn(1, 3, 64, 48))] == ["conv"]
 
 
+def test_attention_is_not_taken_for_feature_maps() -> None:
+    assert choose_layers(list_feature_maps(network("swin_t"), pictures())) == ("features.0.0",)
+
+
 def test_model_without_feature_maps_is_refused() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
     with pytest.raises(ModelError, match="no layer that returns feature maps; name the layers"):

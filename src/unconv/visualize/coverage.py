@@ -162,6 +162,11 @@ def ends_rectified(value: Tensor) -> bool:
     return True
 
 
+def ends_convolved(value: Tensor) -> bool:
+    """Whether a value is what a convolution returned."""
+    return value.grad_fn is not None and _operation(value.grad_fn) in ("Convolution", "MkldnnConvolution")
+
+
 def clipped_from(value: Tensor) -> Any:
     """The node in front of a rectifier that cuts off at its top (ReLU6), if that is what the value comes from."""
     node: Any = value.grad_fn

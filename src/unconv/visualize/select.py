@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
-from unconv.visualize.coverage import clipped_from, ends_rectified
+from unconv.visualize.coverage import clipped_from, ends_convolved, ends_rectified
 from unconv.visualize.reverse import at_rest, check_images, run_hooked
 
 # Borders and rounding make the strides of two axes differ a little; channels in the place of an axis, a lot.
@@ -29,6 +29,7 @@ class FeatureMaps:
         units: how many maps it returns.
         size: their grid.
         rectified: whether they come from a rectifier.
+        convolved: whether they come straight from a convolution.
         unclipped: the layer that returned them before a rectifier cut them off at its top (ReLU6), None where no
             rectifier does, or where no layer returns that. Clipped, the strongest units are all alike, and nothing
             comes back from them: f′ = 0.
@@ -41,6 +42,7 @@ class FeatureMaps:
     units: int
     size: tuple[int, ...]
     rectified: bool
+    convolved: bool = False
     unclipped: str | None = None
 
 
@@ -67,15 +69,21 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
 
     def see(name: str, output: Any) -> None:
         calls[name] += 1
-        if not isinstance(output, Tensor) or not _is_grid(output.shape, image.shape):
+        if not isinstance(output, Tensor) or not output.requires_grad or not _is_grid(output.shape, image.shape):
             return
         inside = [maps for maps in found.values() if maps.layer.startswith(f"{name}.")]
         if any(maps.size != output.shape[2:] for maps in inside):
             return
         kept.append(output.grad_fn)
         before = found.get(clipped_from(output))
-        unclipped = before.layer if before else None
-        maps = FeatureMaps(name, output.shape[1], tuple(output.shape[2:]), ends_rectified(output), unclipped)
+        maps = FeatureMaps(
+            layer=name,
+            units=output.shape[1],
+            size=tuple(output.shape[2:]),
+            rectified=ends_rectified(output),
+            convolved=ends_convolved(output),
+            unclipped=before.layer if before else None,
+        )
         known = found.get(output.grad_fn)
         if known is None or name.count(".") < known.layer.count(".") or calls[known.layer] > 1:
             found[output.grad_fn] = maps
@@ -92,7 +100,7 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
 
 def _is_grid(shape: Sequence[int], image: Sequence[int]) -> bool:
     """Whether a value's last axes are those of the image, made coarser alike: not (batch, height, width, channel)."""
-    if len(shape) != len(image) or max(shape[2:]) < 2:
+    if len(shape) != len(image) or shape[0] != image[0] or max(shape[2:]) < 2:
         return False
     strides = [pixels / cells for pixels, cells in zip(image[2:], shape[2:], strict=True) if cells > 1]
     return max(strides) < MOST_UNEVEN * min(strides)
@@ -101,7 +109,7 @@ def _is_grid(shape: Sequence[int], image: Sequence[int]) -> bool:
 def choose_layers(maps: Sequence[FeatureMaps], count: int = 5) -> tuple[str, ...]:
     """Some layers, spread over the depth: the last rectified one of each resolution, then those far from the chosen.
 
-    Where the rectifier is clipped, the layer before it.
+    Where the rectifier is clipped, the layer before it; where no layer is rectified, those of the convolutions.
 
     >>> sizes = [8, 8, 4, 4, 2, 2]
     >>> maps = [FeatureMaps(f"conv{n}", 16, (size, size), rectified=True) for n, size in enumerate(sizes)]
@@ -110,7 +118,7 @@ def choose_layers(maps: Sequence[FeatureMaps], count: int = 5) -> tuple[str, ...
     """
     if count < 1:
         raise UnconvError(f"layers: {count} layers were asked for; ask for 1 or more")
-    candidates = [m for m in maps if m.rectified] or list(maps)
+    candidates = [m for m in maps if m.rectified] or [m for m in maps if m.convolved]
     if not candidates:
         raise ModelError("layers: the model has no layer that returns feature maps; name the layers to look into")
     last_of = {m.size: index for index, m in enumerate(candidates)}
