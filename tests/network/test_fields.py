@@ -132,7 +132,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Sequential, tuple[int, ...]]:
     return nn.Sequential(*children, nn.ReLU()), size
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(networks())
 def test_every_units_box_equals_its_connections(network: tuple[nn.Sequential, tuple[int, ...]]) -> None:
     model, size = network

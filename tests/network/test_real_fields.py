@@ -40,15 +40,15 @@ class SmallUNet(nn.Module):
 CASES = {
     "vgg16": (lambda: torchvision.models.vgg16().features, (96, 64), ["9", "14", "23"]),
     "resnet18": (torchvision.models.resnet18, (97, 66), ["maxpool", "layer2", "layer3.0.conv2", "layer4"]),
-    "resnet50": (torchvision.models.resnet50, (65, 96), ["layer1.2", "layer2.0.downsample", "layer3"]),
+    "resnet50": (torchvision.models.resnet50, (65, 80), ["layer1.2", "layer2.0.downsample", "layer3"]),
     "googlenet": (
         lambda: torchvision.models.googlenet(aux_logits=False, init_weights=False),
         (97, 80),
         ["maxpool2", "inception3b", "inception4a.branch3.1.conv"],
     ),
-    "mobilenet_v2": (torchvision.models.mobilenet_v2, (70, 97), ["features.4", "features.10.conv.1"]),
-    "densenet121": (torchvision.models.densenet121, (65, 64), ["features.denseblock1", "features.transition2"]),
-    "efficientnet_b0": (torchvision.models.efficientnet_b0, (64, 65), ["features.1.0.block.0", "features.2"]),
+    "mobilenet_v2": (lambda: torchvision.models.mobilenet_v2().features[:11], (70, 97), ["4", "10.conv.1"]),
+    "densenet121": (lambda: torchvision.models.densenet121().features[:8], (65, 64), ["denseblock1", "transition2"]),
+    "efficientnet_b0": (lambda: torchvision.models.efficientnet_b0().features[:3], (64, 65), ["1.0.block.0", "2"]),
     "fcn_resnet50": (
         lambda: fcn_resnet50(weights=None, weights_backbone=None, num_classes=2).backbone,
         (65, 64),

@@ -62,7 +62,7 @@ def test_macs_equal_torchvisions(name: str) -> None:
     assert macs / 1e9 == pytest.approx(weights.meta["_ops"], abs=1e-3)  # published to three decimals
 
 
-@pytest.mark.parametrize("name", ["resnet18", "googlenet", "vit_b_16", "swin_t"])
+@pytest.mark.parametrize("name", ["resnet18", "googlenet", "vit_b_16"])
 def test_macs_equal_torchs_counter(name: str) -> None:
     model = build(name).eval()
     size = 224 if name == "vit_b_16" else 64
@@ -220,6 +220,15 @@ def test_writes_through_views_are_seen() -> None:
     assert stop >= 5
 
 
+def test_blocks_of_pixels_become_units_and_back() -> None:
+    shuffled = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4, 4, 3, padding=1), nn.PixelShuffle(2))
+    graph = trace(shuffled, (1, 8, 8))
+    assert graph["2"].receptive_field.size == (6, 6)
+    assert graph.field_box("2", (4, 5)) == ((2, 8), (2, 8))
+    columns = trace(nn.Sequential(nn.Unfold(3, padding=1), nn.ReLU()), (2, 8, 6)).layers[0]
+    assert (columns.output_shape, columns.receptive_field.size) == ((18, 48), (3, 3))
+
+
 def test_circular_padding_wraps() -> None:
     graph = trace(nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), (1, 8))
     assert graph.field_box(graph.layers[-1], (0,)) == ((0, 8),)
@@ -357,21 +366,20 @@ def test_plain_data_and_tables() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("squeezenet1_0", "mnasnet0_5", "mobilenet_v3_small", "regnet_x_400mf", "inception_v3", "swin_v2_t"),
-        *("lraspp_mobilenet_v3_large", "maxvit_t"),
+        *("squeezenet1_0", "mnasnet0_5", "mobilenet_v3_small", "regnet_x_400mf", "inception_v3"),
+        "lraspp_mobilenet_v3_large",
     ],
 )
 def test_torchvision_models_trace(name: str) -> None:
-    extra = {"weights_backbone": None} if name.startswith("lraspp") else {}
-    size = 224 if name == "maxvit_t" else 96
-    graph = trace(
-        get_model(name, weights=None, **(extra | ({"init_weights": False} if "incep" in name else {}))), (3, size, size)
-    )
+    extra: dict[str, Any] = {"weights_backbone": None} if name.startswith("lraspp") else {}
+    if name == "inception_v3":
+        extra = {"init_weights": False}
+    graph = trace(get_model(name, weights=None, **extra), (3, 96, 96))
     assert graph.macs > 0
     assert not [layer.name for layer in graph.layers if "not known to the trace" in layer.note]
 
 
-@pytest.mark.parametrize("name", ["resnetv2_50", "regnety_002", "ghostnet_100", "edgenext_xx_small", "levit_128s"])
+@pytest.mark.parametrize("name", ["regnety_002", "ghostnet_100", "poolformer_s12", "hrnet_w18_small"])
 def test_timm_models_trace(name: str) -> None:
     timm = pytest.importorskip("timm")
     graph = trace(timm.create_model(name, pretrained=False), (3, 224, 224))

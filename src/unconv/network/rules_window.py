@@ -156,7 +156,7 @@ def pixel_unshuffle(call: Call) -> Outcome:
 def im2col(call: Call) -> Outcome:
     """Blocks to columns (``F.unfold``): the positions of the window become one dimension."""
     value, ledger = call.values[0], call.ledger
-    size = call["input"].shape[-2:]
+    size = call.first.shape[-2:]
     rows = zip(size, call["kernel_size"], call["stride"], call["padding"], call["dilation"], strict=True)
     geometry = ConvGeometry(*map(tuple, zip(*rows, strict=True)))
     links = [Window(k, s, p[0], d) for _, k, s, p, d in _axes(geometry)]
