@@ -51,7 +51,8 @@ def settings(geometry: Geometry) -> str:
     >>> settings(ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1))
     'kernel 3 × 3, stride 2, padding 1'
     """
-    words = [f"kernel {size_text(geometry.kernel_size)}", f"stride {short_text(geometry.stride)}"]
+    window = "window" if geometry.operation in ("maxpool", "avgpool") else "kernel"
+    words = [f"{window} {size_text(geometry.kernel_size)}", f"stride {short_text(geometry.stride)}"]
     if any(map(any, geometry.padding)):
         words.append(f"padding {padding_text(geometry.padding)}")
     extra = getattr(geometry, "output_padding", (0,))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Position: TypeAlias = tuple[int, ...]
 NumbersSpec: TypeAlias = str | int | Sequence[Any] | None
 POOLINGS = ("maxpool", "avgpool")
-_LARGEST_INPUT, _LARGEST_WEIGHT = 3, 2
+_LARGEST_INPUT, _LARGEST_WEIGHT = 4, 2
 _MOST_TERMS, _LONGEST_SUM = 9, 76
 _LARGEST_NUMBER = 10**6
 
@@ -49,7 +49,7 @@ class Numbers:
         pooled = geometry.operation in POOLINGS
         if spec == "random" or (isinstance(spec, int) and not isinstance(spec, bool)):
             chance = random.Random(0 if spec == "random" else spec)
-            inputs = {p: Fraction(chance.randint(0, _LARGEST_INPUT)) for p in _positions(geometry.input_size)}
+            inputs = {p: Fraction(chance.randint(1, _LARGEST_INPUT)) for p in _positions(geometry.input_size)}
             if pooled:
                 return cls(inputs, {})
             return cls(
