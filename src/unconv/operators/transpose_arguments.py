@@ -1,0 +1,166 @@
+"""Arguments of a transposed convolution, checked and spelled out once for all of its forms."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from unconv.errors import GeometryError, UnconvError
+from unconv.operators.sizes import effective_kernel_size, per_axis, transpose_output_size
+
+_NAME = "conv_transpose"
+
+
+class TransposeArguments(NamedTuple):
+    """What :func:`unconv.conv_transpose` was asked for, one int per axis."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    output_padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+
+class Blocks(NamedTuple):
+    """One axis of the output, cut into blocks of s cells that all see the same inputs.
+
+    With the kernel moved back by ``ahead`` zeros, block q holds the cells s·q + r of the uncropped output, one for
+    each phase r < s, and takes input q − t with tap s·t + r, for t < ``taps`` = ⌈(k̂ + ahead)/s⌉. The output
+    is what is left of the blocks ``first`` … ``first + count − 1`` after the first ``skip`` cells.
+    """
+
+    stride: int
+    taps: int
+    ahead: int
+    first: int
+    count: int
+    skip: int
+    input_size: int
+    output_size: int
+
+    @property
+    def before(self) -> int:
+        """Zeros that the blocks need before the input; negative where leading inputs reach no block."""
+        return self.taps - 1 - self.first
+
+    @property
+    def after(self) -> int:
+        """Zeros that the blocks need after the input; negative where trailing inputs reach no block."""
+        return self.first + self.count - self.input_size
+
+
+def cut_into_blocks(
+    input_size: Any, kernel_size: int, stride: int, padding: int, output_padding: int, dilation: int
+) -> Blocks:
+    """The blocks of one axis.
+
+    Where it costs no further tap, the kernel is moved so that the padding removes whole blocks: then nothing has to
+    be cropped afterwards.
+
+    >>> cut_into_blocks(16, kernel_size=3, stride=2, padding=1, output_padding=1, dilation=1)
+    Blocks(stride=2, taps=2, ahead=1, first=1, count=16, skip=0, input_size=16, output_size=32)
+    """
+    span = effective_kernel_size(kernel_size, dilation)
+    output = transpose_output_size(input_size, kernel_size, stride, (padding, padding), output_padding, dilation)
+    taps = -(-span // stride)
+    ahead = -padding % stride
+    if -(-(span + ahead) // stride) > taps:
+        ahead = 0
+    first, skip = divmod(padding + ahead, stride)
+    count = -(-(skip + output) // stride)
+    return Blocks(stride, taps, ahead, first, count, skip, input_size, output)
+
+
+def blocks_of(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> list[Blocks]:
+    """The blocks of every axis."""
+    axes = zip(x.shape[2 - weight.ndim :], weight.shape[2:], *arguments[:4], strict=True)
+    return [cut_into_blocks(*axis) for axis in axes]
+
+
+def resolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> TransposeArguments:
+    """Check everything that torch checks, and return the arguments with one int per axis.
+
+    Raises :class:`~unconv.errors.GeometryError` for sizes that do not fit together, and
+    :class:`~unconv.errors.UnconvError` for tensors that do not.
+    """
+    count = _check_tensors(x, weight, bias)
+    arguments = TransposeArguments(
+        stride=per_axis(_NAME, "stride", stride, count, least=1),
+        padding=per_axis(_NAME, "padding", padding, count, least=0),
+        output_padding=per_axis(_NAME, "output padding", output_padding, count, least=0),
+        dilation=per_axis(_NAME, "dilation", dilation, count, least=1),
+        groups=per_axis(_NAME, "groups", groups, 1, least=1)[0],
+    )
+    _check_channels(x, weight, bias, arguments.groups)
+    _check_sizes(x, weight, arguments)
+    return arguments
+
+
+def _check_tensors(x: Tensor, weight: Tensor, bias: Tensor | None) -> int:
+    for name, value in (("input", x), ("weight", weight), ("bias", bias)):
+        if not isinstance(value, Tensor) and not (name == "bias" and value is None):
+            raise UnconvError(f"{_NAME}: {name} is a {type(value).__name__}; give a torch.Tensor")
+    count = weight.ndim - 2
+    if not 1 <= count <= 3:
+        raise UnconvError(
+            f"{_NAME}: weight of shape {tuple(weight.shape)} has {weight.ndim} dimensions; it needs "
+            "(in, out / groups, *kernel) with 1, 2 or 3 kernel sizes"
+        )
+    if x.ndim not in (count + 1, count + 2):
+        raise UnconvError(
+            f"{_NAME}: input of shape {tuple(x.shape)} does not fit a weight of shape {tuple(weight.shape)}; it needs "
+            f"(channels, *size) or (batch, channels, *size) with {count} sizes"
+        )
+    for name, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and (tensor.dtype, tensor.device) != (x.dtype, x.device):
+            raise UnconvError(
+                f"{_NAME}: input is {x.dtype} on {x.device}, {name} is {tensor.dtype} on {tensor.device}; "
+                "convert one of them"
+            )
+    return count
+
+
+def _check_channels(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+    channels = x.shape[1 - weight.ndim]
+    if channels != weight.shape[0]:
+        raise UnconvError(
+            f"{_NAME}: input has {channels} channels, weight of shape {tuple(weight.shape)} takes {weight.shape[0]}"
+        )
+    if 0 in weight.shape:
+        raise UnconvError(f"{_NAME}: weight of shape {tuple(weight.shape)} is empty; it needs one entry at least")
+    if channels % groups:
+        raise UnconvError(f"{_NAME}: groups {groups} does not divide the {channels} input channels")
+    out = weight.shape[1] * groups
+    if bias is not None and tuple(bias.shape) != (out,):
+        raise UnconvError(
+            f"{_NAME}: bias of shape {tuple(bias.shape)} does not fit {out} output channels; give ({out},)"
+        )
+
+
+def _check_sizes(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> None:
+    sizes = x.shape[2 - weight.ndim :]
+    for n, (size, k, s, p, a, d) in enumerate(zip(sizes, weight.shape[2:], *arguments[:4], strict=True)):
+        where = "" if len(sizes) == 1 else f" on axis {n}"
+        if size < 1:
+            raise GeometryError(f"{_NAME}: input size {size}{where} is empty; it needs one cell at least")
+        if a >= max(s, d):
+            raise GeometryError(
+                f"{_NAME}: output padding {a}{where} must be smaller than the stride {s} or the dilation {d}; it only "
+                f"chooses among the {s} sizes that a convolution of that stride maps to {size}"
+            )
+        output = transpose_output_size(size, k, s, (p, p), a, d)
+        if output < 1:
+            raise GeometryError(
+                f"{_NAME}: input {size}, kernel {k}, stride {s}, padding {p}, dilation {d}{where} leave {output} "
+                "outputs; reduce the padding"
+            )
