@@ -249,8 +249,10 @@ def avgpool(
 def solve(
     start: Annotated[str, typer.Option("--from", help="Input size: 44, or 7x5.")],
     end: Annotated[str, typer.Option("--to", help="Output size: 88, or 14x11.")],
-    max_kernel_size: Annotated[int, typer.Option("--max-kernel-size", help="Largest kernel to try.")] = 8,
-    max_stride: Annotated[int, typer.Option("--max-stride", help="Largest stride to try.")] = 8,
+    max_kernel_size: Annotated[
+        int, typer.Option("--max-kernel-size", min=1, max=128, help="Largest kernel to try.")
+    ] = 8,
+    max_stride: Annotated[int, typer.Option("--max-stride", min=1, max=128, help="Largest stride to try.")] = 8,
     top: Annotated[int, typer.Option("--top", min=1, help="How many to list.")] = 10,
     json: Json = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unconv.errors import GeometryError, UnconvError
+from unconv.explain.captions import size_text
 from unconv.explain.compose import page_of
 from unconv.explain.numbers import Numbers, NumbersSpec
 from unconv.explain.page import Page
@@ -19,7 +21,7 @@ from unconv.explain.themes import check_theme, still_theme
 from unconv.explain.views.channels import Channels, channels_scene
 from unconv.explain.views.gather import gather
 from unconv.explain.views.matrix import matrix
-from unconv.explain.views.parts import DrawingLimitError
+from unconv.explain.views.parts import MAX_NUMBERED_CELLS, DrawingLimitError
 from unconv.explain.views.scatter import scatter
 from unconv.explain.views.zeros import zeros
 from unconv.operators.geometry import Geometry
@@ -191,8 +193,18 @@ def draw(
         )
     if not channels.single:
         return Drawing(_with_channels(geometry, view, numbers, channels), theme)
-    values = None if numbers is None else Numbers.of(geometry, numbers)
+    values = None if numbers is None else _numbers(geometry, numbers)
     return Drawing(VIEWS[view](geometry, values), theme, lambda: _other_views(geometry, view, values))
+
+
+def _numbers(geometry: Geometry, spec: NumbersSpec) -> Numbers:
+    cells = math.prod(geometry.input_size)
+    if cells > MAX_NUMBERED_CELLS:
+        raise DrawingLimitError(
+            f"draw: numbers for an input of {size_text(geometry.input_size)} are {cells:,}, a picture with numbers "
+            f"holds {MAX_NUMBERED_CELLS}; draw a smaller input"
+        )
+    return Numbers.of(geometry, spec)
 
 
 def _with_channels(geometry: Geometry, view: str, numbers: Any, channels: Channels) -> Scene:

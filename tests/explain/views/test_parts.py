@@ -61,5 +61,6 @@ def test_the_widest_drawings_keep_a_sane_size() -> None:
 
 
 def test_numbers_need_room() -> None:
-    with pytest.raises(GeometryError, match="a picture with numbers holds 600"):
-        draw(ConvGeometry((28, 28), 5), numbers="random")
+    for size in ((20, 20), (28, 28), (40_000, 40_000)):
+        with pytest.raises(GeometryError, match="a picture with numbers holds 600"):
+            draw(ConvGeometry(size, 3), numbers="random")
