@@ -12,7 +12,7 @@ from unconv.explain.symbolic import latex_entries, symbolic_matrix, symbolic_tra
 from unconv.explain.text import text_of
 from unconv.explain.views.matrix import matrix_name
 from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
-from unconv.operators.structure import matrix_structure
+from unconv.operators.structure import MatrixStructure, matrix_structure
 
 
 def facts(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, groups: int = 1) -> dict[str, Any]:
@@ -52,15 +52,18 @@ def facts(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, group
     if isinstance(geometry, ConvTransposeGeometry):
         found["uneven_overlap"] = list(geometry.uneven_overlap)
     if isinstance(geometry, (ConvGeometry, ConvTransposeGeometry)):
-        structure = matrix_structure(geometry, in_channels, out_channels, groups)
         found["channels"] = {"in": in_channels, "out": out_channels, "groups": groups}
-        found["matrix"] = {
-            "shape": list(structure.shape),
-            "nonzeros": structure.nonzeros,
-            "distinct_weights": structure.distinct_weights,
-            "dense_weights": structure.dense_weights,
-        }
+        found["matrix"] = _structure_facts(matrix_structure(geometry, in_channels, out_channels, groups))
     return found
+
+
+def _structure_facts(structure: MatrixStructure) -> dict[str, Any]:
+    return {
+        "shape": list(structure.shape),
+        "nonzeros": structure.nonzeros,
+        "distinct_weights": structure.distinct_weights,
+        "dense_weights": structure.dense_weights,
+    }
 
 
 def matrix_facts(geometry: Geometry) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""The options of ``unconv arithmetic``, and the examples under its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+InputSize = Annotated[str, typer.Option("-i", "--input-size", help="Input size: 5 (5 × 5), 7x5, 4x5x6.")]
+KernelSize = Annotated[str, typer.Option("-k", "--kernel-size", help="Kernel size: 3, or 3x2.")]
+Stride = Annotated[str, typer.Option("-s", "--stride", help="Stride: 2, or 2x1.")]
+PoolStride = Annotated[str | None, typer.Option("-s", "--stride", help="Stride; the kernel size unless given.")]
+Padding = Annotated[
+    str,
+    typer.Option("-p", "--padding", help="1, 1x0, before:after as 1:2x0:1, or same, same_upper, same_lower, valid."),
+]
+Dilation = Annotated[str, typer.Option("-d", "--dilation", help="Dilation: 2, or 2x1.")]
+OutputPadding = Annotated[str, typer.Option("-a", "--output-padding", help="Rows added at the end: 1, or 1x0.")]
+CeilMode = Annotated[bool, typer.Option("--ceil-mode", help="Round the output size up, as torch does.")]
+ExcludePad = Annotated[bool, typer.Option("--exclude-pad", help="Leave the padding out of the mean.")]
+Dims = Annotated[int | None, typer.Option("--dims", min=1, max=3, help="Axes, where -i is a single number (2).")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Draw into this file: .svg, .gif, .mp4, .png or .html.")
+]
+View = Annotated[str, typer.Option("--view", help="gather, scatter, zeros (transpose only) or matrix.")]
+Numbers = Annotated[
+    str | None, typer.Option("--numbers", help="Calculate in the cells: 'random', or a seed such as 7.")
+]
+Frame = Annotated[
+    int | None, typer.Option("--frame", help="This step alone, from 0: an SVG stands still, a PNG shows it.")
+]
+Scale = Annotated[int, typer.Option("--scale", help="Pixels of GIF, MP4 and PNG, times this (1 to 4).")]
+Theme = Annotated[str, typer.Option("--theme", help="auto (SVG and HTML follow the reader), light or dark.")]
+Channels = Annotated[str, typer.Option("--channels", help="Channels in and out: 3x2.")]
+Groups = Annotated[int, typer.Option("--groups", help="Groups that the channels are divided into.")]
+Matrix = Annotated[bool, typer.Option("--matrix", help="Write the matrix out in symbols, and its transpose.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+EXAMPLES = {
+    "conv": """[bold]Examples[/]
+
+unconv arithmetic conv -i 5 -k 3 -s 2 -p 1
+
+unconv arithmetic conv -i 4 -k 3 --matrix
+
+unconv arithmetic conv -i 7x5 -k 3x2 --json
+
+unconv arithmetic conv -i 32 -k 5 --channels 3x2 -o maps.svg""",
+    "transpose": """[bold]Examples[/]
+
+unconv arithmetic transpose -i 3 -k 3 -s 2 -p 1 --output-padding 1 -o up.gif
+
+unconv arithmetic transpose -i 3 -k 3 -s 2 --view zeros --numbers random -o zeros.html""",
+    "pool": """[bold]Examples[/]
+
+unconv arithmetic maxpool -i 6 -k 3 -s 2 --ceil-mode
+
+unconv arithmetic avgpool -i 5 -k 3 -s 1 --numbers random -o mean.svg""",
+    "solve": """[bold]Examples[/]
+
+unconv arithmetic solve --from 44 --to 88
+
+unconv arithmetic solve --from 7x5 --to 14x11 --json""",
+}
