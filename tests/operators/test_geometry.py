@@ -281,3 +281,9 @@ def test_structure_counts_what_the_matrix_holds(case: ConvCase) -> None:
     assert structure.shape == tuple(matrix.shape)
     assert structure.nonzeros == matrix._nnz()
     assert structure.distinct_weights == len(matrix.values().unique())
+
+
+def test_structure_of_a_huge_layer_is_counted_not_enumerated() -> None:
+    size = 10**12
+    huge = uc.matrix_structure(uc.ConvGeometry((size, size), 3, padding=1))
+    assert huge.nonzeros == (3 * size - 2) ** 2

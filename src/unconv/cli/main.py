@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -24,6 +25,9 @@ app.command()(demo.demo)
 
 def run() -> None:
     """Run the command line; a refusal is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a pipe that cannot spell ⌊ or ′ gets a question mark, not an error
+            stream.reconfigure(errors="replace")
     try:
         app()
     except UnconvError as refusal:

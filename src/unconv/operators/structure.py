@@ -57,12 +57,17 @@ def matrix_structure(
             "channels"
         )
     channel_pairs = in_channels * out_channels // groups
-    entries = [axis_entries(walk) for walk in geometry.walks]
+    uses = [[_length(walk.windows_with(tap)) for tap in range(walk.kernel_size)] for walk in geometry.walks]
     return MatrixStructure(
         shape=(out_channels * prod(geometry.output_size), in_channels * prod(geometry.input_size)),
-        nonzeros=channel_pairs * prod(len(axis) for axis in entries),
-        distinct_weights=channel_pairs * prod(len({tap for tap, _, _ in axis}) for axis in entries),
+        nonzeros=channel_pairs * prod(sum(axis) for axis in uses),
+        distinct_weights=channel_pairs * prod(sum(count > 0 for count in axis) for axis in uses),
     )
+
+
+def _length(indices: range) -> int:
+    # len() stops at the machine's word; sizes that no machine holds are still numbers.
+    return indices.stop - indices.start
 
 
 def axis_entries(walk: Walk) -> list[tuple[int, int, int]]:

@@ -36,6 +36,17 @@ class Walk:
         pairs = ((tap, self.position(output, tap)) for tap in range(self.kernel_size))
         return tuple((tap, cell) for tap, cell in pairs if 0 <= cell < self.input_size)
 
+    def windows_with(self, tap: int) -> range:
+        """Outputs whose window has this tap on an input cell and not on padding.
+
+        >>> Walk(input_size=5, output_size=3, kernel_size=3, stride=2, pad_before=1, dilation=1).windows_with(0)
+        range(1, 3)
+        """
+        offset = self.pad_before - self.dilation * tap
+        first = max(0, -(-offset // self.stride))
+        stop = min(self.output_size, (self.input_size - 1 + offset) // self.stride + 1)
+        return range(first, max(first, stop))
+
     def touching(self, cell: int) -> tuple[tuple[int, int], ...]:
         """(tap, output) pairs of all windows that touch one input cell, by output."""
         found = []
