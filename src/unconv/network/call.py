@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unconv.network.values import Ledger, Value
+from unconv.network.ledger import Ledger
+from unconv.network.values import Value
 from unconv.operators.geometry import Geometry
 
 

@@ -16,10 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.network.call import Call, Outcome, base_name, bound
+from unconv.network.ledger import Ledger
 from unconv.network.links import Window
 from unconv.network.rules import reads_shape_only, rule_for
 from unconv.network.rules_shape import pasted
-from unconv.network.values import Ledger, Read, Value
+from unconv.network.values import Read, Value
 
 
 @dataclass

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from unconv.network import layout as lay
 from unconv.network.call import Call, Outcome
+from unconv.network.ledger import Ledger
 from unconv.network.links import Link, Window, listed
 from unconv.network.rules_window import Rule
-from unconv.network.values import Ledger, Read, Value
+from unconv.network.values import Read, Value
 
 
 def _hidden(call: Call, value: Value) -> Outcome:

@@ -16,8 +16,8 @@ from unconv.network.assemble import assembled
 from unconv.network.explain_failure import failure_line
 from unconv.network.graph import Graph
 from unconv.network.keep import preserved
+from unconv.network.ledger import Ledger
 from unconv.network.record import Recorder
-from unconv.network.values import Ledger
 
 
 def trace(
