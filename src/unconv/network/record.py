@@ -186,6 +186,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._values[id(other)] = self.ledger.derive([(value, reads)], tuple(other.shape))
             elif tuple(other.shape) == tuple(base.shape) and other.stride() == base.stride():
                 self._values[id(other)] = value
+            elif other.numel() == base.numel() and other.is_contiguous() and base.is_contiguous():
+                self._values[id(other)] = self.ledger.reshape(value, tuple(other.shape))
             else:
                 known = [v for v in (value, self.value_of(other)) if v is not None]
                 self._values[id(other)] = self.ledger.unknown(known, tuple(other.shape))
