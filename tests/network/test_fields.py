@@ -85,9 +85,10 @@ def stage(draw: st.DrawFn, dims: int, size: tuple[int, ...]) -> nn.Module:
 
     kind = draw(st.sampled_from(KINDS))
     if kind == "conv":
-        return CONV[dims](
-            2, 2, several(1, 4), several(1, 3), several(0, 2), several(1, 2), groups=draw(st.sampled_from([1, 2]))
-        )
+        mode = draw(st.sampled_from(["zeros", "zeros", "circular"]))
+        groups = draw(st.sampled_from([1, 2]))
+        numbers = (several(1, 4), several(1, 3), several(0, 2), several(1, 2))
+        return CONV[dims](2, 2, *numbers, groups=groups, padding_mode=mode)
     if kind == "transpose":
         stride, holes = several(1, 3), several(1, 2)
         extra = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, holes, strict=True))
@@ -150,8 +151,8 @@ def test_every_units_box_equals_its_connections(network: tuple[nn.Sequential, tu
 def test_periodic_fields_contain_every_units_box(network: tuple[nn.Sequential, tuple[int, ...]]) -> None:
     model, size = network
     mirrors = tuple(kind for kinds in (REFLECT, REPLICATE) for kind in kinds.values())
-    if any(isinstance(child, mirrors) for child in model):
-        return  # to the periodic field a mirrored cell is padding
+    if any(isinstance(child, mirrors) or getattr(child, "padding_mode", "zeros") != "zeros" for child in model):
+        return  # to the periodic field a repeated cell is padding
     graph = trace(model, (2, *size))
     layer = graph.layers[-1]
     for unit in torch.cartesian_prod(*map(torch.arange, layer.output_shape[1:])).reshape(-1, len(size)).tolist():

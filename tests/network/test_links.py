@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unconv.network.links import Link, Spread, Window, adaptive, mirrored, resized
+from unconv.network.links import Link, Spread, Window, adaptive, padded, resized
 
 
 def read_cells(link: Link | None, size: int, units: int) -> list[set[int]]:
@@ -82,14 +82,14 @@ def test_adaptive_pooling_reads_exactly_what_torch_reads() -> None:
         assert read_cells(adaptive(size, output), size, output) == truth
 
 
-@pytest.mark.parametrize("mode", ["reflect", "replicate"])
-def test_mirrored_padding_reads_exactly_what_torch_reads(mode: str) -> None:
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_repeating_padding_reads_exactly_what_torch_reads(mode: str) -> None:
     for size in (2, 3, 6):
         for before in range(size):
             image = row(size)
-            padded = F.pad(image, (before, size - 1 - before), mode=mode)
-            link = mirrored(size, before, size - 1 - before, mode)
-            assert read_cells(link, size, padded.shape[2]) == depends_on(padded, image)
+            output = F.pad(image, (before, size - 1 - before), mode=mode)
+            link = padded(size, before, size - 1 - before, mode)
+            assert read_cells(link, size, output.shape[2]) == depends_on(output, image)
 
 
 def test_fields_repeat_what_the_cells_say_away_from_borders() -> None:

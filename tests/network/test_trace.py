@@ -252,8 +252,9 @@ def test_blocks_of_pixels_become_units_and_back() -> None:
 
 def test_circular_padding_wraps() -> None:
     graph = trace(nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), (1, 8))
-    assert graph.field_box(graph.layers[-1], (0,)) == ((0, 8),)
-    assert graph.field_box(graph.layers[-1], (4,)) == ((3, 6),)
+    assert [layer.operator for layer in graph.layers] == ["pad", "conv"]
+    assert [graph.field_box(graph.layers[-1], (unit,)) for unit in (0, 4)] == [((0, 8),), ((3, 6),)]
+    assert graph.layers[-1].receptive_field.size == (3,)
 
 
 class Stateful(nn.Module):

@@ -133,15 +133,23 @@ def listed(reads: Sequence[Sequence[int]], size: int) -> Listed:
     return Listed(tuple(map(tuple, reads)), listed_field(hulls, size))
 
 
-def mirrored(size: int, before: int, after: int, mode: str) -> Listed:
-    """Padding that repeats the input: ``reflect`` (without the edge) or ``replicate``; its pattern is a plain shift."""
-    period = max(2 * size - 2, 1)
-    reads = []
-    for unit in range(-before, size + after):
-        folded = unit % period
-        reflected = min(folded, period - folded)
-        reads.append((reflected if mode == "reflect" else min(max(unit, 0), size - 1),))
-    return Listed(tuple(reads), window_field(1, 1, before))
+def padded(size: int, before: int, after: int, mode: str) -> Listed:
+    """Padding that repeats the input: ``reflect`` (without the edge), ``replicate`` or ``circular``.
+
+    To the repeating pattern its cells are padding like any other, a plain shift.
+
+    >>> padded(4, 1, 1, "circular").reads
+    ((3,), (0,), (1,), (2,), (3,), (0,))
+    """
+    units = range(-before, size + after)
+    if mode == "circular":
+        cells = [unit % size for unit in units]
+    elif mode == "replicate":
+        cells = [min(max(unit, 0), size - 1) for unit in units]
+    else:
+        period = max(2 * size - 2, 1)
+        cells = [min(unit % period, period - unit % period) for unit in units]
+    return Listed(tuple((cell,) for cell in cells), window_field(1, 1, before))
 
 
 def adaptive(size: int, output_size: int) -> Link | None:

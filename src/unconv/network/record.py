@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.modules import module as module_hooks
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -20,6 +21,7 @@ from unconv.network.ledger import Ledger
 from unconv.network.links import Window
 from unconv.network.rules import reads_shape_only, rule_for
 from unconv.network.rules_shape import pasted
+from unconv.network.rules_window import Rule, pad
 from unconv.network.values import Read, Value
 
 
@@ -75,6 +77,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sizes = {id(p): p.numel() for p in self.model.parameters()}
         self._paths = {id(m): name for name, m in self.model.named_modules()}
         self._claimed: set[int] = set()
+        self._muted = False
 
     def bind(self, tensor: Tensor, value: Value | None) -> None:
         """Remember what a tensor is."""
@@ -92,12 +95,25 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = self._run(func, args, kwargs or {})
+        if self._muted:
+            return result
         outputs = tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
         if outputs:
             arguments = bound(func, args, kwargs or {})
             call = Call(base_name(func), func._overloadname, arguments, outputs, self.ledger, self.value_of)
-            self._record(func, call)
+            self._record(call, rule_for(func, call.name), _written(func, call))
         return result
+
+    def pad_circular(self, image: Tensor, amounts: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
+        """One step for circular padding, which torch writes piece by piece into an empty tensor."""
+        self._muted = True
+        try:
+            output = make()
+        finally:
+            self._muted = False
+        arguments = {"self": image, "pad": list(amounts)}
+        self._record(Call("circular_pad", "", arguments, (output,), self.ledger, self.value_of), pad, [])
+        return output
 
     def _run(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """The operation on fake tensors only: weights are not read, and what writes to them writes to a stand-in.
@@ -117,7 +133,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*fake_args, **fake_kwargs)
         return tree_map(lambda leaf: originals.get(id(leaf), leaf), result)
 
-    def _record(self, func: Any, call: Call) -> None:
+    def _record(self, call: Call, rule: Rule, written: Sequence[Tensor]) -> None:
         if not call.values or reads_shape_only(call.name):
             held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
             for tensor in call.outputs:
@@ -125,10 +141,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._held[id(tensor)] = held
                 self._note_slices(call)
             return
-        outcome = rule_for(func, call.name)(call)
+        outcome = rule(call)
         if outcome.visible:
             self._add(call, outcome)
-        written = _written(func, call)
         for tensor, value in zip(call.outputs, outcome.values, strict=False):
             self.bind(tensor, value)
         for tensor in written:
@@ -200,7 +215,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             module_hooks.register_module_forward_hook(self._leave),
         ]
         try:
-            yield
+            with _CircularPads(self):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -220,6 +236,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         run = self.stack.pop()
         tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
         run.returned = self.value_of(tensors[0]) if tensors else None
+
+
+class _CircularPads(TorchFunctionMode):
+    """Catches circular padding before torch takes it apart."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if func is nn.functional.pad:
+            named = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | given
+            if named.get("mode") == "circular":
+                return self.recorder.pad_circular(named["input"], named["pad"], lambda: func(*args, **given))
+        return func(*args, **given)
 
 
 def _storage(tensor: Tensor) -> int:

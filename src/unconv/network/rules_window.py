@@ -9,7 +9,7 @@ from typing import Any
 from unconv.errors import GeometryError
 from unconv.network import macs
 from unconv.network.call import Call, Outcome
-from unconv.network.links import Link, Spread, Window, adaptive, mirrored, resized
+from unconv.network.links import Link, Spread, Window, adaptive, padded, resized
 from unconv.network.values import Read, Value
 from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
 from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
@@ -99,17 +99,20 @@ def adaptive_pool(call: Call) -> Outcome:
     return Outcome(operator, (out,) * len(call.outputs))
 
 
+_PAD_MODES = {"reflection": "reflect", "replication": "replicate", "circular": "circular"}
+
+
 def pad(call: Call) -> Outcome:
-    """Padding with a constant, by reflection or by replication."""
+    """Padding with a constant, by reflection, by replication or round in a circle."""
     value, amounts = call.values[0], [int(amount) for amount in call.get("pad", call.get("padding"))]
-    mode = {"reflection": "reflect", "replication": "replicate"}.get(call.name.split("_")[0], "constant")
+    mode = _PAD_MODES.get(call.name.split("_")[0], "constant")
     rank = len(value.layout)
     reads: list[Read | None] = [Read(dim) for dim in range(rank)]
     for n, (before, after) in enumerate(zip(amounts[::2], amounts[1::2], strict=True)):
         dim = rank - 1 - n
         if before or after:
             shift = Window(pad_before=before)
-            link = shift if mode == "constant" else mirrored(call.first.shape[dim], before, after, mode)
+            link = shift if mode == "constant" else padded(call.first.shape[dim], before, after, mode)
             reads[dim] = Read(dim, link)
     return Outcome("pad", (call.ledger.derive([(value, reads)], call.shape),))
 
