@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 import torchvision
 from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop
 from torch import Tensor, nn
@@ -230,6 +231,19 @@ def test_compiled_models_are_run_as_written() -> None:
     images = torch.randn(1, 1, 8, 8)
     compiled = project(torch.compile(plain), images, "_orig_mod.2", 1)
     assert torch.equal(compiled.image, project(plain, images, "2", 1).image)
+
+
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_is_refused_and_never_answered_wrongly(rule: str, reentrant: bool) -> None:
+    class Checkpointed(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.utils.checkpoint.checkpoint(super().forward, x, use_reentrant=reentrant)
+
+    blocks = Checkpointed(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+    with pytest.raises(ModelError, match="switch the model's gradient checkpointing off") as refusal:
+        project(nn.Sequential(blocks, nn.Conv2d(4, 2, 1)), torch.randn(1, 1, 9, 9), "1", 1, (2, 3), rule)
+    assert "\n" not in str(refusal.value)
 
 
 class Awkward(nn.Module):

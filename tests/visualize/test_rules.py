@@ -127,6 +127,15 @@ def test_what_is_no_rectifier_keeps_its_gradient(function: Callable[[Tensor], Te
     torch.testing.assert_close(*(torch.autograd.grad(y, x, signal)[0] for y in (ours, theirs)))
 
 
+def test_bound_that_broadcasts_is_no_rectifier() -> None:
+    x = torch.tensor([-1.0, 2.0], requires_grad=True)
+    with ReverseRule("deconvnet"):
+        y = torch.maximum(x, torch.zeros(3, 2))
+    assert y.shape == (3, 2)
+    (ours,) = torch.autograd.grad(y, x, -torch.ones(3, 2))
+    assert ours.tolist() == [0.0, -3.0]
+
+
 def test_mode_leaves_no_trace() -> None:
     with ReverseRule("deconvnet"):
         pass

@@ -42,7 +42,10 @@ class Passage:
 
     def back(self, layer: str, signal: Float[Tensor, "batch unit *position"]) -> Float[Tensor, "batch channel *size"]:
         """The signal at a layer, sent back to the pixels by the rule."""
-        (image,) = torch.autograd.grad(self.values[layer], self.images, signal, retain_graph=True)
+        try:
+            (image,) = torch.autograd.grad(self.values[layer], self.images, signal, retain_graph=True)
+        except RuntimeError as failure:
+            raise ModelError(f"way back from layer {layer!r}: {first_line(failure)}{_advice(failure)}") from failure
         return image
 
     def back_from_units(
@@ -106,12 +109,29 @@ def run_hooked(model: nn.Module, images: Tensor, rule: str) -> Tensor:
         except UnconvError:
             raise
         except Exception as failure:
-            reason = (str(failure).strip() or type(failure).__name__).splitlines()[0]
             shape = "×".join(map(str, leaf.shape))
             raise ModelError(
-                f"forward: {type(model).__name__} fails on images of shape {shape}, {leaf.dtype}: {reason}"
+                f"forward: {type(model).__name__} fails on images of shape {shape}, {leaf.dtype}: "
+                f"{first_line(failure)}{_advice(failure)}"
             ) from failure
     return leaf
+
+
+def first_line(failure: Exception) -> str:
+    """What an error of torch or of a model says, in one line.
+
+    >>> first_line(RuntimeError("sizes differ\\nTip: ...")), first_line(KeyError())
+    ('sizes differ', 'KeyError')
+    """
+    return (str(failure).strip() or type(failure).__name__).splitlines()[0]
+
+
+def _advice(failure: Exception) -> str:
+    # What is computed once more on the way back is computed without the rule: torch notices, and so nothing is wrong.
+    recomputes = "checkpoint" in str(failure).lower()
+    return (
+        "; switch the model's gradient checkpointing off, it recomputes what the rule has changed" if recomputes else ""
+    )
 
 
 def _keep(values: dict[str, Tensor], layer: str, expected: int) -> Callable[[nn.Module, Any, Any], None]:

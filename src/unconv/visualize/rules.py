@@ -128,12 +128,15 @@ class ReverseRule(TorchFunctionMode):
 
         def rectify(x: Tensor) -> Tensor:
             copy = x.clone() if in_place else x
-            call = (
-                (func(*args[:index], copy, *args[index + 1 :], **kwargs)) if args else func(**{**kwargs, "input": copy})
+            result = (
+                func(*args[:index], copy, *args[index + 1 :], **kwargs) if args else func(**kwargs | {"input": copy})
             )
-            return call if isinstance(call, Tensor) else copy
+            return result if isinstance(result, Tensor) else copy
 
         y, slope = value_and_slope(rectify, x.detach(), self.needs_slope)
+        if y.shape != x.shape:
+            # Not element by element: a bound that broadcasts.
+            return func(*args, **kwargs)
         result = Reversed.apply(x, y, slope, self.rule, name)
         # A caller of an in-place rectifier may ignore what it returns: x itself has to become the result.
         return x.copy_(result) if in_place else result
@@ -195,9 +198,9 @@ def _clamped(lower: Any, upper: Any = None) -> tuple[str, int] | None:
 def _maximum(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, int] | None:
     if len(args) != 2 or kwargs or not all(isinstance(argument, Tensor) for argument in args):
         return None
-    if _is_zero(args[1]) and args[1].numel() <= args[0].numel():
+    if _is_zero(args[1]):
         return "relu", 0
-    if _is_zero(args[0]) and args[0].numel() <= args[1].numel():
+    if _is_zero(args[0]):
         return "relu", 1
     return None
 
