@@ -16,19 +16,21 @@ AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 @st.composite
-def pool_axis(draw: st.DrawFn, largest_dilation: int) -> tuple[int, int, int, int, int]:
+def pool_axis(draw: st.DrawFn, largest_dilation: int, ceil_mode: bool) -> tuple[int, int, int, int, int]:
     kernel, stride = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     dilation = draw(st.integers(1, largest_dilation))
     span = dilation * (kernel - 1) + 1
     padding = draw(st.integers(0, kernel // 2))
-    size = draw(st.integers(max(1, span - 2 * padding), 10))
+    overhang = stride - 1 if ceil_mode else 0
+    size = draw(st.integers(max(1, span - 2 * padding - overhang), 10))
     return size, kernel, stride, padding, dilation
 
 
 @st.composite
 def pool_cases(draw: st.DrawFn, largest_dilation: int):
-    axes = [draw(pool_axis(largest_dilation)) for _ in range(draw(st.integers(1, 3)))]
-    return (*zip(*axes, strict=True), draw(st.booleans()))
+    ceil_mode = draw(st.booleans())
+    axes = [draw(pool_axis(largest_dilation, ceil_mode)) for _ in range(draw(st.integers(1, 3)))]
+    return (*zip(*axes, strict=True), ceil_mode)
 
 
 @settings(max_examples=300, deadline=None)
