@@ -233,16 +233,38 @@ def test_compiled_models_are_run_as_written() -> None:
     assert torch.equal(compiled.image, project(plain, images, "2", 1).image)
 
 
-@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
-@pytest.mark.parametrize("reentrant", [True, False])
-def test_checkpointing_is_refused_and_never_answered_wrongly(rule: str, reentrant: bool) -> None:
-    class Checkpointed(nn.Sequential):
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.utils.checkpoint.checkpoint(super().forward, x, use_reentrant=reentrant)
+class Checkpointed(nn.Sequential):
+    def __init__(self, *blocks: nn.Module, reentrant: bool) -> None:
+        super().__init__(*blocks)
+        self.reentrant = reentrant
 
-    blocks = Checkpointed(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
-    with pytest.raises(ModelError, match="switch the model's gradient checkpointing off") as refusal:
-        project(nn.Sequential(blocks, nn.Conv2d(4, 2, 1)), torch.randn(1, 1, 9, 9), "1", 1, (2, 3), rule)
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.utils.checkpoint.checkpoint(super().forward, x, use_reentrant=self.reentrant)
+
+
+CHECKPOINTED = (
+    nn.Conv2d(1, 4, 3),
+    nn.ReLU(),
+    nn.Conv2d(4, 4, 3),
+    nn.SiLU(inplace=True),
+    nn.Conv2d(4, 4, 3),
+    nn.ReLU6(),
+)
+
+
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+def test_what_is_computed_again_on_the_way_back_follows_the_rule(rule: str) -> None:
+    images = torch.randn(1, 1, 12, 12)
+    inside = project(Checkpointed(*CHECKPOINTED, reentrant=False), images, "5", 1, (2, 3), rule)
+    plain = project(nn.Sequential(*CHECKPOINTED), images, "5", 1, (2, 3), rule)
+    assert torch.equal(inside.image, plain.image)
+    assert inside.coverage == plain.coverage
+
+
+def test_a_way_back_that_torch_refuses_is_one_line() -> None:
+    model = nn.Sequential(Checkpointed(*CHECKPOINTED, reentrant=True), nn.Conv2d(4, 2, 1))
+    with pytest.raises(ModelError, match="gradient checkpointing with use_reentrant=False") as refusal:
+        project(model, torch.randn(1, 1, 12, 12), "1", 1, (2, 3))
     assert "\n" not in str(refusal.value)
 
 

@@ -45,7 +45,11 @@ class Passage:
         try:
             (image,) = torch.autograd.grad(self.values[layer], self.images, signal, retain_graph=True)
         except RuntimeError as failure:
-            raise ModelError(f"way back from layer {layer!r}: {first_line(failure)}{_advice(failure)}") from failure
+            # Reentrant checkpointing cannot walk back to the images alone.
+            advice = (
+                "; use gradient checkpointing with use_reentrant=False, or none" if "eckpoint" in str(failure) else ""
+            )
+            raise ModelError(f"way back from layer {layer!r}: {first_line(failure)}{advice}") from failure
         return image
 
     def back_from_units(
@@ -111,8 +115,7 @@ def run_hooked(model: nn.Module, images: Tensor, rule: str) -> Tensor:
         except Exception as failure:
             shape = "×".join(map(str, leaf.shape))
             raise ModelError(
-                f"forward: {type(model).__name__} fails on images of shape {shape}, {leaf.dtype}: "
-                f"{first_line(failure)}{_advice(failure)}"
+                f"forward: {type(model).__name__} fails on images of shape {shape}, {leaf.dtype}: {first_line(failure)}"
             ) from failure
     return leaf
 
@@ -124,14 +127,6 @@ def first_line(failure: Exception) -> str:
     ('sizes differ', 'KeyError')
     """
     return (str(failure).strip() or type(failure).__name__).splitlines()[0]
-
-
-def _advice(failure: Exception) -> str:
-    # What is computed once more on the way back is computed without the rule: torch notices, and so nothing is wrong.
-    recomputes = "checkpoint" in str(failure).lower()
-    return (
-        "; switch the model's gradient checkpointing off, it recomputes what the rule has changed" if recomputes else ""
-    )
 
 
 def _keep(values: dict[str, Tensor], layer: str, expected: int) -> Callable[[nn.Module, Any, Any], None]:

@@ -18,40 +18,39 @@ from torch.overrides import TorchFunctionMode
 
 from unconv.errors import UnconvError
 
-Rule = Callable[[Tensor, "Tensor | None"], Tensor]
+# The way back of a rectifier itself: g ↦ f′(x)·g.
+Pull = Callable[[Tensor], Tensor]
+Rule = Callable[[Tensor, Pull], Tensor]
 
 
-def deconvnet(signal: Float[Tensor, "*shape"], _slope: Float[Tensor, "*shape"] | None) -> Float[Tensor, "*shape"]:
+def deconvnet(signal: Float[Tensor, "*shape"], _pull: Pull) -> Float[Tensor, "*shape"]:
     """Rectify the signal and forget the forward pass: g ↦ max(g, 0) (Zeiler & Fergus 2013, section 2.1).
 
-    >>> deconvnet(torch.tensor([-2.0, 3.0]), None)
+    >>> deconvnet(torch.tensor([-2.0, 3.0]), lambda signal: 0 * signal)
     tensor([0., 3.])
     """
     return signal.clamp(min=0)
 
 
-def guided(signal: Float[Tensor, "*shape"], slope: Float[Tensor, "*shape"] | None) -> Float[Tensor, "*shape"]:
+def guided(signal: Float[Tensor, "*shape"], pull: Pull) -> Float[Tensor, "*shape"]:
     """Rectify the signal and keep the forward pass: g ↦ f′(x)·max(g, 0) (Springenberg et al. 2014, section 3.4).
 
-    >>> guided(torch.tensor([-2.0, 3.0, 3.0]), torch.tensor([1.0, 1.0, 0.0]))
+    >>> guided(torch.tensor([-2.0, 3.0, 3.0]), lambda signal: torch.tensor([1.0, 1.0, 0.0]) * signal)
     tensor([0., 3., 0.])
     """
-    return gradient(deconvnet(signal, slope), slope)
+    return pull(signal.clamp(min=0))
 
 
-def gradient(signal: Float[Tensor, "*shape"], slope: Float[Tensor, "*shape"] | None) -> Float[Tensor, "*shape"]:
+def gradient(signal: Float[Tensor, "*shape"], pull: Pull) -> Float[Tensor, "*shape"]:
     """Follow the derivative of the forward pass: g ↦ f′(x)·g (Simonyan et al. 2013, section 3).
 
-    >>> gradient(torch.tensor([-2.0, 3.0]), torch.tensor([1.0, 0.0]))
+    >>> gradient(torch.tensor([-2.0, 3.0]), lambda signal: torch.tensor([1.0, 0.0]) * signal)
     tensor([-2., 0.])
     """
-    if slope is None:
-        raise UnconvError("gradient: this rule needs the slope f'(x) of the rectifier, which was not recorded")
-    return slope * signal
+    return pull(signal)
 
 
 RULES: Mapping[str, Rule] = {"deconvnet": deconvnet, "guided": guided, "gradient": gradient}
-SLOPELESS = frozenset({"deconvnet"})
 
 RECTIFIERS = frozenset(
     {
@@ -88,15 +87,13 @@ class Reversed(torch.autograd.Function):
     """A rectifier whose forward pass is its own and whose way back is a rule."""
 
     @staticmethod
-    def forward(ctx: Any, _x: Tensor, y: Tensor, slope: Tensor | None, rule: Rule, rectifier: str) -> Tensor:
-        ctx.save_for_backward(slope)
-        ctx.rule, ctx.rectifier = rule, rectifier
+    def forward(ctx: Any, _x: Tensor, y: Tensor, pull: Pull, rule: Rule, rectifier: str) -> Tensor:
+        ctx.pull, ctx.rule, ctx.rectifier = pull, rule, rectifier
         return y
 
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
-        (slope,) = ctx.saved_tensors
-        return ctx.rule(signals[0], slope), None, None, None, None
+        return ctx.rule(signals[0], ctx.pull), None, None, None, None
 
 
 class ReverseRule(TorchFunctionMode):
@@ -113,7 +110,6 @@ class ReverseRule(TorchFunctionMode):
     def __init__(self, rule: str) -> None:
         super().__init__()
         self.rule = find_rule(rule)
-        self.needs_slope = rule not in SLOPELESS
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -133,26 +129,31 @@ class ReverseRule(TorchFunctionMode):
             )
             return result if isinstance(result, Tensor) else copy
 
-        y, slope = value_and_slope(rectify, x.detach(), self.needs_slope)
+        y, pull = value_and_pull(rectify, x.detach())
         if y.shape != x.shape:
             # Not element by element: a bound that broadcasts.
             return func(*args, **kwargs)
-        result = Reversed.apply(x, y, slope, self.rule, name)
+        result = Reversed.apply(x, y, pull, self.rule, name)
         # A caller of an in-place rectifier may ignore what it returns: x itself has to become the result.
         return x.copy_(result) if in_place else result
 
 
-def value_and_slope(
-    rectify: Callable[[Tensor], Tensor], x: Float[Tensor, "*shape"], needs_slope: bool
-) -> tuple[Tensor, Tensor | None]:
-    """f(x), and f′(x) where a rule needs it, of a function that works on each element alone."""
-    if not needs_slope:
-        with torch.no_grad():
-            return rectify(x), None
+def value_and_pull(
+    rectify: Callable[[Tensor], Tensor], x: Float[Tensor, "*shape"]
+) -> tuple[Float[Tensor, "*out_shape"], Pull]:
+    """f(x), and g ↦ f′(x)·g as torch has it: no rectifier's formula is written here a second time.
+
+    >>> y, pull = value_and_pull(torch.relu, torch.tensor([-1.0, 2.0]))
+    >>> y, pull(torch.tensor([5.0, 5.0]))
+    (tensor([0., 2.]), tensor([0., 5.]))
+    """
     with torch.enable_grad():
         y = rectify(x.requires_grad_())
-    (slope,) = torch.autograd.grad(y, x, torch.ones_like(y))
-    return y.detach(), slope
+
+    def pull(signal: Tensor) -> Tensor:
+        return torch.autograd.grad(y, x, signal, retain_graph=True)[0]
+
+    return y.detach(), pull
 
 
 def recognise(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, int] | None:
