@@ -1,18 +1,21 @@
-"""The transposed convolution: a drop-in for torch's."""
+"""The transposed convolution: torch's, by the fastest of its forms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-import torch.nn.functional as F
 from jaxtyping import Shaped
 from torch import Tensor
 
 from unconv.operators.sizes import Size
 from unconv.operators.transpose_arguments import resolve
+from unconv.operators.transpose_choice import choose_form
+from unconv.operators.transpose_fast import TORCH, run_form
+from unconv.operators.transpose_forms import channels_last
 
-_TORCH: dict[int, Callable[..., Tensor]] = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}
+_LEAST_WORK = 2**21
+"""Multiply-adds below which a call costs more than any form could save."""
+
+_PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def conv_transpose(
@@ -30,8 +33,31 @@ def conv_transpose(
     >>> conv_transpose(torch.ones(1, 64, 16, 16), torch.ones(64, 3, 4, 4), stride=2, padding=1).shape
     torch.Size([1, 3, 32, 32])
     """
+    if _has_a_choice(x, weight):
+        arguments = resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
+        positions = x.numel() / weight.shape[0]
+        form = choose_form(weight.shape, arguments, channels_last(x, weight), positions)
+        if form != "torch":
+            batched = x.ndim == weight.ndim
+            y = run_form(form, x if batched else x.unsqueeze(0), weight, bias, arguments)
+            return y if batched else y.squeeze(0)
     try:
-        return _TORCH[weight.ndim](x, weight, bias, stride, padding, output_padding, groups, dilation)
+        return TORCH[weight.ndim](x, weight, bias, stride, padding, output_padding, groups, dilation)
     except (RuntimeError, TypeError, AttributeError, KeyError):
         resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
         raise
+
+
+def _has_a_choice(x: Tensor, weight: Tensor) -> bool:
+    """Whether the forms may differ in speed: float32 on a CPU, more than a handful of numbers, nobody watching.
+
+    A subclass of Tensor, a traced or exported graph and autocast get torch's own operator: what they see must be
+    *one* transposed convolution.
+    """
+    if type(x) not in _PLAIN or type(weight) not in _PLAIN or x.dtype is not torch.float32 or not x.is_cpu:
+        return False
+    if weight.dtype is not torch.float32:
+        return False
+    if torch.compiler.is_compiling():
+        return True
+    return x.numel() * weight.numel() >= _LEAST_WORK * weight.shape[0]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from unconv.errors import GeometryError, UnconvError
-from unconv.operators.sizes import effective_kernel_size, per_axis, transpose_output_size
+from unconv.operators.sizes import per_axis, transpose_output_size
 
 _NAME = "conv_transpose"
 
@@ -20,62 +20,6 @@ class TransposeArguments(NamedTuple):
     output_padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
-
-
-class Blocks(NamedTuple):
-    """One axis of the output, cut into blocks of s cells that all see the same inputs.
-
-    With the kernel moved back by ``ahead`` zeros, block q holds the cells s·q + r of the uncropped output, one for
-    each phase r < s, and takes input q − t with tap s·t + r, for t < ``taps`` = ⌈(k̂ + ahead)/s⌉. The output
-    is what is left of the blocks ``first`` … ``first + count − 1`` after the first ``skip`` cells.
-    """
-
-    stride: int
-    taps: int
-    ahead: int
-    first: int
-    count: int
-    skip: int
-    input_size: int
-    output_size: int
-
-    @property
-    def before(self) -> int:
-        """Zeros that the blocks need before the input; negative where leading inputs reach no block."""
-        return self.taps - 1 - self.first
-
-    @property
-    def after(self) -> int:
-        """Zeros that the blocks need after the input; negative where trailing inputs reach no block."""
-        return self.first + self.count - self.input_size
-
-
-def cut_into_blocks(
-    input_size: Any, kernel_size: int, stride: int, padding: int, output_padding: int, dilation: int
-) -> Blocks:
-    """The blocks of one axis.
-
-    Where it costs no further tap, the kernel is moved so that the padding removes whole blocks: then nothing has to
-    be cropped afterwards.
-
-    >>> cut_into_blocks(16, kernel_size=3, stride=2, padding=1, output_padding=1, dilation=1)
-    Blocks(stride=2, taps=2, ahead=1, first=1, count=16, skip=0, input_size=16, output_size=32)
-    """
-    span = effective_kernel_size(kernel_size, dilation)
-    output = transpose_output_size(input_size, kernel_size, stride, (padding, padding), output_padding, dilation)
-    taps = -(-span // stride)
-    ahead = -padding % stride
-    if -(-(span + ahead) // stride) > taps:
-        ahead = 0
-    first, skip = divmod(padding + ahead, stride)
-    count = -(-(skip + output) // stride)
-    return Blocks(stride, taps, ahead, first, count, skip, input_size, output)
-
-
-def blocks_of(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> list[Blocks]:
-    """The blocks of every axis."""
-    axes = zip(x.shape[2 - weight.ndim :], weight.shape[2:], *arguments[:4], strict=True)
-    return [cut_into_blocks(*axis) for axis in axes]
 
 
 def resolve(
