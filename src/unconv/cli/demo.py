@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unconv.visualize.report import Report
 
 MODEL = "efficientnet-lite0"
+SEED = 7
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "motorcycle_left.png", "camera.png")
 # An eye and fur: round and straight edges, fine and coarse ones.
 WINDOW = (slice(None), slice(48, 176), slice(128, 256))
@@ -52,21 +53,24 @@ def packaged_photographs() -> list[Path]:
 
 
 def draw_arithmetic(folder: Path) -> list[dict[str, Any]]:
-    """A convolution, its transpose in three views, and the matrix, as animated SVG."""
+    """A convolution, its transpose in three views, the matrix and a max-pooling, as animated SVG."""
     from unconv.explain.drawing import draw
     from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+    from unconv.operators.pool_geometry import MaxPoolGeometry
     from unconv.visualize.report import write_file
 
     conv = ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1)
     transpose = conv.transpose()
     small = ConvGeometry(input_size=(4, 4), kernel_size=3)
     up = ConvTransposeGeometry(input_size=(3, 3), kernel_size=3, stride=2)
+    pool = MaxPoolGeometry(input_size=(6, 6), kernel_size=2)
     chosen = (
         ("conv", draw(conv), "C: each output collects from its window."),
         ("transpose", draw(transpose), "Cᵀ: the same connections, walked backwards."),
         ("scatter", draw(up, view="scatter"), "Cᵀ again: each input pours its kernel into the output."),
         ("zeros", draw(up, view="zeros"), "Cᵀ as a convolution over an input with holes."),
         ("matrix", draw(small, view="matrix"), "C written out: 16 inputs, 4 outputs, 9 different weights."),
+        ("maxpool", draw(pool, numbers=SEED), "Max pooling: which cell wins is the switch that unpooling needs."),
     )
     rows = []
     for name, drawing, caption in chosen:

@@ -134,8 +134,15 @@ class ReverseRule(TorchFunctionMode):
             # Not element by element: a bound that broadcasts.
             return func(*args, **kwargs)
         result = Reversed.apply(x, y, pull, self.rule, name)
-        # A caller of an in-place rectifier may ignore what it returns: x itself has to become the result.
-        return x.copy_(result) if in_place else result
+        return become(x, result) if in_place else result
+
+
+def become(x: Tensor, result: Tensor) -> Tensor:
+    """Make x itself the result of an in-place function: the caller may ignore what the function returns."""
+    if not x._is_view():
+        # Else autograd sends zeros back to what is overwritten; the result holds the history already.
+        x.detach_()
+    return x.copy_(result)
 
 
 def value_and_pull(
