@@ -5,17 +5,21 @@ from __future__ import annotations
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
+from torch.overrides import has_torch_function
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from unconv.operators.sizes import Size
-from unconv.operators.transpose_arguments import resolve
+from unconv.operators.transpose_arguments import TransposeArguments, resolve
 from unconv.operators.transpose_choice import choose_form
-from unconv.operators.transpose_fast import TORCH, run_form
-from unconv.operators.transpose_forms import channels_last
+from unconv.operators.transpose_compiled import compiled_conv_transpose
+from unconv.operators.transpose_fast import TORCH, ChosenForm, form_for
 
 _LEAST_WORK = 2**21
-"""Multiply-adds below which a call costs more than any form could save."""
+"""Multiply-adds below which no form can save what asking for one costs."""
 
 _PLAIN = (Tensor, torch.nn.Parameter)
+
+_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # torch 2.7 and later
 
 
 def conv_transpose(
@@ -28,36 +32,84 @@ def conv_transpose(
     groups: int = 1,
     dilation: Size = 1,
 ) -> Shaped[Tensor, "*batch_out_size"]:
-    """The transposed convolution, o′ = s(i′ − 1) + d(k − 1) + 1 − 2p + a (Dumoulin & Visin 2016, relation 14).
+    """Transposed convolution in one, two or three dimensions, by the form that is fastest for these shapes.
 
-    >>> conv_transpose(torch.ones(1, 64, 16, 16), torch.ones(64, 3, 4, 4), stride=2, padding=1).shape
-    torch.Size([1, 3, 32, 32])
+    A convolution's matrix C, transposed: input i adds ``x[i] · weight[u]`` to output o = s·i + d·u − p, so that
+
+        o′ = s(i′ − 1) + d(k − 1) + 1 − 2p + a
+
+    (Dumoulin & Visin 2016, relations 8–14; a is ``output_padding``). It brings back the *size* that a convolution took
+    away, not the values. A drop-in for :func:`torch.nn.functional.conv_transpose1d`, ``2d`` and ``3d``: same arguments,
+    results, gradients of any order, dtypes, memory formats, ``torch.func``, ``torch.compile`` and ``torch.export``.
+
+    There is more than one way to add up the same products, and on a CPU they differ in speed::
+
+        x ──▶ ▦ torch                            the library's own kernel; m output channels fill m of 16 vector lanes
+        x ──▶ convolve ──▶ s² · m channels ──▶ shuffle                  sub-pixel: few channels come out, s > 1
+        x ──▶ × whole kernel ──▶ k² · m planes ──▶ shift and add        scatter: very few come out, or s = 1
+        x ──▶ collect ⌈k/s⌉² neighbours ──▶ × phases ──▶ rows of cells  gather: a large kernel meets few inputs
+
+    :func:`~unconv.operators.transpose_choice.choose_form` counts the work of each from the shapes and takes the least;
+    :mod:`~unconv.operators.transpose_forms` has them to be read and compared. The RGB or class end of a decoder becomes
+    2 to 8 times as fast, the rest stays as it is. Float32 on a CPU has a choice; everything else, all that is
+    too small to matter, and whatever an observer watches (autocast, tensor subclasses, function and dispatch modes,
+    ``torch.export``) is torch's operator itself.
+
+    Arguments:
+        x: input, (batch, in, *size) or (in, *size).
+        weight: (in, out / groups, *kernel), as torch stores it; as many kernel sizes as there are axes.
+        bias: one number for each output channel.
+        stride, padding, output_padding, dilation: an int, or one per axis, in cells. ``padding`` is that of the
+            convolution whose transpose this is: it removes cells from the output. ``output_padding`` adds cells at the
+            end, fewer than the stride or the dilation.
+        groups: how many groups of channels are kept apart.
+
+    Raises :class:`~unconv.errors.GeometryError` for sizes that do not fit together and
+    :class:`~unconv.errors.UnconvError` for tensors that do not.
+
+    >>> x, weight = torch.randn(16, 64, 32, 32), torch.randn(64, 3, 4, 4)
+    >>> y = conv_transpose(x, weight, stride=2, padding=1)
+    >>> y.shape
+    torch.Size([16, 3, 64, 64])
+    >>> torch.allclose(y, torch.nn.functional.conv_transpose2d(x, weight, stride=2, padding=1), atol=1e-4)
+    True
     """
     if _has_a_choice(x, weight):
         arguments = resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
-        positions = x.numel() / weight.shape[0]
-        form = choose_form(weight.shape, arguments, channels_last(x, weight), positions)
-        if form != "torch":
-            batched = x.ndim == weight.ndim
-            y = run_form(form, x if batched else x.unsqueeze(0), weight, bias, arguments)
-            return y if batched else y.squeeze(0)
+        batched = x if x.ndim == weight.ndim else x.unsqueeze(0)
+        y = _by_best_form(batched, weight, bias, arguments)
+        if y is not None:
+            return y if x.ndim == weight.ndim else y.squeeze(0)
     try:
         return TORCH[weight.ndim](x, weight, bias, stride, padding, output_padding, groups, dilation)
     except (RuntimeError, TypeError, AttributeError, KeyError):
+        # torch's own checks are free where they pass; where they do not, ours find the words.
         resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
         raise
 
 
 def _has_a_choice(x: Tensor, weight: Tensor) -> bool:
-    """Whether the forms may differ in speed: float32 on a CPU, more than a handful of numbers, nobody watching.
-
-    A subclass of Tensor, a traced or exported graph and autocast get torch's own operator: what they see must be
-    *one* transposed convolution.
-    """
-    if type(x) not in _PLAIN or type(weight) not in _PLAIN or x.dtype is not torch.float32 or not x.is_cpu:
+    """Whether forms may differ in speed here, and nobody watches who should see *one* transposed convolution."""
+    if type(x) not in _PLAIN or type(weight) not in _PLAIN or weight.ndim not in TORCH:
         return False
-    if weight.dtype is not torch.float32:
+    if x.dtype is not torch.float32 or weight.dtype is not torch.float32 or not x.is_cpu:
         return False
     if torch.compiler.is_compiling():
-        return True
-    return x.numel() * weight.numel() >= _LEAST_WORK * weight.shape[0]
+        return not _is_exporting() and not torch.is_autocast_enabled("cpu")
+    if x.numel() * weight.numel() < _LEAST_WORK * weight.shape[0]:
+        return False
+    watched = has_torch_function((x, weight)) or is_in_torch_dispatch_mode()
+    return not watched and not torch.is_autocast_enabled("cpu")
+
+
+def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor | None:
+    """The result for batched ``x`` by the form chosen; None where that is torch's."""
+    y: Tensor | None = None
+    if torch.compiler.is_compiling():
+        if choose_form(weight.shape, arguments) != "torch":
+            y = compiled_conv_transpose(x, weight, bias, *arguments)
+    else:
+        form = form_for(x, weight, arguments)
+        if form != "torch":
+            y = ChosenForm.apply(x, weight, bias, form, arguments)
+    return y

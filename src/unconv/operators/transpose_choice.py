@@ -59,7 +59,7 @@ def choose_form(
     if arguments.groups > 1 or max(arguments.dilation) > 1 or out >= 2 * LANES:
         return "torch"
     blocks = [cut_into_blocks(1, *axis) for axis in zip(kernel, *arguments[:4], strict=True)]
-    taps, cells = prod(axis.taps for axis in blocks), prod(axis.stride for axis in blocks) * out
+    taps, cells = prod([axis.taps for axis in blocks]), prod([axis.stride for axis in blocks]) * out
     crop = MOVE * cells / 2 if any(axis.cropped for axis in blocks) else 0
     weights = channels * out * prod(kernel)
     work: dict[Form, float] = {"scatter": channels * _lanes(out * prod(kernel)) + (ADD * taps + MOVE) * cells + crop}
@@ -71,9 +71,12 @@ def choose_form(
         # In two dimensions rows of blocks are written in place.
         shuffle = 0 if len(kernel) == 2 else MOVE * cells
         work["gather"] = channels * taps * cells + COPY * taps * channels + shuffle + crop
-    best = min(work, key=lambda form: work[form])
-    torch_work = channels * prod(kernel) * _lanes(out)
-    return best if MARGIN * (work[best] + CALLS / positions) <= torch_work else "torch"
+    best: Form = "torch"
+    least = channels * prod(kernel) * _lanes(out) / MARGIN - CALLS / positions
+    for form, amount in work.items():
+        if amount < least:
+            best, least = form, amount
+    return best
 
 
 def _lanes(channels: int) -> int:

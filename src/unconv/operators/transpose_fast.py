@@ -7,7 +7,7 @@ The gradients are written down instead: those of a form are those of any other, 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -27,8 +27,8 @@ from unconv.operators.transpose_blocks import (
     spread,
     tap_dims,
 )
-from unconv.operators.transpose_choice import Form
-from unconv.operators.transpose_forms import as_torch_would, gather_form, scatter_form, subpixel_form
+from unconv.operators.transpose_choice import Form, choose_form
+from unconv.operators.transpose_forms import as_torch_would, channels_last, gather_form, scatter_form, subpixel_form
 
 TORCH: dict[int, Callable[..., Tensor]] = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}
 
@@ -36,11 +36,32 @@ PIECE = 2**21
 """Numbers in the planes of one piece of the scatter form, 8 MB of float32: what two cores hold in their caches."""
 
 
-def run_form(form: Form, x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor:
-    """``x`` (batched) through the form chosen, with gradients."""
-    function = ChosenForm if torch.compiler.is_compiling() else TransformableForm
-    result: Tensor = function.apply(x, weight, bias, form, arguments)
-    return result
+def form_for(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> Form:
+    """The form for these tensors."""
+    return choose_form(weight.shape, arguments, channels_last(x, weight), x.numel() / weight.shape[0])
+
+
+def apply_form(form: Form, x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor:
+    """``x`` (batched) through a form, where no gradient is recorded."""
+    if form == "scatter":
+        return scatter_in_pieces(x, weight, bias, arguments)
+    if form == "gather":
+        return gather_by_rows(x, weight, bias, arguments)
+    return _call(subpixel_form if form == "subpixel" else TORCH[weight.ndim], x, weight, bias, arguments)
+
+
+def gradients(
+    form: Form, gradient: Tensor, x: Tensor, weight: Tensor, arguments: TransposeArguments, wanted: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """Gradients for input, weight and bias, as far as ``wanted``; differentiable themselves."""
+    if form == "gather":
+        return gather_gradients(gradient, x, weight, arguments, wanted)
+    stride, padding, output_padding, dilation, groups = arguments
+    bias_sizes = [weight.shape[1] * groups]
+    found: tuple[Tensor | None, ...] = torch.ops.aten.convolution_backward(
+        gradient, x, weight, bias_sizes, stride, padding, dilation, True, output_padding, groups, list(wanted)
+    )
+    return found
 
 
 class ChosenForm(torch.autograd.Function):
@@ -49,38 +70,22 @@ class ChosenForm(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None, form: Form, arguments: TransposeArguments) -> Tensor:
         """Run the form."""
-        run = {"subpixel": _subpixel, "scatter": scatter_in_pieces, "gather": gather_by_rows}[form]
-        return run(x, weight, bias, arguments)
+        return apply_form(form, x, weight, bias, arguments)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
         """Keep what the gradients need."""
-        x, weight, bias, form, arguments = inputs
+        x, weight, bias, ctx.form, ctx.arguments = inputs
         ctx.save_for_backward(x, weight)
         ctx.save_for_forward(x, weight)
-        ctx.bias_sizes = None if bias is None else list(bias.shape)
-        ctx.form, ctx.arguments = form, arguments
+        ctx.biased = bias is not None
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Differentiable itself: both ways are made of differentiable operators."""
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        """See :func:`gradients`."""
+        wanted = (*ctx.needs_input_grad[:2], ctx.needs_input_grad[2] and ctx.biased)
         x, weight = ctx.saved_tensors
-        wanted = (*ctx.needs_input_grad[:2], ctx.needs_input_grad[2] and ctx.bias_sizes is not None)
-        if ctx.form == "gather":
-            return (*gather_gradients(gradients[0], x, weight, ctx.arguments, wanted), None, None)
-        stride, padding, output_padding, dilation, groups = ctx.arguments
-        found = torch.ops.aten.convolution_backward(
-            gradients[0], x, weight, ctx.bias_sizes, stride, padding, dilation, True, output_padding, groups, wanted
-        )
-        return (*found, None, None)
-
-
-# torch.autograd asks for the signature on every call; looking it up takes longer than all the rest.
-ChosenForm.forward.__signature__ = inspect.signature(ChosenForm.forward)  # type: ignore[attr-defined]
-
-
-class TransformableForm(ChosenForm):
-    """The same with rules for ``torch.func`` and forward mode, which torch.compile does not trace."""
+        return (*gradients(ctx.form, outer[0], x, weight, ctx.arguments, wanted), None, None)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:  # noqa: ARG004
@@ -107,8 +112,8 @@ class TransformableForm(ChosenForm):
         return total
 
 
-def _subpixel(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor:
-    return _call(subpixel_form, x, weight, bias, arguments)
+# torch.autograd asks for the signature on every call; looking it up takes longer than all the rest.
+ChosenForm.forward.__signature__ = inspect.signature(ChosenForm.forward)  # type: ignore[attr-defined]
 
 
 def scatter_in_pieces(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor:
@@ -169,7 +174,7 @@ def gather_by_rows(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: Tr
 
 
 def gather_gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor, arguments: TransposeArguments, wanted: tuple[bool, ...]
+    gradient: Tensor, x: Tensor, weight: Tensor, arguments: TransposeArguments, wanted: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
     """Gradients of the gather form for input, weight and bias: two matrix products, with the same collected inputs."""
     blocks = blocks_of(x, weight, arguments)

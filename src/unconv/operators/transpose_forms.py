@@ -230,8 +230,12 @@ def channels_last(x: Tensor, weight: Tensor) -> bool:
     )
 
 
+def memory_format(x: Tensor, weight: Tensor) -> torch.memory_format:
+    """The memory format of a batched result."""
+    return _CHANNELS_LAST[x.ndim] if channels_last(x, weight) else torch.contiguous_format
+
+
 def as_torch_would(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     """``y`` (batched) in the memory format that torch would return, unbatched if ``x`` is."""
-    layout = _CHANNELS_LAST[y.ndim] if channels_last(x, weight) else torch.contiguous_format
-    y = y.contiguous(memory_format=layout)
+    y = y.contiguous(memory_format=memory_format(x, weight))
     return y if x.ndim == weight.ndim else y.squeeze(0)
