@@ -6,8 +6,6 @@ the same network, unit and place; equality is checked before anything is timed.
 
 from __future__ import annotations
 
-import statistics
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +15,7 @@ import torchvision
 from captum.attr import NeuronDeconvolution, NeuronGuidedBackprop
 from torch import Tensor, nn
 
+from benchmarks.harness import goal, interleave, ratio, spread
 from unconv.visualize.project import project
 
 CAPTUM = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop}
@@ -33,6 +32,16 @@ TOLERANCE = 1e-5
 UNIT = 3
 
 
+COLUMNS = {
+    "rule": "rule",
+    "layer": "layer",
+    "difference": "difference",
+    "captum": "captum, s",
+    "ours": "ours, s",
+    "ratio": "ratio",
+}
+
+
 def run(quick: bool = False) -> dict[str, Any]:
     """Check, then time both sides in turn, for each layer and rule."""
     torch.manual_seed(0)
@@ -47,8 +56,15 @@ def run(quick: bool = False) -> dict[str, Any]:
                 ),
                 "captum": lambda layer=layer, place=place, rule=rule: by_captum(model, images, layer, place, rule),
             }
-            rows.append({"rule": rule, "layer": layer, **compare(sides, repeats=2 if quick else 5)})
-    return {"images": len(images), "tolerance": TOLERANCE, "rows": rows}
+            rows.append({"rule": rule, "layer": layer, **compare(sides, repeats=2 if quick else 3)})
+    worst = max(row["difference"] for row in rows)
+    return {
+        "threads": torch.get_num_threads(),
+        "notes": f"{len(images)} pictures of 224², unit {UNIT}, one unit a call.",
+        "columns": COLUMNS,
+        "rows": rows,
+        "goals": [goal("largest relative difference from captum", worst, TOLERANCE, at_least=False)],
+    }
 
 
 def by_captum(model: nn.Module, images: Tensor, layer: str, place: tuple[int, ...], rule: str) -> Tensor:
@@ -65,23 +81,9 @@ def compare(sides: dict[str, Callable[[], Tensor]], repeats: int) -> dict[str, A
     difference = float((ours - theirs).abs().max() / theirs.abs().max())
     if not difference < TOLERANCE:
         raise RuntimeError(f"projection: differs from captum by {difference:.1e}, more than {TOLERANCE:.0e}")
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(repeats):
-        for name, side in sides.items():
-            start = time.perf_counter()
-            side()
-            seconds[name].append(time.perf_counter() - start)
-    medians = {f"{name}_seconds": statistics.median(times) for name, times in seconds.items()}
-    spreads = {f"{name}_spread": max(times) - min(times) for name, times in seconds.items()}
+    times = interleave(sides, seconds=0, least=repeats)
     return {
         "difference": difference,
-        **medians,
-        **spreads,
-        "speedup": medians["captum_seconds"] / medians["ours_seconds"],
+        **{name: spread(samples, unit=1) for name, samples in times.items()},
+        "ratio": ratio(times["captum"], times["ours"]),
     }
-
-
-if __name__ == "__main__":
-    for row in run()["rows"]:
-        times = f"ours {row['ours_seconds']:6.2f} s   captum {row['captum_seconds']:6.2f} s   {row['speedup']:5.1f}×"
-        print(f"{row['rule']:10} {row['layer']:13} {times}   difference {row['difference']:.0e}")
