@@ -1,6 +1,7 @@
 """Shape annotations of tensor code are checked while the tests run, and nowhere else.
 
-Geometry and the command line check their own arguments, and their messages are tested; a type checker would speak first.
+Geometry and the command line check their own arguments, and their messages are tested; a type checker would speak
+first.
 """
 
 from jaxtyping import install_import_hook
