@@ -48,7 +48,31 @@ _HOME = {
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
-    pass
+    from unconv.data.images import read_images as read_images
+    from unconv.errors import (
+        AdjointError as AdjointError,
+        GeometryError as GeometryError,
+        ImageError as ImageError,
+        MissingExtraError as MissingExtraError,
+        ModelError as ModelError,
+        UnconvError as UnconvError,
+    )
+    from unconv.explain.drawing import Drawing as Drawing, draw as draw
+    from unconv.models.resolve import load_model as load_model
+    from unconv.network.graph import Graph as Graph, Layer as Layer
+    from unconv.network.trace import trace as trace
+    from unconv.operators.conv import ConvOperator as ConvOperator, transpose_operator as transpose_operator
+    from unconv.operators.dottest import dot_test as dot_test
+    from unconv.operators.geometry import ConvGeometry as ConvGeometry, ConvTransposeGeometry as ConvTransposeGeometry
+    from unconv.operators.linear import LinearOperator as LinearOperator
+    from unconv.operators.pool import AvgPoolOperator as AvgPoolOperator, MaxPoolOperator as MaxPoolOperator
+    from unconv.operators.pool_geometry import AvgPoolGeometry as AvgPoolGeometry, MaxPoolGeometry as MaxPoolGeometry
+    from unconv.operators.receptive import ReceptiveField as ReceptiveField
+    from unconv.operators.solve import solve_transpose as solve_transpose
+    from unconv.operators.structure import MatrixStructure as MatrixStructure, matrix_structure as matrix_structure
+    from unconv.operators.transpose import conv_transpose as conv_transpose
+    from unconv.visualize.project import Projection as Projection, project as project
+    from unconv.visualize.see import see as see
 
 
 def __getattr__(name: str) -> Any:
