@@ -6,8 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from PIL import Image as PillowImage
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 

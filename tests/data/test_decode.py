@@ -12,10 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image as PillowImage
-from PIL import ImageCms, ImageOps, PngImagePlugin
+from hypothesis import HealthCheck, given, settings, strategies as st
+from PIL import Image as PillowImage, ImageCms, ImageOps, PngImagePlugin
 from skimage import data as skimage_data
 
 from unconv.data.arrays import as_image_tensor

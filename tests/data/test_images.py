@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import skimage
 import torch
-from PIL import Image as PillowImage
-from PIL import ImageOps
+from PIL import Image as PillowImage, ImageOps
 from skimage import data as skimage_data
 from torchvision.transforms.functional import pil_to_tensor
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import assume
-from hypothesis import strategies as st
+from hypothesis import assume, strategies as st
 
 from tests.operators.strategies import conv_cases, transpose_cases
 from unconv.explain.drawing import Drawing, draw, views_of

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.explain.cases import EVERY_KIND, all_views
 from unconv.explain.compose import convex_hull, page_of

@@ -8,8 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.explain.cases import conv_geometries, pool_geometries, transpose_geometries
 from tests.explain.oracles import tensors, torch_output

@@ -6,8 +6,7 @@ import jaxtyping
 import pytest
 import timm
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from skimage import data as skimage_data
 from timm.data import create_transform
 from torchvision.models import EfficientNet_B0_Weights, Inception_V3_Weights, ResNet50_Weights, VGG16_Weights

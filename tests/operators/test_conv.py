@@ -7,8 +7,7 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import unconv as uc
 from tests.operators.strategies import ConvCase, TransposeCase, conv_cases, transpose_cases

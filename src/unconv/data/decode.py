@@ -20,8 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image as PillowImage
-from PIL import ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image as PillowImage, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from unconv.data.arrays import Array, Background, Mode, finish_picture, one_line

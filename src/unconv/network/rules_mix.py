@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from unconv.network import layout as lay
-from unconv.network import macs
+from unconv.network import layout as lay, macs
 from unconv.network.call import Call, Outcome
 from unconv.network.rules_shape import broadcast_reads
 from unconv.network.rules_window import Rule

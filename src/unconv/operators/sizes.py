@@ -7,7 +7,7 @@ geometries put axes together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 from unconv.errors import GeometryError
 
@@ -112,9 +112,13 @@ def per_axis(operation: str, name: str, value: object, count: int, least: int) -
     values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,) * count
     if len(values) != count:
         raise GeometryError(f"{operation}: {name} {value} has {len(values)} entries for {count} spatial axes")
-    for entry in values:
-        if isinstance(entry, bool) or not hasattr(entry, "__index__"):
-            raise GeometryError(f"{operation}: {name} {entry!r} is not a whole number")
-        if entry < least:
-            raise GeometryError(f"{operation}: {name} {entry} must be at least {least}")
-    return tuple(entry.__index__() for entry in values)
+    numbers = tuple(_whole_number(operation, name, entry) for entry in values)
+    if min(numbers) < least:
+        raise GeometryError(f"{operation}: {name} {min(numbers)} must be at least {least}")
+    return numbers
+
+
+def _whole_number(operation: str, name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise GeometryError(f"{operation}: {name} {value!r} is not a whole number")
+    return value.__index__()

@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from tests.explain.cases import EVERY_KIND, conv_geometries, transpose_geometries
 from tests.explain.oracles import grid_values, tensors, torch_output

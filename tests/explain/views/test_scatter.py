@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.explain.cases import conv_geometries, transpose_geometries
 from tests.explain.oracles import fed, lit_cells, padded_position, tensors, torch_output, written

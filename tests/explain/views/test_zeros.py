@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from tests.explain.cases import transpose_geometries
 from tests.explain.oracles import CONV, grid_values, tensors, torch_output
