@@ -7,7 +7,7 @@ from io import TextIOWrapper
 
 import typer
 
-from unconv.cli import arithmetic, demo, see
+from unconv.cli import arithmetic, bench, demo, see
 from unconv.errors import UnconvError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.add_typer(arithmetic.app, name="arithmetic")
 app.command(epilog=see.EXAMPLES)(see.see)
 app.command()(demo.demo)
+app.command()(bench.bench)
 
 
 def run() -> None:
