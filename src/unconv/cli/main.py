@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
+from unconv import __version__
 from unconv.cli import arithmetic, bench, demo, see
 from unconv.errors import UnconvError
 
 app = typer.Typer(
     name="unconv",
-    help="Everything that deep learning calls deconvolution: arithmetic, pictures, and a look into networks.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -22,6 +23,21 @@ app.add_typer(arithmetic.app, name="arithmetic")
 app.command(epilog=see.EXAMPLES)(see.see)
 app.command()(demo.demo)
 app.command()(bench.bench)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"unconv {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Everything that deep learning calls deconvolution: arithmetic, pictures, and a look into networks."""
 
 
 def run() -> None:
