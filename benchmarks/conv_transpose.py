@@ -1,9 +1,9 @@
 """How fast is ``unconv.conv_transpose`` against torch's, forward and with its gradients?
 
-Both sides run in float32 on two threads, interleaved, and each in its best setting: torch with contiguous tensors, with
-a channels-last input, and with input and weight channels-last; ours with a contiguous and with a channels-last input.
-The ratio is the median over rounds of torch's best time by ours; *contiguous* is ours fed with a contiguous input,
-against the same best of torch. Before anything is timed, our result is compared with torch's in float64.
+Both sides run in float32 on two threads, interleaved, and each in its best setting: tensors contiguous, the input
+channels-last, or input and weight channels-last. The ratio is the median over rounds of torch's best time by our best;
+*contiguous* is ours fed with contiguous tensors, against the same best of torch. Before anything is timed, our result
+is compared with torch's in float64.
 
     python -m benchmarks.conv_transpose [--quick] [SHAPE...]
 """
@@ -64,7 +64,7 @@ class Layer:
         """One call."""
         return operator(x, weight, None, self.stride, self.padding, self.output_padding, self.groups)
 
-    def layouts(self, weights_too: bool) -> dict[str, tuple[Tensor, Tensor]]:
+    def layouts(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Input and weight in the memory formats that a user may have them in."""
         x, weight = self.tensors()
         found = {"contiguous": (x, weight)}
@@ -72,8 +72,7 @@ class Layer:
             layout = CHANNELS_LAST[self.dimensions]
             last = x.contiguous(memory_format=layout)
             found["channels-last input"] = (last, weight)
-            if weights_too:
-                found["channels-last"] = (last, weight.contiguous(memory_format=layout))
+            found["channels-last"] = (last, weight.contiguous(memory_format=layout))
         return found
 
 
@@ -179,7 +178,7 @@ def check(layer: Layer) -> float:
     x, weight = layer.tensors()
     exact = layer.run(TORCH[layer.dimensions], x.double(), weight.double())
     worst = 0.0
-    for inputs in layer.layouts(weights_too=False).values():
+    for inputs in layer.layouts().values():
         difference = (layer.run(conv_transpose, *inputs).double() - exact).abs().max() / exact.abs().max()
         worst = max(worst, difference.item())
     if worst > TOLERANCE:
@@ -190,7 +189,7 @@ def check(layer: Layer) -> float:
 def forms(layer: Layer) -> str:
     """What the rule chooses, for a contiguous and for a channels-last input."""
     found = []
-    for x, weight in layer.layouts(weights_too=False).values():
+    for x, weight in layer.layouts().values():
         arguments = resolve(x, weight, None, layer.stride, layer.padding, layer.output_padding, layer.groups, 1)
         form = form_for(x, weight, arguments)
         if form not in found:
@@ -202,7 +201,7 @@ def forward_calls(layer: Layer) -> dict[str, Callable[[], object]]:
     """Each side in each of its layouts."""
     calls: dict[str, Callable[[], object]] = {}
     for side, operator in sides(layer).items():
-        for layout, (x, weight) in layer.layouts(weights_too=side == "torch").items():
+        for layout, (x, weight) in layer.layouts().items():
             calls[f"{side} {layout}"] = lambda operator=operator, x=x, weight=weight: layer.run(operator, x, weight)
     return calls
 
@@ -211,7 +210,7 @@ def gradient_calls(layer: Layer) -> dict[str, Callable[[], object]]:
     """The same with the gradients of input and weight, the gradient of the output in the output's layout."""
     calls: dict[str, Callable[[], object]] = {}
     for side, operator in sides(layer).items():
-        for layout, (x, weight) in layer.layouts(weights_too=side == "torch").items():
+        for layout, (x, weight) in layer.layouts().items():
             inputs = (x.requires_grad_(), weight.clone().requires_grad_())
             seed = torch.randn_like(layer.run(operator, *inputs).detach())
             calls[f"{side} {layout}"] = lambda operator=operator, inputs=inputs, seed=seed: torch.autograd.grad(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
@@ -9,10 +12,11 @@ from torch.overrides import has_torch_function
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from unconv.operators.sizes import Size
-from unconv.operators.transpose_arguments import TransposeArguments, resolve
-from unconv.operators.transpose_choice import choose_form
+from unconv.operators.transpose_arguments import resolve, spell_out
+from unconv.operators.transpose_choice import MANY_CHANNELS, Form, choose_form
 from unconv.operators.transpose_compiled import compiled_conv_transpose
-from unconv.operators.transpose_fast import TORCH, ChosenForm, form_for
+from unconv.operators.transpose_fast import TORCH, ChosenForm
+from unconv.operators.transpose_forms import channels_last
 
 _LEAST_WORK = 2**21
 """Multiply-adds below which no form can save what asking for one costs."""
@@ -74,12 +78,10 @@ def conv_transpose(
     >>> torch.allclose(y, torch.nn.functional.conv_transpose2d(x, weight, stride=2, padding=1), atol=1e-4)
     True
     """
-    if _has_a_choice(x, weight):
-        arguments = resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
-        batched = x if x.ndim == weight.ndim else x.unsqueeze(0)
-        y = _by_best_form(batched, weight, bias, arguments)
+    if _has_a_choice(x, weight, groups):
+        y = _by_best_form(x, weight, bias, (stride, padding, output_padding, groups, dilation))
         if y is not None:
-            return y if x.ndim == weight.ndim else y.squeeze(0)
+            return y
     try:
         return TORCH[weight.ndim](x, weight, bias, stride, padding, output_padding, groups, dilation)
     except (RuntimeError, TypeError, AttributeError, KeyError):
@@ -88,11 +90,13 @@ def conv_transpose(
         raise
 
 
-def _has_a_choice(x: Tensor, weight: Tensor) -> bool:
+def _has_a_choice(x: Tensor, weight: Tensor, groups: int) -> bool:
     """Whether forms may differ in speed here, and nobody watches who should see *one* transposed convolution."""
     if type(x) not in _PLAIN or type(weight) not in _PLAIN or weight.ndim not in TORCH:
         return False
     if x.dtype is not torch.float32 or weight.dtype is not torch.float32 or not x.is_cpu:
+        return False
+    if groups != 1 or weight.shape[1] >= MANY_CHANNELS:
         return False
     if torch.compiler.is_compiling():
         return not _is_exporting() and not torch.is_autocast_enabled("cpu")
@@ -102,14 +106,27 @@ def _has_a_choice(x: Tensor, weight: Tensor) -> bool:
     return not watched and not torch.is_autocast_enabled("cpu")
 
 
-def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor | None:
-    """The result for batched ``x`` by the form chosen; None where that is torch's."""
-    y: Tensor | None = None
-    if torch.compiler.is_compiling():
-        if choose_form(weight.shape, arguments) != "torch":
-            y = compiled_conv_transpose(x, weight, bias, *arguments)
+def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[Any, ...]) -> Tensor | None:
+    """The result by the form chosen; None where that is torch's."""
+    compiling = torch.compiler.is_compiling()
+    if compiling:
+        form = choose_form(weight.shape, spell_out(weight.ndim - 2, *given))
     else:
-        form = form_for(x, weight, arguments)
-        if form != "torch":
-            y = ChosenForm.apply(x, weight, bias, form, arguments)
-    return y
+        given = tuple(tuple(value) if isinstance(value, list) else value for value in given)
+        form = _form_for(weight.shape, given, channels_last(x, weight), x.numel() / max(1, weight.shape[0]))
+    if form == "torch":
+        return None
+    arguments = resolve(x, weight, bias, *given)
+    batched = x if x.ndim == weight.ndim else x.unsqueeze(0)
+    y: Tensor
+    if compiling:
+        y = compiled_conv_transpose(batched, weight, bias, *arguments)
+    else:
+        y = ChosenForm.apply(batched, weight, bias, form, arguments)
+    return y if x.ndim == weight.ndim else y.squeeze(0)
+
+
+@lru_cache(maxsize=4096)
+def _form_for(weight_shape: torch.Size, given: tuple[Any, ...], last: bool, positions: float) -> Form:
+    """:func:`choose_form`, remembered: a network asks the same again and again."""
+    return choose_form(weight_shape, spell_out(len(weight_shape) - 2, *given), last, positions)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
 from unconv.errors import GeometryError, UnconvError
-from unconv.operators.sizes import per_axis, transpose_output_size
+from unconv.operators.sizes import Size, per_axis, transpose_output_size
 
 _NAME = "conv_transpose"
 
@@ -26,11 +27,11 @@ def resolve(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    stride: Any,
-    padding: Any,
-    output_padding: Any,
-    groups: Any,
-    dilation: Any,
+    stride: Size,
+    padding: Size,
+    output_padding: Size,
+    groups: int,
+    dilation: Size,
 ) -> TransposeArguments:
     """Check everything that torch checks, and return the arguments with one int per axis.
 
@@ -38,16 +39,34 @@ def resolve(
     :class:`~unconv.errors.UnconvError` for tensors that do not.
     """
     count = _check_tensors(x, weight, bias)
-    arguments = TransposeArguments(
-        stride=per_axis(_NAME, "stride", stride, count, least=1),
-        padding=per_axis(_NAME, "padding", padding, count, least=0),
-        output_padding=per_axis(_NAME, "output padding", output_padding, count, least=0),
-        dilation=per_axis(_NAME, "dilation", dilation, count, least=1),
-        groups=per_axis(_NAME, "groups", groups, 1, least=1)[0],
-    )
+    arguments = spell_out(count, stride, padding, output_padding, groups, dilation)
     _check_channels(x, weight, bias, arguments.groups)
     _check_sizes(x, weight, arguments)
     return arguments
+
+
+def spell_out(
+    count: int, stride: Size, padding: Size, output_padding: Size, groups: int, dilation: Size
+) -> TransposeArguments:
+    """The arguments with one int for each of ``count`` axes.
+
+    >>> spell_out(2, stride=2, padding=(1, 0), output_padding=0, groups=1, dilation=1)
+    TransposeArguments(stride=(2, 2), padding=(1, 0), output_padding=(0, 0), dilation=(1, 1), groups=1)
+    """
+    return TransposeArguments(
+        stride=_per_axis("stride", stride, count, least=1),
+        padding=_per_axis("padding", padding, count, least=0),
+        output_padding=_per_axis("output padding", output_padding, count, least=0),
+        dilation=_per_axis("dilation", dilation, count, least=1),
+        groups=per_axis(_NAME, "groups", groups, 1, least=1)[0],
+    )
+
+
+def _per_axis(name: str, value: Size, count: int, least: int) -> tuple[int, ...]:
+    """As :func:`~unconv.operators.sizes.per_axis`, but one number in a sequence is for all axes, as in torch."""
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 1:
+        value = value[0]
+    return per_axis(_NAME, name, value, count, least)
 
 
 def _check_tensors(x: Tensor, weight: Tensor, bias: Tensor | None) -> int:

@@ -17,6 +17,9 @@ Form = Literal["torch", "subpixel", "scatter", "gather"]
 LANES = 16
 """float32 numbers in a vector register; with fewer output channels than that, lanes stay idle."""
 
+MANY_CHANNELS = 2 * LANES
+"""Output channels from which on hardly a lane stays idle."""
+
 ADD = 60
 """Adding one number to another in memory, in multiply-adds at the rate of a matrix product."""
 
@@ -56,7 +59,7 @@ def choose_form(
     ('subpixel', 'torch')
     """
     channels, out, *kernel = weight_shape
-    if arguments.groups > 1 or max(arguments.dilation) > 1 or out >= 2 * LANES:
+    if arguments.groups > 1 or max(arguments.dilation) > 1 or out >= MANY_CHANNELS:
         return "torch"
     blocks = [cut_into_blocks(1, *axis) for axis in zip(kernel, *arguments[:4], strict=True)]
     taps, cells = prod([axis.taps for axis in blocks]), prod([axis.stride for axis in blocks]) * out
