@@ -16,8 +16,6 @@ install_import_hook(
         "unconv.operators.pool",
         "unconv.operators.matrix",
         "unconv.operators.dottest",
-        "unconv.operators.transpose",
-        "unconv.operators.transpose_forms",
         "unconv.visualize",
     ],
     "beartype.beartype",

@@ -121,4 +121,4 @@ def per_axis(operation: str, name: str, value: object, count: int, least: int) -
 def _whole_number(operation: str, name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise GeometryError(f"{operation}: {name} {value!r} is not a whole number")
-    return value.__index__()
+    return value if isinstance(value, int) else value.__index__()

@@ -102,7 +102,8 @@ def _has_a_choice(x: Tensor, weight: Tensor, groups: int) -> bool:
         return not _is_exporting() and not torch.is_autocast_enabled("cpu")
     if x.numel() * weight.numel() < _LEAST_WORK * weight.shape[0]:
         return False
-    watched = has_torch_function((x, weight)) or is_in_torch_dispatch_mode()
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    watched = transformed or has_torch_function((x, weight)) or is_in_torch_dispatch_mode()
     return not watched and not torch.is_autocast_enabled("cpu")
 
 

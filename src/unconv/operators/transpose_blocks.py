@@ -69,7 +69,7 @@ def cut_into_blocks(
     ahead = -padding % stride
     if -(-(span + ahead) // stride) > taps:
         ahead = 0
-    first, skip = divmod(padding + ahead, stride)
+    first, skip = (padding + ahead) // stride, (padding + ahead) % stride  # torch.compile knows no divmod
     count = -(-(skip + output) // stride)
     return Blocks(stride, taps, ahead, first, count, skip, input_size, output)
 

@@ -1,0 +1,263 @@
+"""``conv_transpose`` against torch's own operator: its samples, every form, every way of using an operator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings, strategies as st
+from torch import Tensor
+
+import unconv as uc
+from tests.operators.strategies import TransposeCase, transpose_cases
+from unconv.operators import transpose, transpose_forms
+from unconv.operators.transpose_arguments import TransposeArguments, resolve
+from unconv.operators.transpose_choice import choose_form
+from unconv.operators.transpose_fast import ChosenForm
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from torch.testing._internal.common_methods_invocations import op_db
+
+TORCH = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+FORMS = ("subpixel", "scatter", "gather")
+READABLE: dict[str, Callable[..., Tensor]] = {
+    name: getattr(transpose_forms, f"{name}_form") for name in ("zero_insertion", "scatter", "gather", "subpixel")
+}
+FAST_SHAPES = {
+    "subpixel": ((1, 64, 32, 32), (64, 3, 4, 4), {"stride": 2, "padding": 1}),
+    "scatter": ((2, 64, 40, 40), (64, 3, 3, 3), {"padding": 1}),
+    "gather": ((1, 21, 12, 12), (21, 21, 64, 64), {"stride": 32}),
+    "torch": ((1, 64, 16, 16), (64, 64, 4, 4), {"stride": 2, "padding": 1}),
+}
+
+
+def samples(dimensions: int, dtype: torch.dtype) -> list[tuple[Tensor, tuple[Any, ...], dict[str, Any]]]:
+    """PyTorch's own samples for its operator tests."""
+    (info,) = [op for op in op_db if op.name == f"nn.functional.conv_transpose{dimensions}d"]
+    return [
+        (s.input, s.args, s.kwargs) for s in info.sample_inputs("cpu", dtype, requires_grad=dtype.is_floating_point)
+    ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128, torch.bfloat16])
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_torchs_own_samples_pass(dimensions: int, dtype: torch.dtype) -> None:
+    found = samples(dimensions, dtype)
+    assert len(found) >= 5
+    for x, arguments, options in found:
+        expected = TORCH[dimensions](x, *arguments, **options)
+        ours = uc.conv_transpose(x, *arguments, **options)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+        if x.requires_grad:
+            cotangent = torch.randn_like(expected)
+            inputs = [t for t in (x, *arguments) if isinstance(t, Tensor) and t.requires_grad]
+            torch.testing.assert_close(
+                torch.autograd.grad(ours, inputs, cotangent), torch.autograd.grad(expected, inputs, cotangent)
+            )
+
+
+def tensors_of(case: TransposeCase, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    channels = case.groups * case.in_per_group
+    x = torch.randn(2, channels, *case.input_size, dtype=dtype)
+    weight = torch.randn(channels, case.out_per_group, *case.kernel_size, dtype=dtype)
+    return x, weight, torch.randn(case.groups * case.out_per_group, dtype=dtype)
+
+
+def plain(case: TransposeCase) -> TransposeCase:
+    """The case without groups and dilation, its output padding and padding within what is then allowed."""
+    extra = tuple(min(a, s - 1) for a, s in zip(case.output_padding, case.stride, strict=True))
+    rows = zip(case.padding, case.kernel_size, strict=True)
+    return replace(
+        case,
+        groups=1,
+        dilation=(1,) * len(extra),
+        output_padding=extra,
+        padding=tuple(min(p, (k - 1) // 2) for p, k in rows),
+    )
+
+
+def options_of(case: TransposeCase) -> tuple[Any, ...]:
+    return (case.stride, case.padding, case.output_padding, case.groups, case.dilation)
+
+
+@pytest.mark.parametrize("form", READABLE)
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_readable_forms_all_equal_torch(form: str, dimensions: int) -> None:
+    """Zero insertion, scatter, gather and sub-pixel add up the same products."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(transpose_cases(dimensions))
+    def check(case: TransposeCase) -> None:
+        x, weight, bias = tensors_of(case)
+        expected = TORCH[dimensions](x, weight, bias, *options_of(case))
+        torch.testing.assert_close(READABLE[form](x, weight, bias, *options_of(case)), expected)
+
+    check()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_fast_forms_equal_torch_with_gradients(form: str, dimensions: int) -> None:
+    """Also where the rule would never choose them; only gather knows neither groups nor dilation."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(transpose_cases(dimensions), st.booleans())
+    def check(case: TransposeCase, last: bool) -> None:
+        if form == "gather":
+            case = plain(case)
+        x, weight, bias = tensors_of(case)
+        if last and dimensions > 1:
+            x = x.contiguous(memory_format=torch.channels_last if dimensions == 2 else torch.channels_last_3d)
+        inputs = [t.requires_grad_() for t in (x, weight, bias)]
+        expected = TORCH[dimensions](*inputs, *options_of(case))
+        ours = ChosenForm.apply(*inputs, form, resolve(*inputs, *options_of(case)))
+        torch.testing.assert_close(ours, expected)
+        cotangent = torch.randn_like(expected)
+        torch.testing.assert_close(
+            torch.autograd.grad(ours, inputs, cotangent), torch.autograd.grad(expected, inputs, cotangent)
+        )
+
+    check()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own forward mode
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_first_and_second_gradients_are_right(form: str, stride: int) -> None:
+    arguments = TransposeArguments((stride, stride), (1, 0), (0, 0), (1, 1), groups=1)
+    inputs = tuple(
+        torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((2, 2, 3, 2), (2, 2, 3, 2), (2,))
+    )
+
+    def run(*tensors: Tensor) -> Tensor:
+        return ChosenForm.apply(*tensors, form, arguments)
+
+    assert torch.autograd.gradcheck(run, inputs, check_forward_ad=True, check_batched_grad=False)
+    assert torch.autograd.gradgradcheck(run, inputs)
+
+
+@pytest.mark.parametrize("form", FAST_SHAPES)
+def test_rule_reaches_every_form_and_results_are_torchs(form: str) -> None:
+    x_shape, weight_shape, options = FAST_SHAPES[form]
+    x, weight = torch.randn(x_shape, requires_grad=True), torch.randn(weight_shape, requires_grad=True)
+    arguments = resolve(x, weight, None, options.get("stride", 1), options.get("padding", 0), 0, 1, 1)
+    positions = x.numel() / x.shape[1]
+    assert choose_form(weight.shape, arguments, channels_last=True, positions=positions) == form
+    last = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    for given_x in (x, last):
+        expected = F.conv_transpose2d(given_x, weight, **options)
+        ours = uc.conv_transpose(given_x, weight, **options)
+        scale = expected.abs().max().item()
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5 * scale)
+        # where one channel comes out both formats are the same memory, and strides may differ
+        assert ours.is_contiguous(memory_format=torch.channels_last) == expected.is_contiguous(
+            memory_format=torch.channels_last
+        )
+        cotangent = torch.randn_like(expected)
+        for one, two in zip(
+            torch.autograd.grad(ours, (given_x, weight), cotangent),
+            torch.autograd.grad(expected, (given_x, weight), cotangent),
+            strict=True,
+        ):
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5 * two.abs().max().item())
+
+
+def test_one_sample_without_a_batch_axis() -> None:
+    x, weight = torch.randn(64, 32, 32), torch.randn(64, 3, 4, 4)
+    torch.testing.assert_close(
+        uc.conv_transpose(x, weight, stride=2), F.conv_transpose2d(x, weight, stride=2), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("form", FAST_SHAPES)
+def test_stays_in_one_compiled_graph_for_changing_sizes(form: str) -> None:
+    x_shape, weight_shape, options = FAST_SHAPES[form]
+    weight = torch.randn(weight_shape)
+    compiled = torch.compile(
+        lambda x: uc.conv_transpose(x, weight, **options), backend="aot_eager", fullgraph=True, dynamic=True
+    )
+    for extra in (0, 3):
+        x = torch.randn(*x_shape[:2], x_shape[2] + extra, x_shape[3], requires_grad=True)
+        expected = F.conv_transpose2d(x, weight, **options)
+        ours = compiled(x)
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+        (one,) = torch.autograd.grad(ours.sum(), x)
+        (two,) = torch.autograd.grad(expected.sum(), x)
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5 * two.abs().max().item())
+
+
+class Up(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(64, 3, 4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return uc.conv_transpose(x, self.weight, stride=2, padding=1)
+
+
+def test_exports_as_torchs_operator() -> None:
+    x = torch.randn(1, 64, 32, 32)
+    module = Up().eval()
+    program = torch.export.export(module, (x,))
+    names = [str(node.target) for node in program.graph.nodes]
+    assert not any("unconv" in name for name in names)
+    torch.testing.assert_close(program.module()(x), module(x), rtol=1e-4, atol=1e-4)
+
+
+def test_autocast_is_torchs() -> None:
+    x, weight = torch.randn(1, 64, 32, 32), torch.randn(64, 3, 4, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours, expected = uc.conv_transpose(x, weight, stride=2), F.conv_transpose2d(x, weight, stride=2)
+    assert ours.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+
+
+def test_functional_transforms_pass_through() -> None:
+    x, weight = torch.randn(3, 1, 64, 32, 32), torch.randn(64, 3, 4, 4)
+    mapped = torch.vmap(lambda one: uc.conv_transpose(one, weight, stride=2))(x)
+    expected = F.conv_transpose2d(x[:, 0], weight, stride=2)
+    torch.testing.assert_close(mapped[:, 0], expected, rtol=1e-4, atol=1e-4)
+    gradient = torch.func.grad(lambda w: uc.conv_transpose(x[0], w, stride=2).square().sum())(weight)
+    direct = torch.func.grad(lambda w: F.conv_transpose2d(x[0], w, stride=2).square().sum())(weight)
+    torch.testing.assert_close(gradient, direct, rtol=1e-3, atol=1e-4 * direct.abs().max().item())
+
+
+def test_weight_changed_in_place_is_seen() -> None:
+    x, weight = torch.randn(1, 64, 32, 32), torch.randn(64, 3, 4, 4)
+    before = uc.conv_transpose(x, weight, stride=2)
+    weight.mul_(2)
+    torch.testing.assert_close(uc.conv_transpose(x, weight, stride=2), 2 * before, rtol=1e-4, atol=1e-4)
+
+
+def test_small_calls_go_straight_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transpose, "_by_best_form", lambda *_: pytest.fail("a tiny call was not torch's"))
+    uc.conv_transpose(torch.randn(1, 8, 8, 8), torch.randn(8, 3, 4, 4), stride=2, padding=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: uc.conv_transpose(torch.ones(1, 3, 4, 4), torch.ones(2, 1, 3, 3)), "input has 3 channels"),
+        (
+            lambda: uc.conv_transpose(torch.ones(1, 2, 4), torch.ones(2, 1, 3), groups=3),
+            "groups 3 does not divide the 2",
+        ),
+        (lambda: uc.conv_transpose(torch.ones(1, 2, 4), torch.ones(2, 1, 3), torch.ones(5)), "does not fit 1 output"),
+        (lambda: uc.conv_transpose(torch.ones(1, 2, 4), torch.ones(2, 1, 3).double()), "convert one of them"),
+        (lambda: uc.conv_transpose(torch.ones(1, 2, 4), torch.ones(2, 1, 3), stride=0), "stride 0 must be at least 1"),
+        (lambda: uc.conv_transpose(torch.ones(1, 2, 4), torch.ones(2, 1, 3), output_padding=1), "output padding 1"),
+        (lambda: uc.conv_transpose(torch.ones(2, 4), torch.ones(2, 1)), "1, 2 or 3 kernel sizes"),
+        (lambda: uc.conv_transpose(torch.ones(4), torch.ones(2, 1, 3)), "does not fit a weight"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_line(call: Callable[[], Tensor], words: str) -> None:
+    with pytest.raises(uc.UnconvError, match="conv_transpose: .*" + words) as refusal:
+        call()
+    assert "\n" not in str(refusal.value)
