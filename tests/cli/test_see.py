@@ -135,3 +135,35 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert told[0].startswith("unconv: ")
     assert line in told[0]
     assert out == ""
+
+
+@pytest.mark.usefixtures("place")
+def test_nothing_but_the_refusal_is_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert unconv(monkeypatch, "see", "net.py:build", "pictures", "--layers", "nope", *SMALL) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("unconv: layer 'nope'")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("place")
+def test_one_layer_is_one_layer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert unconv(monkeypatch, "see", "net.py:build", "pictures/a.png", "-o", "out", "--layers", "1", *SMALL) == 0
+    assert capsys.readouterr().out.startswith("1 picture, 1 layer, rule ")
+
+
+def test_a_model_that_fails_behind_the_layers_is_one_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "late.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(7, 2)\n"
+        "    return nn.Sequential(*layers), {'classes': ['cat', 'dog']}\n"
+    )
+    assert unconv(monkeypatch, "see", "late.py:build", "pictures/a.png", "--layers", "1", *SMALL) == 2
+    err = capfd.readouterr().err
+    assert "forward: Sequential fails on images of shape 1×3×32×48" in err
+    assert err.count("\n") == 1

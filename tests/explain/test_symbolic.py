@@ -68,3 +68,8 @@ def test_large_kernels_keep_their_indices_apart() -> None:
 def test_a_matrix_too_large_to_write_is_refused() -> None:
     with pytest.raises(GeometryError, match=r"matrix: 48,400 × 50,176 entries for 224 × 224 → 220 × 220 are more"):
         symbolic_matrix(ConvGeometry((224, 224), 5))
+
+
+def test_a_matrix_beyond_the_machines_word_is_refused() -> None:
+    with pytest.raises(GeometryError, match="more than the 4,096 that are written out"):
+        symbolic_matrix(ConvGeometry(input_size=10**30, kernel_size=3))

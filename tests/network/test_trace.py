@@ -407,3 +407,9 @@ def test_timm_models_trace(name: str) -> None:
     graph = trace(timm.create_model(name, pretrained=False), (3, 224, 224))
     assert graph.macs > 0
     assert not [layer.name for layer in graph.layers if "not known to the trace" in layer.note]
+
+
+def test_failures_leave_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ModelError):
+        trace(nn.Sequential(nn.Flatten(), nn.Linear(7, 2)), (3, 8, 8))
+    assert caplog.records == []

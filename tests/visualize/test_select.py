@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from tests.visualize.reference import network, pictures
 from unconv.errors import ModelError, UnconvError
 from unconv.models.efficientnet_lite import EfficientNetLite0
+from unconv.visualize.reverse import run_forward
 from unconv.visualize.select import FeatureMaps, choose_layers, list_feature_maps, strongest_units
 
 
@@ -82,3 +85,22 @@ def test_strongest_units_come_first() -> None:
     assert [peak for *_, peak in found] == sorted(value.amax((1, 2)).tolist(), reverse=True)[:6]
     assert all(value[(unit, *place)] == peak for unit, place, peak in found)
     assert len(strongest_units(value, 100)) == 20
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.parametrize("make", [torch.jit.script, lambda model: torch.jit.trace(model, torch.ones(1, 1, 8, 8))])
+def test_torchscript_is_refused_and_its_parts_are_passed_over(make: Callable[[nn.Module], nn.Module]) -> None:
+    scripted, image = make(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())), torch.ones(1, 1, 8, 8)
+    with pytest.raises(ModelError, match="model: is TorchScript, which cannot be watched inside; use the module"):
+        list_feature_maps(scripted, image)
+    with pytest.raises(ModelError, match="model: is TorchScript"):
+        run_forward(scripted, image, ["0"], "guided")
+    maps = list_feature_maps(nn.Sequential(scripted, nn.Conv2d(2, 3, 1), nn.ReLU()), image)
+    assert [m.layer for m in maps][-2:] == ["1", "2"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_scripted_layer_is_refused_in_one_line() -> None:
+    model = nn.Sequential(torch.jit.script(nn.Conv2d(1, 2, 3)), nn.ReLU())
+    with pytest.raises(ModelError, match=r"^layer '0': is TorchScript.*choose a layer around it$"):
+        run_forward(model, torch.ones(1, 1, 8, 8), ["0"], "guided")

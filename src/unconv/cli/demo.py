@@ -38,8 +38,9 @@ def demo(
         report = see(MODEL, photographs, out=out / "network", units=units, title=title, progress=progress)
     tell_skipped(report)
     path = write_page(out / "index.html", drawings, trips, report)
-    print(f"{len(report.pictures)} photographs, {len(drawings)} drawings, {len(trips)} round trips through C and Cᵀ")
-    print(f"wrote {path}")
+    made = f"{len(report.pictures)} photographs, {len(drawings)} drawings, {len(trips)} round trips"
+    typer.echo(f"{made} through C and Cᵀ")
+    typer.echo(f"wrote {path}")
 
 
 def packaged_photographs() -> list[Path]:

@@ -50,3 +50,7 @@ def run() -> None:
     except UnconvError as refusal:
         print(f"unconv: {refusal}", file=sys.stderr)
         sys.exit(2)
+    except OSError as failure:  # a full disk, a directory that went away: nothing that a traceback would explain
+        place = f" {failure.filename}" if failure.filename else ""
+        print(f"unconv: cannot read or write{place}: {failure.strerror or failure}", file=sys.stderr)
+        sys.exit(2)

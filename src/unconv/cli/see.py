@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +49,7 @@ def see(
     names = None if layers is None else [name.strip() for name in layers.split(",") if name.strip()]
     height_width = None if size is None else spelling.all_axes("--size", size, 2)
     means, deviations = numbers("--mean", mean), numbers("--std", std)
+    from unconv.explain.captions import counted
     from unconv.models.resolve import load_model
     from unconv.visualize.report import without_pixels
     from unconv.visualize.see import see as run
@@ -66,13 +66,13 @@ def see(
         report = run(loaded, images, names, out, rule=rule, units=units, single_file=single_file, progress=progress)
     tell_skipped(report)
     if json:
-        print(json_format.dumps(without_pixels(report.numbers), ensure_ascii=False))
+        typer.echo(json_format.dumps(without_pixels(report.numbers), ensure_ascii=False))
         return
-    pictures = "1 picture" if len(report.pictures) == 1 else f"{len(report.pictures)} pictures"
-    print(f"{pictures}, {len(report.layers)} layers, rule {report.rule} ({report.numbers['rule_reason']})")
+    pictures, looked_into = counted(len(report.pictures), "picture"), counted(len(report.layers), "layer")
+    typer.echo(f"{pictures}, {looked_into}, rule {report.rule} ({report.numbers['rule_reason']})")
     for note in report.numbers["notes"]:
-        print(f"note: {note}")
-    print(f"wrote {report.path}")
+        typer.echo(f"note: {note}")
+    typer.echo(f"wrote {report.path}")
 
 
 def numbers(option: str, text: str | None) -> list[float] | None:
@@ -92,7 +92,7 @@ def numbers(option: str, text: str | None) -> list[float] | None:
 def tell_skipped(report: Report) -> None:
     """List on stderr what is not in a report."""
     for item in report.skipped:
-        print(f"skipped {item}", file=sys.stderr)
+        typer.echo(f"skipped {item}", err=True)
 
 
 @contextmanager
@@ -102,7 +102,9 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # In a file or a pipe even a transient bar leaves an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading the network", total=None)
 
         def follow(done: int, total: int | None, name: str) -> None:

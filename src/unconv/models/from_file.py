@@ -168,8 +168,11 @@ def assumed_preprocess(module: nn.Module) -> tuple[Preprocess, str]:
     if first == 1:
         return Preprocess(
             mean=(0.0,), std=(1.0,)
-        ), "the network names no picture transform: 224x224 grey in [0, 1] assumed"
-    return Preprocess(), "the network names no picture transform: ImageNet's at 224x224 assumed"
+        ), "the network names no picture transform: 224x224 grey in [0, 1] assumed unless told"
+    return (
+        Preprocess(),
+        "the network names no picture transform: ImageNet's at 224x224 assumed unless told",
+    )
 
 
 def _preprocess(module: nn.Module, words: Mapping[str, Any], name: str) -> tuple[Preprocess, str]:

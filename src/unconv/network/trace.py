@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -103,12 +104,19 @@ def _kind_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Plain operations instead of fused ones, and none of the model's own warnings: nothing is computed."""
+    """Plain operations instead of fused ones, and none of the model's own warnings: nothing is computed.
+
+    What fails is said once, by the error: torch also logs it, with a traceback, when it happens on fake tensors.
+    """
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    silent = log.disabled
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    log.disabled = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        log.disabled = silent

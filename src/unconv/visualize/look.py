@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError
 from unconv.visualize.coverage import Coverage
-from unconv.visualize.reverse import Passage, at_rest, run_forward
+from unconv.visualize.reverse import Passage, at_rest, forward_failure, run_forward
 from unconv.visualize.select import strongest_units
 
 Box = tuple[tuple[int, int], ...]
@@ -138,15 +138,19 @@ def predict(
 ) -> tuple[tuple[str, float], ...]:
     """The most probable classes of an image, softmax over what the model returns.
 
-    Empty where the model returns something else than one number for each class.
+    Empty where the model returns something else than one number for each class. Raises ModelError where it fails,
+    as it can behind the layers that were looked into.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     >>> _ = nn.init.zeros_(model[1].weight), nn.init.constant_(model[1].bias, 0.0)
     >>> predict(model, torch.rand(1, 3, 2, 2), ["cat", "dog"])
     (('cat', 0.5), ('dog', 0.5))
     """
-    with at_rest(model), torch.no_grad():
-        scores = model(image)
+    with at_rest(model), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        try:
+            scores = model(image)
+        except Exception as failure:
+            raise forward_failure(model, image, failure) from failure
     if not isinstance(scores, Tensor) or scores.shape != (1, len(classes)):
         return ()
     values, order = scores[0].softmax(0).sort(descending=True, stable=True)

@@ -78,16 +78,20 @@ def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: s
         rule: ``deconvnet``, ``guided`` or ``gradient``.
 
     Raises:
-        ModelError: unknown layers, layers that are not called or do not return a tensor, a model that fails.
+        ModelError: unknown layers, layers that are not called or do not return a tensor, a model that fails,
+            TorchScript.
         UnconvError: unknown rules, images of the wrong type.
     """
     find_rule(rule)
     check_images(images)
+    check_open(model)
     modules = {layer: find_layer(model, layer) for layer in layers}
     values: dict[str, Tensor] = {}
     with ExitStack() as stack:
         stack.enter_context(at_rest(model))
         for layer, module in modules.items():
+            if not takes_hooks(module):
+                raise ModelError(f"layer {layer!r}: {SCRIPTED}, or choose a layer around it")
             handle = module.register_forward_hook(_keep(values, layer, len(modules)))
             stack.callback(handle.remove)
         leaf = run_hooked(model, images, rule)
@@ -113,11 +117,20 @@ def run_hooked(model: nn.Module, images: Tensor, rule: str) -> Tensor:
         except UnconvError:
             raise
         except Exception as failure:
-            shape = "×".join(map(str, leaf.shape))
-            raise ModelError(
-                f"forward: {type(model).__name__} fails on images of shape {shape}, {leaf.dtype}: {first_line(failure)}"
-            ) from failure
+            raise forward_failure(model, leaf, failure) from failure
     return leaf
+
+
+def forward_failure(model: nn.Module, images: Tensor, failure: Exception) -> ModelError:
+    """The error for a model that fails on images, in one line.
+
+    >>> forward_failure(nn.ReLU(), torch.ones(1, 3, 8, 8), RuntimeError("sizes differ"))
+    ModelError('forward: ReLU fails on images of shape 1×3×8×8, torch.float32: sizes differ')
+    """
+    shape = "×".join(map(str, images.shape))
+    return ModelError(
+        f"forward: {type(model).__name__} fails on images of shape {shape}, {images.dtype}: {first_line(failure)}"
+    )
 
 
 def first_line(failure: Exception) -> str:
@@ -174,6 +187,27 @@ def check_images(images: Any) -> None:
         raise UnconvError(f"images: {images.dtype} is not floating point; images.float() / 255 and normalise")
     if not torch.isfinite(images).all():
         raise UnconvError("images: contain NaN or infinite values; remove or replace them")
+
+
+SCRIPTED = "is TorchScript, which cannot be watched inside; use the module that it was made from"
+
+
+def check_open(model: nn.Module) -> None:
+    """Refuse TorchScript: it runs its layers and rectifiers where neither hooks nor rules see them.
+
+    >>> check_open(nn.ReLU())
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(f"model: {SCRIPTED}")
+
+
+def takes_hooks(module: nn.Module) -> bool:
+    """Whether torch lets a module be watched: traced parts of a model can be, scripted ones cannot.
+
+    >>> takes_hooks(nn.ReLU())
+    True
+    """
+    return not isinstance(module, torch.jit._script.RecursiveScriptModule)
 
 
 def find_layer(model: nn.Module, layer: Any) -> nn.Module:

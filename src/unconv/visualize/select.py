@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.visualize.coverage import clipped_from, ends_convolved, ends_rectified
-from unconv.visualize.reverse import at_rest, check_images, run_hooked
+from unconv.visualize.reverse import at_rest, check_images, check_open, run_hooked, takes_hooks
 
 # Borders and rounding make the strides of two axes differ a little; channels in the place of an axis, a lot.
 MOST_UNEVEN = 1.5
@@ -56,13 +56,14 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
         model: any module that takes the image as its one argument.
         image: ``(1, channel, *size)``, as the model wants it.
 
-    Raises ModelError when the model fails on the image.
+    Raises ModelError when the model fails on the image, and for models in TorchScript.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
     >>> [(maps.layer, maps.size, maps.rectified) for maps in list_feature_maps(model, torch.rand(1, 1, 8, 8))]
     [('0', (6, 6), False), ('1', (6, 6), True)]
     """
     check_images(image)
+    check_open(model)
     calls: Counter[str] = Counter()
     found: dict[Any, FeatureMaps] = {}
     kept: list[Any] = []
@@ -91,7 +92,8 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
     with ExitStack() as stack:
         stack.enter_context(at_rest(model))
         for name, module in model.named_modules():
-            if name:
+            # What cannot be watched still runs; the layers around it can be looked into.
+            if name and takes_hooks(module):
                 handle = module.register_forward_hook(lambda _m, _i, output, name=name: see(name, output))
                 stack.callback(handle.remove)
         run_hooked(model, image, "gradient")
