@@ -256,9 +256,3 @@ def test_what_does_not_fit_is_one_clear_line(call, words: str) -> None:
     with pytest.raises(uc.UnconvError, match=words.replace("(", r"\(")) as refusal:
         call()
     assert "\n" not in str(refusal.value)
-
-
-def test_an_array_is_refused_by_name() -> None:
-    C = uc.ConvOperator(torch.ones(1, 1, 3, 3), input_size=(4, 4))
-    with pytest.raises(TypeError, match=r"'ConvOperator' and '(numpy\.)?ndarray'"):
-        C @ torch.ones(1, 4, 4).numpy()

@@ -30,9 +30,6 @@ class LinearOperator(ABC):
     Subclasses give the two directions on batches, and the matrix; :func:`unconv.dot_test` holds them to their word.
     """
 
-    # Else NumPy takes C @ array apart itself, and complains about its own dimensions.
-    __array_ufunc__ = None
-
     @property
     @abstractmethod
     def input_shape(self) -> tuple[int, ...]:
