@@ -69,7 +69,7 @@ def cut_into_blocks(
     ahead = -padding % stride
     if -(-(span + ahead) // stride) > taps:
         ahead = 0
-    first, skip = (padding + ahead) // stride, (padding + ahead) % stride  # torch.compile knows no divmod
+    first, skip = divmod(padding + ahead, stride)
     count = -(-(skip + output) // stride)
     return Blocks(stride, taps, ahead, first, count, skip, input_size, output)
 
@@ -163,6 +163,11 @@ def cells_of(y: Tensor, blocks: list[Blocks]) -> Tensor:
 def pad_order(pads: list[tuple[int, int]]) -> list[int]:
     """torch pads from the last axis to the first."""
     return list(chain.from_iterable(reversed(pads)))
+
+
+def pairs(block: int, phase: int, count: int) -> list[int]:
+    """The dimensions of each axis side by side, block before phase, when each kind is listed from its own start."""
+    return list(chain.from_iterable((block + n, phase + n) for n in range(count)))
 
 
 def _windows(blocks: list[Blocks]) -> list[tuple[slice, ...]]:

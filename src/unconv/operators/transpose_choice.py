@@ -1,6 +1,6 @@
 """The rule that picks a form of the transposed convolution: the least work, counted from shapes alone.
 
-Why, and from which measurements: docs/decisions/0002-forms-of-the-transposed-convolution.md.
+What the constants were fitted to, and how well: docs/decisions/0002-forms-of-the-transposed-convolution.md.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from math import inf, prod
 from typing import Literal
 
 from unconv.operators.transpose_arguments import TransposeArguments
-from unconv.operators.transpose_blocks import cut_into_blocks
+from unconv.operators.transpose_blocks import Blocks, cut_into_blocks
 
-Form = Literal["torch", "subpixel", "scatter", "gather"]
+Form = Literal["torch", "subpixel", "mixed", "scatter", "gather"]
 
 LANES = 16
 """float32 numbers in a vector register; with fewer output channels than that, lanes stay idle."""
@@ -20,19 +20,23 @@ LANES = 16
 MANY_CHANNELS = 2 * LANES
 """Output channels from which on hardly a lane stays idle."""
 
-ADD = 60
-"""Adding one number to another in memory, in multiply-adds at the rate of a matrix product."""
+# Costs, in multiply-adds of a matrix product:
+READ = 24
+"""Bringing one input into a product."""
+ADD = 75
+"""Adding one number to another in memory."""
+MOVE = 110
+"""Moving one number of the output to its place."""
+RELAYOUT = 60
+"""Turning one number of a contiguous tensor from planes of channels to pixels of channels, as oneDNN does, or back."""
+TRANSPOSE = 20
+"""Reading one channels-last input as planes."""
+REARRANGE = 700
+"""Sorting one weight by phase."""
+CALLS = 2e7
+"""The calls that a form needs beyond torch's one, once: some 100 µs."""
 
-MOVE = 60
-"""Moving one number to its place in the output, in the same unit."""
-
-COPY = 40
-"""Copying one input in another memory layout, in the same unit."""
-
-CALLS = 2**22
-"""The calls that a form needs beyond torch's one, in the same unit: some 50 µs."""
-
-MARGIN = 1.4
+MARGIN = 1.15
 """How much less work than torch's a form must promise before it is taken."""
 
 
@@ -45,12 +49,14 @@ def choose_form(
     """The form with the least work for each of ``positions`` inputs (batch × size), by a count that sees shapes only.
 
     torch's kernels for the CPU (oneDNN) vectorise over the output channels: m of them take lanes(m) = 16·⌈m/16⌉, used
-    or not. With C input channels, T = Π⌈k/s⌉ taps and S = m·Πs cells in a block, one input costs, in multiply-adds,
+    or not. With C input channels, T = Π⌈k/s⌉ taps, t of them along the last axis, and S = m·Πs cells in a block, the
+    products for one input cost
 
     * torch      C · Πk · lanes(m)
-    * sub-pixel  C · T · lanes(S), moving S cells to their places, rearranging the kernel
-    * scatter    C · lanes(m·Πk), adding T·S numbers, moving S cells
-    * gather     C · T · S, copying T·C inputs (only where those are no more than the cells)
+    * sub-pixel  C · T · lanes(S), and S cells are moved to their places
+    * mixed      C · T/t · lanes(t·S), and t·S numbers are added
+    * scatter    C · lanes(T·S), T·S numbers are added and S cells moved
+    * gather     C · T · S, with T·C inputs copied; only where those are no more than the cells
 
     Few output channels leave torch's lanes idle, and there the others win. Groups share nothing that could fill them.
 
@@ -62,24 +68,41 @@ def choose_form(
     if arguments.groups > 1 or max(arguments.dilation) > 1 or out >= MANY_CHANNELS:
         return "torch"
     blocks = [cut_into_blocks(1, *axis) for axis in zip(kernel, *arguments[:4], strict=True)]
-    taps, cells = prod([axis.taps for axis in blocks]), prod([axis.stride for axis in blocks]) * out
-    crop = MOVE * cells / 2 if any(axis.cropped for axis in blocks) else 0
-    weights = channels * out * prod(kernel)
-    work: dict[Form, float] = {"scatter": channels * _lanes(out * prod(kernel)) + (ADD * taps + MOVE) * cells + crop}
-    # oneDNN takes milliseconds to reorder the weight of a channels-last 1×1×1 convolution.
-    if taps > 1 or len(kernel) < 3:
-        relayout = 0 if channels_last else COPY * channels
-        work["subpixel"] = channels * taps * _lanes(cells) + MOVE * (cells + weights / positions) + relayout + crop
-    if taps * channels <= cells:
-        # In two dimensions rows of blocks are written in place.
-        shuffle = 0 if len(kernel) == 2 else MOVE * cells
-        work["gather"] = channels * taps * cells + COPY * taps * channels + shuffle + crop
+    work = _work_of_forms(channels, out, blocks, channels_last)
+    once = CALLS + REARRANGE * channels * out * prod(kernel)
+    cells = prod([axis.stride for axis in blocks]) * out
+    relayout = 0 if channels_last else RELAYOUT * (channels + cells)
     best: Form = "torch"
-    least = channels * prod(kernel) * _lanes(out) / MARGIN - CALLS / positions
+    least = (channels * (READ + prod(kernel) * _lanes(out)) + relayout) / MARGIN
     for form, amount in work.items():
-        if amount < least:
-            best, least = form, amount
+        total = amount + (CALLS if form in ("scatter", "gather") else once) / positions
+        if total < least:
+            best, least = form, total
     return best
+
+
+def _work_of_forms(channels: int, out: int, blocks: list[Blocks], channels_last: bool) -> dict[Form, float]:
+    """Work for each input, without what is done once for all of them."""
+    axes, last = len(blocks), blocks[-1].taps
+    taps, cells = prod([axis.taps for axis in blocks]), prod([axis.stride for axis in blocks]) * out
+    crop = MOVE / 2 * cells if max(axis.cropped for axis in blocks) else 0
+    read, shuffle = READ * channels + crop, MOVE * cells
+    relayout = 0 if channels_last else RELAYOUT * channels
+    transpose = TRANSPOSE * channels if channels_last and axes > 1 else 0
+    work: dict[Form, float] = {
+        "scatter": read + channels * _lanes(taps * cells) + ADD * taps * cells + shuffle + transpose
+    }
+    # oneDNN takes milliseconds to reorder the weight of a channels-last 1×1×1 convolution.
+    if taps > 1 or axes < 3:
+        work["subpixel"] = read + channels * taps * _lanes(cells) + shuffle + relayout
+    if axes > 1 and (taps > last or axes < 3):
+        added = ADD * last * cells + (0 if channels_last else shuffle)
+        work["mixed"] = read + channels * (taps // last) * _lanes(last * cells) + added + relayout
+    if taps * channels <= cells:
+        # In two dimensions channels-last rows of blocks are written in place.
+        placed = 0 if axes == 2 and channels_last else 2 * shuffle
+        work["gather"] = crop + channels * taps * cells + RELAYOUT * taps * channels + placed
+    return work
 
 
 def _lanes(channels: int) -> int:

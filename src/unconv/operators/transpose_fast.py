@@ -29,11 +29,13 @@ from unconv.operators.transpose_blocks import (
 )
 from unconv.operators.transpose_choice import Form, choose_form
 from unconv.operators.transpose_forms import as_torch_would, channels_last, gather_form, scatter_form, subpixel_form
+from unconv.operators.transpose_mixed import mixed_form
 
 TORCH: dict[int, Callable[..., Tensor]] = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}
 
-PIECE = 2**21
-"""Numbers in the planes of one piece of the scatter form, 8 MB of float32: what two cores hold in their caches."""
+PIECE = 2**22
+"""Numbers in the planes of one piece of the scatter form, 16 MB of float32: beyond 32 MB, the C library returns memory
+to the system after every call, and asking for it again costs more than the arithmetic."""
 
 
 def form_for(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> Form:
@@ -47,6 +49,8 @@ def apply_form(form: Form, x: Tensor, weight: Tensor, bias: Tensor | None, argum
         return scatter_in_pieces(x, weight, bias, arguments)
     if form == "gather":
         return gather_by_rows(x, weight, bias, arguments)
+    if form == "mixed":
+        return mixed_form(x, weight, bias, arguments)
     return _call(subpixel_form if form == "subpixel" else TORCH[weight.ndim], x, weight, bias, arguments)
 
 
@@ -149,6 +153,8 @@ def _pieces(x: Tensor, planes: int) -> Iterator[tuple[slice, slice]]:
     most = max(1, PIECE // (planes * prod(x.shape[3:])))
     if most >= rows:
         step = most // rows
+        # A product for each thread is faster than threads that share one.
+        step -= step % torch.get_num_threads() if step > torch.get_num_threads() else 0
         yield from ((slice(n, min(n + step, batch)), slice(0, rows)) for n in range(0, batch, step))
         return
     for n in range(batch):

@@ -14,8 +14,6 @@ are what :func:`unconv.conv_transpose` chooses from. They see a dilated kernel a
 
 from __future__ import annotations
 
-from itertools import chain
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Shaped
@@ -32,6 +30,7 @@ from unconv.operators.transpose_blocks import (
     kernel_by_phase,
     merge,
     pad_order,
+    pairs,
     phase_dims,
     tap_dims,
 )
@@ -106,7 +105,7 @@ def scatter_form(
         planes = _overlap_add(planes, n - count, axis)
     sizes = [size for sizes in ([b.stride for b in blocks], [b.count for b in blocks]) for size in sizes]
     cells = planes.reshape(batch, groups * weight.shape[1], *sizes)
-    y = crop(merge(cells.permute(0, 1, *_pairs(2 + count, 2, count)), 2, blocks), blocks)
+    y = crop(merge(cells.permute(0, 1, *pairs(2 + count, 2, count)), 2, blocks), blocks)
     if bias is not None:
         y = y + bias.view(-1, *(1,) * count)
     return as_torch_would(y, x, weight)
@@ -143,7 +142,7 @@ def gather_form(
     cells = (rows @ columns).reshape(
         groups, batch, *(axis.count for axis in blocks), *(axis.stride for axis in blocks), weight.shape[1]
     )
-    y = merge(cells.permute(1, *_pairs(2, 2 + count, count), 0, 2 + 2 * count), 1, blocks)
+    y = merge(cells.permute(1, *pairs(2, 2 + count, count), 0, 2 + 2 * count), 1, blocks)
     y = crop(y.flatten(1 + count).movedim(-1, 1), blocks)
     if bias is not None:
         y = y + bias.view(-1, *(1,) * count)
@@ -191,17 +190,12 @@ def subpixel_form(
         y = y.narrow(2 + n, pad - axis.before, axis.count)
     if last:
         cells = y.movedim(1, -1).reshape(batch, *y.shape[2:], groups, *strides, weight.shape[1])
-        y = merge(cells.permute(0, *_pairs(1, 2 + count, count), 1 + count, 2 + 2 * count), 1, blocks)
+        y = merge(cells.permute(0, *pairs(1, 2 + count, count), 1 + count, 2 + 2 * count), 1, blocks)
         y = y.flatten(1 + count).movedim(-1, 1)
     else:
         cells = y.reshape(batch, groups * weight.shape[1], *strides, *y.shape[2:])
-        y = merge(cells.permute(0, 1, *_pairs(2 + count, 2, count)), 2, blocks)
+        y = merge(cells.permute(0, 1, *pairs(2 + count, 2, count)), 2, blocks)
     return as_torch_would(crop(y, blocks), x, weight)
-
-
-def _pairs(block: int, phase: int, count: int) -> list[int]:
-    """The dimensions of each axis side by side, block before phase, when each kind is listed from its own start."""
-    return list(chain.from_iterable((block + n, phase + n) for n in range(count)))
 
 
 def _overlap_add(planes: Tensor, axis: int, blocks: Blocks) -> Tensor:
