@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import Tensor
+from torch.autograd import forward_ad
 
 import unconv as uc
 from tests.operators.strategies import TransposeCase, transpose_cases
-from unconv.operators import transpose, transpose_forms
+from unconv.operators import transpose, transpose_fast, transpose_forms
 from unconv.operators.transpose_arguments import TransposeArguments, resolve
 from unconv.operators.transpose_choice import choose_form
 from unconv.operators.transpose_fast import ChosenForm
@@ -25,13 +26,14 @@ with warnings.catch_warnings():
     from torch.testing._internal.common_methods_invocations import op_db
 
 TORCH = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-FORMS = ("subpixel", "scatter", "gather")
+FORMS = ("subpixel", "mixed", "scatter", "gather")
 READABLE: dict[str, Callable[..., Tensor]] = {
     name: getattr(transpose_forms, f"{name}_form") for name in ("zero_insertion", "scatter", "gather", "subpixel")
 }
 FAST_SHAPES = {
-    "subpixel": ((1, 64, 32, 32), (64, 3, 4, 4), {"stride": 2, "padding": 1}),
-    "scatter": ((2, 64, 40, 40), (64, 3, 3, 3), {"padding": 1}),
+    "subpixel": ((8, 64, 32, 32), (64, 3, 4, 4), {"stride": 2, "padding": 1}),
+    "mixed": ((1, 64, 40, 40), (64, 3, 7, 7), {"stride": 2, "padding": 3, "output_padding": 1}),
+    "scatter": ((2, 256, 24, 24), (256, 1, 3, 3), {"padding": 1}),
     "gather": ((1, 21, 12, 12), (21, 21, 64, 64), {"stride": 32}),
     "torch": ((1, 64, 16, 16), (64, 64, 4, 4), {"stride": 2, "padding": 1}),
 }
@@ -102,15 +104,14 @@ def test_readable_forms_all_equal_torch(form: str, dimensions: int) -> None:
     check()
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize(("form", "dimensions"), [(f, n) for f in FORMS for n in (1, 2, 3) if f != "mixed" or n > 1])
 def test_fast_forms_equal_torch_with_gradients(form: str, dimensions: int) -> None:
-    """Also where the rule would never choose them; only gather knows neither groups nor dilation."""
+    """Also where the rule would never choose them; mixed needs a second axis, and like gather knows no groups."""
 
     @settings(max_examples=60, deadline=None)
     @given(transpose_cases(dimensions), st.booleans())
     def check(case: TransposeCase, last: bool) -> None:
-        if form == "gather":
+        if form in ("gather", "mixed"):
             case = plain(case)
         x, weight, bias = tensors_of(case)
         if last and dimensions > 1:
@@ -139,19 +140,46 @@ def test_first_and_second_gradients_are_right(form: str, stride: int) -> None:
     def run(*tensors: Tensor) -> Tensor:
         return ChosenForm.apply(*tensors, form, arguments)
 
-    assert torch.autograd.gradcheck(run, inputs, check_forward_ad=True, check_batched_grad=False)
+    assert torch.autograd.gradcheck(run, inputs, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(run, inputs)
+
+
+@pytest.mark.parametrize("dimensions", [1, 3])
+def test_gather_has_gradients_where_padding_removes_most_taps(dimensions: int) -> None:
+    shape = (1,) * (dimensions - 1)
+    inputs = (
+        torch.randn(1, 1, *shape, 1, dtype=torch.float64, requires_grad=True),
+        torch.randn(1, 1, *shape, 5, dtype=torch.float64, requires_grad=True),
+    )
+    options = resolve(*inputs, None, 1, (*(0,) * (dimensions - 1), 2), 0, 1, 1)
+    assert torch.autograd.gradcheck(lambda x, weight: ChosenForm.apply(x, weight, None, "gather", options), inputs)
+
+
+@pytest.mark.parametrize("piece", [1, 50, 400])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_scatter_in_pieces_is_scatter(monkeypatch: pytest.MonkeyPatch, piece: int, stride: int) -> None:
+    """One row at a time, some rows, or some images: strips overlap and add up."""
+    monkeypatch.setattr(transpose_fast, "PIECE", piece)
+    x, weight, bias = (torch.randn(shape, dtype=torch.float64) for shape in ((5, 2, 4, 3), (2, 2, 3, 3), (2,)))
+    arguments = resolve(x, weight, bias, stride, 1, stride - 1, 1, 1)
+    ours = transpose_fast.scatter_in_pieces(x, weight, bias, arguments)
+    torch.testing.assert_close(ours, F.conv_transpose2d(x, weight, bias, stride, 1, stride - 1))
 
 
 @pytest.mark.parametrize("form", FAST_SHAPES)
 def test_rule_reaches_every_form_and_results_are_torchs(form: str) -> None:
     x_shape, weight_shape, options = FAST_SHAPES[form]
     x, weight = torch.randn(x_shape, requires_grad=True), torch.randn(weight_shape, requires_grad=True)
-    arguments = resolve(x, weight, None, options.get("stride", 1), options.get("padding", 0), 0, 1, 1)
+    given = (options.get("stride", 1), options.get("padding", 0), options.get("output_padding", 0))
+    arguments = resolve(x, weight, None, *given, 1, 1)
     positions = x.numel() / x.shape[1]
     assert choose_form(weight.shape, arguments, channels_last=True, positions=positions) == form
     last = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
     for given_x in (x, last):
+        # without a gradient the same form runs outside autograd
+        with torch.no_grad():
+            without = uc.conv_transpose(given_x, weight, **options)
+        torch.testing.assert_close(without, uc.conv_transpose(given_x, weight, **options).detach(), rtol=0, atol=0)
         expected = F.conv_transpose2d(given_x, weight, **options)
         ours = uc.conv_transpose(given_x, weight, **options)
         scale = expected.abs().max().item()
@@ -227,6 +255,21 @@ def test_functional_transforms_pass_through() -> None:
     gradient = torch.func.grad(lambda w: uc.conv_transpose(x[0], w, stride=2).square().sum())(weight)
     direct = torch.func.grad(lambda w: F.conv_transpose2d(x[0], w, stride=2).square().sum())(weight)
     torch.testing.assert_close(gradient, direct, rtol=1e-3, atol=1e-4 * direct.abs().max().item())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own forward mode
+def test_forward_mode_passes_through() -> None:
+    x, weight = torch.randn(4, 64, 32, 32), torch.randn(64, 3, 4, 4)
+    with forward_ad.dual_level():
+        ours = forward_ad.unpack_dual(uc.conv_transpose(forward_ad.make_dual(x, x), weight, stride=2)).tangent
+    torch.testing.assert_close(ours, F.conv_transpose2d(x, weight, stride=2), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("stride", [[2, 2], (2,), torch.Size([2, 2])])
+def test_sequences_are_spelled_as_in_torch(stride: Any) -> None:
+    x, weight = torch.randn(4, 64, 32, 32), torch.randn(64, 3, 4, 4)
+    expected = F.conv_transpose2d(x, weight, stride=2)
+    torch.testing.assert_close(uc.conv_transpose(x, weight, stride=stride), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_weight_changed_in_place_is_seen() -> None:

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import has_torch_function
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from unconv.operators.sizes import Size
-from unconv.operators.transpose_arguments import resolve, spell_out
+from unconv.operators.transpose_arguments import TransposeArguments, check, resolve, spell_out
 from unconv.operators.transpose_choice import MANY_CHANNELS, Form, choose_form
 from unconv.operators.transpose_compiled import compiled_conv_transpose
-from unconv.operators.transpose_fast import TORCH, ChosenForm
+from unconv.operators.transpose_fast import TORCH, ChosenForm, apply_form
 from unconv.operators.transpose_forms import channels_last
 
 _LEAST_WORK = 2**21
@@ -102,7 +103,8 @@ def _has_a_choice(x: Tensor, weight: Tensor, groups: int) -> bool:
         return not _is_exporting() and not torch.is_autocast_enabled("cpu")
     if x.numel() * weight.numel() < _LEAST_WORK * weight.shape[0]:
         return False
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    # Under torch.func and in forward mode, results must not be written in place, and torch has the rules.
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
     watched = transformed or has_torch_function((x, weight)) or is_in_torch_dispatch_mode()
     return not watched and not torch.is_autocast_enabled("cpu")
 
@@ -111,23 +113,30 @@ def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[A
     """The result by the form chosen; None where that is torch's."""
     compiling = torch.compiler.is_compiling()
     if compiling:
-        form = choose_form(weight.shape, spell_out(weight.ndim - 2, *given))
+        arguments = spell_out(weight.ndim - 2, *given)
+        form = choose_form(weight.shape, arguments)
     else:
         given = tuple(tuple(value) if isinstance(value, list) else value for value in given)
-        form = _form_for(weight.shape, given, channels_last(x, weight), x.numel() / max(1, weight.shape[0]))
+        positions = x.numel() / max(1, weight.shape[0])
+        form, arguments = _choose(weight.shape, given, channels_last(x, weight), positions)
     if form == "torch":
         return None
-    arguments = resolve(x, weight, bias, *given)
+    check(x, weight, bias, arguments)
     batched = x if x.ndim == weight.ndim else x.unsqueeze(0)
     y: Tensor
     if compiling:
         y = compiled_conv_transpose(batched, weight, bias, *arguments)
-    else:
+    elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
         y = ChosenForm.apply(batched, weight, bias, form, arguments)
+    else:
+        y = apply_form(form, batched, weight, bias, arguments)
     return y if x.ndim == weight.ndim else y.squeeze(0)
 
 
 @lru_cache(maxsize=4096)
-def _form_for(weight_shape: torch.Size, given: tuple[Any, ...], last: bool, positions: float) -> Form:
+def _choose(
+    weight_shape: torch.Size, given: tuple[Any, ...], last: bool, positions: float
+) -> tuple[Form, TransposeArguments]:
     """:func:`choose_form`, remembered: a network asks the same again and again."""
-    return choose_form(weight_shape, spell_out(len(weight_shape) - 2, *given), last, positions)
+    arguments = spell_out(len(weight_shape) - 2, *given)
+    return choose_form(weight_shape, arguments, last, positions), arguments

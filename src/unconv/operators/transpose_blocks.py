@@ -69,7 +69,7 @@ def cut_into_blocks(
     ahead = -padding % stride
     if -(-(span + ahead) // stride) > taps:
         ahead = 0
-    first, skip = divmod(padding + ahead, stride)
+    first, skip = (padding + ahead) // stride, (padding + ahead) % stride  # torch.compile knows no divmod
     count = -(-(skip + output) // stride)
     return Blocks(stride, taps, ahead, first, count, skip, input_size, output)
 
@@ -127,13 +127,18 @@ def collect(images: Tensor, blocks: list[Blocks]) -> Tensor:
 
 def spread(collected: Tensor, blocks: list[Blocks]) -> Tensor:
     """The adjoint of :func:`collect`: (batch, *blocks, taps, channels) back to (batch, channels, *size)."""
-    pieces = []
-    for t, piece in zip(product(*(range(axis.taps) for axis in blocks)), collected.unbind(-2), strict=True):
-        # Block q takes input q − t, so the piece of tap t starts at input first − t.
-        starts = [axis.first - u for axis, u in zip(blocks, t, strict=True)]
-        ends = [(start, axis.input_size - axis.count - start) for axis, start in zip(blocks, starts, strict=True)]
-        pieces.append(F.pad(piece, [0, 0, *pad_order(ends)]))
-    return torch.stack(pieces).sum(0).movedim(-1, 1)
+    total = collected.new_zeros(collected.shape[0], *(axis.input_size for axis in blocks), collected.shape[-1])
+    for offset, piece in zip(product(*(range(axis.taps) for axis in blocks)), collected.unbind(-2), strict=True):
+        ends = []
+        for n, (axis, t) in enumerate(zip(blocks, offset, strict=True)):
+            # Block q takes input q − t: the piece starts at input first − t, and what is outside meets zeros.
+            start = axis.first - t
+            inside = range(max(0, start), min(axis.input_size, start + axis.count))
+            piece = piece.narrow(1 + n, min(inside.start - start, axis.count), len(inside))
+            ends.append((inside.start, axis.input_size - inside.start - len(inside)))
+        if piece.numel():
+            total = total + F.pad(piece, [0, 0, *pad_order(ends)])
+    return total.movedim(-1, 1)
 
 
 def merge(cells: Tensor, start: int, blocks: list[Blocks]) -> Tensor:

@@ -6,7 +6,6 @@ The gradients are written down instead: those of a form are those of any other, 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
@@ -72,17 +71,13 @@ class ChosenForm(torch.autograd.Function):
     """A form forwards, and the gradients of the transposed convolution backwards."""
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, form: Form, arguments: TransposeArguments) -> Tensor:
-        """Run the form."""
-        return apply_form(form, x, weight, bias, arguments)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
-        """Keep what the gradients need."""
-        x, weight, bias, ctx.form, ctx.arguments = inputs
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, form: Form, arguments: TransposeArguments
+    ) -> Tensor:
+        """Run the form, and keep what the gradients need."""
         ctx.save_for_backward(x, weight)
-        ctx.save_for_forward(x, weight)
-        ctx.biased = bias is not None
+        ctx.form, ctx.arguments, ctx.biased = form, arguments, bias is not None
+        return apply_form(form, x, weight, bias, arguments)
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
@@ -90,34 +85,6 @@ class ChosenForm(torch.autograd.Function):
         wanted = (*ctx.needs_input_grad[:2], ctx.needs_input_grad[2] and ctx.biased)
         x, weight = ctx.saved_tensors
         return (*gradients(ctx.form, outer[0], x, weight, ctx.arguments, wanted), None, None)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:  # noqa: ARG004
-        """Map torch's own operator, which has a rule for batches of weights."""
-        *tensors, _, arguments = inputs
-
-        def plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            return _call(TORCH[weight.ndim], x, weight, bias, arguments)
-
-        return torch.vmap(plain, in_dims=tuple(in_dims[:3]))(*tensors), 0
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        """The product rule; the operator is linear in the input, in the weight and in the bias."""
-        x, weight = ctx.saved_tensors
-        run, (dx, dweight, dbias, *_) = TORCH[weight.ndim], tangents
-        total = torch.zeros((), dtype=x.dtype, device=x.device)
-        if dx is not None:
-            total = total + _call(run, dx, weight, None, ctx.arguments)
-        if dweight is not None:
-            total = total + _call(run, x, dweight, None, ctx.arguments)
-        if dbias is not None:
-            total = total + dbias.view(-1, *(1,) * (x.ndim - 2))
-        return total
-
-
-# torch.autograd asks for the signature on every call; looking it up takes longer than all the rest.
-ChosenForm.forward.__signature__ = inspect.signature(ChosenForm.forward)  # type: ignore[attr-defined]
 
 
 def scatter_in_pieces(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor:
