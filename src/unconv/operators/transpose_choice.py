@@ -6,7 +6,7 @@ What the constants were fitted to, and how well: docs/decisions/0002-forms-of-th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, prod
+from math import prod
 from typing import Literal
 
 from unconv.operators.transpose_arguments import TransposeArguments
@@ -28,13 +28,19 @@ ADD = 75
 MOVE = 110
 """Moving one number of the output to its place."""
 RELAYOUT = 60
-"""Turning one number of a contiguous tensor from planes of channels to pixels of channels, as oneDNN does, or back."""
+"""Turning one input of a contiguous tensor from planes of channels to pixels of channels, as oneDNN does."""
+UNPACK = 250
+"""Turning one output of torch's transposed convolution back into planes; of its convolution, half of that."""
 TRANSPOSE = 20
 """Reading one channels-last input as planes."""
 REARRANGE = 700
 """Sorting one weight by phase."""
 CALLS = 2e7
 """The calls that a form needs beyond torch's one, once: some 100 µs."""
+
+PIECE = 2**22
+"""Numbers in the planes of one piece of the scatter form, 16 MB of float32: beyond 32 MB, the C library returns memory
+to the system after every call, and asking for it again costs more than the arithmetic."""
 
 MARGIN = 1.15
 """How much less work than torch's a form must promise before it is taken."""
@@ -44,9 +50,9 @@ def choose_form(
     weight_shape: Sequence[int],
     arguments: TransposeArguments,
     channels_last: bool = True,
-    positions: float = inf,
+    positions: float = 1e9,
 ) -> Form:
-    """The form with the least work for each of ``positions`` inputs (batch × size), by a count that sees shapes only.
+    """The form with the least work for each of ``positions`` inputs (batch × size; as good as endless unless given).
 
     torch's kernels for the CPU (oneDNN) vectorise over the output channels: m of them take lanes(m) = 16·⌈m/16⌉, used
     or not. With C input channels, T = Π⌈k/s⌉ taps, t of them along the last axis, and S = m·Πs cells in a block, the
@@ -70,8 +76,10 @@ def choose_form(
     blocks = [cut_into_blocks(1, *axis) for axis in zip(kernel, *arguments[:4], strict=True)]
     work = _work_of_forms(channels, out, blocks, channels_last)
     once = CALLS + REARRANGE * channels * out * prod(kernel)
-    cells = prod([axis.stride for axis in blocks]) * out
-    relayout = 0 if channels_last else RELAYOUT * (channels + cells)
+    taps, cells = prod([axis.taps for axis in blocks]), prod([axis.stride for axis in blocks]) * out
+    if taps * cells * positions > PIECE:
+        work["scatter"] += MOVE * cells  # pieces are laid together
+    relayout = 0 if channels_last else RELAYOUT * channels + UNPACK * cells
     best: Form = "torch"
     least = (channels * (READ + prod(kernel) * _lanes(out)) + relayout) / MARGIN
     for form, amount in work.items():
@@ -87,7 +95,7 @@ def _work_of_forms(channels: int, out: int, blocks: list[Blocks], channels_last:
     taps, cells = prod([axis.taps for axis in blocks]), prod([axis.stride for axis in blocks]) * out
     crop = MOVE / 2 * cells if max(axis.cropped for axis in blocks) else 0
     read, shuffle = READ * channels + crop, MOVE * cells
-    relayout = 0 if channels_last else RELAYOUT * channels
+    relayout = 0 if channels_last else RELAYOUT * channels + UNPACK / 2 * cells
     transpose = TRANSPOSE * channels if channels_last and axes > 1 else 0
     work: dict[Form, float] = {
         "scatter": read + channels * _lanes(taps * cells) + ADD * taps * cells + shuffle + transpose

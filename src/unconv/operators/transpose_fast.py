@@ -26,15 +26,11 @@ from unconv.operators.transpose_blocks import (
     spread,
     tap_dims,
 )
-from unconv.operators.transpose_choice import Form, choose_form
+from unconv.operators.transpose_choice import PIECE, Form, choose_form
 from unconv.operators.transpose_forms import as_torch_would, channels_last, gather_form, scatter_form, subpixel_form
 from unconv.operators.transpose_mixed import mixed_form
 
 TORCH: dict[int, Callable[..., Tensor]] = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}
-
-PIECE = 2**22
-"""Numbers in the planes of one piece of the scatter form, 16 MB of float32: beyond 32 MB, the C library returns memory
-to the system after every call, and asking for it again costs more than the arithmetic."""
 
 
 def form_for(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> Form:
@@ -115,7 +111,7 @@ def scatter_in_pieces(x: Tensor, weight: Tensor, bias: Tensor | None, arguments:
 
 
 def _pieces(x: Tensor, planes: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of batch and first axis that make at most :data:`PIECE` numbers, whole images where they fit."""
+    """Slices of batch and first axis that make at most ``PIECE`` numbers, whole images where they fit."""
     batch, rows = x.shape[0], x.shape[2]
     most = max(1, PIECE // (planes * prod(x.shape[3:])))
     if most >= rows:
