@@ -117,8 +117,8 @@ def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[A
         form = choose_form(weight.shape, arguments)
     else:
         given = tuple(tuple(value) if isinstance(value, list) else value for value in given)
-        positions = x.numel() / max(1, weight.shape[0])
-        form, arguments = _choose(weight.shape, given, channels_last(x, weight), positions)
+        shape = x.shape if x.ndim == weight.ndim else (1, *x.shape)
+        form, arguments = _choose(weight.shape, given, channels_last(x, weight), shape)
     if form == "torch":
         return None
     check(x, weight, bias, arguments)
@@ -135,8 +135,8 @@ def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[A
 
 @lru_cache(maxsize=4096)
 def _choose(
-    weight_shape: torch.Size, given: tuple[Any, ...], last: bool, positions: float
+    weight_shape: tuple[int, ...], given: tuple[Any, ...], last: bool, input_shape: tuple[int, ...]
 ) -> tuple[Form, TransposeArguments]:
     """:func:`choose_form`, remembered: a network asks the same again and again."""
     arguments = spell_out(len(weight_shape) - 2, *given)
-    return choose_form(weight_shape, arguments, last, positions), arguments
+    return choose_form(weight_shape, arguments, last, input_shape), arguments

@@ -35,7 +35,7 @@ TORCH: dict[int, Callable[..., Tensor]] = {3: F.conv_transpose1d, 4: F.conv_tran
 
 def form_for(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> Form:
     """The form for these tensors."""
-    return choose_form(weight.shape, arguments, channels_last(x, weight), x.numel() / weight.shape[0])
+    return choose_form(weight.shape, arguments, channels_last(x, weight), x.shape)
 
 
 def apply_form(form: Form, x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor:
