@@ -127,6 +127,17 @@ COLUMNS = {
     "ours_gradients": "ours, ms ",
     "ratio_gradients": "ratio ",
 }
+BRIEF = {
+    "layer": "layer",
+    "form": "form",
+    "torch": "torch",
+    "ours": "ours",
+    "ratio": "ratio",
+    "ratio_contiguous": "contig.",
+    "torch_gradients": "∇ torch",
+    "ours_gradients": "∇ ours",
+    "ratio_gradients": "∇ ratio",
+}
 
 
 def run(quick: bool = False, layers: Sequence[Layer] = LAYERS) -> dict[str, Any]:
@@ -141,6 +152,7 @@ def run(quick: bool = False, layers: Sequence[Layer] = LAYERS) -> dict[str, Any]
         "threads": THREADS,
         "notes": NOTES,
         "columns": COLUMNS,
+        "brief": BRIEF,
         "rows": rows,
         "goals": goals(rows, layers),
     }

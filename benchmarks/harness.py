@@ -1,9 +1,10 @@
 """What all benchmarks share: timing that is fair on a busy machine, results as JSON, tables.
 
 A benchmark is a module of this folder with ``run(quick: bool) -> dict``. The dict may hold ``rows`` (a list of dicts,
-one a line of the table), ``columns`` (their keys, in order, with the headings to print) and ``goals`` (dicts with
-``goal``, ``value``, ``target`` and ``met``); everything else is printed as it is. ``unconv bench`` finds, runs and
-prints them; with ``--save`` the result goes to ``results/NAME.json``, and ``docs/benchmarks.md`` is written anew.
+one a line of the table), ``columns`` (their keys, in order, with the headings to print), ``brief`` (the same, for a
+terminal) and ``goals`` (dicts with ``goal``, ``value``, ``target`` and ``met``); everything else is printed as it is.
+``unconv bench`` finds, runs and prints them; with ``--save`` the result goes to ``results/NAME.json``, and
+``docs/benchmarks.md`` is written anew.
 """
 
 from __future__ import annotations
@@ -143,17 +144,18 @@ def markdown(name: str, result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"*{setting(result)}*"])
 
 
-def tables(result: Mapping[str, Any]) -> list[tuple[list[str], list[list[str]]]]:
-    """The tables of a result as text: rows, goals, and what else it holds."""
+def tables(result: Mapping[str, Any], brief: bool = False) -> list[tuple[list[str], list[list[str]]]]:
+    """The tables of a result as text: rows, goals, and what else it holds; ``brief`` for a terminal."""
     found = []
     if result.get("rows"):
-        columns = result.get("columns") or {key: key for key in result["rows"][0]}
-        rows = [[_text(row.get(key)) for key in columns] for row in result["rows"]]
+        short = result.get("brief") if brief else None
+        columns = short or result.get("columns") or {key: key for key in result["rows"][0]}
+        rows = [[_text(row.get(key), with_spread=not short) for key in columns] for row in result["rows"]]
         found.append((list(columns.values()), rows))
     if result.get("goals"):
         lines = [[g["goal"], _text(g["value"]), g["target"], "yes" if g["met"] else "**no**"] for g in result["goals"]]
         found.append((["goal", "measured", "target", "met"], lines))
-    known = {"rows", "columns", "goals", "notes", "environment", "threads", "quick"}
+    known = {"rows", "columns", "brief", "goals", "notes", "environment", "threads", "quick"}
     others = [[key.replace("_", " "), _text(value)] for key, value in result.items() if key not in known]
     if others:
         found.append((["figure", "value"], others))
@@ -185,13 +187,14 @@ def _repeats(call: Callable[[], object], least_seconds: float = 1e-3) -> int:
     return max(1, round(least_seconds / max(time.perf_counter() - start, 1e-7)))
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, with_spread: bool = True) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     if isinstance(value, Mapping) and {"median", "q1", "q3"} <= set(value):
-        return f"{_text(value['median'])} ({_text(value['q1'])}–{_text(value['q3'])})"
+        quartiles = f" ({_text(value['q1'])}–{_text(value['q3'])})" if with_spread else ""
+        return _text(value["median"]) + quartiles
     return "—" if value is None else str(value)
 
 

@@ -90,7 +90,7 @@ def print_result(harness: ModuleType, name: str, result: dict[str, Any]) -> None
 
     console = Console()
     console.print(f"[bold]{escape(name)}[/bold] {escape(harness.question(name)).replace('``', '')}")
-    for heading, rows in harness.tables(result):
+    for heading, rows in harness.tables(result, brief=True):
         table = Table(*map(escape, heading))
         for row in rows:
             table.add_row(*map(escape, row))
