@@ -23,6 +23,7 @@ from torch import Tensor
 from benchmarks.harness import goal, interleave, quickest, ratio, spread
 from unconv.operators.transpose import conv_transpose
 from unconv.operators.transpose_arguments import resolve
+from unconv.operators.transpose_blocks import blocks_of
 from unconv.operators.transpose_fast import form_for
 
 THREADS = 2
@@ -114,6 +115,9 @@ NOTES = (
     "Times are medians with quartiles. *ratio*: torch's best layout by our best; *contiguous*: torch's best layout by "
     "ours fed with a contiguous input. *form* is what the rule chose for a contiguous / a channels-last input."
 )
+BOUNDED = ("FCN 21→21 k64s32", "FCN 21→21 k16s8")
+"""Layers whose time is mostly the product's own."""
+
 COLUMNS = {
     "layer": "layer",
     "input": "input",
@@ -146,6 +150,7 @@ def run(quick: bool = False, layers: Sequence[Layer] = LAYERS) -> dict[str, Any]
     torch.set_num_threads(THREADS)
     try:
         rows = [measure_layer(layer, seconds=0.15 if quick else 1.5) for layer in layers]
+        limits = [limit(layer, seconds=0.3 if quick else 3) for layer in layers if layer.name in BOUNDED]
     finally:
         torch.set_num_threads(before)
     return {
@@ -155,6 +160,7 @@ def run(quick: bool = False, layers: Sequence[Layer] = LAYERS) -> dict[str, Any]
         "brief": BRIEF,
         "rows": rows,
         "goals": goals(rows, layers),
+        **{key: value for found in limits for key, value in found.items()},
     }
 
 
@@ -182,6 +188,27 @@ def measure_layer(layer: Layer, seconds: float) -> dict[str, Any]:
         "ratio_gradients": ratio(with_gradients[theirs_back], with_gradients[ours_back]),
         "all": {name: spread(samples) for name, samples in times.items()},
         "all_gradients": {name: spread(samples) for name, samples in with_gradients.items()},
+    }
+
+
+def limit(layer: Layer, seconds: float) -> dict[str, Any]:
+    """How far torch is from the matrix product alone: no form that multiplies in float32 can gain more.
+
+    Every block of cells takes ⌈k/s⌉ inputs an axis, so a form multiplies (blocks × taps·in) by (taps·in × cells). Here
+    random matrices of these sizes are multiplied; nothing is collected, moved or cropped.
+    """
+    x, weight = layer.tensors()
+    blocks = blocks_of(x, weight, resolve(x, weight, None, layer.stride, layer.padding, layer.output_padding, 1, 1))
+    positions = layer.batch * math.prod(axis.count for axis in blocks)
+    depth = layer.in_channels * math.prod(axis.taps for axis in blocks)
+    cells = layer.out_channels * math.prod(axis.stride for axis in blocks)
+    collected, kernel = torch.randn(positions, depth), torch.randn(depth, cells)
+    torchs = {name: call for name, call in forward_calls(layer).items() if name.startswith("torch")}
+    with torch.no_grad():
+        times = interleave({**torchs, "product": lambda: collected @ kernel}, seconds)
+    return {
+        f"{layer.name}: the matrix product alone, ms": spread(times["product"]),
+        f"{layer.name}: torch by the product alone": ratio(times[quickest(times, list(torchs))], times["product"]),
     }
 
 
