@@ -153,7 +153,7 @@ def tables(result: Mapping[str, Any], brief: bool = False) -> list[tuple[list[st
         rows = [[_text(row.get(key), with_spread=not short) for key in columns] for row in result["rows"]]
         found.append((list(columns.values()), rows))
     if result.get("goals"):
-        lines = [[g["goal"], _text(g["value"]), g["target"], "yes" if g["met"] else "**no**"] for g in result["goals"]]
+        lines = [[g["goal"], _text(g["value"]), g["target"], "yes" if g["met"] else "no"] for g in result["goals"]]
         found.append((["goal", "measured", "target", "met"], lines))
     known = {"rows", "columns", "brief", "goals", "notes", "environment", "threads", "quick"}
     others = [[key.replace("_", " "), _text(value)] for key, value in result.items() if key not in known]
