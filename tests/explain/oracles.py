@@ -11,7 +11,8 @@ from torch import Tensor
 
 from unconv.explain.numbers import Numbers
 from unconv.explain.scene import Scene
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

@@ -8,7 +8,8 @@ import pytest
 
 from tests.explain.cases import EVERY_KIND
 from unconv.explain.report import facts, matrix_text, solutions_table, summary
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.solve import solve_transpose
 
 

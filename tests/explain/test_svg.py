@@ -11,7 +11,8 @@ from tests.explain.cases import EVERY_KIND, all_views
 from unconv.explain.compose import page_of
 from unconv.explain.drawing import draw
 from unconv.explain.svg import svg_of
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry_base import Geometry
 
 NAME = "{http://www.w3.org/2000/svg}"
 UP = ConvTransposeGeometry((3, 3), 3, 2, 1, 1)

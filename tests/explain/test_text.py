@@ -7,7 +7,8 @@ import pytest
 from tests.explain.cases import EVERY_KIND, all_views
 from unconv.explain.drawing import draw
 from unconv.explain.text import TALLEST, WIDEST, text_of
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry_base import Geometry
 
 EXPECTED = """\
 Input 5 × 5, padding 1   Output 3 × 3

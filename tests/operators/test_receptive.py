@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 import unconv as uc
 from tests.operators.strategies import conv_axes, transpose_axes
-from unconv.operators.geometry import Geometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.receptive import AxisField, ReceptiveField
 
 

@@ -36,7 +36,7 @@ from unconv.cli.arithmetic_options import (
 
 if TYPE_CHECKING:
     from unconv.explain.drawing import Drawing
-    from unconv.operators.geometry import Geometry
+    from unconv.operators.geometry_base import Geometry
 
 app = typer.Typer(
     help="Sizes, relations and pictures of a convolution, a transposed convolution or a pooling.",

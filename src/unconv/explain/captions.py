@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unconv.operators.geometry import Geometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.relations import Relation
 
 TITLES = {

@@ -24,7 +24,7 @@ from unconv.explain.views.matrix import matrix
 from unconv.explain.views.parts import MAX_NUMBERED_CELLS, DrawingLimitError
 from unconv.explain.views.scatter import scatter
 from unconv.explain.views.zeros import zeros
-from unconv.operators.geometry import Geometry
+from unconv.operators.geometry_base import Geometry
 
 VIEWS = {"gather": gather, "scatter": scatter, "zeros": zeros, "matrix": matrix}
 FORMATS = (".svg", ".gif", ".mp4", ".png", ".html")

@@ -10,7 +10,8 @@ from pathlib import Path
 from unconv.errors import UnconvError
 from unconv.explain.drawing import Drawing, draw
 from unconv.explain.numbers import NumbersSpec
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
 
 _INPUT = ((3, 3, 2, 1, 0), (0, 0, 1, 3, 1), (3, 1, 2, 2, 3), (2, 0, 0, 2, 2), (2, 0, 0, 0, 1))

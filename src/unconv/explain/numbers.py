@@ -11,7 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unconv.errors import GeometryError
-from unconv.operators.geometry import Geometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.sizes import effective_kernel_size
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from unconv.explain.scene import Scene
 from unconv.explain.symbolic import latex_entries, symbolic_matrix, symbolic_transpose
 from unconv.explain.text import text_of
 from unconv.explain.views.matrix import matrix_name
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.structure import MatrixStructure, matrix_structure
 
 

@@ -9,7 +9,7 @@ from itertools import product
 from unconv.errors import GeometryError
 from unconv.explain.captions import size_text
 from unconv.explain.numbers import mean_size
-from unconv.operators.geometry import Geometry
+from unconv.operators.geometry_base import Geometry
 
 MAX_ENTRIES = 4096
 """Entries of a matrix that is written out in symbols."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unconv.network.ledger import Ledger
 from unconv.network.values import Value
-from unconv.operators.geometry import Geometry
+from unconv.operators.geometry_base import Geometry
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from unconv.errors import ModelError
 from unconv.network.rules import RECTIFIERS
 from unconv.network.values import Value
-from unconv.operators.geometry import Geometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.receptive import ReceptiveField
 
 Shape = tuple[int, ...]

@@ -11,7 +11,8 @@ from unconv.network import macs
 from unconv.network.call import Call, Outcome
 from unconv.network.links import Link, Spread, Window, adaptive, padded, resized
 from unconv.network.values import Read, Value
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry, Geometry
+from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry_base import Geometry
 from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
 
 

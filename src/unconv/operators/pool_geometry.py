@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from unconv.errors import GeometryError
 from unconv.operators import relations, sizes
-from unconv.operators.geometry import Geometry, axes_of, symbols, window_fields
+from unconv.operators.geometry_base import Geometry, axes_of, symbols, window_fields
 from unconv.operators.padding import window_padding
 from unconv.operators.receptive import ReceptiveField
 from unconv.operators.relations import Relation

@@ -10,7 +10,7 @@ from unconv.explain.captions import TITLES, counted, position_text, relation_lin
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Role, Scene, Stack, Text
 from unconv.explain.views import parts
-from unconv.operators.geometry import Geometry
+from unconv.operators.geometry_base import Geometry
 
 
 @dataclass(frozen=True)
