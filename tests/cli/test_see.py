@@ -167,3 +167,11 @@ def test_a_model_that_fails_behind_the_layers_is_one_line(
     err = capfd.readouterr().err
     assert "forward: Sequential fails on images of shape 1×3×32×48" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("place")
+def test_an_empty_name_is_not_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert unconv(monkeypatch, "see", "net.py:build", "", *SMALL) == 2
+    assert "an empty name is no file or folder" in capsys.readouterr().err

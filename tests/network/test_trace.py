@@ -413,3 +413,16 @@ def test_failures_leave_no_log(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ModelError):
         trace(nn.Sequential(nn.Flatten(), nn.Linear(7, 2)), (3, 8, 8))
     assert caplog.records == []
+
+
+class Cuts(nn.Module):
+    """Every way of cutting off; only those at zero rectify."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.hardtanh(x.clamp(min=0)).clamp(-1, 1).clamp_min(0.5).clamp_max(3)
+        return F.relu6(x).clamp(0, 5)
+
+
+def test_only_cutting_off_at_zero_rectifies() -> None:
+    graph = trace(Cuts(), (1, 4, 4))
+    assert [layer.is_rectifier for layer in graph] == [True, False, False, False, False, True, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -243,6 +244,7 @@ def test_memory_format_is_kept() -> None:
         (lambda: uc.ConvOperator(torch.ones(3, 1, 3, 3), (4, 4), groups=2), "groups 2 does not divide the 3"),
         (lambda: uc.ConvOperator(torch.ones(1, 1, 3, 3), (2, 4)), "kernel 3 is larger than the padded input 2"),
         (lambda: uc.ConvOperator(torch.ones(1, 1, 3, 3), (4, 4, 4)), "2 and 3 spatial axes"),
+        (lambda: uc.ConvOperator(torch.ones(1, 1, 3), 4) @ np.ones((1, 4)), "torch.as_tensor"),
         (lambda: uc.ConvOperator(torch.ones(1, 1, 3), 4) @ torch.ones(1, 5), "does not end in the input shape"),
         (lambda: uc.ConvOperator(torch.ones(1, 1, 3), 4) @ torch.ones(1, 4).double(), "convert one"),
         (lambda: uc.ConvOperator(torch.ones(64, 64, 3, 3), (224, 224)).matrix(), "use C @ x"),

@@ -164,3 +164,10 @@ def test_grey_and_double_precision_networks(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU6(), nn.Conv2d(4, 4, 3), nn.ReLU()).double()
     report = uc.see(model, torch.rand(2, 3, 30, 30), out=tmp_path, preprocess=grey)
     assert (report.rule, len(report.pictures)) == ("guided", 2)
+
+
+def test_a_compiled_model_is_looked_into_as_what_it_was_made_from(folder: Path, tmp_path: Path) -> None:
+    plain = uc.see(network(), folder / "a.png", out=tmp_path / "plain", preprocess=SMALL)
+    compiled = uc.see(torch.compile(network()), folder / "a.png", out=tmp_path / "compiled", preprocess=SMALL)
+    assert compiled.layers == plain.layers
+    assert compiled.numbers["pictures"] == plain.numbers["pictures"]

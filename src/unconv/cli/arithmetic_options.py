@@ -28,7 +28,7 @@ Numbers = Annotated[
     str | None, typer.Option("--numbers", help="Calculate in the cells: 'random', or a seed such as 7.")
 ]
 Frame = Annotated[
-    int | None, typer.Option("--frame", help="This step alone, from 0: an SVG stands still, a PNG shows it.")
+    int | None, typer.Option("--frame", min=0, help="This step alone, from 0: an SVG stands still, a PNG shows it.")
 ]
 Scale = Annotated[int, typer.Option("--scale", help="Pixels of GIF, MP4 and PNG, times this (1 to 4).")]
 Theme = Annotated[str, typer.Option("--theme", help="auto (SVG and HTML follow the reader), light or dark.")]

@@ -28,7 +28,7 @@ unconv see net.py:build photos/ --weights net.safetensors --size 96 --mean 0.5 -
 
 def see(
     model: Annotated[str, typer.Argument(help="efficientnet-lite0, torchvision:NAME, timm:NAME or file.py:callable.")],
-    images: Annotated[list[Path], typer.Argument(help="Picture files and folders.")],
+    images: Annotated[list[str], typer.Argument(help="Picture files and folders.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for index.html and report.json.")] = Path("report"),
     layers: Annotated[
         str | None, typer.Option("--layers", help="Layers, joined by commas; five over the depth unless given.")

@@ -17,6 +17,8 @@ def pointwise(call: Call) -> Outcome:
     """Each unit from the units at its place: activations, sums and products of branches, gates."""
     operands = [(value, broadcast_reads(value, call.shape)) for value in call.values]
     name = _NAMES.get(call.name, call.name)
+    if name in ("clamp", "hardtanh") and call.get("min_val", call.get("min")) != 0:
+        name = "clip"  # cut off somewhere else than at zero, it rectifies nothing
     return Outcome(name, (call.ledger.derive(operands, call.shape),) * len(call.outputs))
 
 

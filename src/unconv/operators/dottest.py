@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,8 @@ def dot_test(operator: LinearOperator, *, trials: int = 3, tolerance: float | No
     >>> dot_test(ConvOperator(torch.randn(2, 3, 3, 3), input_size=(7, 5), stride=2)) < 1e-5
     True
     """
+    if not isinstance(operator, LinearOperator):
+        raise UnconvError(f"dot test: needs a LinearOperator, not {type(operator).__name__}")
     if trials < 1:
         raise UnconvError(f"dot test: trials {trials} must be at least 1")
     limit = TOLERANCE_IN_EPS * torch.finfo(operator.dtype).eps if tolerance is None else tolerance
@@ -33,6 +37,11 @@ def dot_test(operator: LinearOperator, *, trials: int = 3, tolerance: float | No
         one, two = _inner(forward, y), _inner(x, backward)
         scale = _norm(forward) * _norm(y) + _norm(x) * _norm(backward)
         difference = abs(one - two) / scale if scale else abs(one - two)
+        if not (isfinite(one) and isfinite(two)):
+            raise AdjointError(
+                f"dot test: ⟨Cx, y⟩ = {one:.9g} and ⟨x, Cᵀy⟩ = {two:.9g} are not both finite; look for NaN or infinite "
+                f"numbers in {type(operator).__name__}, or for overflow in {operator.dtype}"
+            )
         if not difference <= limit:
             raise AdjointError(
                 f"dot test: ⟨Cx, y⟩ = {one:.9g} but ⟨x, Cᵀy⟩ = {two:.9g}, a relative difference of {difference:.2g} "

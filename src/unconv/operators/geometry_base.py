@@ -111,8 +111,10 @@ class Geometry(ABC):
         return tuple(tuple(sorted(index for _, index in axis)) for axis in met)
 
     def _check_position(self, side: str, position: Sequence[int], size: tuple[int, ...]) -> None:
-        inside = len(position) == len(size) and all(0 <= p < s for p, s in zip(position, size, strict=True))
-        if not inside:
+        whole = isinstance(position, Sequence) and all(isinstance(p, int) for p in position)
+        if not whole or len(position) != len(size):
+            raise GeometryError(f"{self.operation}: {side} position {position!r} must be {len(size)} whole numbers")
+        if not all(0 <= p < s for p, s in zip(position, size, strict=True)):
             raise GeometryError(
                 f"{self.operation}: {side} position {tuple(position)} is outside the {side} of size {size}"
             )

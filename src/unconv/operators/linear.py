@@ -78,7 +78,11 @@ class LinearOperator(ABC):
             return Composition(self, other)
         if isinstance(other, Tensor):
             return _on_leading_axes(self, self.forward, other)
-        return NotImplemented
+        # Python would ask the other side next, and NumPy takes the operator for a number.
+        raise UnconvError(
+            f"{type(self).__name__}: @ takes a torch.Tensor or another operator, not {type(other).__name__}; "
+            "torch.as_tensor() makes a tensor of an array"
+        )
 
 
 def _on_leading_axes(operator: LinearOperator, apply: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

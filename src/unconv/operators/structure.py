@@ -51,6 +51,11 @@ def matrix_structure(
     >>> matrix_structure(ConvGeometry(input_size=(4, 4), kernel_size=3))
     MatrixStructure(shape=(4, 16), nonzeros=36, distinct_weights=9)
     """
+    if not isinstance(geometry, ConvGeometry | ConvTransposeGeometry):
+        raise GeometryError(
+            f"structure: needs a ConvGeometry or a ConvTransposeGeometry, not {type(geometry).__name__}; "
+            "an operator has one in .geometry"
+        )
     if groups < 1 or in_channels < 1 or out_channels < 1 or in_channels % groups or out_channels % groups:
         raise GeometryError(
             f"{geometry.operation}: groups {groups} must divide the {in_channels} input and {out_channels} output "

@@ -124,6 +124,8 @@ def make_plan(model: LoadedModel, layers: Sequence[str] | None, rule: str, units
 
 def _loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | None) -> LoadedModel:
     if isinstance(model, nn.Module):
+        # A compiled model is looked into as the model that it was made from, under the names that has.
+        model = getattr(model, "_orig_mod", model)
         return LoadedModel(
             name=type(model).__name__,
             module=model,
