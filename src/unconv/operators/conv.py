@@ -131,9 +131,7 @@ class ConvOperator(LinearOperator):
 
 def _kernel_axes(weight: Tensor) -> int:
     if not isinstance(weight, Tensor):
-        raise GeometryError(
-            f"conv: weight is a {type(weight).__name__}; give a tensor (out, in / groups, *kernel)"
-        )
+        raise GeometryError(f"conv: weight is a {type(weight).__name__}; give a tensor (out, in / groups, *kernel)")
     count = weight.ndim - 2
     if not 1 <= count <= 3:
         raise GeometryError(
