@@ -28,6 +28,10 @@ class ModelError(UnconvError):
     """A network, a layer or a unit that cannot be found, loaded or traced."""
 
 
+class SparseError(UnconvError):
+    """Images, a dictionary, a penalty or a mask that do not make a sparse-coding problem."""
+
+
 class MissingExtraError(UnconvError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
