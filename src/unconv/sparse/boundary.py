@@ -36,7 +36,9 @@ def check_boundary(boundary: str, operation: str = "encode") -> Boundary:
     raise SparseError(f"{operation}: boundary {boundary!r} is not known; use 'crop', 'valid' or 'circular'")
 
 
-def code_size(image_size: Sequence[int], kernel_size: Sequence[int], boundary: Boundary) -> tuple[int, ...]:
+def code_size(
+    image_size: Sequence[int], kernel_size: Sequence[int], boundary: Boundary, where: str = "encode"
+) -> tuple[int, ...]:
     """Size of a feature map, per axis.
 
     >>> [code_size((32, 20), (5, 5), boundary) for boundary in ("crop", "valid", "circular")]
@@ -48,14 +50,14 @@ def code_size(image_size: Sequence[int], kernel_size: Sequence[int], boundary: B
     image, kernel = tuple(image_size), tuple(kernel_size)
     if len(image) != len(kernel):
         raise SparseError(
-            f"encode: image size {_times(image)} has {len(image)} axes, kernel size {_times(kernel)} {len(kernel)}; "
+            f"{where}: image size {_times(image)} has {len(image)} axes, kernel size {_times(kernel)} {len(kernel)}; "
             "both must have as many"
         )
     if boundary == "crop":
         return tuple(size + taps - 1 for size, taps in zip(image, kernel, strict=True))
     if any(taps > size for size, taps in zip(image, kernel, strict=True)):
         raise SparseError(
-            f"encode: kernel {_times(kernel)} is larger than the image {_times(image)}; boundary {boundary!r} needs "
+            f"{where}: kernel {_times(kernel)} is larger than the image {_times(image)}; boundary {boundary!r} needs "
             "it to fit, boundary='crop' does not"
         )
     if boundary == "valid":
@@ -64,11 +66,11 @@ def code_size(image_size: Sequence[int], kernel_size: Sequence[int], boundary: B
 
 
 def synthesize(
-    codes: Float[Tensor, "..."],
+    codes: Tensor,
     dictionary: Float[Tensor, "kernels channels *kernel"],
     boundary: Boundary,
     image_size: Sequence[int],
-) -> Float[Tensor, "..."]:
+) -> Tensor:
     """D z: the image that dense codes stand for, differentiable in both arguments.
 
     ``codes`` (K, *code) give (C, *size); a batch (N, K, *code) gives (N, C, *size).
@@ -107,9 +109,7 @@ def settle(full: Tensor, kernel_size: Sequence[int], boundary: Boundary) -> Tens
     return full
 
 
-def correlate(
-    image: Float[Tensor, "..."], dictionary: Float[Tensor, "kernels channels *kernel"], boundary: Boundary
-) -> Float[Tensor, "..."]:
+def correlate(image: Tensor, dictionary: Float[Tensor, "kernels channels *kernel"], boundary: Boundary) -> Tensor:
     """Dᵀ r: how much of each kernel is in the image at each position, the exact adjoint of :func:`synthesize`.
 
     ``image`` (C, *size) gives (K, *code); a batch (N, C, *size) gives (N, K, *code).

@@ -1,0 +1,101 @@
+"""Arrays, tensors and lists of users as tensors, or one clear line why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unconv.errors import SparseError
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def as_tensor(value: object, what: str, where: str = "encode") -> Tensor:
+    """A numpy array, tensor or nested list as a dense tensor without gradient; memory shared where torch can.
+
+    >>> as_tensor([[1.0, 2.0]], "image").dtype, as_tensor(np.zeros(3), "image").dtype
+    (torch.float32, torch.float64)
+
+    Raises :class:`~unconv.errors.SparseError` for what is no array of numbers.
+    """
+    if isinstance(value, Tensor):
+        if value.layout != torch.strided:
+            raise SparseError(f"{where}: {what} is a tensor of layout {value.layout}; use .to_dense() on it")
+        return value.detach()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise SparseError(f"{where}: {what} is not an array of numbers ({error})".replace("\n", " ")) from None
+    if array.dtype.kind not in "biufc":
+        raise SparseError(
+            f"{where}: {what} is a {type(value).__name__} and not an array of numbers; give a numpy array or a tensor"
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        raise SparseError(f"{where}: {what} is {array.dtype}; use float64 or float32")
+    if isinstance(value, list | tuple) and array.dtype == np.float64 and _holds_plain_numbers(value):
+        array = array.astype(np.float32)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    # torch takes neither negative strides nor memory that it may not write to.
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    return torch.from_numpy(array)
+
+
+def as_float(tensor: Tensor, what: str, where: str = "encode", *, eight_bits: bool = False) -> Tensor:
+    """float32 and float64 as they are, half precision as float32, eight bits as value / 255 where they are allowed.
+
+    >>> as_float(torch.tensor([0, 255], dtype=torch.uint8), "image", eight_bits=True)
+    tensor([0., 1.])
+
+    Raises :class:`~unconv.errors.SparseError` for other integers, bool and complex numbers.
+    """
+    if tensor.dtype in (torch.float32, torch.float64):
+        return tensor
+    if tensor.dtype in _HALF:
+        return tensor.float()
+    if tensor.dtype == torch.uint8 and eight_bits:
+        return tensor.float() / 255
+    name = str(tensor.dtype).removeprefix("torch.")
+    raise SparseError(f"{where}: {what} is {name}; use {'uint8, ' if eight_bits else ''}float32 or float64")
+
+
+def check_finite(tensor: Tensor, what: str, where: str, advice: str) -> None:
+    """Raise :class:`~unconv.errors.SparseError` with the count and the first position of NaN and infinity."""
+    # A sum is finite only where all its terms are, and costs no array of flags; an overflow is looked at closely.
+    if bool(torch.isfinite(tensor.sum())):
+        return
+    bad = ~torch.isfinite(tensor)
+    count = int(bad.sum())
+    if count:
+        first = tuple(int(place) for place in bad.nonzero()[0])
+        raise SparseError(
+            f"{where}: {what} has {count} {'value' if count == 1 else 'values'} NaN or infinite, the first at "
+            f"{first}; {advice}"
+        )
+
+
+def check_dictionary(dictionary: object, where: str = "encode") -> Tensor:
+    """The dictionary (K, C, *kernel) as a float tensor with 1 to 3 kernel axes, all finite."""
+    found = as_float(as_tensor(dictionary, "dictionary", where), "dictionary", where)
+    axes = found.ndim - 2
+    if not 1 <= axes <= 3:
+        raise SparseError(
+            f"{where}: dictionary of shape {tuple(found.shape)} has {max(axes, 0)} kernel axes; it must be "
+            "(kernels, channels, *kernel size) with 1, 2 or 3 of them"
+        )
+    if found.numel() == 0:
+        raise SparseError(f"{where}: dictionary of shape {tuple(found.shape)} is empty; it needs at least one kernel")
+    check_finite(found, "dictionary", where, "every tap must be finite")
+    return found
+
+
+def _holds_plain_numbers(value: Sequence[object]) -> bool:
+    inner: object = value
+    while isinstance(inner, list | tuple) and inner:
+        inner = inner[0]
+    # numpy's float64 is a Python float as well, but says what it is.
+    return type(inner) in (float, int)
