@@ -1,0 +1,25 @@
+"""Long jobs: partition → map → combine → checkpoint, with the executor handed in."""
+
+from unconv.jobs.checkpoint import Checkpoint, Saved
+from unconv.jobs.errors import JobError
+from unconv.jobs.executor import Executor, Serial, Threads
+from unconv.jobs.fingerprint import fingerprint_arrays, fingerprint_files
+from unconv.jobs.fold import Result, iterate, run
+from unconv.jobs.progress import Progress, bar, quiet
+
+__all__ = [
+    "Checkpoint",
+    "Executor",
+    "JobError",
+    "Progress",
+    "Result",
+    "Saved",
+    "Serial",
+    "Threads",
+    "bar",
+    "fingerprint_arrays",
+    "fingerprint_files",
+    "iterate",
+    "quiet",
+    "run",
+]
