@@ -24,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 FLOOR = 1e-8
 PAD = 8
 SEED = 12345
+BLOCK = 256
 PORTRAIT = np.s_[160:416, 60:316]
 BUTTERFLY = np.s_[:, 160:672]
 TRAINING = {
@@ -133,6 +134,25 @@ def training_images() -> Array:
     pictures = [picture(name, crop, zoom=0.25) for name, crop in TRAINING.items()]
     details = [lowpass_and_detail(each, 5)[1] for each in pictures]
     return np.stack([channels_first(detail) for detail in details])
+
+
+def mosaic(size: int) -> Array:
+    """Detail of four photographs in blocks of 256², mirrored as they repeat: (1, size, size), the same mix at any size.
+
+    ``size`` is a multiple of 512.
+    """
+    blocks = [lowpass_and_detail(picture(name, TRAINING[name])[128:384, 128:384], 10)[1] for name in list(TRAINING)[1:]]
+    count = size // BLOCK
+    rows = [
+        [np.flip(blocks[2 * (i % 2) + j % 2], axis=mirrored(i // 2, j // 2)) for j in range(count)]
+        for i in range(count)
+    ]
+    return np.ascontiguousarray(np.block(rows)[np.newaxis], dtype=np.float32)
+
+
+def mirrored(row: int, column: int) -> tuple[int, ...]:
+    """Which axes are turned around in a block."""
+    return (0,) * (row % 2) + (1,) * (column % 2)
 
 
 def butterfly() -> Array:
