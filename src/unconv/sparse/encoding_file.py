@@ -1,0 +1,124 @@
+"""An encoding as a file: safetensors for the numbers, JSON in its metadata for the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from unconv.errors import SparseError
+from unconv.sparse.boundary import check_boundary, code_size
+from unconv.sparse.encoding import Encoding, check_codes, sparse_codes, stack_codes
+from unconv.sparse.solution import Trace
+
+_FORMAT = "unconv.Encoding"
+_VERSION = 1
+_PER_IMAGE = ("objective", "gap", "steps", "converged")
+
+
+def write(encoding: Encoding, path: Path) -> None:
+    """Write the encoding to ``path`` under another name first, so that no half of a file is ever found there."""
+    from safetensors.torch import save
+
+    data = save(_tensors(encoding), {"unconv": json.dumps(_metadata(encoding))})
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise SparseError(f"save: {path}: {error.strerror or error}; choose a folder that can be written to") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise SparseError(f"save: {path}: {error.strerror or error}; choose a place that can be written to") from None
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> Encoding:
+    """Read what :func:`write` wrote."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise SparseError(f"load: {path}: no such file; give one that Encoding.save wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get("unconv", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise SparseError(
+            f"load: {path}: not a safetensors file ({error}); give one that Encoding.save wrote"
+        ) from None
+    if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
+        raise SparseError(f"load: {path}: holds no encoding; give a file that Encoding.save wrote")
+    if metadata.get("version") != _VERSION:
+        raise SparseError(
+            f"load: {path}: format version {metadata.get('version')}, this unconv reads {_VERSION}; update unconv"
+        )
+    try:
+        encoding = _assemble(metadata, tensors)
+        check_codes(encoding)
+        return encoding
+    except (KeyError, TypeError, IndexError, RuntimeError) as error:
+        raise SparseError(f"load: {path}: incomplete or damaged ({error}); encode again".replace("\n", " ")) from None
+
+
+def _tensors(encoding: Encoding) -> dict[str, Tensor]:
+    tensors = {"dictionary": encoding.dictionary, **{name: getattr(encoding, name) for name in _PER_IMAGE}}
+    for number, ((indices, values), trace) in enumerate(zip(encoding.nonzeros, encoding.trace, strict=True)):
+        tensors |= {f"indices.{number}": indices, f"values.{number}": values}
+        tensors |= {f"trace.{number}": torch.stack([trace.seconds, trace.objective, trace.gap])}
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _metadata(encoding: Encoding) -> dict[str, object]:
+    from importlib.metadata import version
+
+    codes = encoding.codes
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "stack": None if isinstance(codes, tuple) else list(codes.shape),
+        "solver": encoding.solver,
+        "boundary": encoding.boundary,
+        "image_sizes": encoding.image_sizes,
+        "penalty": encoding.penalty,
+        "nonnegative": encoding.nonnegative,
+        "versions": {"unconv": version("unconv"), "torch": torch.__version__},
+    }
+
+
+def _assemble(metadata: dict[str, object], tensors: dict[str, Tensor]) -> Encoding:
+    dictionary = tensors["dictionary"]
+    boundary = check_boundary(str(metadata["boundary"]), "load")
+    sizes = tuple(tuple(int(extent) for extent in size) for size in metadata["image_sizes"])  # type: ignore[attr-defined]
+    parts = [(tensors[f"indices.{number}"], tensors[f"values.{number}"]) for number in range(len(sizes))]
+    stack = metadata["stack"]
+    codes: Tensor | tuple[Tensor, ...]
+    if stack is None:
+        codes = tuple(
+            sparse_codes(indices, values, (len(dictionary), *code_size(size, dictionary.shape[2:], boundary, "load")))
+            for (indices, values), size in zip(parts, sizes, strict=True)
+        )
+    else:
+        codes = stack_codes(parts, tuple(stack)[1:], dictionary)  # type: ignore[arg-type]
+    traces = (Trace(*tensors[f"trace.{number}"].unbind(0)) for number in range(len(sizes)))
+    return Encoding(
+        codes=codes,
+        trace=tuple(traces),
+        solver=str(metadata["solver"]),
+        dictionary=dictionary,
+        boundary=boundary,
+        image_sizes=sizes,
+        penalty=tuple(str(text) for text in metadata["penalty"]),  # type: ignore[attr-defined]
+        nonnegative=bool(metadata["nonnegative"]),
+        **{name: tensors[name] for name in _PER_IMAGE},
+    )
