@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
@@ -21,14 +21,14 @@ OVERLAP = 70 / 36
 QUARTER = -0.6744897501960817
 
 
-def estimate_noise(image: Float[Tensor, "channels *size"] | npt.NDArray[Any]) -> Float[Tensor, " channels"]:
+def estimate_noise(image: Float[Tensor, "channels ..."] | npt.NDArray[Any]) -> Float[Tensor, " channels"]:
     """Estimate the standard deviation σ of white Gaussian noise, one value a channel.
 
-    The second difference along all axes leaves noise and little else (Immerkær, *Fast noise variance estimation*, 1996).
-    Its mean square is taken in blocks of 16×16, and σ² is their lower quartile, divided by the quartile that pure noise
-    has (χ² of as many degrees of freedom as the block has independent outputs; Wilson & Hilferty 1931). Texture thus
-    counts only where it covers more than three quarters of the blocks. Blocks in which the image is clipped at its least
-    or greatest value are left out.
+    The second difference along all axes leaves noise and little else (Immerkær, *Fast noise variance estimation*,
+    1996). Its mean square is taken in blocks of 16×16, and σ² is their lower quartile, divided by the quartile that
+    pure noise has (χ² with as many degrees of freedom as a block has independent outputs; Wilson & Hilferty 1931).
+    Texture thus counts only where it covers more than three quarters of the blocks. Blocks in which the image is
+    clipped at its least or greatest value are left out.
 
     Args:
         image: (channels, length) or (channels, height, width), 3 or more values along each axis.
