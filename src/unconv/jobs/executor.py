@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -101,28 +102,32 @@ def _cores() -> int:
 
 
 def _work(function: Callable[[Item], Part], tasks: SimpleQueue[tuple[Future[Part], Item] | None]) -> None:
-    while (task := tasks.get()) is not None:
-        future, item = task
-        try:
-            future.set_result(function(item))
-        except BaseException as error:
-            future.set_exception(error)
-        del task, future, item
+    try:
+        while (task := tasks.get()) is not None:
+            future, item = task
+            try:
+                part = function(item)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(part)
+                del part
+            del task, future, item
+    except SystemExit:  # from _stop, outside of the function
+        return
 
 
 def _stop(workers: list[Thread], tasks: SimpleQueue[tuple[Future[Part], Item] | None], at_once: bool) -> None:
     """End the threads; at once: raise SystemExit inside them, as Ctrl-C raises KeyboardInterrupt in the main one."""
     if at_once:
-        try:
+        with suppress(Empty):
             while True:
                 tasks.get_nowait()
-        except Empty:
-            pass
-    for _ in workers:
-        tasks.put(None)
-    if at_once:
+        # Before they are told to end: what is raised in a thread that already ends would be reported as its failure.
         for worker in workers:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident or 0), ctypes.py_object(SystemExit))
+    for _ in workers:
+        tasks.put(None)
     deadline = time.monotonic() + SECONDS_TO_STOP
     for worker in workers:
         worker.join(max(0.0, deadline - time.monotonic()) if at_once else None)
