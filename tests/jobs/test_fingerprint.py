@@ -49,6 +49,8 @@ def test_missing_files_and_folders_are_refused(tmp_path) -> None:
         fingerprint_files([tmp_path / "gone.png"])
     with pytest.raises(JobError, match="Is a directory"):
         fingerprint_files([tmp_path], "content")
+    with pytest.raises(JobError, match="'hash' is not a way"):
+        fingerprint_files([], "hash")
     assert fingerprint_files([]) == fingerprint_files([])
 
 

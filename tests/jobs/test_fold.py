@@ -200,6 +200,13 @@ def test_an_interrupted_wait_keeps_what_is_done_and_an_interrupted_sum_does_not(
     assert run(range(9), double, append, state=[], checkpoint=checkpoint).state == list(range(0, 18, 2))
 
 
+def test_a_state_that_cannot_be_kept_shows_after_the_first_part(tmp_path) -> None:
+    mapped: list[int] = []
+    with pytest.raises(JobError, match="total is a set"):
+        run(range(9), mapped.append, lambda total, _part: {*total}, state=set(), checkpoint=Checkpoint(tmp_path))
+    assert len(mapped) == 1
+
+
 @pytest.mark.parametrize("items", [[0, 1], iter([0, 1])], ids=["sequence", "stream"])
 def test_a_partition_that_shrank_is_refused(tmp_path, items) -> None:
     checkpoint = Checkpoint(tmp_path)

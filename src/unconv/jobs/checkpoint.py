@@ -53,7 +53,8 @@ class Checkpoint:
 
     ``fingerprint`` is what the answer depends on, as names and values: parameters,
     :func:`~unconv.jobs.fingerprint_files`, :func:`~unconv.jobs.fingerprint_arrays`; a run with another one is
-    refused. A state is written once ``every_seconds`` have passed or ``every_parts`` parts are done, and at the end.
+    refused. A state is written after the first part, then once ``every_seconds`` have passed or ``every_parts`` parts
+    are done, and at the end.
     ``types`` are the dataclasses and named tuples in the state; random generators in the state are kept as they stand.
 
     >>> import tempfile

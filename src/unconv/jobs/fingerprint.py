@@ -22,7 +22,7 @@ def fingerprint_files(paths: Iterable[str | Path], by: Literal["time", "content"
 
     Files are named from the folder they have in common, so that neither the working directory nor a moved folder
     matters. More than 1000 files are summed up by folder. Raises :class:`~unconv.jobs.JobError` for a file that
-    cannot be read.
+    cannot be read, and for another word than these two.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -31,6 +31,8 @@ def fingerprint_files(paths: Iterable[str | Path], by: Literal["time", "content"
     ...     fingerprint_files([path], by="content")
     {'a.txt': '6 bytes 6ec9c2b0eb14', 'order of the files': 'f44546c1be69'}
     """
+    if by not in ("time", "content"):
+        raise JobError(f"fingerprint: by {by!r} is not a way to know a file; give 'time' or 'content'")
     files = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - not resolve(): links keep their names
     if not files:
         return {ORDER: "no files"}

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from math import inf
 from pathlib import Path
 from reprlib import Repr
 from typing import Any, Generic, TypeVar
@@ -152,15 +153,16 @@ def _name(item: Any) -> str:
 class _Keeper:
     """Writes checkpoints when they are due, and none twice."""
 
-    def __init__(self, checkpoint: Checkpoint | None, folded: int, rounds: int) -> None:
+    def __init__(self, checkpoint: Checkpoint | None, written: Saved | None) -> None:
         self.checkpoint = checkpoint
-        self.written = (folded, rounds)
-        self.since = time.monotonic()
+        self.written = (written.folded, written.rounds) if written else None
+        # The first part of all is written at once: what cannot be kept shows before much is done.
+        self.since = time.monotonic() if written else -inf
 
     def step(self, now: Saved) -> None:
         if self.checkpoint is None:
             return
-        parts = now.folded - self.written[0]
+        parts = now.folded - (self.written[0] if self.written else 0)
         every = self.checkpoint.every_parts
         waited = time.monotonic() - self.since >= self.checkpoint.every_seconds
         if waited or (every is not None and parts >= every):
@@ -177,18 +179,18 @@ def _run(
     steps: _Steps, rounds: int, model: Any, executor: Executor, checkpoint: Checkpoint | None, progress: Progress
 ) -> Result[Any]:
     with ExitStack() as stack:
-        now = Saved(model)
+        saved = None
         if checkpoint is not None:
             stack.enter_context(checkpoint.lock())
-            now = checkpoint.load() or now
+            saved = checkpoint.load()
+        now = saved or Saved(model)
         if now.rounds > rounds:
             raise JobError(
                 f"{checkpoint}: has {now.rounds} rounds done, now {rounds} are asked for; "
                 f"ask for {now.rounds} or more, or use another folder"
             )
         resumed, notes = now.folded, now.notes
-        # Nothing is on disk yet of a job of no parts: rounds -1.
-        keeper = _Keeper(checkpoint, now.folded, now.rounds if now.folded or now.rounds else -1)
+        keeper = _Keeper(checkpoint, saved)
         stack.enter_context(progress)
         if rounds > 1:
             progress.start(rounds)
