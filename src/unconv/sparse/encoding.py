@@ -87,7 +87,8 @@ class Encoding:
         energy = torch.zeros(len(self.dictionary), dtype=torch.float64, device=self.dictionary.device)
         for indices, values in self.nonzeros:
             energy.index_add_(0, indices[0].to(energy.device), values.abs().to(energy))
-        return energy * torch.linalg.vector_norm(self.dictionary.flatten(1).double(), dim=1)
+        norms: Tensor = torch.linalg.vector_norm(self.dictionary.flatten(1).double(), dim=1)
+        return energy * norms
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file; it appears whole or not at all."""

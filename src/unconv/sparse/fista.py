@@ -81,7 +81,7 @@ def fista(
         step_size = (1 / squared_norm_bound(dictionary, boundary, size).clamp_min(1e-30)).to(images)
     if isinstance(penalty, Tensor) and penalty.ndim == 1:
         penalty = penalty.reshape(-1, *(1,) * axes)
-    threshold = step_size * penalty
+    threshold = images.new_ones(()) * step_size * penalty
     codes = images.new_zeros(len(images), len(dictionary), *code_size(size, dictionary.shape[2:], boundary, "fista"))
     ahead, momentum = codes, 1.0
     for _ in range(steps):
@@ -105,11 +105,11 @@ def _check_layer(images: Tensor, dictionary: Tensor, penalty: float | Tensor, st
         raise SparseError(f"fista: penalty {penalty} is negative; use 0 and above")
 
 
-def _shrink(values: Tensor, threshold: float | Tensor, nonnegative: bool) -> Tensor:
+def _shrink(values: Tensor, threshold: Tensor, nonnegative: bool) -> Tensor:
     """The proximal map of λ|z|: towards zero by the threshold; inf leaves nothing."""
     if nonnegative:
         return (values - threshold).clamp_min(0)
-    return values - torch.minimum(torch.maximum(values, -torch.as_tensor(threshold)), torch.as_tensor(threshold))
+    return values - values.clamp(-threshold, threshold)
 
 
 def _next_momentum(momentum: float) -> tuple[float, float]:
@@ -152,12 +152,13 @@ class _Run:
             step += 1
             moved = self._step(ahead, image_ahead)
             image_of_moved = self.convolutions.synthesize(moved)
+            change = moved - codes
             # The momentum points uphill: start it anew.
-            if float(((ahead - moved) * (moved - codes)).sum()) > 0:
+            if float(torch.dot((ahead - moved).flatten(), change.flatten())) > 0:
                 momentum = 1.0
             momentum, push = _next_momentum(momentum)
             # D is linear: the image of the codes ahead needs no second synthesis.
-            ahead = moved + push * (moved - codes)
+            ahead = torch.add(moved, change, alpha=push)
             image_ahead = image_of_moved + push * (image_of_moved - image_of_codes)
             codes, image_of_codes = moved, image_of_moved
             if step % _CHECK_EVERY == 0 or step == max_steps:
@@ -182,7 +183,9 @@ class _Run:
         if self.problem.weight is not None:
             residual = residual * self.problem.weight.square()
         uphill = self.convolutions.correlate(residual)
-        return _shrink(ahead + uphill / self.bound, self.penalties / self.bound, self.problem.nonnegative)
+        return _shrink(
+            torch.add(ahead, uphill, alpha=1 / self.bound), self.penalties / self.bound, self.problem.nonnegative
+        )
 
     def _check(self, codes: Tensor, image_of_codes: Tensor) -> Certificate:
         """The certificate at some codes; its dual value is the best of all so far, each of which is a bound."""

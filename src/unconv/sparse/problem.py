@@ -89,6 +89,8 @@ def problems_from(
     """
     kernels = check_dictionary(dictionary, where)
     known = check_boundary(boundary, where)
+    if not isinstance(nonnegative, bool | np.bool_):
+        raise SparseError(f"{where}: nonnegative {nonnegative!r:.60} is not True or False")
     axes = kernels.ndim - 2
     pictures = [
         as_float(picture, f"image {index}", where, eight_bits=True)
