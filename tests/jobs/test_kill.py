@@ -36,7 +36,7 @@ class Disk:
         self.calls, self.cut = 0, cut
         for owner, name in [
             (os, "fsync"), (pathlib.Path, "mkdir"), (pathlib.Path, "replace"), (pathlib.Path, "write_text"),
-            (pathlib.Path, "unlink"), (shutil, "rmtree"),
+            (shutil, "rmtree"),
         ]:  # fmt: skip
             monkeypatch.setattr(owner, name, self.counted(getattr(owner, name), name))
 
@@ -45,6 +45,8 @@ class Disk:
             self.calls += 1
             if self.calls == self.cut and name == "write_text":
                 function(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            if self.calls == self.cut and name == "rmtree":
+                next(arguments[0].iterdir()).unlink()
             if self.calls >= self.cut:
                 raise PowerCut
             return None if name == "fsync" else function(*arguments, **options)

@@ -124,10 +124,7 @@ class Checkpoint:
             writing.replace(new)
             _to_disk(self._path)
             for old in generations[KEPT - 1 :]:
-                # Renamed first: half a generation never bears the name of a whole one.
-                doomed = self._path / f"writing-{_number(old):06d}"
-                old.replace(doomed)
-                shutil.rmtree(doomed)
+                shutil.rmtree(old)
         except OSError as error:
             kept = f"the state before is intact ({generations[0].name})" if generations else "nothing was kept so far"
             raise JobError(f"{self}: {error.strerror or error}; {kept}; make room and resume") from error
