@@ -21,7 +21,8 @@ def cosine_transform(signal: Float[Tensor, "*shape"], axis: int) -> Float[Tensor
     moved = signal.movedim(axis, -1)
     folded = torch.cat([moved[..., ::2], moved[..., 1::2].flip(-1)], dim=-1)
     spectrum = torch.fft.fft(folded) * quarter_turns(moved.shape[-1], signal).conj()
-    return (2 * spectrum.real).movedim(-1, axis)
+    coefficients: Tensor = 2 * spectrum.real
+    return coefficients.movedim(-1, axis)
 
 
 def inverse_cosine_transform(coefficients: Float[Tensor, "*shape"], axis: int) -> Float[Tensor, "*shape"]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
 from unconv.sparse.cosine import cosine_transform, inverse_cosine_transform
+from unconv.sparse.validate import as_float, as_tensor, check_finite
 
 MAX_STEPS = 1000
 
@@ -32,9 +30,9 @@ class Bands:
 
 
 def split(
-    image: Float[Tensor, "*shape"] | npt.NDArray[Any],
+    image: object,
     strength: float = 5.0,
-    mask: Tensor | npt.NDArray[Any] | None = None,
+    mask: object = None,
 ) -> Bands:
     """Split an image into its slow part and the detail, channel by channel.
 
@@ -43,13 +41,14 @@ def split(
     gradients do, with the maskless solution as preconditioner. It halves a wave of 2π√λ pixels.
 
     Args:
-        image: (channels, length), (channels, height, width) or (batch, channels, height, width).
+        image: (channels, length), (channels, height, width) or (batch, channels, height, width); uint8 counts as
+            value / 255.
         strength: λ > 0, in pixels².
-        mask: W, broadcast against the image: 1 or True where a pixel is known, 0 where it is not and may be anything,
-            NaN too. What lies between weighs.
+        mask: W ≥ 0, broadcast against the image: 1 or True where a pixel is known, 0 where it is not and may be
+            anything, NaN too. Other values weigh.
 
-    Raises SparseError for a strength that is not positive and finite, for pixels that are NaN or infinite where the
-    mask is not 0, and for a channel of which no pixel is known.
+    Raises :class:`~unconv.errors.SparseError` for a strength that is not positive and finite, for pixels that are NaN
+    or infinite where the mask is not 0, and for a channel of which no pixel is known.
 
     >>> image = torch.rand(3, 48, 64)
     >>> bands = split(image, strength=5.0)
@@ -66,40 +65,30 @@ def split(
     return Bands(low, torch.where(weight > 0, signal - low, 0))
 
 
-def _checked(
-    image: Tensor | npt.NDArray[Any], strength: float, mask: Tensor | npt.NDArray[Any] | None
-) -> tuple[Tensor, Tensor | None]:
+def _checked(image: object, strength: float, mask: object) -> tuple[Tensor, Tensor | None]:
     if not 0 < strength < float("inf"):
         raise SparseError(f"split: strength {strength} must be positive and finite; 5 to 10 suits 8×8 kernels")
-    signal = _tensor(image)
+    signal = as_float(as_tensor(image, "image", "split"), "image", "split", eight_bits=True)
     if not 2 <= signal.ndim <= 4 or 0 in signal.shape:
         raise SparseError(
             f"split: image of shape {tuple(signal.shape)}; give (channels, length) or (channels, height, width), no 0"
         )
-    weight = None
-    if mask is not None:
-        weight = _tensor(mask).to(signal)
-        try:
-            weight = weight.expand_as(signal)
-        except RuntimeError:
-            raise SparseError(
-                f"split: mask of shape {tuple(weight.shape)} does not fit the image {tuple(signal.shape)}; "
-                "give the same shape, or 1 where it repeats"
-            ) from None
-        if not bool(((weight >= 0) & (weight <= 1)).all()):
-            raise SparseError("split: the mask has values outside [0, 1]; 1 is known, 0 unknown")
-        signal = torch.where(weight > 0, signal, 0)
-    lost = (~signal.isfinite()).nonzero()
-    if len(lost):
+    if mask is None:
+        check_finite(signal, "image", "split", "mask them out, with 0 in the mask")
+        return signal, None
+    weight = as_tensor(mask, "mask", "split").to(signal)
+    try:
+        weight = weight.expand_as(signal)
+    except RuntimeError:
         raise SparseError(
-            f"split: {len(lost)} values are NaN or infinite, the first at {tuple(lost[0].tolist())}; mask them"
-        )
-    return signal, None if weight is None or bool((weight == 1).all()) else weight
-
-
-def _tensor(values: Tensor | npt.NDArray[Any]) -> Tensor:
-    tensor = torch.from_numpy(np.array(values)) if isinstance(values, np.ndarray) else torch.as_tensor(values)
-    return tensor.detach() if tensor.dtype in (torch.float32, torch.float64) else tensor.detach().to(torch.float32)
+            f"split: mask of shape {tuple(weight.shape)} does not fit the image {tuple(signal.shape)}; "
+            "give the same shape, or 1 where it repeats"
+        ) from None
+    if not bool((weight >= 0).all() and weight.isfinite().all()):
+        raise SparseError("split: the mask has values that are negative, NaN or infinite; 1 is known, 0 unknown")
+    signal = torch.where(weight > 0, signal, 0)
+    check_finite(signal, "image", "split", "mask them out, with 0 in the mask")
+    return signal, None if bool((weight == 1).all()) else weight
 
 
 def _difference_spectrum(signal: Tensor, axes: tuple[int, ...]) -> Tensor:

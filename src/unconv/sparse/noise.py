@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.sparse.validate import as_float, as_tensor, check_finite
 
 BLOCK = 16
 # Σ ρ² over the lags of [1, −2, 1]: how many of its outputs count as one independent number.
@@ -21,7 +19,7 @@ OVERLAP = 70 / 36
 QUARTER = -0.6744897501960817
 
 
-def estimate_noise(image: Float[Tensor, "channels ..."] | npt.NDArray[Any]) -> Float[Tensor, " channels"]:
+def estimate_noise(image: object) -> Float[Tensor, " channels"]:
     """Estimate the standard deviation σ of white Gaussian noise, one value a channel.
 
     The second difference along all axes leaves noise and little else (Immerkær, *Fast noise variance estimation*,
@@ -31,14 +29,15 @@ def estimate_noise(image: Float[Tensor, "channels ..."] | npt.NDArray[Any]) -> F
     clipped at its least or greatest value are left out.
 
     Args:
-        image: (channels, length) or (channels, height, width), 3 or more values along each axis.
+        image: (channels, length) or (channels, height, width), 3 or more values along each axis; uint8
+            counts as value / 255.
 
-    Raises SparseError for smaller images and for values that are NaN or infinite.
+    Raises :class:`~unconv.errors.SparseError` for smaller images and for values that are NaN or infinite.
 
     >>> _ = torch.manual_seed(0)
     >>> sigma = estimate_noise(0.5 + 0.1 * torch.randn(1, 256, 256))
-    >>> f"{float(sigma):.3f}"
-    '0.100'
+    >>> sigma.shape, abs(float(sigma) - 0.1) < 0.002
+    (torch.Size([1]), True)
     """
     signal = _image("estimate_noise", image)
     axes = signal.ndim - 1
@@ -55,20 +54,14 @@ def estimate_noise(image: Float[Tensor, "channels ..."] | npt.NDArray[Any]) -> F
     return torch.stack([(values.quantile(0.25) / quartile).sqrt() for values in usable])
 
 
-def _image(operation: str, image: Tensor | npt.NDArray[Any]) -> Tensor:
-    tensor = torch.from_numpy(np.array(image)) if isinstance(image, np.ndarray) else torch.as_tensor(image)
-    signal = tensor.detach() if tensor.dtype in (torch.float32, torch.float64) else tensor.detach().to(torch.float32)
-    if signal.ndim not in (2, 3) or min(signal.shape[1:]) < 3:
+def _image(operation: str, image: object) -> Tensor:
+    signal = as_float(as_tensor(image, "image", operation), "image", operation, eight_bits=True)
+    if signal.ndim not in (2, 3) or signal.shape[0] < 1 or min(signal.shape[1:]) < 3:
         raise SparseError(
             f"{operation}: image of shape {tuple(signal.shape)}; give (channels, length) or (channels, height, width) "
             "with 3 or more values along each axis"
         )
-    lost = (~signal.isfinite()).nonzero()
-    if len(lost):
-        raise SparseError(
-            f"{operation}: {len(lost)} values are NaN or infinite, the first at {tuple(lost[0].tolist())}; "
-            "fill them with inpaint first"
-        )
+    check_finite(signal, "image", operation, "fill them with inpaint first")
     return signal
 
 
