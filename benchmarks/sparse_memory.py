@@ -107,7 +107,8 @@ def by_unconv(task: Task, boundary: str) -> object:
 
 def by_sporco(task: Task, boundary: str) -> object:
     """SPORCO in its quickest setting; it knows the circular boundary alone."""
-    from benchmarks.sparse_reference import BEST, SOLVERS, peculiarities, sporco_layout
+    from benchmarks.rivals.sporco_coders import SOLVERS, peculiarities, sporco_layout
+    from benchmarks.sparse_reference import BEST
 
     assert boundary == "circular"
     setting = BEST["grey05"]
