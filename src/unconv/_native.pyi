@@ -1,0 +1,25 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_Array = np.ndarray[Any, Any]
+
+def instructions() -> str: ...
+def solve(
+    image: _Array,
+    dictionary: _Array,
+    weight: _Array | None,
+    boundary: int,
+    nonnegative: bool,
+    penalty_kind: str,
+    penalty_values: _Array | None,
+    inverse: tuple[float, float, float],
+    function: Callable[..., None] | None,
+    start_indices: _Array | None,
+    start_values: _Array | None,
+    tol: float,
+    max_steps: int,
+    threads: int,
+    cancel: _Array | None,
+) -> dict[str, Any]: ...
