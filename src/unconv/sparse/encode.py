@@ -86,7 +86,8 @@ def penalty_max(
     nonnegative: bool = False,
     boundary: str = "crop",
 ) -> float:
-    """The smallest λ for which all codes of all images are zero: max |DᵀW²s|, without the bars if nonnegative.
+    """The smallest λ for which all codes of all images are zero: max |DᵀW²s| (positive parts only if
+    nonnegative).
 
     >>> penalty_max(torch.ones(1, 1, 8, 8), torch.ones(1, 1, 3, 3))
     9.0
