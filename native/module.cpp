@@ -132,10 +132,14 @@ void bind_solve(nb::module_& module) {
 }
 
 }  // namespace
+
+void bind_statistics(nb::module_& module);
+
 }  // namespace unconv
 
 NB_MODULE(_native, module) {
     module.def("instructions", [] { return std::string(unconv::kernels<float>().name); });
     unconv::bind_solve<float>(module);
     unconv::bind_solve<double>(module);
+    unconv::bind_statistics(module);
 }

@@ -23,3 +23,13 @@ def solve(
     threads: int,
     cancel: _Array | None,
 ) -> dict[str, Any]: ...
+def add_statistics(
+    indices: _Array,
+    values: _Array,
+    canvas: _Array,
+    circular: bool,
+    scale: float,
+    threads: int,
+    gram: _Array,
+    correlation: _Array,
+) -> None: ...
