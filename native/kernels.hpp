@@ -69,8 +69,8 @@ struct Blocks {
 template <class T>
 struct Row {
     const T* correlation;
-    const T* penalty;  // one for each position, or one for all with step 0
-    int64_t penalty_step;
+    const T* penalty;  // one for each position, or one for all where it is constant
+    bool constant;
     T inverse_norm;
     T threshold;
     int32_t kernel;

@@ -31,7 +31,7 @@ public:
     // `reference` is W² s in the extended image, needed where penalties depend on the image's own correlations.
     Scanner(const Layout<T>& layout, const Dictionary<T>& dictionary, const Kernels<T>& kernels, const T* reference)
         : layout_(layout), problem_(layout.problem), dictionary_(dictionary), kernels_(kernels), reference_(reference),
-          lanes_(dictionary.block_count * kernels.block), signal_(layout.code_rows == 1) {}
+          lanes_(dictionary.block_count * kernels.block) {}
 
     int64_t strips() const { return (layout_.code_rows + strip_rows - 1) / strip_rows; }
 
@@ -96,7 +96,7 @@ private:
         if (penalty.kind == Kind::per_position)
             return {penalty.values + first * penalty.strides[1], penalty.strides[0], penalty.strides[1], penalty.strides[2]};
         const int64_t rows = last - first, width = layout_.code_columns, kernels = problem_.kernels;
-        correlate_strip(reference_, first, last, scratch.planar, scratch.reference, [&](int64_t, int64_t, int64_t) {});
+        correlate_strip(reference_, first, last, scratch.planar, scratch.reference);
         scratch.penalty.resize(kernels * rows * width);
         if (penalty.kind == Kind::inverse_correlation) {
             for (int64_t i = 0; i < kernels * rows * width; ++i) {
@@ -111,9 +111,7 @@ private:
     }
 
     // All correlations of a strip, (kernels, rows, columns).
-    template <class Each>
-    void correlate_strip(const T* plane, int64_t first, int64_t last, std::vector<T>& planes, std::vector<T>& out,
-                         Each&&) const {
+    void correlate_strip(const T* plane, int64_t first, int64_t last, std::vector<T>& planes, std::vector<T>& out) const {
         const int64_t width = layout_.code_columns, rows = last - first;
         int64_t channel_stride, row_stride;
         const T* input = planar(plane, first, last, planes, channel_stride, row_stride);
@@ -140,6 +138,7 @@ private:
         scratch.score.assign(rows * width, T(0));
         scratch.kernel.assign(rows * width, 0);
         Best<T> best{nullptr, nullptr, 0, 0};
+        T dense[chunk];
         for (int64_t i = 0; i < rows; ++i)
             for (int64_t x = 0; x < width; x += chunk) {
                 const int64_t n = std::min(chunk, width - x);
@@ -151,7 +150,11 @@ private:
                 for (int64_t k = 0; k < problem_.kernels; ++k) {
                     if (dictionary_.norms[k] == 0) continue;
                     const T* values = penalty.values + k * penalty.kernel + i * penalty.row + x * penalty.column;
-                    kernels_.compare({scratch.correlation.data() + k * chunk, values, penalty.column,
+                    if (penalty.column != 0 && penalty.column != 1) {
+                        for (int64_t j = 0; j < n; ++j) dense[j] = values[j * penalty.column];
+                        values = dense;
+                    }
+                    kernels_.compare({scratch.correlation.data() + k * chunk, values, penalty.column == 0,
                                       T(1) / std::sqrt(dictionary_.norms[k]), threshold, static_cast<int32_t>(k),
                                       problem_.nonnegative}, n, best);
                 }
@@ -203,7 +206,6 @@ private:
     const Kernels<T>& kernels_;
     const T* reference_;
     int64_t lanes_;
-    bool signal_;
 };
 
 template <class T>

@@ -18,6 +18,8 @@ _HOME = {
     "ImageError": "unconv.errors",
     "ModelError": "unconv.errors",
     "MissingExtraError": "unconv.errors",
+    "SparseError": "unconv.errors",
+    "JobError": "unconv.jobs.errors",
     "ConvGeometry": "unconv.operators.geometry",
     "ConvTransposeGeometry": "unconv.operators.geometry",
     "MaxPoolGeometry": "unconv.operators.pool_geometry",
@@ -35,6 +37,11 @@ _HOME = {
     "conv_transpose": "unconv.operators.transpose",
     "read_images": "unconv.data.images",
     "load_model": "unconv.models.resolve",
+    "encode": "unconv.sparse.encode",
+    "penalty_max": "unconv.sparse.encode",
+    "Encoding": "unconv.sparse.encoding",
+    "InverseCorrelation": "unconv.sparse.penalty",
+    "fista": "unconv.sparse.fista",
     "draw": "unconv.explain.drawing",
     "Drawing": "unconv.explain.drawing",
     "project": "unconv.visualize.project",
@@ -55,9 +62,11 @@ if TYPE_CHECKING:
         ImageError as ImageError,
         MissingExtraError as MissingExtraError,
         ModelError as ModelError,
+        SparseError as SparseError,
         UnconvError as UnconvError,
     )
     from unconv.explain.drawing import Drawing as Drawing, draw as draw
+    from unconv.jobs.errors import JobError as JobError
     from unconv.models.resolve import load_model as load_model
     from unconv.network.graph import Graph as Graph, Layer as Layer
     from unconv.network.trace import trace as trace
@@ -71,6 +80,10 @@ if TYPE_CHECKING:
     from unconv.operators.solve import solve_transpose as solve_transpose
     from unconv.operators.structure import MatrixStructure as MatrixStructure, matrix_structure as matrix_structure
     from unconv.operators.transpose import conv_transpose as conv_transpose
+    from unconv.sparse.encode import encode as encode, penalty_max as penalty_max
+    from unconv.sparse.encoding import Encoding as Encoding
+    from unconv.sparse.fista import fista as fista
+    from unconv.sparse.penalty import InverseCorrelation as InverseCorrelation
     from unconv.visualize.project import Projection as Projection, project as project
     from unconv.visualize.see import see as see
 
