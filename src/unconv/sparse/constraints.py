@@ -26,7 +26,7 @@ class Constraint:
     where it is longer (Moreau 1962); so all of these combine exactly.
     """
 
-    support: Bool[Tensor, "kernels *kernel"]
+    support: Bool[Tensor, " kernels *kernel"]
     zero_mean: bool = False
     nonnegative: bool = False
 

@@ -37,7 +37,10 @@ def dictionary_step(
 
 @dataclass(frozen=True, eq=False)
 class _Quadratic:
-    """½⟨d, A d⟩ − ⟨d, B⟩, with (A d)_j(i) = Σ_k Σ_i' A_jk(i − i') d_k(i'), and how it is curved: ``spectrum`` (frequencies, K, K), ``curvature`` L (K,)."""
+    """½⟨d, A d⟩ − ⟨d, B⟩, with (A d)_j(i) = Σ_k Σ_i' A_jk(i − i') d_k(i').
+
+    How it is curved: ``spectrum`` (frequencies, K, K), ``curvature`` L (K,).
+    """
 
     spectrum: Tensor
     correlation: Tensor
@@ -61,7 +64,7 @@ class _Quadratic:
         waves = torch.fft.rfft2(kernels, self.size)
         flat = waves.flatten(2).permute(2, 0, 1)
         moved = torch.bmm(self.spectrum, flat).permute(1, 2, 0).reshape(waves.shape)
-        seen = torch.fft.irfft2(moved, self.size)[..., : kernels.shape[2], : kernels.shape[3]]
+        seen: Tensor = torch.fft.irfft2(moved, self.size)[..., : kernels.shape[2], : kernels.shape[3]]
         return seen - self.correlation
 
     def value(self, kernels: Tensor, gradient: Tensor) -> float:
