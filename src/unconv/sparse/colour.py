@@ -19,7 +19,7 @@ OPPONENT = (
 )
 
 
-def to_opponent(image: Float[Tensor, "3 *size"]) -> Float[Tensor, "3 *size"]:
+def to_opponent(image: Float[Tensor, " 3 *size"]) -> Float[Tensor, " 3 *size"]:
     """Red, green and blue as lightness and two opponent colours, by a rotation.
 
     In photographs the three are nearly uncorrelated (they are close to the principal components: Ohta, Kanade & Sakai
@@ -31,7 +31,7 @@ def to_opponent(image: Float[Tensor, "3 *size"]) -> Float[Tensor, "3 *size"]:
     return torch.einsum("oc,c...->o...", image.new_tensor(OPPONENT), image)
 
 
-def from_opponent(planes: Float[Tensor, "3 *size"]) -> Float[Tensor, "3 *size"]:
+def from_opponent(planes: Float[Tensor, " 3 *size"]) -> Float[Tensor, " 3 *size"]:
     """The way back: the transpose, since it is a rotation.
 
     >>> image = torch.rand(3, 4, 5)

@@ -143,7 +143,7 @@ def gaussian_penalty(sigma: float) -> Penalty:
     """λ_i = (3.6σ)^2.5 / |⟨d_i, s⟩|^1.5: a hundredth of σ bounds the denominator.
 
     >>> gaussian_penalty(0.1).describe()
-    '0.0777616 / max(|correlation|^1.5, 3.16228e-05)'
+    '0.07776 / max(|correlation|^1.5, 3.16228e-05)'
     """
     return InverseCorrelation((THRESHOLD * sigma) ** (POWER + 1), POWER, (0.01 * sigma) ** POWER)
 

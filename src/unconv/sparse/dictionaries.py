@@ -66,8 +66,8 @@ def save_dictionary(dictionary: object, path: str | os.PathLike[str], about: dic
         # mkstemp makes files that nobody else may read.
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, target)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -77,8 +77,8 @@ def save_dictionary(dictionary: object, path: str | os.PathLike[str], about: dic
 def dictionary_for(dictionary: object, n_channels: int, axes: int, operation: str) -> Float[Tensor, "kernels ..."]:
     """A user's dictionary as unit kernels: a tensor, a name or file, a fitted learner; None: the shipped one that fits.
 
-    >>> dictionary_for(2 * torch.eye(2).reshape(1, 1, 2, 2), 1, 2, "denoise").norm().item()
-    1.0
+    >>> dictionary_for(2 * torch.eye(2).reshape(1, 1, 2, 2), 1, 2, "denoise").norm().round(decimals=4)
+    tensor(1.)
 
     Raises :class:`~unconv.errors.SparseError` where it does not fit the image, and for signals without a dictionary.
     """

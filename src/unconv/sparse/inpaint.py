@@ -51,7 +51,8 @@ def inpaint(
 
     The slow part comes from the known pixels alone, ½‖W(x − s)‖² + (λ/2)Σ‖G x‖²; then the detail is coded with the same
     mask, ½‖W(s − x − D·z)‖² + λ‖z‖₁ (Heide, Heidrich & Wetzstein 2015), and x + D·z is the image, also where W = 0. The
-    mean is taken over several turns of the dictionary, whose errors differ. Holes much larger than a kernel stay smooth.
+    mean is taken over several turns of the dictionary, whose errors differ. Holes much larger than a kernel stay
+    smooth.
 
     >>> image = torch.rand(1, 32, 32)
     >>> known = torch.rand(1, 32, 32) < 0.7

@@ -96,8 +96,8 @@ def find_impulses(image: object, rounds: int = 3) -> Bool[Tensor, "channels ..."
 
     Raises :class:`~unconv.errors.SparseError` for smaller images and for values that are NaN or infinite.
 
-    >>> image = torch.full((1, 32, 32), 0.5)
-    >>> image[0, ::8, ::8] = 1.0
+    >>> image = torch.linspace(0.2, 0.8, 32).expand(1, 32, 32).clone()
+    >>> image[0, 4::8, 4::8] = 1.0
     >>> torch.equal(find_impulses(image), image == 1.0)
     True
     """
