@@ -88,8 +88,11 @@ def statistics_of(
     indices: Int[Tensor, "axes nonzeros"],
     values: Float[Tensor, " nonzeros"],
     threads: int = 1,
+    total: Statistics | None = None,
 ) -> Statistics:
     """The statistics of one image with these codes, sorted by kernel and then row-major by position.
+
+    Given a ``total`` they are added to its tensors in place, and the sum is returned.
 
     Exact for ``valid`` and ``circular`` without a mask. For ``crop`` and under a mask W the quadratic would depend on
     absolute positions; there pixels that count less are filled with what the problem's own dictionary makes of the
@@ -106,7 +109,7 @@ def statistics_of(
             f"learn: image of {len(problem.image_size)} axes on {problem.image.device.type}; dictionaries are learned "
             "from signals and images on the processor"
         )
-    total = Statistics.zero(problem.n_kernels, problem.image.shape[0], problem.kernel_size)
+    total = total or Statistics.zero(problem.n_kernels, problem.image.shape[0], problem.kernel_size)
     canvas, scale, constant = _canvas(problem, indices, values)
     flat = (
         indices if len(problem.image_size) == 2 else torch.stack([indices[0], torch.zeros_like(indices[1]), indices[1]])
@@ -123,7 +126,7 @@ def statistics_of(
         gram=total.gram.numpy(),
         correlation=total.correlation.numpy(),
     )
-    return Statistics(total.gram, total.correlation, constant)
+    return Statistics(total.gram, total.correlation, total.energy + constant)
 
 
 def _canvas(problem: Problem, indices: Tensor, values: Tensor) -> tuple[Tensor, float, float]:
