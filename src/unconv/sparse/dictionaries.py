@@ -17,7 +17,6 @@ from unconv.sparse.validate import check_dictionary
 FOLDER = Path(__file__).with_name("dictionaries")
 SHIPPED = {1: "grey-8x8x64", 3: "colour-8x8x64"}
 KEY = "dictionary"
-LARGEST_AXES = 5
 
 
 def load_dictionary(name: str | os.PathLike[str]) -> Float[Tensor, "kernels channels ..."]:
