@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import sqrt
 
@@ -13,6 +15,8 @@ from unconv.sparse.statistics import Statistics
 
 _POWER_STEPS = 12
 _LEAST_USE = 1e-12
+# Below so many numbers in the spectrum, threads cost more than they bring.
+_WORTH_THREADS = 10_000_000
 
 
 def dictionary_step(
@@ -25,12 +29,13 @@ def dictionary_step(
     projection stays one per kernel. A ∗ d is taken in the Fourier domain, where it is a K×K matrix per frequency.
     Kernels in use nowhere stay what they are. It ends after ``steps``, or once a step moves less than ``tol``.
     """
-    quadratic = _Quadratic.of(statistics, dictionary.dtype)
     start = dictionary.detach().reshape(statistics.correlation.shape)
     limits = Constraint(
         constraint.support.reshape(len(start), *start.shape[2:]), constraint.zero_mean, constraint.nonnegative
     )
-    found = _descend(quadratic, start, limits, steps, tol)
+    with _one_thread(2 * statistics.gram.numel() < _WORTH_THREADS):
+        quadratic = _Quadratic.of(statistics, dictionary.dtype)
+        found = _descend(quadratic, start, limits, steps, tol)
     idle = quadratic.curvature <= 0
     return torch.where(idle[:, None, None, None], start, found).reshape(dictionary.shape)
 
@@ -110,6 +115,17 @@ def _descend(quadratic: _Quadratic, start: Tensor, constraint: Constraint, steps
         if moved < tol:
             break
     return best
+
+
+@contextmanager
+def _one_thread(wanted: bool) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _even(size: int) -> int:

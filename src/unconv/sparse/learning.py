@@ -27,6 +27,7 @@ GAP_OF_GAIN = 0.3
 # The whole of the past counts in the end, what was learned with a dictionary of long ago counts for less.
 FORGETTING_POWER = 5.0
 IDLE_ONLINE = 1e-5
+_WORTH_THREADS = 50_000
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class Learning:
         sums = _none(state)
         statistics, use, patches = sums.statistics, sums.use, sums.patches
         for problem, solution in zip(problems, solutions, strict=True):
-            statistics = statistics_of(problem, solution.indices, solution.values, self.threads, statistics)
+            threads = self.threads if len(solution.values) >= _WORTH_THREADS else 1
+            statistics = statistics_of(problem, solution.indices, solution.values, threads, statistics)
             use += torch.bincount(solution.indices[0], minlength=len(use))
         count = int(state.idle.sum())
         if count:

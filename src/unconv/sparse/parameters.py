@@ -135,10 +135,7 @@ def _size(value: object, axes: int) -> tuple[int, ...]:
         raise SparseError(
             f"learn: kernel_size {value!r:.60} has {len(size)} axes, the images have {axes}; use one for each"
         )
-    for taps in size:
-        if not _is_integer(taps) or int(taps) < 1:
-            raise SparseError(f"learn: kernel_size {value!r:.60} is not of integers of at least 1")
-    return tuple(int(taps) for taps in size)
+    return tuple(_count(taps, "kernel_size") for taps in size)
 
 
 def _count(value: object, name: str) -> int:
