@@ -1,8 +1,8 @@
 """Do ``denoise`` and ``inpaint`` restore as well as SPORCO's scripts, and in a tenth of their time? One butterfly.
 
-Both sides get the same spoilt picture and the same 128 kernels 8×8 and are timed from it to the restored picture,
-low-pass included. SPORCO runs its scripts ``gwnden_gry`` and ``cbpdn_md_gry`` as they are, with numexpr and two
-threads. PSNR is over the range of the clean picture, as SPORCO has it.
+Both sides get the same spoilt picture, its σ and the same 128 kernels 8×8, and are timed from it to the restored
+picture, low-pass included. SPORCO runs its scripts ``gwnden_gry`` and ``cbpdn_md_gry`` as they are, with numexpr and
+two threads. PSNR is over the range of the clean picture, as SPORCO has it.
 """
 
 from __future__ import annotations
@@ -122,14 +122,14 @@ def denoised(noisy: Array, dictionary: Array) -> Array:
     """By ``unconv``."""
     from unconv.sparse.denoise import denoise
 
-    return as_picture(denoise(noisy[np.newaxis], noise=NOISE, dictionary=dictionary))
+    return as_picture(denoise(noisy[np.newaxis], dictionary, sigma=NOISE, threads=THREADS).image)
 
 
 def inpainted(spoilt: Array, mask: Array, dictionary: Array) -> Array:
     """By ``unconv``."""
     from unconv.sparse.inpaint import inpaint
 
-    return as_picture(inpaint(spoilt[np.newaxis], mask[np.newaxis], dictionary=dictionary))
+    return as_picture(inpaint(spoilt[np.newaxis], mask[np.newaxis], dictionary, threads=THREADS).image)
 
 
 def as_picture(restored: Any) -> Array:

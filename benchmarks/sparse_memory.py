@@ -108,10 +108,10 @@ def by_unconv(task: Task, boundary: str) -> object:
 def by_sporco(task: Task, boundary: str) -> object:
     """SPORCO in its quickest setting; it knows the circular boundary alone."""
     from benchmarks.rivals.sporco_coders import SOLVERS, peculiarities, sporco_layout
-    from benchmarks.sparse_reference import BEST
+    from benchmarks.sparse_reference import best
 
     assert boundary == "circular"
-    setting = BEST["grey05"]
+    setting = best("grey05")
     options = {"MaxMainIter": STEPS, "FastSolve": True, **setting.options}
     image, dictionary, mask, weights = sporco_layout(task, np.float32)
     with peculiarities(setting):
