@@ -60,7 +60,8 @@ def _from_patches(
     large = [
         image
         for image in images
-        if image.ndim - 1 == len(kernel_size)
+        if image.shape[0] == images[0].shape[0]
+        and image.ndim - 1 == len(kernel_size)
         and all(taps <= size for taps, size in zip(kernel_size, image.shape[1:], strict=True))
     ]
     if not large:

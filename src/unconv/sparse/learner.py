@@ -58,7 +58,8 @@ class DictionaryLearner(Estimator):
         boundary: "crop", "valid" or "circular", as for :func:`~unconv.encode`.
         constraint: "unit" (always so), "zero_mean", "nonnegative", "zero_border", or several.
         nonnegative: whether codes are ≥ 0.
-        init: "patches" of the images, "random", or an array (K, C, *kernel size).
+        init: "random" numbers; "patches" of the images, which are better in the first ten rounds and tend to end in
+            worse dictionaries, as pieces of one thing are cut out at several shifts; or an array (K, C, *kernel size).
         max_rounds: rounds, or online, passes over the images (a stream that cannot be had again is passed over once).
         batch_size: None codes all images, then improves the dictionary, and keeps the codes for the next round; a
             number does so for that many images at a time, and keeps none: online.
@@ -98,7 +99,7 @@ class DictionaryLearner(Estimator):
         boundary: str = "crop",
         constraint: str | Sequence[str] = "unit",
         nonnegative: bool = False,
-        init: object = "patches",
+        init: object = "random",
         max_rounds: int = 50,
         batch_size: int | None = None,
         forgetting: float | None = None,
