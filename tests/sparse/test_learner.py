@@ -329,6 +329,7 @@ REFUSED: list[tuple[dict[str, object], object, str]] = [
     ({"forgetting": 2, "batch_size": 1}, IMAGES, "forgetting 2 is not a number from 0 to 1"),
     ({"tol": -1}, IMAGES, "tol -1"),
     ({"transform_tol": 0}, IMAGES, "transform_tol 0"),
+    ({"checkpoint_seconds": -1}, IMAGES, "checkpoint_seconds -1"),
     ({"random_state": "now"}, IMAGES, "random_state 'now'"),
     ({"n_jobs": 0}, IMAGES, "n_jobs 0"),
     ({"progress": 1}, IMAGES, "progress 1 is not True or False"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,17 @@ from unconv.sparse.sources import Loaded, Portion, Source, Stream, source_of
 from unconv.sparse.synthesize import synthesize_sparse
 
 # What a result does not depend on: it may change between a run and the one that resumes it.
-_FREE = ("n_jobs", "checkpoint", "progress", "callback", "max_rounds", "init", "penalty", "random_state")
+_FREE = (
+    "n_jobs",
+    "checkpoint",
+    "checkpoint_seconds",
+    "progress",
+    "callback",
+    "max_rounds",
+    "init",
+    "penalty",
+    "random_state",
+)
 
 
 class DictionaryLearner(Estimator):
@@ -70,6 +81,7 @@ class DictionaryLearner(Estimator):
             0, since what is resumed must repeat).
         n_jobs: threads; None: as many as torch uses, -1: all cores. The result does not depend on it.
         checkpoint: a folder; a run that was killed is resumed from there, to the same bits.
+        checkpoint_seconds: how often it is written.
         progress: whether to show a bar.
         callback: called with each :class:`~unconv.sparse.learning.Round` and the dictionary after it.
         mode: how picture files are read: "rgb", "grey" or "keep".
@@ -108,6 +120,7 @@ class DictionaryLearner(Estimator):
         random_state: object = None,
         n_jobs: int | None = None,
         checkpoint: str | PathLike[str] | None = None,
+        checkpoint_seconds: float = 30.0,
         progress: bool = False,
         callback: Callable[[Round, Tensor], None] | None = None,
         mode: Mode = "rgb",
@@ -127,6 +140,7 @@ class DictionaryLearner(Estimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
         self.progress = progress
         self.callback = callback
         self.mode = mode
@@ -166,7 +180,7 @@ class DictionaryLearner(Estimator):
             tuple(image for part in parts for image in part.images),
             tuple(one for part in parts for one in part.masks),
         )
-        self._keep(learning.minibatch(_online(state), loaded), source)
+        self._keep(learning.minibatch(replace(state, codes={}), loaded), source)
         return self
 
     def encode(self, images: object, *, mask: object = None) -> Encoding:
@@ -281,6 +295,7 @@ class DictionaryLearner(Estimator):
         return Checkpoint(
             Path(self.checkpoint),
             {"random_state": seed, **settled, "first": first, "images": source.fingerprint()},
+            every_seconds=self.checkpoint_seconds,
             types=TYPES,
         )
 
@@ -292,13 +307,6 @@ class DictionaryLearner(Estimator):
         self.n_iter_ = len(state.history)
         self.penalty_ = state.penalty
         self.skipped_ = () if isinstance(source, Stream) else tuple(str(item) for item in source.skipped.values())
-
-
-def _online(state: State) -> State:
-    """A state without the codes of images that will not be seen again."""
-    from dataclasses import replace
-
-    return replace(state, codes={})
 
 
 def _text(value: object) -> object:

@@ -34,6 +34,10 @@ def check_settings(params: Mapping[str, Any]) -> None:
         raise SparseError(f"learn: tol {params['tol']!r:.60} is not a number of at least 0")
     if not _is_number(params["transform_tol"]) or not 0 < params["transform_tol"] < float("inf"):
         raise SparseError(f"learn: transform_tol {params['transform_tol']!r:.60} is not a number above 0")
+    if not _is_number(params["checkpoint_seconds"]) or not params["checkpoint_seconds"] >= 0:
+        raise SparseError(
+            f"learn: checkpoint_seconds {params['checkpoint_seconds']!r:.60} is not a number of at least 0"
+        )
     fade = params["forgetting"]
     if fade is not None and (not _is_number(fade) or not 0 <= fade <= 1):
         raise SparseError(f"learn: forgetting {fade!r:.60} is not a number from 0 to 1, or None")
