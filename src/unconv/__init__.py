@@ -42,6 +42,7 @@ _HOME = {
     "Encoding": "unconv.sparse.encoding",
     "InverseCorrelation": "unconv.sparse.penalty",
     "fista": "unconv.sparse.fista",
+    "DictionaryLearner": "unconv.sparse.learner",
     "draw": "unconv.explain.drawing",
     "Drawing": "unconv.explain.drawing",
     "project": "unconv.visualize.project",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from unconv.sparse.encode import encode as encode, penalty_max as penalty_max
     from unconv.sparse.encoding import Encoding as Encoding
     from unconv.sparse.fista import fista as fista
+    from unconv.sparse.learner import DictionaryLearner as DictionaryLearner
     from unconv.sparse.penalty import InverseCorrelation as InverseCorrelation
     from unconv.visualize.project import Projection as Projection, project as project
     from unconv.visualize.see import see as see
