@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unconv import __version__
-from unconv.cli import arithmetic, bench, demo, see
+from unconv.cli import arithmetic, bench, demo, denoise, encode, inpaint, learn, see
 from unconv.errors import UnconvError
 
 app = typer.Typer(
@@ -21,6 +21,10 @@ app = typer.Typer(
 )
 app.add_typer(arithmetic.app, name="arithmetic")
 app.command(epilog=see.EXAMPLES)(see.see)
+app.command(epilog=learn.EXAMPLES)(learn.learn)
+app.command(epilog=encode.EXAMPLES)(encode.encode)
+app.command(epilog=denoise.EXAMPLES)(denoise.denoise)
+app.command(epilog=inpaint.EXAMPLES)(inpaint.inpaint)
 app.command()(demo.demo)
 app.command()(bench.bench)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from unconv.errors import SparseError
 from unconv.sparse.validate import check_dictionary
 
-FOLDER = Path(__file__).with_name("dictionaries")
+FOLDER = Path(__file__).with_name("shipped")
 SHIPPED = {1: "grey-8x8x64", 3: "colour-8x8x64"}
 KEY = "dictionary"
 

@@ -57,8 +57,8 @@ def plot_dictionary(dictionary: object, use: object = None, *, title: str | None
     if kernels.ndim == 3:
         return _curves(kernels, order, told)
     pictures = [_with_bar(kernel_picture(kernels[k]), None if shares is None else float(shares[k])) for k in order]
-    columns = columns_for(len(pictures), pictures[0].shape[1], pictures[0].shape[0])
-    return _board(mosaic(pictures, columns, gap=CELL), told)
+    columns = columns_for(len(pictures))
+    return _board(mosaic(pictures, columns, gap=CELL // 2), told)
 
 
 def _shares(use: object, count: int) -> Tensor:
