@@ -98,6 +98,8 @@ struct Kernels {
                             bool nonnegative);
     // residual += factor · value · W² · kernel, for all entries that are not zero.
     void (*add)(const Field<T>&, const Taps<T>&, Window<T>, const Entry<T>*, const Entry<T>*, T factor);
+    // out[i] = ⟨kernel, window⟩ of entry i.
+    void (*gather)(const Field<T>&, const Taps<T>&, Window<T>, const Entry<T>*, const Entry<T>*, T* out);
     // Per position the kernel whose coefficient would move most, (|c| − λ)/‖d_k‖, where |c| > threshold · λ.
     void (*compare)(const Row<T>&, int64_t width, Best<T>&);
     // out[kernel · out_stride + x] = ⟨kernel, input window at x⟩ for x in [0, width).

@@ -234,6 +234,17 @@ void correlate(const T* input, int64_t channel_stride, int64_t row_stride, const
     }
 }
 
+template <class T>
+void gather(const Field<T>& field, const Taps<T>& taps, Window<T> origin, const Entry<T>* entry, const Entry<T>* end,
+            T* out) {
+    const T* from = field.residual + origin.row * field.stride + origin.column;
+    specialised<T>({field.residual, nullptr, field.stride, 0, 0, 0, 0}, taps, [&]<int N, int M, bool, bool>() {
+        for (; entry != end; ++entry, ++out)
+            *out = dot<T, N, M>(taps.taps + entry->kernel * taps.height * taps.pitch, from + entry->offset,
+                                taps.rows[entry->kernel], taps.pitch, field.stride);
+    });
+}
+
 template <class T, int N>
 inline T largest(Vector<T, N> v) {
     T most = v[0];
@@ -314,6 +325,7 @@ constexpr Kernels<T> table = {UNCONV_NAME,
                               UNCONV_VECTORS * UNCONV_BYTES / int64_t(sizeof(T)),
                               sweep<T>,
                               add<T>,
+                              gather<T>,
                               compare<T>,
                               correlate<T>};
 

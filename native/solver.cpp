@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "plane.hpp"
+#include "polish.hpp"
 #include "scan.hpp"
 #include "tiles.hpp"
 
@@ -45,6 +46,7 @@ public:
             active = admit(seen);
             take_all = seen.violators < active / 4 + 64;
             descend(static_cast<double>(seen.ratio));
+            if (seen.ratio < worth_polishing && !team_.cancelled()) polish();
             if (team_.cancelled()) break;
         }
         solution.cancelled = team_.cancelled();
@@ -54,6 +56,7 @@ public:
 
 private:
     static constexpr int64_t tile_length = 32;
+    static constexpr T worth_polishing = 3;  // max |⟨d_i, r⟩| / λ_i: from here on the support changes slowly
 
     Window<T> origin(const Tile<T>& tile) const { return {tile.row, tile.column * problem_.channels}; }
 
@@ -219,33 +222,52 @@ private:
             if (sweep(true).largest <= eps / 2) break;
     }
 
-    // P(z), and the dual at θ = α W r, feasible where α |⟨d_i, W² r⟩| ≤ λ_i.
-    void certify(T ratio, Solution<T>& solution) {
+    void polish() {
+        Polisher<T> polisher(team_, layout_, dictionary_, kernels_, tiling_, is_free_, weight_);
+        polisher.run(residual_, [this] { return 0.5 * energy().square + penalty(); });
+    }
+
+    struct Energy {
+        double square, product;  // ‖W r‖² and ⟨W r, W s⟩
+    };
+
+    Energy energy() {
         const int64_t strip = 32, tasks = (layout_.rows + strip - 1) / strip;
-        std::vector<double> squares(tasks, 0.0), products(tasks, 0.0);
+        std::vector<Energy> parts(tasks, Energy{0, 0});
         team_.run(tasks, [&](int64_t task) {
-            double square = 0, product = 0;
+            Energy part{0, 0};
             layout_.each_pixel(task * strip, std::min((task + 1) * strip, layout_.rows),
                                [&](int64_t row, int64_t column, int64_t y, int64_t x) {
+                // Of a circular image each pixel once.
                 if (row >= layout_.top + problem_.height || column >= layout_.left + problem_.width) return;
                 const int64_t at = row * layout_.stride + column * problem_.channels;
                 for (int64_t c = 0; c < problem_.channels; ++c) {
                     const double w = weight_.empty() ? 1.0 : double(weight_[at + c]);
                     if (w == 0) continue;
                     const double q = residual_[at + c];
-                    square += q * q / w;
-                    product += q * double(pixel(c, y, x));
+                    part.square += q * q / w;
+                    part.product += q * double(pixel(c, y, x));
                 }
             });
-            squares[task] = square;
-            products[task] = product;
+            parts[task] = part;
         });
-        double square = 0, product = 0, penalty = 0;
-        for (int64_t task = 0; task < tasks; ++task) square += squares[task], product += products[task];
+        Energy sum{0, 0};
+        for (const auto& part : parts) sum.square += part.square, sum.product += part.product;
+        return sum;
+    }
+
+    double penalty() const {
+        double sum = 0;
         for (const auto& tile : tiling_.tiles)
             for (const auto& entry : tile.entries)
-                if (entry.value != 0) penalty += double(entry.penalty) * std::fabs(double(entry.value));
-        const double primal = 0.5 * square + penalty;
+                if (entry.value != 0) sum += double(entry.penalty) * std::fabs(double(entry.value));
+        return sum;
+    }
+
+    // P(z), and the dual at θ = α W r, feasible where α |⟨d_i, W² r⟩| ≤ λ_i.
+    void certify(T ratio, Solution<T>& solution) {
+        const auto [square, product] = energy();
+        const double primal = 0.5 * square + penalty();
         double alpha = square > 0 ? std::max(product / square, 0.0) : 0.0;
         if (ratio > 0) alpha = std::min(alpha, 1.0 / double(ratio));
         const double dual = alpha * product - 0.5 * alpha * alpha * square;
