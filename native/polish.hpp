@@ -34,7 +34,7 @@ public:
 
 private:
     static constexpr int most_steps = 20;
-    static constexpr double reduction = 0.1;  // of the gradient's scaled norm
+    static constexpr double reduction = 0.03;  // of the gradient's scaled norm
 
     struct Support {
         std::vector<int32_t> at;       // in the tile's entries

@@ -27,7 +27,7 @@ template <class T>
 class Scanner {
 public:
     static constexpr int64_t strip_rows = 8, chunk = 240;
-    static constexpr T nearly = T(0.6);
+    static constexpr T nearly = T(0.4);
 
     // `reference` is W² s in the extended image, needed where penalties depend on the image's own correlations.
     Scanner(const Layout<T>& layout, const Dictionary<T>& dictionary, const Kernels<T>& kernels, const T* reference)

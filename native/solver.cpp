@@ -56,7 +56,8 @@ public:
 
 private:
     static constexpr int64_t tile_length = 32;
-    static constexpr T worth_polishing = 3;  // max |⟨d_i, r⟩| / λ_i: from here on the support changes slowly
+    static constexpr int max_passes = 20, inner_sweeps = 2;
+    static constexpr T worth_polishing = 1.5;  // max |⟨d_i, r⟩| / λ_i: from here on the support changes slowly
 
     Window<T> origin(const Tile<T>& tile) const { return {tile.row, tile.column * problem_.channels}; }
 
@@ -161,9 +162,16 @@ private:
         return merge();
     }
 
+    // Neighbours in this order lie sixteen positions apart: what one has just written, the next does not read at once.
+    int64_t rank(int64_t offset) const {
+        const int64_t apart = 16, y = offset / layout_.stride, x = offset % layout_.stride / problem_.channels;
+        return ((y % apart * apart + x % apart) << 32) + (y / apart << 16) + x / apart;
+    }
+
     int64_t merge() {
-        const auto before = [](const Entry<T>& a, const Entry<T>& b) {
-            return a.offset != b.offset ? a.offset < b.offset : a.kernel < b.kernel;
+        const auto before = [this](const Entry<T>& a, const Entry<T>& b) {
+            const int64_t first = rank(a.offset), second = rank(b.offset);
+            return first != second ? first < second : a.kernel < b.kernel;
         };
         team_.run(static_cast<int64_t>(tiling_.tiles.size()), [&](int64_t index) {
             auto& tile = tiling_.tiles[index];
@@ -188,8 +196,8 @@ private:
     }
 
     void descend(double ratio) {
-        const double eps = std::clamp(0.1 * (ratio - 1), 0.25 * settings_.tol, 0.1);
-        for (int pass = 0; pass < max_passes_; ++pass) {
+        const double eps = std::clamp(0.1 * (ratio - 1), 0.25 * settings_.tol, 0.3);
+        for (int pass = 0; pass < max_passes; ++pass) {
             bool any = false;
             for (const auto& colour : tiling_.by_colour) {
                 std::vector<int64_t> todo;
@@ -218,7 +226,7 @@ private:
         };
         tile.largest = sweep(false).largest;
         if (tile.largest <= eps) return;
-        for (int i = 0; i < inner_sweeps_; ++i)
+        for (int i = 0; i < inner_sweeps; ++i)
             if (sweep(true).largest <= eps / 2) break;
     }
 
@@ -298,7 +306,6 @@ private:
     std::vector<T> residual_, weight_, reference_;
     std::vector<char> is_free_;
     std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-    int max_passes_ = 20, inner_sweeps_ = 4;
 };
 
 }  // namespace

@@ -17,7 +17,7 @@ struct Tile {
     int64_t colour;
     bool dirty = true;
     T largest = 0;               // worst relative gradient seen by the last pass
-    std::vector<Entry<T>> entries;  // sorted by offset, then kernel
+    std::vector<Entry<T>> entries;  // in the order in which they are visited
     std::vector<Entry<T>> arrivals;
 };
 
