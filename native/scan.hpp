@@ -14,6 +14,7 @@ template <class T>
 struct Candidate {
     int32_t row, column, kernel;
     T penalty;
+    T ratio = 0;  // |⟨d_i, W² r⟩| / λ_i
 };
 
 template <class T>
@@ -173,9 +174,10 @@ private:
             for (int64_t j = 0; j < n; ++j) {
                 const T c = scratch.correlation[k * chunk + j];
                 const T lambda = values[j * penalty.column];
-                if ((problem_.nonnegative ? c : std::fabs(c)) > threshold * lambda)
+                const T size = problem_.nonnegative ? c : std::fabs(c);
+                if (size > threshold * lambda)
                     chosen.push_back({static_cast<int32_t>(first + i), static_cast<int32_t>(x + j),
-                                      static_cast<int32_t>(k), lambda});
+                                      static_cast<int32_t>(k), lambda, size / lambda});
             }
         }
     }

@@ -40,6 +40,8 @@ public:
             const auto seen = scanner.scan(team_, residual_.data(), T(1 + 0.3 * settings_.tol), take_all);
             if (team_.cancelled()) break;
             certify(seen.ratio, solution);
+            if (take_all && solution.gap > settings_.tol && solution.gap < 20 * settings_.tol)
+                certify_by_region(scanner, seen, solution);
             solution.converged = solution.gap <= settings_.tol;
             if (solution.converged || solution.steps >= settings_.max_steps) break;
             ++solution.steps;
@@ -58,6 +60,10 @@ private:
     static constexpr int64_t tile_length = 32;
     static constexpr int max_passes = 20, inner_sweeps = 2;
     static constexpr T worth_polishing = 1.5;  // max |⟨d_i, r⟩| / λ_i: from here on the support changes slowly
+
+    struct Energy {
+        double square, product;  // ‖p‖² and ⟨p, W s⟩ of a point p = W r
+    };
 
     Window<T> origin(const Tile<T>& tile) const { return {tile.row, tile.column * problem_.channels}; }
 
@@ -230,16 +236,62 @@ private:
             if (sweep(true).largest <= eps / 2) break;
     }
 
-    void polish() {
-        Polisher<T> polisher(team_, layout_, dictionary_, kernels_, tiling_, is_free_, weight_);
-        polisher.run(residual_, [this] { return 0.5 * energy().square + penalty(); });
+    // Of the feasible multiples of a point the best, θ = α point.
+    static double gap(const Energy& point, T ratio, double primal) {
+        double alpha = point.square > 0 ? std::max(point.product / point.square, 0.0) : 0.0;
+        if (ratio > 0) alpha = std::min(alpha, 1.0 / double(ratio));
+        const double dual = alpha * point.product - 0.5 * alpha * alpha * point.square;
+        return primal > 0 ? std::max(primal - dual, 0.0) / primal : 0.0;
     }
 
-    struct Energy {
-        double square, product;  // ‖W r‖² and ⟨W r, W s⟩
-    };
+    // A few positions that violate their bound need not make the whole residual smaller: shrink it where their windows
+    // lie. What overlaps may still violate a little, so look again, and do the same with what is left.
+    void certify_by_region(const Scanner<T>& scanner, ScanResult<T> seen, Solution<T>& solution) {
+        std::vector<T> point = residual_, shrink(residual_.size());
+        for (int round = 0; round < 3 && !team_.cancelled(); ++round) {
+            std::fill(shrink.begin(), shrink.end(), T(1));
+            for (const auto& strip : seen.strips)
+                for (const auto& violator : strip) shrink_window(violator, shrink);
+            unite_copies(shrink);
+            for (size_t i = 0; i < point.size(); ++i) point[i] *= shrink[i];
+            seen = scanner.scan(team_, point.data(), T(1), true);
+            if (team_.cancelled()) return;
+            solution.gap = std::min(solution.gap, gap(energy(point), seen.ratio, solution.objective));
+            if (solution.gap <= settings_.tol) break;
+        }
+        solution.trace.back().gap = solution.gap;
+    }
 
-    Energy energy() {
+    void shrink_window(const Candidate<T>& violator, std::vector<T>& shrink) const {
+        const T factor = T(1) / violator.ratio;
+        for (int64_t i = 0; i < dictionary_.rows[violator.kernel]; ++i) {
+            T* row = shrink.data() + (violator.row + i) * layout_.stride + violator.column * problem_.channels;
+            for (int64_t j = 0; j < layout_.row_length; ++j) row[j] = std::min(row[j], factor);
+        }
+    }
+
+    // In a circular image the copies of a pixel get the least of their factors.
+    void unite_copies(std::vector<T>& plane) const {
+        if (problem_.boundary != Boundary::circular) return;
+        const int64_t width = layout_.columns * problem_.channels, period = problem_.width * problem_.channels;
+        const auto unite = [](T& a, T& b) { a = b = std::min(a, b); };
+        for (int64_t row = problem_.height; row < layout_.rows; ++row)
+            for (int64_t x = 0; x < width; ++x)
+                unite(plane[row * layout_.stride + x], plane[(row - problem_.height) * layout_.stride + x]);
+        for (int64_t row = 0; row < layout_.rows; ++row)
+            for (int64_t x = period; x < width; ++x)
+                unite(plane[row * layout_.stride + x], plane[row * layout_.stride + x - period]);
+        for (int64_t row = problem_.height; row < layout_.rows; ++row)
+            for (int64_t x = 0; x < width; ++x)
+                unite(plane[row * layout_.stride + x], plane[(row - problem_.height) * layout_.stride + x]);
+    }
+
+    void polish() {
+        Polisher<T> polisher(team_, layout_, dictionary_, kernels_, tiling_, is_free_, weight_);
+        polisher.run(residual_, [this] { return 0.5 * energy(residual_).square + penalty(); });
+    }
+
+    Energy energy(const std::vector<T>& plane) {
         const int64_t strip = 32, tasks = (layout_.rows + strip - 1) / strip;
         std::vector<Energy> parts(tasks, Energy{0, 0});
         team_.run(tasks, [&](int64_t task) {
@@ -252,7 +304,7 @@ private:
                 for (int64_t c = 0; c < problem_.channels; ++c) {
                     const double w = weight_.empty() ? 1.0 : double(weight_[at + c]);
                     if (w == 0) continue;
-                    const double q = residual_[at + c];
+                    const double q = plane[at + c];
                     part.square += q * q / w;
                     part.product += q * double(pixel(c, y, x));
                 }
@@ -274,15 +326,11 @@ private:
 
     // P(z), and the dual at θ = α W r, feasible where α |⟨d_i, W² r⟩| ≤ λ_i.
     void certify(T ratio, Solution<T>& solution) {
-        const auto [square, product] = energy();
-        const double primal = 0.5 * square + penalty();
-        double alpha = square > 0 ? std::max(product / square, 0.0) : 0.0;
-        if (ratio > 0) alpha = std::min(alpha, 1.0 / double(ratio));
-        const double dual = alpha * product - 0.5 * alpha * alpha * square;
-        solution.objective = primal;
-        solution.gap = primal > 0 ? std::max(primal - dual, 0.0) / primal : 0.0;
+        const auto found = energy(residual_);
+        solution.objective = 0.5 * found.square + penalty();
+        solution.gap = gap(found, ratio, solution.objective);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - began_;
-        solution.trace.push_back({seconds.count(), primal, solution.gap});
+        solution.trace.push_back({seconds.count(), solution.objective, solution.gap});
     }
 
     void collect(Codes<T>& codes) const {

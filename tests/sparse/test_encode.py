@@ -275,3 +275,21 @@ def test_without_the_native_part_auto_is_torch(monkeypatch: pytest.MonkeyPatch) 
     assert encode(images, dictionary).solver == "torch"
     with pytest.raises(SparseError, match="the native solver is not installed"):
         encode(images, dictionary, solver="native")
+
+
+@pytest.mark.parametrize("boundary", ["crop", "valid", "circular"])
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_gap_bounds_the_distance_from_the_optimum_wherever_it_stops(boundary: str, nonnegative: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+    image = torch.rand(1, 2, 40, 37, generator=generator, dtype=torch.float64)
+    dictionary = torch.randn(9, 2, 6, 5, generator=generator, dtype=torch.float64)
+    mask = torch.rand(1, 1, 40, 37, generator=generator) > 0.2
+    task = {"penalty": "0.02max", "mask": mask, "boundary": boundary, "nonnegative": nonnegative, "solver": "native"}
+    best = float(encode(image, dictionary, **task, tol=1e-10).objective[0])
+    for steps in range(1, 60, 2):
+        stopped = encode(image, dictionary, **task, tol=2e-3, max_steps=steps)
+        reached, gap = float(stopped.objective[0]), float(stopped.gap[0])
+        assert (reached - best) / reached <= gap * (1 + 1e-9)
+        if stopped.converged[0]:
+            return
+    pytest.fail(f"gap {gap} after {steps} steps")
