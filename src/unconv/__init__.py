@@ -43,6 +43,8 @@ _HOME = {
     "InverseCorrelation": "unconv.sparse.penalty",
     "fista": "unconv.sparse.fista",
     "DictionaryLearner": "unconv.sparse.learner",
+    "denoise": "unconv.sparse.denoise",
+    "inpaint": "unconv.sparse.inpaint",
     "draw": "unconv.explain.drawing",
     "Drawing": "unconv.explain.drawing",
     "project": "unconv.visualize.project",
@@ -81,9 +83,11 @@ if TYPE_CHECKING:
     from unconv.operators.solve import solve_transpose as solve_transpose
     from unconv.operators.structure import MatrixStructure as MatrixStructure, matrix_structure as matrix_structure
     from unconv.operators.transpose import conv_transpose as conv_transpose
+    from unconv.sparse.denoise import denoise as denoise
     from unconv.sparse.encode import encode as encode, penalty_max as penalty_max
     from unconv.sparse.encoding import Encoding as Encoding
     from unconv.sparse.fista import fista as fista
+    from unconv.sparse.inpaint import inpaint as inpaint
     from unconv.sparse.learner import DictionaryLearner as DictionaryLearner
     from unconv.sparse.penalty import InverseCorrelation as InverseCorrelation
     from unconv.visualize.project import Projection as Projection, project as project

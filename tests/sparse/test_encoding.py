@@ -151,3 +151,9 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatc
         stacked().save(tmp_path / "codes")
     assert [file.name for file in tmp_path.iterdir()] == ["codes"]
     assert (tmp_path / "codes").read_text() == "before"
+
+
+def test_a_file_may_be_read_by_those_who_may_read_others(tmp_path: Path) -> None:
+    encode(torch.rand(1, 1, 8, 8), torch.randn(2, 1, 3, 3), "0.5max").save(tmp_path / "codes.safetensors")
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / "codes.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from unconv.errors import SparseError
 from unconv.sparse.validate import check_dictionary
+from unconv.sparse.whole_file import write_whole
 
 FOLDER = Path(__file__).with_name("shipped")
 SHIPPED = {1: "grey-8x8x64", 3: "colour-8x8x64"}
@@ -51,25 +51,14 @@ def load_dictionary(name: str | os.PathLike[str]) -> Float[Tensor, "kernels chan
 def save_dictionary(dictionary: object, path: str | os.PathLike[str], about: dict[str, object] | None = None) -> Path:
     """Write a dictionary to a safetensors file, with what is known about it as metadata; whole or not at all.
 
-    Raises :class:`~unconv.errors.SparseError` for what is no dictionary.
+    Raises :class:`~unconv.errors.SparseError` for what is no dictionary, and where the place cannot be written to.
     """
     from safetensors.torch import save
 
     kernels = check_dictionary(dictionary, "save_dictionary").cpu().contiguous()
     target = Path(path)
-    written = save({KEY: kernels}, metadata={"unconv": "dictionary", "about": json.dumps(about or {}, sort_keys=True)})
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(written)
-        # mkstemp makes files that nobody else may read.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    about_it = {"unconv": "dictionary", "about": json.dumps(about or {}, sort_keys=True)}
+    write_whole(target, save({KEY: kernels}, metadata=about_it))
     return target
 
 

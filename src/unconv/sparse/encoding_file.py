@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -14,6 +12,7 @@ from unconv.errors import SparseError
 from unconv.sparse.boundary import check_boundary, code_size
 from unconv.sparse.encoding import Encoding, check_codes, sparse_codes, stack_codes
 from unconv.sparse.solution import Trace
+from unconv.sparse.whole_file import write_whole
 
 _FORMAT = "unconv.Encoding"
 _VERSION = 1
@@ -21,26 +20,10 @@ _PER_IMAGE = ("objective", "gap", "steps", "converged")
 
 
 def write(encoding: Encoding, path: Path) -> None:
-    """Write the encoding to ``path`` under another name first, so that no half of a file is ever found there."""
+    """Write the encoding to ``path``, whole or not at all."""
     from safetensors.torch import save
 
-    data = save(_tensors(encoding), {"unconv": json.dumps(_metadata(encoding))})
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise SparseError(f"save: {path}: {error.strerror or error}; choose a folder that can be written to") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise SparseError(f"save: {path}: {error.strerror or error}; choose a place that can be written to") from None
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, save(_tensors(encoding), {"unconv": json.dumps(_metadata(encoding))}))
 
 
 def read(path: Path) -> Encoding:
