@@ -115,6 +115,7 @@ nb::dict solve_one(Input<T, 3> image, Input<T, 4> dictionary, std::optional<Inpu
     answer["values"] = to_numpy(std::move(solution.codes.values));
     answer["objective"] = solution.objective;
     answer["gap"] = solution.gap;
+    answer["ratio"] = solution.ratio;
     answer["steps"] = solution.steps;
     answer["converged"] = solution.converged;
     answer["cancelled"] = solution.cancelled;

@@ -40,6 +40,7 @@ public:
             const auto seen = scanner.scan(team_, residual_.data(), T(1 + 0.3 * settings_.tol), take_all);
             if (team_.cancelled()) break;
             certify(seen.ratio, solution);
+            solution.ratio = static_cast<double>(seen.ratio);
             if (take_all && solution.gap > settings_.tol && solution.gap < 20 * settings_.tol)
                 certify_by_region(scanner, seen, solution);
             solution.converged = solution.gap <= settings_.tol;

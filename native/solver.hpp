@@ -78,7 +78,7 @@ struct Codes {
 template <class T>
 struct Solution {
     Codes<T> codes;
-    double objective = 0, gap = 0;
+    double objective = 0, gap = 0, ratio = 0;  // ratio: max_i |⟨d_i, W² r⟩| / λ_i
     int64_t steps = 0;
     bool converged = false, cancelled = false;
     std::vector<Moment> trace;

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from unconv.errors import SparseError
-from unconv.sparse.boundary import check_boundary, code_size
+from unconv.sparse.boundary import Boundary, check_boundary, code_size
 from unconv.sparse.encoding import Encoding, sparse_codes, stack_codes
 from unconv.sparse.fista import solve_fista
-from unconv.sparse.problem import Problem, largest_correlation, problems_from
+from unconv.sparse.penalty import as_penalty
+from unconv.sparse.problem import Problem, largest_correlation, per_image, problems_from
 from unconv.sparse.solution import Solution
 from unconv.sparse.validate import as_tensor, check_dictionary
 
@@ -33,6 +35,7 @@ def encode(
     solver: str = "auto",
     threads: int | None = None,
     max_steps: int | None = None,
+    tile: int | None = None,
     progress: bool = False,
 ) -> Encoding:
     """Convolutional sparse coding: codes z_k, mostly zero, with Σ_k d_k ∗ z_k ≈ the image.
@@ -62,11 +65,30 @@ def encode(
             axes), or "auto": native where it can, else torch. ``Encoding.solver`` says which it was.
         threads: how many; as many as torch uses unless given.
         max_steps: steps of the solver, after which it returns what it has, ``converged`` False.
+        tile: solve an image in tiles of so many positions along each axis, one after the other, and again until the gap
+            of the whole is small enough (native solver). Then images are only sliced, and may be numpy's memmap or data
+            sets of h5py or zarr that do not fit in memory; ``steps`` counts rounds.
         progress: whether to show a bar.
 
     Raises :class:`~unconv.errors.SparseError` for what does not fit together.
     """
     _check_controls(tol, threads, max_steps)
+    if tile is not None:
+        return _encode_in_tiles(
+            images,
+            dictionary,
+            penalty,
+            mask,
+            nonnegative,
+            boundary,
+            tol,
+            start,
+            solver,
+            threads,
+            max_steps,
+            tile,
+            progress,
+        )
     first = start.codes if isinstance(start, Encoding) else start
     problems = problems_from(images, dictionary, penalty, mask, nonnegative, boundary, first)
     chosen = _choose(solver, problems)
@@ -75,7 +97,11 @@ def encode(
         for group in _groups(problems, chosen, progress):
             solutions += _solve(group, chosen, tol, max_steps, threads)
             advance(len(group))
-    return _encoding(images, dictionary, boundary, problems, solutions, chosen, bool(nonnegative))
+    facts = [(problem.image_size, problem.penalty.describe()) for problem in problems]
+    kernels = check_dictionary(dictionary)
+    kernels = (problems[0].dictionary.to(kernels.device) if problems else kernels).clone()
+    stacked = None if isinstance(images, list | tuple) else as_tensor(images, "images").shape[2:]
+    return _encoding(kernels, boundary, facts, stacked, solutions, chosen, bool(nonnegative))
 
 
 def penalty_max(
@@ -168,30 +194,86 @@ def _bar(count: int, shown: bool) -> Iterator[Callable[[int], None]]:
         yield lambda solved: progress.advance(task, solved)
 
 
-def _encoding(
-    images: object,
+def _encode_in_tiles(
+    images: Any,
     dictionary: object,
+    penalty: object,
+    mask: Any,
+    nonnegative: bool,
     boundary: str,
-    problems: Sequence[Problem],
+    tol: float,
+    start: object,
+    solver: str,
+    threads: int | None,
+    max_steps: int | None,
+    tile: int,
+    progress: bool,
+) -> Encoding:
+    from unconv.sparse.stream import solve_in_tiles
+
+    if solver == "torch" or start is not None:
+        what = "solver='torch'" if solver == "torch" else "start"
+        raise SparseError(f"encode: tile and {what} do not go together; leave one of them out")
+    known = check_boundary(boundary)
+    kernels = check_dictionary(dictionary).clone()
+    axes = kernels.ndim - 2
+    several = isinstance(images, list | tuple)
+    if not several and len(getattr(images, "shape", ())) != axes + 2:
+        raise SparseError(
+            f"encode: images of shape {tuple(getattr(images, 'shape', ()))} in tiles; give (images, channels, *size), "
+            "or a list of (channels, *size)"
+        )
+    count = len(images)
+    masks = per_image(mask, count, axes, "mask")
+    solutions = []
+    with _bar(count, progress) as advance:
+        for index in range(count):
+            solutions.append(
+                solve_in_tiles(
+                    images[index],
+                    kernels,
+                    penalty,
+                    mask=masks[index],
+                    nonnegative=bool(nonnegative),
+                    boundary=known,
+                    tol=tol,
+                    tile=tile,
+                    threads=threads,
+                    max_steps=max_steps,
+                )
+            )
+            advance(1)
+    sizes = [tuple(int(extent) for extent in images[index].shape[1:]) for index in range(count)]
+    facts = [(size, _described(penalty, len(kernels), size, kernels, known)) for size in sizes]
+    return _encoding(
+        kernels, known, facts, None if several else images.shape[2:], solutions, "native", bool(nonnegative)
+    )
+
+
+def _described(penalty: object, n_kernels: int, size: Sequence[int], kernels: Tensor, boundary: Boundary) -> str:
+    return as_penalty(penalty, n_kernels, code_size(size, kernels.shape[2:], boundary), kernels).describe()
+
+
+def _encoding(
+    kernels: Tensor,
+    boundary: str,
+    facts: Sequence[tuple[tuple[int, ...], str]],
+    stacked: Sequence[int] | None,
     solutions: Sequence[Solution],
     solver: str,
     nonnegative: bool,
 ) -> Encoding:
-    kernels = check_dictionary(dictionary)
-    kernels = (problems[0].dictionary.to(kernels.device) if problems else kernels).clone()
+    """Solutions of images of which ``facts`` tell size and penalty; ``stacked``: the size they share in one array."""
     known = check_boundary(boundary)
     codes: Tensor | tuple[Tensor, ...]
-    if isinstance(images, list | tuple):
+    if stacked is None:
         codes = tuple(
-            sparse_codes(found.indices, found.values, (problem.n_kernels, *problem.code_size))
-            for problem, found in zip(problems, solutions, strict=True)
+            sparse_codes(found.indices, found.values, (len(kernels), *code_size(size, kernels.shape[2:], known)))
+            for (size, _), found in zip(facts, solutions, strict=True)
         )
     else:
-        stack = as_tensor(images, "images")
-        size = code_size(stack.shape[2:], kernels.shape[2:], known)
-        codes = stack_codes(
-            [(found.indices, found.values) for found in solutions], (len(kernels), *size), kernels.to(stack.device)
-        )
+        size = code_size(stacked, kernels.shape[2:], known)
+        codes = stack_codes([(found.indices, found.values) for found in solutions], (len(kernels), *size), kernels)
     return Encoding(
         codes=codes,
         objective=torch.tensor([found.objective for found in solutions], dtype=torch.float64),
@@ -202,7 +284,7 @@ def _encoding(
         solver=solver,
         dictionary=kernels,
         boundary=known,
-        image_sizes=tuple(problem.image_size for problem in problems),
-        penalty=tuple(problem.penalty.describe() for problem in problems),
+        image_sizes=tuple(size for size, _ in facts),
+        penalty=tuple(told for _, told in facts),
         nonnegative=nonnegative,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,15 +62,27 @@ def solve_native(
             raise
 
 
+def largest_ratio(problem: Problem, threads: int | None = None) -> float:
+    """max_i |⟨d_i, W²s⟩| / λ_i over all positions: at most 1 where all codes are best left at zero."""
+    answer = _call(replace(problem, start=None), float("inf"), 0, threads or torch.get_num_threads(), None)
+    return float(answer["ratio"])
+
+
 def _solve(problem: Problem, tol: float, max_steps: int, threads: int, cancel: np.ndarray[Any, Any] | None) -> Solution:
     if max(problem.image_size) > _LARGEST_AXIS:
         raise SparseError(
             f"encode: image of size {problem.image_size}; the native solver takes axes up to {_LARGEST_AXIS}"
         )
+    return _solution(_call(problem, tol, max_steps, threads, cancel), problem)
+
+
+def _call(
+    problem: Problem, tol: float, max_steps: int, threads: int, cancel: np.ndarray[Any, Any] | None
+) -> dict[str, Any]:
     signal = len(problem.image_size) == 1
     kind, values, inverse, function = _penalty(problem.penalty, problem)
     indices, start = _start(problem)
-    answer = _native.solve(
+    return _native.solve(
         image=_flat(problem.image, signal),
         dictionary=_flat(problem.dictionary, signal),
         weight=None if problem.weight is None else _flat(problem.weight, signal),
@@ -86,7 +99,6 @@ def _solve(problem: Problem, tol: float, max_steps: int, threads: int, cancel: n
         threads=threads,
         cancel=cancel,
     )
-    return _solution(answer, problem)
 
 
 def _flat(tensor: Tensor, signal: bool) -> np.ndarray[Any, Any]:
