@@ -48,8 +48,13 @@ public:
             ++solution.steps;
             active = admit(seen);
             take_all = seen.violators < active / 4 + 64;
-            descend(static_cast<double>(seen.ratio));
-            if (seen.ratio < worth_polishing && !team_.cancelled()) polish();
+            descend(seen.ratio, passes);
+            if (seen.ratio < worth_polishing && !team_.cancelled()) {
+                polish();
+                // Coefficients that polishing stopped at zero leave their neighbours off balance.
+                for (auto& tile : tiling_.tiles) tile.dirty = true;
+                descend(seen.ratio, passes_after_polish);
+            }
             if (team_.cancelled()) break;
         }
         solution.cancelled = team_.cancelled();
@@ -59,8 +64,8 @@ public:
 
 private:
     static constexpr int64_t tile_length = 32;
-    static constexpr int max_passes = 20, inner_sweeps = 2;
-    static constexpr T worth_polishing = 1.5;  // max |⟨d_i, r⟩| / λ_i: from here on the support changes slowly
+    static constexpr int passes = 8, passes_after_polish = 5, inner_sweeps = 3;
+    static constexpr T worth_polishing = 2;  // max |⟨d_i, r⟩| / λ_i: from here on the support changes slowly
 
     struct Energy {
         double square, product;  // ‖p‖² and ⟨p, W s⟩ of a point p = W r
@@ -202,9 +207,9 @@ private:
         return total;
     }
 
-    void descend(double ratio) {
-        const double eps = std::clamp(0.1 * (ratio - 1), 0.25 * settings_.tol, 0.3);
-        for (int pass = 0; pass < max_passes; ++pass) {
+    void descend(T ratio, int most) {
+        const double eps = std::clamp(0.1 * (double(ratio) - 1), 0.25 * settings_.tol, 0.3);
+        for (int pass = 0; pass < most; ++pass) {
             bool any = false;
             for (const auto& colour : tiling_.by_colour) {
                 std::vector<int64_t> todo;
