@@ -89,22 +89,29 @@ inline void axpy(T factor, const T* kernel, T* window, const T* weight, int64_t 
 }
 
 // In a circular image a pixel near the start appears again at the end: bring the copies along.
-template <class T>
+template <class T, int N, int M, bool Weighted>
 void add_to_copies(T factor, const T* kernel, const Field<T>& field, int64_t row, int64_t column, int64_t rows,
                    int64_t pitch, int64_t row_length) {
     for (int64_t a = -1; a <= 1; ++a) {
+        const int64_t top = row + a * field.wrap_rows, first_row = top < 0 ? -top : 0;
+        const int64_t last_row = rows < field.rows - top ? rows : field.rows - top;
+        if (first_row >= last_row) continue;
+        const T* taps = kernel + first_row * pitch;
         for (int64_t b = -1; b <= 1; ++b) {
-            if (a == 0 && b == 0) continue;
-            const int64_t top = row + a * field.wrap_rows, left = column + b * field.wrap_columns;
-            const int64_t first_row = top < 0 ? -top : 0, first_column = left < 0 ? -left : 0;
-            const int64_t last_row = rows < field.rows - top ? rows : field.rows - top;
+            const int64_t left = column + b * field.wrap_columns, first_column = left < 0 ? -left : 0;
             const int64_t last_column = row_length < field.columns - left ? row_length : field.columns - left;
-            for (int64_t i = first_row; i < last_row; ++i) {
-                T* to = field.residual + (top + i) * field.stride + left;
-                const T* weight = field.weight ? field.weight + (top + i) * field.stride + left : nullptr;
-                for (int64_t j = first_column; j < last_column; ++j)
-                    to[j] += factor * kernel[i * pitch + j] * (weight ? weight[j] : T(1));
+            if ((a == 0 && b == 0) || first_column >= last_column) continue;
+            const int64_t at = (top + first_row) * field.stride + left;
+            if (b == 0) {
+                axpy<T, N, M, Weighted>(factor, taps, field.residual + at, Weighted ? field.weight + at : nullptr,
+                                        last_row - first_row, pitch, field.stride);
+                continue;
             }
+            for (int64_t i = 0; i < last_row - first_row; ++i)
+                for (int64_t j = first_column; j < last_column; ++j) {
+                    const int64_t to = at + i * field.stride + j;
+                    field.residual[to] += factor * taps[i * pitch + j] * (Weighted ? field.weight[to] : T(1));
+                }
         }
     }
 }
@@ -127,7 +134,7 @@ inline void update(T factor, const Field<T>& field, const Taps<T>& taps, Window<
         (void)origin;
         const int64_t row = at / field.stride, column = at % field.stride;
         if (repeats(field, row, column, rows, taps.row_length))
-            add_to_copies(factor, kernel, field, row, column, rows, taps.pitch, taps.row_length);
+            add_to_copies<T, N, M, Weighted>(factor, kernel, field, row, column, rows, taps.pitch, taps.row_length);
     }
 }
 

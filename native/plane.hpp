@@ -39,6 +39,28 @@ struct Layout {
                 rows, columns * problem.channels};
     }
 
+    // The same for adding to a plane of zeros; `join_copies` has to follow.
+    Field<T> field_without_copies(T* plane, const T* weight) const {
+        return {plane, weight, stride, 0, 0, rows, columns * problem.channels};
+    }
+
+    // In a circular image: what `combine(original, copy)` makes of a pixel and its copies, for all of them.
+    template <class Combine>
+    void join_copies(T* plane, Combine&& combine) const {
+        if (problem.boundary != Boundary::circular) return;
+        const int64_t width = columns * problem.channels, period = problem.width * problem.channels;
+        for (int64_t row = rows - 1; row >= problem.height; --row)
+            for (int64_t x = 0; x < width; ++x)
+                combine(plane[(row - problem.height) * stride + x], plane[row * stride + x]);
+        for (int64_t row = 0; row < problem.height; ++row) {
+            T* line = plane + row * stride;
+            for (int64_t x = width - 1; x >= period; --x) combine(line[x - period], line[x]);
+            for (int64_t x = period; x < width; ++x) line[x] = line[x - period];
+        }
+        for (int64_t row = problem.height; row < rows; ++row)
+            std::copy_n(plane + (row - problem.height) * stride, width, plane + row * stride);
+    }
+
     // body(extended row, extended column in pixels, image row, image column) for every pixel of these extended rows.
     template <class Body>
     void each_pixel(int64_t first_row, int64_t last_row, Body&& body) const {

@@ -22,7 +22,7 @@ public:
         if (problem.weight || problem.boundary == Boundary::crop) lay_out_weight();
         using Kind = typename Penalty<T>::Kind;
         if (problem.penalty.kind == Kind::inverse_correlation || problem.penalty.kind == Kind::from_correlation) {
-            reset_residual();
+            add_image();
             reference_ = residual_;
         }
         for (auto& tile : tiling_.tiles) is_free_.push_back(lies_free(tile));
@@ -35,8 +35,7 @@ public:
         int64_t active = 0;
         bool take_all = false;
         for (;;) {
-            reset_residual();
-            subtract_codes();
+            find_residual();
             const auto seen = scanner.scan(team_, residual_.data(), T(1 + 0.3 * settings_.tol), take_all);
             if (team_.cancelled()) break;
             certify(seen.ratio, solution);
@@ -64,7 +63,7 @@ public:
 
 private:
     static constexpr int64_t tile_length = 32;
-    static constexpr int passes = 8, passes_after_polish = 5, inner_sweeps = 3;
+    static constexpr int passes = 8, passes_after_polish = 8, inner_sweeps = 3;
     static constexpr T worth_polishing = 2;  // max |⟨d_i, r⟩| / λ_i: from here on the support changes slowly
 
     struct Energy {
@@ -109,25 +108,29 @@ private:
         return problem_.image[(channel * problem_.height + y) * problem_.width + x];
     }
 
-    void reset_residual() {
+    void find_residual() {
+        std::fill(residual_.begin(), residual_.end(), T(0));
+        for (const auto& colour : tiling_.by_colour)
+            team_.run(static_cast<int64_t>(colour.size()), [&](int64_t task) {
+                auto& tile = tiling_.tiles[colour[task]];
+                const T* weight = is_free_[colour[task]] || weight_.empty() ? nullptr : weight_.data();
+                kernels_.add(layout_.field_without_copies(residual_.data(), weight), dictionary_.for_sweeps(), origin(tile),
+                             tile.entries.data(), tile.entries.data() + tile.entries.size(), T(-1));
+            });
+        layout_.join_copies(residual_.data(), [](T& a, T b) { a += b; });
+        add_image();
+    }
+
+    void add_image() {
         const int64_t strip = 32;
         team_.run((layout_.rows + strip - 1) / strip, [&](int64_t task) {
             layout_.each_pixel(task * strip, std::min((task + 1) * strip, layout_.rows),
                                [&](int64_t row, int64_t column, int64_t y, int64_t x) {
                 const int64_t at = row * layout_.stride + column * problem_.channels;
                 for (int64_t c = 0; c < problem_.channels; ++c)
-                    residual_[at + c] = weight_.empty() ? pixel(c, y, x) : weight_[at + c] * pixel(c, y, x);
+                    residual_[at + c] += weight_.empty() ? pixel(c, y, x) : weight_[at + c] * pixel(c, y, x);
             });
         });
-    }
-
-    void subtract_codes() {
-        for (const auto& colour : tiling_.by_colour)
-            team_.run(static_cast<int64_t>(colour.size()), [&](int64_t task) {
-                auto& tile = tiling_.tiles[colour[task]];
-                kernels_.add(field(is_free_[colour[task]]), dictionary_.for_sweeps(), origin(tile), tile.entries.data(),
-                             tile.entries.data() + tile.entries.size(), T(-1));
-            });
     }
 
     Entry<T> entry(const Tile<T>& tile, int64_t row, int64_t column, int64_t kernel, T penalty, T value) const {
@@ -258,7 +261,7 @@ private:
             std::fill(shrink.begin(), shrink.end(), T(1));
             for (const auto& strip : seen.strips)
                 for (const auto& violator : strip) shrink_window(violator, shrink);
-            unite_copies(shrink);
+            layout_.join_copies(shrink.data(), [](T& a, T b) { a = std::min(a, b); });
             for (size_t i = 0; i < point.size(); ++i) point[i] *= shrink[i];
             seen = scanner.scan(team_, point.data(), T(1), true);
             if (team_.cancelled()) return;
@@ -276,25 +279,13 @@ private:
         }
     }
 
-    // In a circular image the copies of a pixel get the least of their factors.
-    void unite_copies(std::vector<T>& plane) const {
-        if (problem_.boundary != Boundary::circular) return;
-        const int64_t width = layout_.columns * problem_.channels, period = problem_.width * problem_.channels;
-        const auto unite = [](T& a, T& b) { a = b = std::min(a, b); };
-        for (int64_t row = problem_.height; row < layout_.rows; ++row)
-            for (int64_t x = 0; x < width; ++x)
-                unite(plane[row * layout_.stride + x], plane[(row - problem_.height) * layout_.stride + x]);
-        for (int64_t row = 0; row < layout_.rows; ++row)
-            for (int64_t x = period; x < width; ++x)
-                unite(plane[row * layout_.stride + x], plane[row * layout_.stride + x - period]);
-        for (int64_t row = problem_.height; row < layout_.rows; ++row)
-            for (int64_t x = 0; x < width; ++x)
-                unite(plane[row * layout_.stride + x], plane[(row - problem_.height) * layout_.stride + x]);
-    }
-
     void polish() {
+        const double before = objective();
         Polisher<T> polisher(team_, layout_, dictionary_, kernels_, tiling_, is_free_, weight_);
-        polisher.run(residual_, [this] { return 0.5 * energy(residual_).square + penalty(); });
+        polisher.run(residual_);
+        if (team_.cancelled() || objective() <= before) return;
+        polisher.undo();
+        find_residual();
     }
 
     Energy energy(const std::vector<T>& plane) {
@@ -329,6 +320,8 @@ private:
                 if (entry.value != 0) sum += double(entry.penalty) * std::fabs(double(entry.value));
         return sum;
     }
+
+    double objective() { return 0.5 * energy(residual_).square + penalty(); }
 
     // P(z), and the dual at θ = α W r, feasible where α |⟨d_i, W² r⟩| ≤ λ_i.
     void certify(T ratio, Solution<T>& solution) {
