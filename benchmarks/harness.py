@@ -27,7 +27,20 @@ from typing import Any
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
 DOCUMENT = FOLDER.parent / "docs" / "benchmarks.md"
-PACKAGES = ("torch", "numpy", "torchvision", "captum", "pillow", "typer", "rich")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "torchvision",
+    "captum",
+    "sporco",
+    "pyfftw",
+    "numexpr",
+    "alphacsc",
+    "scikit-learn",
+    "pillow",
+    "typer",
+    "rich",
+)
 
 
 def names() -> list[str]:
