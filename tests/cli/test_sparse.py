@@ -65,6 +65,17 @@ def test_learned_kernels_encode_pictures(photographs: Path, tmp_path: Path) -> N
     assert (tmp_path / "codes.png").stat().st_size > 1000
 
 
+def test_learning_online_reads_pictures_when_their_turn_comes(photographs: Path, tmp_path: Path) -> None:
+    (photographs / "notes.txt").write_text("no picture")
+    options = ("--kernels", 6, "--size", "5", "--rounds", 2, "--batch", 1, "--json", "--checkpoint", tmp_path / "kept")
+    told = json.loads(run("learn", photographs, "-o", tmp_path / "d.safetensors", *options).splitlines()[-1])
+    assert told["pictures"] == 2
+    assert len(told["history"]) == 4
+    first = load_dictionary(tmp_path / "d.safetensors")
+    run("learn", photographs, "-o", tmp_path / "e.safetensors", *options)
+    assert (load_dictionary(tmp_path / "e.safetensors") == first).all()
+
+
 def test_denoise_takes_out_gaussian_noise(photographs: Path, tmp_path: Path) -> None:
     clean = pixels(photographs / "cat.png") / 255
     spoilt = clean + 0.1 * np.random.default_rng(0).standard_normal(clean.shape)

@@ -51,8 +51,16 @@ def learn(
     from unconv.sparse.learner import DictionaryLearner
     from unconv.sparse.lowpass import split
 
-    found = pictures.pictures(images, "grey" if grey else "rgb")
-    details = [split(image.tensor, low_pass).detail if low_pass else image.tensor for image in found]
+    source = pictures.Details(images, "grey" if grey else "rgb", low_pass, seed)
+    if batch is None:
+        # Every round codes every picture: they stay in memory.
+        details: object = [
+            split(image.tensor, low_pass).detail if low_pass else image.tensor
+            for image in pictures.pictures(images, source.mode)
+        ]
+    else:
+        source.tell_skipped()
+        details = source
     learner = DictionaryLearner(
         n_kernels=kernels,
         kernel_size=(height, width),
@@ -63,6 +71,7 @@ def learn(
         checkpoint=checkpoint,
         progress=True,
     ).fit(details)
+    count = learner.history_[-1].images if batch is None else sum(each.images for each in learner.history_) // rounds
     history = [
         {"round": each.number, "seconds": each.seconds, "objective": each.objective, "nonzeros": each.nonzeros}
         for each in learner.history_
@@ -73,10 +82,10 @@ def learn(
 
         pictures.save_plot(plot_dictionary(learner), plot)
     if json:
-        typer.echo(json_format.dumps({"pictures": len(found), "dictionary": str(out), "history": history}))
+        typer.echo(json_format.dumps({"pictures": count, "dictionary": str(out), "history": history}))
         return
     last = history[-1]
     typer.echo(
-        f"{len(found)} pictures, {learner.n_iter_} rounds in {last['seconds']:.1f} s, objective {last['objective']:.6g}"
+        f"{count} pictures, {learner.n_iter_} rounds in {last['seconds']:.1f} s, objective {last['objective']:.6g}"
     )
     typer.echo(f"wrote {out}")

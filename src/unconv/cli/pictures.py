@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,38 @@ def pictures(paths: list[str], mode: str) -> list[Image]:
     for item in found.skipped:
         typer.echo(f"skipped {item}", err=True)
     return list(found)
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a low-pass leaves of the pictures of some files and folders, read anew each time they are gone through.
+
+    They come in one random order, since folders are often sorted by what is in the pictures.
+    """
+
+    paths: list[str]
+    mode: str
+    low_pass: float
+    seed: int
+
+    def __iter__(self) -> Iterator[Tensor]:
+        from unconv.data.images import Skipped, iter_images, list_images
+        from unconv.sparse.lowpass import split
+        from unconv.sparse.sources import shuffled
+
+        files = list_images(self.paths)
+        order = [files[number] for number in shuffled(len(files), self.seed, 0)]
+        for item in iter_images(order, mode=self.mode):  # type: ignore[arg-type]
+            if not isinstance(item, Skipped):
+                yield split(item.tensor, self.low_pass).detail if self.low_pass else item.tensor
+
+    def tell_skipped(self) -> None:
+        """Say on stderr what is not there, without opening what is."""
+        from unconv.data.images import Skipped, list_images
+
+        for item in list_images(self.paths):
+            if isinstance(item, Skipped):
+                typer.echo(f"skipped {item}", err=True)
 
 
 def check_place(option: str, path: Path | None, suffixes: tuple[str, ...] = SUFFIXES) -> None:
