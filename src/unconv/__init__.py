@@ -49,6 +49,11 @@ _HOME = {
     "Drawing": "unconv.explain.drawing",
     "project": "unconv.visualize.project",
     "Projection": "unconv.visualize.project",
+    "project_units": "unconv.visualize.windows",
+    "Pick": "unconv.visualize.windows",
+    "windows_of": "unconv.network.windows",
+    "scan": "unconv.visualize.scan",
+    "TopActivations": "unconv.visualize.top_activations",
     "see": "unconv.visualize.see",
     "trace": "unconv.network.trace",
     "Graph": "unconv.network.graph",
@@ -73,6 +78,7 @@ if TYPE_CHECKING:
     from unconv.models.resolve import load_model as load_model
     from unconv.network.graph import Graph as Graph, Layer as Layer
     from unconv.network.trace import trace as trace
+    from unconv.network.windows import windows_of as windows_of
     from unconv.operators.conv import ConvOperator as ConvOperator, transpose_operator as transpose_operator
     from unconv.operators.dottest import dot_test as dot_test
     from unconv.operators.geometry import ConvGeometry as ConvGeometry, ConvTransposeGeometry as ConvTransposeGeometry
@@ -91,7 +97,10 @@ if TYPE_CHECKING:
     from unconv.sparse.learner import DictionaryLearner as DictionaryLearner
     from unconv.sparse.penalty import InverseCorrelation as InverseCorrelation
     from unconv.visualize.project import Projection as Projection, project as project
+    from unconv.visualize.scan import scan as scan
     from unconv.visualize.see import see as see
+    from unconv.visualize.top_activations import TopActivations as TopActivations
+    from unconv.visualize.windows import Pick as Pick, project_units as project_units
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unconv import __version__
-from unconv.cli import arithmetic, bench, demo, denoise, encode, inpaint, learn, see
+from unconv.cli import arithmetic, bench, demo, denoise, encode, inpaint, learn, scan, see
 from unconv.errors import UnconvError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(arithmetic.app, name="arithmetic")
+app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=see.EXAMPLES)(see.see)
 app.command(epilog=learn.EXAMPLES)(learn.learn)
 app.command(epilog=encode.EXAMPLES)(encode.encode)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import spelling
-from unconv.errors import UnconvError
+from unconv.cli import models
 
 if TYPE_CHECKING:
     from unconv.visualize.report import Report
@@ -27,7 +26,7 @@ unconv see net.py:build photos/ --weights net.safetensors --size 96 --mean 0.5 -
 
 
 def see(
-    model: Annotated[str, typer.Argument(help="efficientnet-lite0, torchvision:NAME, timm:NAME or file.py:callable.")],
+    model: models.Model,
     images: Annotated[list[str], typer.Argument(help="Picture files and folders.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for index.html and report.json.")] = Path("report"),
     layers: Annotated[
@@ -37,31 +36,21 @@ def see(
     rule: Annotated[
         str, typer.Option("--rule", help="deconvnet, guided, gradient, or auto: deconvnet where max-pooling is.")
     ] = "auto",
-    weights: Annotated[Path | None, typer.Option("--weights", help="Weights file: safetensors or state dict.")] = None,
-    random_weights: Annotated[bool, typer.Option("--random-weights", help="Leave the network untrained.")] = False,
-    size: Annotated[str | None, typer.Option("--size", help="Size the network is given: 224 or 192x256.")] = None,
-    mean: Annotated[str | None, typer.Option("--mean", help="Subtracted from [0, 1]: 0.5 or 0.48,0.45,0.40.")] = None,
-    std: Annotated[str | None, typer.Option("--std", help="Divided by: 0.25 or 0.23,0.22,0.22.")] = None,
+    weights: models.Weights = None,
+    random_weights: models.RandomWeights = False,
+    size: models.Size = None,
+    mean: models.Mean = None,
+    std: models.Std = None,
     single_file: Annotated[bool, typer.Option("--single-file", help="Put the pictures into the page.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Show the strongest units of some layers in each picture: place, patch and projection to the pixels."""
-    names = None if layers is None else [name.strip() for name in layers.split(",") if name.strip()]
-    height_width = None if size is None else spelling.all_axes("--size", size, 2)
-    means, deviations = numbers("--mean", mean), numbers("--std", std)
+    names = models.names(layers)
+    loaded = models.load(model, weights, random_weights, size, mean, std)
     from unconv.explain.captions import counted
-    from unconv.models.resolve import load_model
     from unconv.visualize.report import without_pixels
     from unconv.visualize.see import see as run
 
-    loaded = load_model(
-        model,
-        weights=weights,
-        random_weights=random_weights,
-        size=None if height_width is None else (height_width[0], height_width[1]),
-        mean=means,
-        std=deviations,
-    )
     with progress_bar() as progress:
         report = run(loaded, images, names, out, rule=rule, units=units, single_file=single_file, progress=progress)
     tell_skipped(report)
@@ -73,20 +62,6 @@ def see(
     for note in report.numbers["notes"]:
         typer.echo(f"note: {note}")
     typer.echo(f"wrote {report.path}")
-
-
-def numbers(option: str, text: str | None) -> list[float] | None:
-    """Numbers joined by commas.
-
-    >>> numbers("--mean", "0.5"), numbers("--std", "0.1, 0.2,0.3"), numbers("--mean", None)
-    ([0.5], [0.1, 0.2, 0.3], None)
-    """
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UnconvError(f"{option} {text!r} is not a number; write one, or one a channel joined by commas") from None
 
 
 def tell_skipped(report: Report) -> None:

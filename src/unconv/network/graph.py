@@ -118,6 +118,15 @@ class Graph:
             raise ModelError(f"trace: there is no layer {name!r}; near it: {', '.join(near)}")
         return self.places[name]
 
+    def value_of(self, name: str) -> Value:
+        """The tensor that is the output of a layer, or of a module with children."""
+        return self.values[self._place(name)[1]]
+
+    def maker_of(self, index: int) -> str:
+        """The name of the layer that a tensor, by its index, is part of."""
+        later = [(value, self.layers[layer].name) for layer, value in self.places.values() if value >= index]
+        return min(later)[1] if later else "the network"
+
     def field_box(self, layer: Layer | str, position: Sequence[int] = ()) -> Box:
         """The box of input cells, [start, stop) per axis, that one unit of a layer sees.
 
@@ -127,7 +136,7 @@ class Graph:
         :class:`~unconv.errors.ModelError` for an unknown layer or a position outside it.
         """
         name = layer if isinstance(layer, str) else layer.name
-        value = self.values[self._place(name)[1]]
+        value = self.value_of(name)
         needed = {value.index: _start(name, value, position)}
         reached: list[set[int]] = [set() for _ in value.extents]
         for index in range(value.index, -1, -1):

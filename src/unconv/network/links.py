@@ -25,6 +25,11 @@ class Link(ABC):
         """Whether a unit really reads all that the link says; False for an upper bound."""
         return True
 
+    @property
+    def steady(self) -> bool:
+        """Whether units read, and weigh, what lies around them in the same way in every window of the input."""
+        return False
+
     @abstractmethod
     def field(self) -> AxisField:
         """The cells that each unit reads, as a repeating pattern of intervals."""
@@ -46,6 +51,11 @@ class Window(Link):
     stride: int = 1
     pad_before: int = 0
     dilation: int = 1
+
+    @property
+    def steady(self) -> bool:
+        """A window is the same everywhere."""
+        return True
 
     def field(self) -> AxisField:
         """k̂ cells from s·o − p."""
@@ -71,6 +81,11 @@ class Spread(Link):
     pad_before: int
     dilation: int
 
+    @property
+    def steady(self) -> bool:
+        """Each phase of the stride is the same everywhere."""
+        return True
+
     def field(self) -> AxisField:
         """Each phase of the stride has its own interval."""
         return transpose_field(self.kernel_size, self.stride, self.pad_before, self.dilation)
@@ -92,6 +107,12 @@ class Listed(Link):
 
     reads: tuple[tuple[int, ...], ...]
     pattern: AxisField
+    moves_along: bool = False
+
+    @property
+    def steady(self) -> bool:
+        """Where the list says so: padding that repeats the border, resizing by a factor."""
+        return self.moves_along
 
     def field(self) -> AxisField:
         """The pattern that goes with the list."""
@@ -149,7 +170,7 @@ def padded(size: int, before: int, after: int, mode: str) -> Listed:
     else:
         period = max(2 * size - 2, 1)
         cells = [min(unit % period, period - unit % period) for unit in units]
-    return Listed(tuple((cell,) for cell in cells), window_field(1, 1, before))
+    return Listed(tuple((cell,) for cell in cells), window_field(1, 1, before), moves_along=mode != "circular")
 
 
 def adaptive(size: int, output_size: int) -> Link | None:
@@ -194,7 +215,8 @@ def resized(
         return listed(reads, size)
     count = ratio.denominator
     pattern = [_resize_interval(unit, ratio, kind, align_corners) for unit in range(count)]
-    return Listed(reads, listed_field(pattern, ratio.numerator))
+    # Told a size and no factor, torch makes another factor of another input.
+    return Listed(reads, listed_field(pattern, ratio.numerator), moves_along=scale is not None and not align_corners)
 
 
 def _resize_interval(unit: int, ratio: Fraction, kind: str, align_corners: bool) -> tuple[int, int]:

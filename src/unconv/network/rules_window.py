@@ -146,7 +146,8 @@ def resize(call: Call) -> Outcome:
 def pixel_shuffle(call: Call) -> Outcome:
     """Channels to pixels: each cell becomes a block of r × r units."""
     pairs = zip(call.first.shape[-2:], call.shape[-2:], strict=True)
-    out = along_last(call, call.values[0], [resized(a, b, "nearest") for a, b in pairs], keeps_channels=False)
+    links = [resized(a, b, "nearest", scale=Fraction(a, b)) for a, b in pairs]
+    out = along_last(call, call.values[0], links, keeps_channels=False)
     return Outcome("pixel_shuffle", (out,))
 
 

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.data.whole_file import write_whole
 from unconv.errors import SparseError
 from unconv.sparse.validate import check_dictionary
-from unconv.sparse.whole_file import write_whole
 
 FOLDER = Path(__file__).with_name("shipped")
 SHIPPED = {1: "grey-8x8x64", 3: "colour-8x8x64"}

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from unconv.data.whole_file import write_whole
 from unconv.errors import SparseError
 from unconv.sparse.boundary import check_boundary, code_size
 from unconv.sparse.encoding import Encoding, check_codes, sparse_codes, stack_codes
 from unconv.sparse.solution import Trace
-from unconv.sparse.whole_file import write_whole
 
 _FORMAT = "unconv.Encoding"
 _VERSION = 1

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from unconv.errors import UnconvError
+from unconv.visualize.cone import CONVOLUTIONS, convolved
 
 # The way back of a rectifier itself: g ↦ f′(x)·g.
 Pull = Callable[[Tensor], Tensor]
@@ -113,6 +114,9 @@ class ReverseRule(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in CONVOLUTIONS and torch.is_grad_enabled():
+            result = convolved(args, kwargs)
+            return func(*args, **kwargs) if result is None else result
         rectifier = recognise(func, args, kwargs)
         if rectifier is None or not torch.is_grad_enabled():
             return func(*args, **kwargs)

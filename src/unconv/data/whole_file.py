@@ -6,18 +6,17 @@ import os
 import tempfile
 from pathlib import Path
 
-from unconv.errors import SparseError
+from unconv.errors import UnconvError
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> Path:
     """Write under another name first, so that no half of a file is ever found at ``path``.
 
     >>> place = Path(tempfile.mkdtemp()) / "codes"
-    >>> write_whole(place, b"whole")
-    >>> place.read_bytes()
+    >>> write_whole(place, b"whole").read_bytes()
     b'whole'
 
-    Raises :class:`~unconv.errors.SparseError` where the place cannot be written to.
+    Raises :class:`~unconv.errors.UnconvError` where the place cannot be written to.
     """
     temporary = None
     try:
@@ -30,12 +29,12 @@ def write_whole(path: Path, data: bytes) -> None:
         umask = os.umask(0)
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        return Path(temporary).replace(path)
     except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise SparseError(
+            raise UnconvError(
                 f"save: {path}: {error.strerror or error}; choose a place that can be written to"
             ) from None
         raise

@@ -1,0 +1,166 @@
+"""The strongest places of units, kept while images go by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Places that may be among the strongest, one a row.
+
+    Attributes:
+        units: which unit.
+        images: number of the image.
+        values: the activation, float32.
+        places: index of the position in the flattened feature map.
+    """
+
+    units: Int[Tensor, " place"]
+    images: Int[Tensor, " place"]
+    values: Float[Tensor, " place"]
+    places: Int[Tensor, " place"]
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """The strongest places so far of each unit of a layer, strongest first; ties by image, then by place.
+
+    Attributes:
+        values: ``(unit, top)``, float32, −∞ where there are fewer.
+        images: ``(unit, top)``, −1 there.
+        places: ``(unit, top)``, index of the position in the flattened feature map.
+        size: of the feature map.
+    """
+
+    values: Float[Tensor, "unit top"]
+    images: Int[Tensor, "unit top"]
+    places: Int[Tensor, "unit top"]
+    size: tuple[int, ...]
+
+    @classmethod
+    def none(cls, units: int, top: int, size: tuple[int, ...]) -> Peaks:
+        """Nothing seen yet."""
+        nothing = torch.full((units, top), -1)
+        return cls(torch.full((units, top), -torch.inf), nothing, nothing.clamp(min=0), size)
+
+    @property
+    def bar(self) -> Float[Tensor, " unit"]:
+        """What a place must reach to count, unit by unit."""
+        return self.values[:, -1]
+
+    @property
+    def positions(self) -> Int[Tensor, "unit top axis"]:
+        """Places as indices along the axes of the feature map."""
+        if not self.size:
+            return self.places.new_zeros((*self.places.shape, 0))
+        return torch.stack(torch.unravel_index(self.places, self.size), dim=-1)
+
+    def joined(self, found: Found) -> Peaks:
+        """These and others, the strongest of them.
+
+        >>> maps = torch.tensor([[[0.0, 2.0]], [[5.0, 2.0]], [[2.0, 2.0]]])
+        >>> peaks = Peaks.none(units=1, top=2, size=(2,)).joined(peaks_in(maps, [0, 1, 2], top=2))
+        >>> peaks.values, peaks.images, peaks.places
+        (tensor([[5., 2.]]), tensor([[1, 0]]), tensor([[0, 1]]))
+        """
+        if not len(found.units):
+            return self
+        units, rows = torch.unique(found.units, return_inverse=True)
+        top = self.values.shape[1]
+        counts = rows.bincount(minlength=len(units))
+        width = top + int(counts.max())
+        values = self.values.new_full((len(units), width), -torch.inf)
+        images, places = (self.images.new_full((len(units), width), -1) for _ in range(2))
+        values[:, :top], images[:, :top], places[:, :top] = (
+            table[units] for table in (self.values, self.images, self.places)
+        )
+        order = rows.argsort(stable=True)
+        column = top + torch.arange(len(order)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        at = rows[order], column
+        values[at], images[at], places[at] = found.values[order], found.images[order], found.places[order]
+        best = strongest(values, images, places[..., None], top)
+        return Peaks(
+            self.values.index_copy(0, units, best[0]),
+            self.images.index_copy(0, units, best[1]),
+            self.places.index_copy(0, units, best[2][..., 0].clamp(min=0)),
+            self.size,
+        )
+
+
+def peaks_in(
+    value: Float[Tensor, "image unit *position"],
+    images: Sequence[int],
+    top: int,
+    per_image: int = 1,
+    bar: Float[Tensor, " unit"] | None = None,
+) -> Found:
+    """The places of a batch's feature maps that may be among the strongest of their unit.
+
+    Only the largest value of each map is computed for all; where it is, only for those that reach the bar and are among
+    the ``top`` of the batch.
+
+    Args:
+        value: feature maps, on any device, in any precision.
+        images: their numbers.
+        top: how many places a unit keeps.
+        per_image: how many of them one image may hold.
+        bar: what a place must reach; nothing unless given.
+
+    >>> found = peaks_in(torch.tensor([[[1.0, 3.0, 3.0]]]), [7], top=2, per_image=2)
+    >>> found.images, found.values, found.places
+    (tensor([7, 7]), tensor([3., 3.]), tensor([1, 2]))
+    """
+    peaks = value if value.ndim == 2 else value.amax(dim=tuple(range(2, value.ndim)))
+    peaks = peaks.float()
+    enters = torch.ones_like(peaks, dtype=torch.bool) if bar is None else peaks >= bar.to(peaks.device)
+    if len(peaks) > top:
+        ranks = peaks.sort(dim=0, descending=True, stable=True).indices
+        enters &= torch.zeros_like(enters).scatter_(0, ranks[:top], True)
+    rows, units = enters.nonzero(as_tuple=True)
+    maps = value[rows, units].flatten(1) if value.ndim > 2 else value[rows, units][:, None]
+    numbers = torch.as_tensor(images)[rows.cpu()]
+    if per_image == 1:
+        cells = torch.arange(maps.shape[1], device=maps.device)
+        highest = peaks[rows, units]
+        places = torch.where(maps.float() == highest[:, None], cells, maps.shape[1]).amin(1)
+        return Found(units.cpu(), numbers, highest.cpu(), places.cpu())
+    kept = min(per_image, top, maps.shape[1])
+    values, places = maps.float().sort(dim=1, descending=True, stable=True)
+    return Found(
+        units.cpu().repeat_interleave(kept),
+        numbers.repeat_interleave(kept),
+        values[:, :kept].flatten().cpu(),
+        places[:, :kept].flatten().cpu(),
+    )
+
+
+def strongest(
+    values: Float[Tensor, "unit place"],
+    images: Int[Tensor, "unit place"],
+    positions: Int[Tensor, "unit place axis"],
+    top: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The ``top`` highest of each row; ties by image, then by position, axis after axis.
+
+    >>> values, images, positions = strongest(
+    ...     torch.tensor([[2.0, 3.0, 2.0]]), torch.tensor([[4, 5, 1]]), torch.tensor([[[0], [7], [6]]]), top=2
+    ... )
+    >>> values, images, positions[..., 0]
+    (tensor([[3., 2.]]), tensor([[5, 1]]), tensor([[7, 6]]))
+    """
+    order = torch.arange(values.shape[1]).expand(values.shape)
+    keys = [positions[..., axis] for axis in reversed(range(positions.shape[-1]))] + [images]
+    for key in keys:
+        order = order.gather(1, key.gather(1, order).argsort(dim=1, stable=True))
+    order = order.gather(1, values.gather(1, order).argsort(dim=1, descending=True, stable=True))[:, :top]
+    return (
+        values.gather(1, order),
+        images.gather(1, order),
+        positions.gather(1, order[..., None].expand(-1, -1, positions.shape[-1])),
+    )

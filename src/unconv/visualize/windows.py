@@ -1,0 +1,172 @@
+"""Many units of many images, each by the window of the image that it sees: exact, and as quick as the field is small.
+
+See :mod:`unconv.network.windows` for why a window is enough. Units that look at the same window share its forward
+pass; windows of one layer have one size and are computed together, from however many images they come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from unconv.errors import UnconvError
+from unconv.network.windows import Windows
+from unconv.visualize.coverage import Coverage
+from unconv.visualize.reverse import run_forward
+
+# Pixels computed at a time: eight images of 224².
+PIXELS = 8 * 224 * 224
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One unit at one position of one image."""
+
+    image: int
+    unit: int
+    position: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WindowProjections:
+    """Projections of some units of a layer, each inside its window; outside of it they are zero.
+
+    Attributes:
+        picks: which units, in the order asked for.
+        image: what each sends back to the pixels of its window, ``(pick, channel, *size)``.
+        start: first pixel of each window, ``(pick, axis)``.
+        activation: value of each unit.
+        windows: what the windows are, and why they are whole images where they are.
+        coverage: what the rule met on the way back.
+    """
+
+    picks: tuple[Pick, ...]
+    image: Float[Tensor, "pick channel *size"]
+    start: Int[Tensor, "pick axis"]
+    activation: Float[Tensor, " pick"]
+    windows: Windows
+    coverage: Coverage
+
+    def whole(self, number: int) -> Float[Tensor, channel * image_size]:
+        """One projection in the size of the image."""
+        inside = self.image[number]
+        image = inside.new_zeros((len(inside), *self.windows.image_size))
+        image[box_of(self.start[number].tolist(), self.windows.size)] = inside
+        return image
+
+
+def project_units(
+    model: nn.Module,
+    images: Sequence[Tensor] | Tensor,
+    windows: Windows,
+    picks: Sequence[Pick],
+    rule: str = "deconvnet",
+    *,
+    pixels: int = PIXELS,
+) -> WindowProjections:
+    """Send some units of a layer back to pixel space, each through the window of the image that it sees.
+
+    Equal to :func:`~unconv.visualize.project.project`, one unit and image at a time, up to rounding; in float32, where
+    torch chooses other kernels for other sizes, a rectifier or switch on a near-tie may fall the other way.
+
+    Args:
+        model: any module that takes the images as its one argument.
+        images: ``(batch, channel, *size)`` or a sequence of ``(channel, *size)``, as the model wants them.
+        windows: the layer's windows, from :func:`~unconv.network.windows.windows_of`.
+        picks: units, images and positions, in any order.
+        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        pixels: how many pixels are computed at a time.
+
+    Raises ModelError as run_forward does; UnconvError for images of another size, and picks that are not there.
+
+    >>> from unconv.network.trace import trace
+    >>> from unconv.network.windows import windows_of
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3))
+    >>> windows = windows_of(trace(model, (3, 64, 48)), "2")
+    >>> found = project_units(model, torch.rand(2, 3, 64, 48), windows, [Pick(1, 3, (7, 30)), Pick(0, 4, (59, 0))])
+    >>> found.image.shape, found.start.tolist(), found.whole(0).shape
+    (torch.Size([2, 3, 5, 5]), [[7, 30], [59, 0]], torch.Size([3, 64, 48]))
+    """
+    if not picks:
+        raise UnconvError("project_units: an empty list of picks; give one or more")
+    _check(images, windows, picks)
+    backs: list[Tensor] = [torch.empty(0)] * len(picks)
+    values: list[Tensor] = [torch.empty(0)] * len(picks)
+    starts = [windows.start(pick.position) for pick in picks]
+    coverage: Coverage | None = None
+    area = 1
+    for size in windows.size:
+        area *= size
+    for crops in _batches(picks, starts, max(1, pixels // area)):
+        batch = torch.stack([images[image][box_of(start, windows.size)] for (image, start), _ in crops])
+        passage = run_forward(model, batch, [windows.layer], rule)
+        value = passage.values[windows.layer]
+        if coverage is None:
+            coverage = passage.coverage(windows.layer)
+        for turn in range(max(len(numbers) for _, numbers in crops)):
+            signal = torch.zeros_like(value)
+            places = []
+            for row, ((_, start), numbers) in enumerate(crops):
+                if turn >= len(numbers):
+                    continue
+                pick = picks[numbers[turn]]
+                place = (row, pick.unit, *windows.within(pick.position, start))
+                signal[place] = 1
+                places.append((numbers[turn], place))
+            back = passage.back(windows.layer, signal)
+            for number, place in places:
+                backs[number], values[number] = back[place[0]], value[place].detach()
+    assert coverage is not None
+    return WindowProjections(
+        tuple(picks), torch.stack(backs), torch.tensor(starts), torch.stack(values), windows, coverage
+    )
+
+
+def box_of(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+    """The part of an image ``(channel, *size)`` that begins there.
+
+    >>> torch.rand(3, 9, 9)[box_of((2, 5), (4, 4))].shape
+    torch.Size([3, 4, 4])
+    """
+    return (slice(None), *(slice(first, first + length) for first, length in zip(start, size, strict=True)))
+
+
+Crop = tuple[tuple[int, tuple[int, ...]], list[int]]
+
+
+def _batches(picks: Sequence[Pick], starts: Sequence[tuple[int, ...]], count: int) -> Iterator[list[Crop]]:
+    """Windows with the numbers of the picks that look at them; those that serve as many picks together."""
+    shared: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for number, (pick, start) in enumerate(zip(picks, starts, strict=True)):
+        shared.setdefault((pick.image, start), []).append(number)
+    crops = sorted(shared.items(), key=lambda crop: (-len(crop[1]), crop[1]))
+    for first in range(0, len(crops), count):
+        yield crops[first : first + count]
+
+
+def _check(images: Sequence[Tensor] | Tensor, windows: Windows, picks: Sequence[Pick]) -> None:
+    for pick in picks:
+        if not 0 <= pick.image < len(images):
+            raise UnconvError(f"project_units: image {pick.image} of {len(images)}; they count from 0")
+        size = tuple(images[pick.image].shape[1:])
+        if size != windows.image_size:
+            raise UnconvError(
+                f"project_units: image {pick.image} has size {size}, the windows of {windows.layer!r} are those of "
+                f"images of {windows.image_size}"
+            )
+        if not 0 <= pick.unit < windows.shape[0]:
+            raise UnconvError(
+                f"project_units: unit {pick.unit} of layer {windows.layer!r}, which has {windows.shape[0]}"
+            )
+        inside = len(pick.position) == len(windows.shape) - 1 and all(
+            0 <= place < size for place, size in zip(pick.position, windows.shape[1:], strict=True)
+        )
+        if not inside:
+            raise UnconvError(
+                f"project_units: position {pick.position} is not in a feature map of layer {windows.layer!r}, whose "
+                f"size is {windows.shape[1:]}"
+            )

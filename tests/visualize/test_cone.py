@@ -1,0 +1,89 @@
+"""Convolutions whose way back is cut to the cone, against torch's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings, strategies as st
+
+from unconv.visualize.cone import Convolution, convolved, nonzero_boxes
+
+CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> dict[str, Any]:
+    axes = draw(st.integers(1, 3))
+    kernel = [draw(st.integers(1, 4)) for _ in range(axes)]
+    dilation = [draw(st.integers(1, 2)) for _ in range(axes)]
+    padding = [draw(st.integers(0, 2)) for _ in range(axes)]
+    least = [d * (k - 1) + 1 - 2 * p for k, d, p in zip(kernel, dilation, padding, strict=True)]
+    size = [max(1, n) + draw(st.integers(0, 9 if axes < 3 else 3)) for n in least]
+    return {
+        "size": size,
+        "kernel": kernel,
+        "stride": tuple(draw(st.integers(1, 3)) for _ in range(axes)),
+        "padding": tuple(padding),
+        "dilation": tuple(dilation),
+        "groups": draw(st.sampled_from([1, 2])),
+        "bias": draw(st.booleans()),
+        "seed": draw(st.integers(0, 2**31)),
+    }
+
+
+@settings(deadline=None, max_examples=150)
+@given(cases(), st.integers(0, 4))
+def test_way_back_is_torchs_for_signals_of_any_extent(case: dict[str, Any], lit: int) -> None:
+    generator = torch.Generator().manual_seed(case["seed"])
+    groups = case["groups"]
+
+    def numbers(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    x = numbers(3, 2 * groups, *case["size"]).requires_grad_()
+    weight = numbers(2 * groups, 2, *case["kernel"])
+    bias = numbers(2 * groups) if case["bias"] else None
+    settings_ = (case["stride"], case["padding"], case["dilation"], groups)
+    ours = Convolution.apply(x, weight, bias, *settings_)
+    torchs = CONVOLUTIONS[len(case["size"])](x, weight, bias, *settings_)
+    torch.testing.assert_close(ours, torchs)
+    signal = torch.zeros_like(torchs)
+    flat = signal.view(3, -1)
+    for _ in range(lit):
+        row = int(torch.randint(3, (), generator=generator))
+        flat[row, int(torch.randint(flat.shape[1], (), generator=generator))] = 1.0
+    for one in (signal, numbers(*torchs.shape)):
+        (back,) = torch.autograd.grad(ours, x, one, retain_graph=True)
+        (expected,) = torch.autograd.grad(torchs, x, one, retain_graph=True)
+        torch.testing.assert_close(back, expected)
+
+
+@pytest.mark.parametrize("padding", ["valid", 1, (1, 2)])
+def test_every_spelling_of_a_call_is_understood(padding: Any) -> None:
+    x, weight = torch.randn(2, 4, 9, 9, requires_grad=True), torch.randn(6, 4, 3, 3)
+    for args, kwargs in (
+        ((x, weight, None, 1, padding), {}),
+        ((x, weight), {"padding": padding}),
+        ((), {"input": x, "weight": weight, "padding": padding, "stride": 1}),
+    ):
+        found = convolved(args, kwargs)
+        assert found is not None
+        torch.testing.assert_close(found, F.conv2d(x, weight, padding=padding))
+
+
+def test_what_it_is_not_for_is_left_to_torch() -> None:
+    x, weight = torch.randn(1, 2, 5, 5, requires_grad=True), torch.randn(2, 2, 3, 3)
+    assert convolved((x.detach(), weight), {}) is None
+    assert convolved((x, weight.requires_grad_()), {}) is None
+    assert convolved((x[0], weight.detach()), {}) is None
+    assert convolved((x, weight.detach()), {"padding": "same"}) is None
+
+
+def test_boxes_hold_all_that_is_not_zero() -> None:
+    signal = torch.zeros(3, 2, 6, 7)
+    signal[0, 1, 2, 3] = 1
+    signal[1, 0, 0, 0] = signal[1, 1, 5, 6] = -1
+    assert nonzero_boxes(signal) == [((2, 3), (3, 4)), ((0, 6), (0, 7)), ((0, 0), (0, 0))]

@@ -1,0 +1,60 @@
+"""The strongest places, kept while images go by, against sorting everything."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings, strategies as st
+
+from unconv.visualize.peaks import Peaks, peaks_in
+
+
+def brute_force(maps: torch.Tensor, top: int, per_image: int) -> list[list[tuple[float, int, int]]]:
+    """For each unit (value, image, place), strongest first, ties by image, then place."""
+    found = []
+    for unit in range(maps.shape[1]):
+        rows = []
+        for image in range(len(maps)):
+            cells = maps[image, unit].flatten().tolist()
+            places = sorted(range(len(cells)), key=lambda place: (-cells[place], place))[:per_image]
+            rows += [(-cells[place], image, place) for place in places]
+        found.append([(-value, image, place) for value, image, place in sorted(rows)[:top]])
+    return found
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    images=st.integers(1, 12),
+    size=st.lists(st.integers(1, 4), max_size=2),
+    top=st.integers(1, 5),
+    per_image=st.integers(1, 3),
+    batch=st.integers(1, 5),
+    levels=st.integers(1, 6),
+    hint=st.booleans(),
+    last=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_streamed_peaks_are_those_of_sorting_everything(
+    images: int, size: list[int], top: int, per_image: int, batch: int, levels: int, hint: bool, last: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    # Few levels, so that ties abound; −0.0 is among them.
+    maps = torch.randint(0, levels, (images, 3, *size), generator=generator).float() * -0.5
+    if last and len(size) == 2:
+        maps = maps.contiguous(memory_format=torch.channels_last)
+    peaks = Peaks.none(3, top, tuple(size))
+    for first in range(0, images, batch):
+        numbers = range(first, min(first + batch, images))
+        bar = peaks.bar if hint else None
+        peaks = peaks.joined(peaks_in(maps[first : first + batch], numbers, top, per_image, bar))
+    for unit, expected in enumerate(brute_force(maps, top, per_image)):
+        tables = (peaks.values, peaks.images, peaks.places)
+        rows = list(zip(*(table[unit].tolist() for table in tables), strict=True))
+        assert rows[: len(expected)] == expected
+        assert all(row[:2] == (-torch.inf, -1) for row in rows[len(expected) :])
+
+
+def test_half_precision_is_compared_as_it_is() -> None:
+    maps = torch.randn(4, 2, 5, 5).bfloat16()
+    found = peaks_in(maps, range(4), top=2)
+    for unit, image, value, place in zip(found.units, found.images, found.values, found.places, strict=True):
+        assert maps[image, unit].flatten()[place].float() == value == maps[image, unit].max().float()

@@ -1,0 +1,173 @@
+"""A unit's window gives what the whole image gives: in float64 equal, at borders and corners too."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.visualize.reference import network, relative_error
+from unconv.errors import UnconvError
+from unconv.models.resolve import load_model
+from unconv.network.trace import trace
+from unconv.network.windows import windows_of
+from unconv.visualize.project import project
+from unconv.visualize.windows import Pick, project_units
+
+
+def images_of(size: tuple[int, int], count: int = 2) -> Tensor:
+    return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def places(size: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Corners, borders and the middle."""
+    rows, columns = ([0, 1, n // 2, n - 2, n - 1] for n in size)
+    return sorted({(max(y, 0), max(x, 0)) for y, x in zip(rows * 2, [*columns, *reversed(columns)], strict=True)})
+
+
+def check_layer(model: nn.Module, images: Tensor, layer: str, rule: str = "guided") -> bool:
+    """Windows of some units against the whole image; whether the windows are smaller than that."""
+    graph = trace(model, tuple(images.shape[1:]))
+    windows = windows_of(graph, layer)
+    units, *size = graph[layer].output_shape
+    picks = [Pick(n % len(images), (7 * n) % units, place) for n, place in enumerate(places(tuple(size)))]
+    found = project_units(model, images, windows, picks, rule)
+    for number, pick in enumerate(picks[:: 1 if windows.share < 0.5 else 3]):
+        number = picks.index(pick)
+        whole = project(model, images[pick.image : pick.image + 1], layer, pick.unit, pick.position, rule)
+        torch.testing.assert_close(found.whole(number), whole.image[0], atol=1e-12, rtol=1e-9)
+        torch.testing.assert_close(found.activation[number], whole.activation[0], atol=1e-12, rtol=1e-9)
+    return not windows.whole
+
+
+class UNet(nn.Module):
+    """Down by pooling and by stride, up by transposed convolution and by factor, skips joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, 6, 3, padding=1, padding_mode="reflect")
+        self.two = nn.Conv2d(6, 8, 3, padding=1)
+        self.three = nn.Conv2d(8, 10, 3, stride=2, padding=1, padding_mode="replicate")
+        self.up = nn.ConvTranspose2d(10, 8, 2, stride=2)
+        self.four = nn.Conv2d(16, 6, 3, padding=1)
+        self.five = nn.Conv2d(12, 4, 3, padding=1, groups=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        high = F.relu(self.one(x))
+        middle = torch.relu_(self.two(F.max_pool2d(high, 2)))
+        low = self.three(middle).clamp(min=0)
+        middle = F.relu(self.four(torch.cat([middle, self.up(low)], 1)))
+        up = F.interpolate(middle, scale_factor=2, mode="nearest")
+        return self.five(torch.cat([high, up], 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "size"),
+    [
+        ("vgg16", ["features.0", "features.7", "features.14", "features.19"], (224, 224)),
+        ("vgg16", ["features.5", "features.10"], (227, 227)),
+        ("resnet50", ["conv1", "layer1.0.conv2", "layer1.2", "layer2.0.downsample.0", "layer2.3"], (225, 301)),
+        ("googlenet", ["conv2.conv", "inception3a.branch2.1.conv", "inception3b"], (227, 227)),
+        ("mnasnet1_0", ["layers.0", "layers.8.1.layers.3", "layers.9.0"], (225, 301)),
+    ],
+)
+def test_window_equals_full_image(name: str, layers: list[str], size: tuple[int, int]) -> None:
+    model = copy.deepcopy(network(name)).double()
+    assert all(check_layer(model, images_of(size, 1), layer) for layer in layers)
+
+
+def test_window_equals_full_image_in_efficientnet_lite() -> None:
+    model = load_model("efficientnet-lite0").module.double()
+    graph = trace(model, (3, 227, 227))
+    early = [layer.name for layer in graph if layer.operator == "conv" and layer.output_shape[-1] > 28]
+    assert len(early) > 5
+    assert all(check_layer(model, images_of((227, 227), 1), layer) for layer in early[::2])
+
+
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+@pytest.mark.parametrize("layer", ["one", "two", "three", "up", "four", "five"])
+def test_window_equals_full_image_in_a_u_net(layer: str, rule: str) -> None:
+    torch.manual_seed(0)
+    assert check_layer(UNet().double().eval(), images_of((96, 128)), layer, rule)
+
+
+class Refusals(nn.Module):
+    """Layers whose units depend on the whole image, or on where they are in it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        mode = "circular" if kind == "circular" else "zeros"
+        self.first = nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode)
+        self.norm = nn.InstanceNorm2d(4)
+        self.last = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if self.kind == "squeeze":
+            x = x * x.mean((2, 3), keepdim=True).sigmoid()
+        if self.kind == "norm":
+            x = self.norm(x)
+        if self.kind == "resize":
+            x = F.interpolate(x, size=(64, 64), mode="bilinear")
+        if self.kind == "corners":
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+        if self.kind == "adaptive":
+            x = F.adaptive_avg_pool2d(x, 8)
+        return self.last(F.relu(x))
+
+
+@pytest.mark.parametrize("kind", ["circular", "squeeze", "norm", "resize", "corners", "adaptive"])
+def test_whole_image_where_units_need_it_and_it_is_said(kind: str) -> None:
+    torch.manual_seed(0)
+    model = Refusals(kind).double().eval()
+    windows = windows_of(trace(model, (3, 40, 40)), "last")
+    assert windows.whole
+    assert "depends on the whole image or on places in it" in windows.reason
+    assert not check_layer(model, images_of((40, 40)), "last")
+
+
+def test_units_of_one_window_share_its_forward_pass() -> None:
+    calls: list[int] = []
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    model[0].register_forward_hook(lambda _m, _i, output: calls.append(len(output)))
+    windows = windows_of(trace(model, (3, 32, 32)), "2")
+    picks = [Pick(image, unit, (9, 9)) for image in (1, 0) for unit in range(4)]
+    calls.clear()
+    project_units(model, torch.randn(2, 3, 32, 32), windows, picks)
+    assert calls == [2]
+
+
+def test_float32_flips_are_rare() -> None:
+    """Kernels chosen by size round differently: a rectifier on a near-tie may fall the other way."""
+    model, layer = network("vgg16"), "features.14"
+    images = images_of((224, 224)).float()
+    windows = windows_of(trace(model, (3, 224, 224)), layer)
+    picks = [Pick(n % 2, n, place) for n, place in enumerate(places((56, 56)))]
+    found = project_units(model, images, windows, picks, "guided")
+    errors = []
+    for number, pick in enumerate(picks):
+        whole = project(model, images[pick.image : pick.image + 1], layer, pick.unit, pick.position, "guided").image[0]
+        errors.append(float(relative_error(found.whole(number), whole)))
+    assert sum(error > 1e-4 for error in errors) <= 1
+
+
+@pytest.mark.parametrize(
+    ("picks", "told"),
+    [
+        ([], "empty list"),
+        ([Pick(2, 0, (0, 0))], "image 2 of 2"),
+        ([Pick(0, 9, (0, 0))], "unit 9"),
+        ([Pick(0, 0, (40, 0))], "position"),
+    ],
+)
+def test_picks_that_are_not_there_are_one_line(picks: list[Pick], told: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3))
+    windows = windows_of(trace(model, (3, 16, 16)), "0")
+    with pytest.raises(UnconvError, match=told):
+        project_units(model, torch.rand(2, 3, 16, 16), windows, picks)
+    with pytest.raises(UnconvError, match="size"):
+        project_units(model, torch.rand(2, 3, 18, 16), windows, [Pick(0, 0, (0, 0))])
