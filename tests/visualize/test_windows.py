@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.visualize.reference import network, relative_error
-from unconv.errors import UnconvError
+from unconv.errors import ModelError, UnconvError
 from unconv.models.resolve import load_model
 from unconv.network.trace import trace
-from unconv.network.windows import windows_of
+from unconv.network.windows import Windows, windows_of
 from unconv.visualize.project import project
+from unconv.visualize.reverse import Passage, run_forward
 from unconv.visualize.windows import Pick, project_units
 
 
@@ -28,19 +29,25 @@ def places(size: tuple[int, ...]) -> list[tuple[int, ...]]:
     return sorted({(max(y, 0), max(x, 0)) for y, x in zip(rows * 2, [*columns, *reversed(columns)], strict=True)})
 
 
-def check_layer(model: nn.Module, images: Tensor, layer: str, rule: str = "guided") -> bool:
+def check_layers(model: nn.Module, images: Tensor, layers: list[str], rule: str = "guided") -> list[bool]:
     """Windows of some units against the whole image; whether the windows are smaller than that."""
     graph = trace(model, tuple(images.shape[1:]))
-    windows = windows_of(graph, layer)
-    units, *size = graph[layer].output_shape
+    passage = run_forward(model, images, layers, rule)
+    return [check_layer(model, images, windows_of(graph, layer), passage) for layer in layers]
+
+
+def check_layer(model: nn.Module, images: Tensor, windows: Windows, passage: Passage) -> bool:
+    layer, (units, *size) = windows.layer, windows.shape
     picks = [Pick(n % len(images), (7 * n) % units, place) for n, place in enumerate(places(tuple(size)))]
-    found = project_units(model, images, windows, picks, rule)
-    for number, pick in enumerate(picks[:: 1 if windows.share < 0.5 else 3]):
-        number = picks.index(pick)
-        whole = project(model, images[pick.image : pick.image + 1], layer, pick.unit, pick.position, rule)
-        torch.testing.assert_close(found.whole(number), whole.image[0], atol=1e-12, rtol=1e-9)
-        torch.testing.assert_close(found.activation[number], whole.activation[0], atol=1e-12, rtol=1e-9)
-    return not windows.whole
+    found = project_units(model, images, windows, picks, passage.rule)
+    for number, pick in enumerate(picks):
+        signal = torch.zeros_like(passage.values[layer])
+        at = (pick.image, pick.unit, *pick.position)
+        signal[at] = 1
+        whole = passage.back(layer, signal)[pick.image]
+        torch.testing.assert_close(found.whole(number), whole, atol=1e-12, rtol=1e-9)
+        torch.testing.assert_close(found.activation[number], passage.values[layer][at].detach(), atol=1e-12, rtol=1e-9)
+    return not found.windows.whole
 
 
 class UNet(nn.Module):
@@ -76,7 +83,7 @@ class UNet(nn.Module):
 )
 def test_window_equals_full_image(name: str, layers: list[str], size: tuple[int, int]) -> None:
     model = copy.deepcopy(network(name)).double()
-    assert all(check_layer(model, images_of(size, 1), layer) for layer in layers)
+    assert all(check_layers(model, images_of(size, 1), layers))
 
 
 def test_window_equals_full_image_in_efficientnet_lite() -> None:
@@ -84,14 +91,41 @@ def test_window_equals_full_image_in_efficientnet_lite() -> None:
     graph = trace(model, (3, 227, 227))
     early = [layer.name for layer in graph if layer.operator == "conv" and layer.output_shape[-1] > 28]
     assert len(early) > 5
-    assert all(check_layer(model, images_of((227, 227), 1), layer) for layer in early[::2])
+    assert all(check_layers(model, images_of((227, 227), 1), early[::2]))
+
+
+class Picky(nn.Sequential):
+    """Refuses images of less than 30 pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if min(x.shape[2:]) < 30:
+            raise ValueError("too small")
+        return super().forward(x)
+
+
+def test_windows_grow_where_the_network_refuses_small_images() -> None:
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, stride=2))
+    model = Picky(*layers).double()
+    images = images_of((64, 49), 1)
+    windows = windows_of(trace(model, (3, 64, 49)), "2")
+    assert windows.size == (6, 7)
+    found = project_units(model, images, windows, [Pick(0, 1, (20, 11))])
+    assert found.windows.size == (48, 49)
+    with pytest.raises(ModelError, match="too small"):
+        project_units(
+            model,
+            images[..., :29, :29],
+            windows_of(trace(nn.Sequential(*layers), (3, 29, 29)), "2"),
+            [Pick(0, 0, (0, 0))],
+        )
 
 
 @pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
 @pytest.mark.parametrize("layer", ["one", "two", "three", "up", "four", "five"])
 def test_window_equals_full_image_in_a_u_net(layer: str, rule: str) -> None:
     torch.manual_seed(0)
-    assert check_layer(UNet().double().eval(), images_of((96, 128)), layer, rule)
+    assert all(check_layers(UNet().double().eval(), images_of((96, 128)), [layer], rule))
 
 
 class Refusals(nn.Module):
@@ -127,7 +161,7 @@ def test_whole_image_where_units_need_it_and_it_is_said(kind: str) -> None:
     windows = windows_of(trace(model, (3, 40, 40)), "last")
     assert windows.whole
     assert "depends on the whole image or on places in it" in windows.reason
-    assert not check_layer(model, images_of((40, 40)), "last")
+    assert check_layers(model, images_of((40, 40)), ["last"]) == [False]
 
 
 def test_units_of_one_window_share_its_forward_pass() -> None:

@@ -10,7 +10,7 @@ lie outside the field. All windows of a layer have one size, so that they can be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
 
@@ -53,6 +53,15 @@ class Windows:
         for part, size in zip(self.size, self.image_size, strict=True):
             share *= part / size
         return share
+
+    def grown(self) -> Windows:
+        """Windows of at least twice the size, for a network that refuses such small images."""
+        sizes = tuple(
+            min(total, 2 * size + (total - 2 * size) % step)
+            for size, step, total in zip(self.size, self.step, self.image_size, strict=True)
+        )
+        reason = "the network refuses smaller images" if sizes == self.image_size else ""
+        return replace(self, size=sizes, reason=reason)
 
     def start(self, position: Sequence[int]) -> tuple[int, ...]:
         """First pixel, per axis, of the window of the unit at a position."""

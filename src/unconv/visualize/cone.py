@@ -7,6 +7,7 @@ that is zero outside a box is that of the box alone, put in its place: exact, an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,18 @@ from unconv.operators.transpose import conv_transpose
 WORTH = 0.7
 _BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What a convolution was called with; ``size`` is that of its input."""
+
+    weight: Tensor
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
 
 
 class Convolution(torch.autograd.Function):
@@ -45,7 +58,8 @@ class Convolution(torch.autograd.Function):
         dilation: tuple[int, ...],
         groups: int,
     ) -> Tensor:
-        ctx.weight, ctx.size = weight, x.shape[2:]
+        # The same tensors as torch's own keeps, in the same order: checkpointing counts them.
+        ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding, ctx.dilation, ctx.groups = stride, padding, dilation, groups
         return _BY_AXES[len(stride)](x, weight, bias, stride, padding, dilation, groups)
 
@@ -57,7 +71,9 @@ class Convolution(torch.autograd.Function):
         share = 1.0
         for part, whole in zip(size, signal.shape[2:], strict=True):
             share *= part / whole
-        back = _whole(ctx, signal) if share > WORTH else _boxed(ctx, signal, boxes, size)
+        x, weight = ctx.saved_tensors
+        call = _Call(weight, x.shape[2:], ctx.stride, ctx.padding, ctx.dilation, ctx.groups)
+        back = _whole(call, signal) if share > WORTH else _boxed(call, signal, boxes, size)
         return back, None, None, None, None, None, None
 
 
@@ -81,23 +97,23 @@ def nonzero_boxes(signal: Tensor) -> list[tuple[tuple[int, int], ...]]:
     return [tuple(box) for box in boxes]
 
 
-def _whole(ctx: Any, signal: Tensor) -> Tensor:
+def _whole(call: _Call, signal: Tensor) -> Tensor:
     """Cᵀ of the whole signal."""
     extra = [
         size - ((out - 1) * step - 2 * pad + dilation * (taps - 1) + 1)
         for size, out, step, pad, dilation, taps in zip(
-            ctx.size, signal.shape[2:], ctx.stride, ctx.padding, ctx.dilation, ctx.weight.shape[2:], strict=True
+            call.size, signal.shape[2:], call.stride, call.padding, call.dilation, call.weight.shape[2:], strict=True
         )
     ]
     return conv_transpose(
-        signal, ctx.weight, None, ctx.stride, ctx.padding, tuple(extra), groups=ctx.groups, dilation=ctx.dilation
+        signal, call.weight, None, call.stride, call.padding, tuple(extra), groups=call.groups, dilation=call.dilation
     )
 
 
-def _boxed(ctx: Any, signal: Tensor, boxes: Sequence[tuple[tuple[int, int], ...]], size: tuple[int, ...]) -> Tensor:
+def _boxed(call: _Call, signal: Tensor, boxes: Sequence[tuple[tuple[int, int], ...]], size: tuple[int, ...]) -> Tensor:
     """Cᵀ of one box a sample, all of one size, each put in its place."""
-    channels = ctx.weight.shape[1] * ctx.groups
-    back = signal.new_zeros((len(signal), channels, *ctx.size))
+    channels = call.weight.shape[1] * call.groups
+    back = signal.new_zeros((len(signal), channels, *call.size))
     if 0 in size:
         return back
     starts = [
@@ -105,12 +121,12 @@ def _boxed(ctx: Any, signal: Tensor, boxes: Sequence[tuple[tuple[int, int], ...]
         for box in boxes
     ]
     crops = torch.stack([one[_window(start, size)] for one, start in zip(signal, starts, strict=True)])
-    spread = conv_transpose(crops, ctx.weight, None, ctx.stride, groups=ctx.groups, dilation=ctx.dilation)
+    spread = conv_transpose(crops, call.weight, None, call.stride, groups=call.groups, dilation=call.dilation)
     for number, start in enumerate(starts):
         target: list[slice] = [slice(None)]
         source: list[slice] = [slice(None)]
         for first, step, pad, length, whole in zip(
-            start, ctx.stride, ctx.padding, spread.shape[2:], ctx.size, strict=True
+            start, call.stride, call.padding, spread.shape[2:], call.size, strict=True
         ):
             begin = first * step - pad
             low, high = max(begin, 0), max(min(begin + length, whole), 0)

@@ -97,7 +97,7 @@ def scan(
             or any iterable: see :func:`~unconv.visualize.collection.collection_of`. What cannot be read is skipped,
             counted and listed.
         layers: names as in ``model.named_modules()``; a layer that is called several times counts with its first call.
-            None: every convolution.
+            None: every convolution that is called.
         top: how many places each unit keeps.
         per_image: how many of them one image may hold.
         batch_size: images computed together; a part of a checkpoint.
@@ -151,7 +151,7 @@ def scan(
         try:
             result = run(
                 source.batches,
-                lambda batch: look_at(module, batch, watcher, reader, dtype),
+                lambda batch: look_at(module, batch, watcher, reader, dtype, names if layers is not None else ()),
                 combine,
                 state=ScanState(),
                 checkpoint=_checkpoint(checkpoint, about, names, source, module),
@@ -165,7 +165,7 @@ def scan(
     if not state.peaks:
         told = "; ".join(state.skipped[:3]) or "there are none"
         raise UnconvError(f"scan: no image could be used: {told}")
-    return _result(state, names, about)
+    return _result(state, tuple(layer for layer in names if layer in state.peaks), about)
 
 
 def convolutions(model: nn.Module) -> list[str]:
@@ -235,7 +235,14 @@ def channels_last(model: nn.Module, dtype: torch.dtype | None) -> Iterator[None]
             tensor.data = data
 
 
-def look_at(module: nn.Module, batch: Batch, watcher: Watcher, reader: Layers, dtype: torch.dtype | None) -> Part:
+def look_at(
+    module: nn.Module,
+    batch: Batch,
+    watcher: Watcher,
+    reader: Layers,
+    dtype: torch.dtype | None,
+    needed: Sequence[str],
+) -> Part:
     """One batch through the network, each layer reduced to its strongest places as it comes by."""
     names = dict(zip(batch.numbers, batch.names, strict=True))
     if not batch.numbers:
@@ -258,7 +265,7 @@ def look_at(module: nn.Module, batch: Batch, watcher: Watcher, reader: Layers, d
             raise
         except Exception as failure:
             raise forward_failure(module, images, failure) from failure
-    for layer in watcher.layers:
+    for layer in needed:
         if layer not in found:
             raise ModelError(f"layer {layer!r}: is not called when {type(module).__name__} runs; choose another layer")
     return Part(found, names, batch.count, batch.skipped)

@@ -111,13 +111,16 @@ class TopActivations:
             for layer, tensor in getattr(self, kind).items():
                 tensors[f"{kind}/{layer}"] = tensor.contiguous()
         head = {
+            "kind": KIND,
+            "version": VERSION,
             "count": self.count,
             "names": {str(image): name for image, name in sorted(self.names.items())},
             "skipped": list(self.skipped),
             "about": dict(self.about),
             "layers": list(self.layers),
         }
-        content = save(tensors, {"kind": KIND, "version": str(VERSION), "head": json.dumps(head, ensure_ascii=False)})
+        # One entry: several come in a random order, and the same scan should be the same file.
+        content = save(tensors, {"unconv": json.dumps(head, ensure_ascii=False)})
         return write_whole(Path(path), content)
 
     @classmethod
@@ -131,19 +134,21 @@ class TopActivations:
         name = Path(path)
         try:
             with safe_open(str(name), framework="pt") as file:
-                told = file.metadata() or {}
+                told = (file.metadata() or {}).get("unconv", "{}")
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise UnconvError(f"top activations {str(name)!r}: cannot be read ({error})".replace("\n", " ")) from None
-        if told.get("kind") != KIND or told.get("version") != str(VERSION):
-            raise UnconvError(f"top activations {str(name)!r}: was not written by a scan of this version")
         try:
-            head = json.loads(told["head"])
+            head = json.loads(told)
+            if (head.get("kind"), head.get("version")) != (KIND, VERSION):
+                raise UnconvError(f"top activations {str(name)!r}: was not written by a scan of this version")
             values, places, positions = (
                 {layer: tensors[f"{kind}/{layer}"] for layer in head["layers"]} for kind in _KINDS
             )
             names = {int(image): str(text) for image, text in head["names"].items()}
             return cls(values, places, positions, int(head["count"]), names, tuple(head["skipped"]), head["about"])
+        except UnconvError:
+            raise
         except (KeyError, ValueError, TypeError, AttributeError):
             raise UnconvError(f"top activations {str(name)!r}: is damaged; scan again") from None
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from unconv.errors import UnconvError
+from unconv.errors import ModelError, UnconvError
 from unconv.network.windows import Windows
 from unconv.visualize.coverage import Coverage
 from unconv.visualize.reverse import run_forward
@@ -94,36 +95,47 @@ def project_units(
     if not picks:
         raise UnconvError("project_units: an empty list of picks; give one or more")
     _check(images, windows, picks)
+    while True:
+        try:
+            return _projected(model, images, windows, tuple(picks), rule, pixels)
+        except ModelError:
+            # Some networks refuse small images; what is wrong elsewhere is wrong with the whole image too.
+            if windows.whole:
+                raise
+            windows = windows.grown()
+
+
+def _projected(
+    model: nn.Module,
+    images: Sequence[Tensor] | Tensor,
+    windows: Windows,
+    picks: tuple[Pick, ...],
+    rule: str,
+    pixels: int,
+) -> WindowProjections:
     backs: list[Tensor] = [torch.empty(0)] * len(picks)
     values: list[Tensor] = [torch.empty(0)] * len(picks)
     starts = [windows.start(pick.position) for pick in picks]
     coverage: Coverage | None = None
-    area = 1
-    for size in windows.size:
-        area *= size
-    for crops in _batches(picks, starts, max(1, pixels // area)):
+    for crops in _batches(picks, starts, max(1, pixels // prod(windows.size))):
         batch = torch.stack([images[image][box_of(start, windows.size)] for (image, start), _ in crops])
         passage = run_forward(model, batch, [windows.layer], rule)
-        value = passage.values[windows.layer]
-        if coverage is None:
-            coverage = passage.coverage(windows.layer)
+        coverage = coverage or passage.coverage(windows.layer)
         for turn in range(max(len(numbers) for _, numbers in crops)):
+            placed = {
+                numbers[turn]: (row, picks[numbers[turn]].unit, *windows.within(picks[numbers[turn]].position, start))
+                for row, ((_, start), numbers) in enumerate(crops)
+                if turn < len(numbers)
+            }
+            value = passage.values[windows.layer].detach()
             signal = torch.zeros_like(value)
-            places = []
-            for row, ((_, start), numbers) in enumerate(crops):
-                if turn >= len(numbers):
-                    continue
-                pick = picks[numbers[turn]]
-                place = (row, pick.unit, *windows.within(pick.position, start))
+            for place in placed.values():
                 signal[place] = 1
-                places.append((numbers[turn], place))
             back = passage.back(windows.layer, signal)
-            for number, place in places:
-                backs[number], values[number] = back[place[0]], value[place].detach()
+            for number, place in placed.items():
+                backs[number], values[number] = back[place[0]], value[place]
     assert coverage is not None
-    return WindowProjections(
-        tuple(picks), torch.stack(backs), torch.tensor(starts), torch.stack(values), windows, coverage
-    )
+    return WindowProjections(picks, torch.stack(backs), torch.tensor(starts), torch.stack(values), windows, coverage)
 
 
 def box_of(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
