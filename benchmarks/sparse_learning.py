@@ -252,8 +252,8 @@ def run(quick: bool = False) -> dict[str, Any]:
     extra = {} if quick else {"J_by_SPORCO_coder_relative_difference": agreement(images)}
     return {
         "threads": THREADS,
-        "notes": f"{KERNELS} kernels {SIDE}×{SIDE} of zero mean on our side and in both consensus runs; ours starts "
-        "from patches, SPORCO from random numbers, each as it does by default.",
+        "notes": f"{KERNELS} kernels {SIDE}×{SIDE} of zero mean on our side and in both consensus runs; all start "
+        "from random numbers.",
         "columns": COLUMNS,
         "rows": rows,
         "goals": [

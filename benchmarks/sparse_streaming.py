@@ -1,8 +1,8 @@
 """Does the memory of a learner grow with the images it reads? 1,000 pictures of 256² from a folder, online.
 
 The pictures are random crops of SPORCO's and scikit-image's photographs as grey PNG files. A process of its own learns
-64 kernels 8×8 from them, eight at a time, each file read when its turn comes; what is resident is noted after each
-minibatch. *Growth* is from the median of the second tenth of the run to that of the last tenth: in the first tenth
+64 kernels 8×8 from their detail, as ``unconv learn --batch 8`` does: each file is read and its low-pass taken off when
+its turn comes. What is resident is noted after each minibatch. *Growth* is from the median of the second tenth of the run to that of the last tenth: in the first tenth
 the libraries settle.
 """
 
@@ -88,6 +88,7 @@ def write_pictures(folder: Path, count: int) -> None:
 
 def learned(folder: str) -> dict[str, Any]:
     """What the process of its own does."""
+    from unconv.cli.pictures import Details
     from unconv.sparse.learner import DictionaryLearner
 
     resident: list[float] = []
@@ -100,9 +101,8 @@ def learned(folder: str) -> dict[str, Any]:
         batch_size=BATCH,
         max_rounds=1,
         random_state=SEED,
-        mode="grey",
         callback=lambda *_: resident.append(round(memory("VmRSS") / MEGABYTE, 1)),
-    ).fit(folder)
+    ).fit(Details([folder], "grey", low_pass=5.0, seed=SEED))
     return {
         "resident": resident,
         "peak": round(memory("VmHWM") / MEGABYTE, 1),

@@ -38,13 +38,14 @@ def test_minimiser_is_that_of_scipy(names: str) -> None:
 @pytest.mark.parametrize("masked", ["no", "binary", "weights"])
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("relaxation", [1.0, 1.9, 100.0])
 def test_step_lowers_the_real_objective_and_stays_in_the_constraint(
-    boundary: str, masked: str, dtype: torch.dtype
+    boundary: str, masked: str, dtype: torch.dtype, relaxation: float
 ) -> None:
     problem, codes = example(boundary, masked=masked, dtype=dtype)
     constraint = as_constraint("unit", [(3, (5, 4))])
     problem.dictionary.copy_(constraint.unit(problem.dictionary))
-    found = dictionary_step(statistics(problem, codes), problem.dictionary, constraint)
+    found = dictionary_step(statistics(problem, codes), problem.dictionary, constraint, relaxation=relaxation)
     assert found.dtype == dtype
     assert float(norms(found).max()) <= 1 + 1e-6
     assert float(real(problem, codes, found)) < float(real(problem, codes, problem.dictionary))

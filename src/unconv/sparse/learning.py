@@ -23,7 +23,10 @@ from unconv.sparse.statistics import Statistics, statistics_of
 PORTION = 16
 FIRST_GAP, LEAST_GAP, ONLINE_GAP = 0.1, 1e-4, 5e-3
 # Codes need not be better than the dictionary: their gap is this part of what the last round has gained.
-GAP_OF_GAIN = 0.3
+GAP_OF_GAIN = 1.0
+# Steps towards the best dictionary for the codes of a round, and how far beyond it to go.
+STEPS, RELAXATION = 8, 1.9
+ONLINE_STEPS = 15
 # The whole of the past counts in the end, what was learned with a dictionary of long ago counts for less.
 FORGETTING_POWER = 5.0
 IDLE_ONLINE = 1e-5
@@ -103,7 +106,6 @@ class Learning:
     boundary: Boundary
     nonnegative: bool
     threads: int
-    dictionary_steps: int = 15
     forgetting: float | None = None
     tol: float = 1e-3
     tell: Callable[[Round, Tensor], None] | None = None
@@ -177,7 +179,7 @@ class Learning:
         """The state after a round: a better dictionary, the codes scaled to its kernels of norm 1."""
         if not total.images:
             raise SparseError("learn: a round without images; give a stream that can be gone through again")
-        after, factors = self._improved(state, total.statistics, total.patches)
+        after, factors = self._improved(state, total.statistics, total.patches, STEPS, RELAXATION)
         codes = {index: _scaled(*kept, factors) for index, kept in total.codes.items()}
         gain = (state.history[-1].objective - total.objective) / total.objective if state.history else FIRST_GAP
         gap = min(FIRST_GAP, max(LEAST_GAP, GAP_OF_GAIN * gain))
@@ -200,7 +202,7 @@ class Learning:
         fade = self.forgetting if self.forgetting is not None else (1 - 1 / seen) ** FORGETTING_POWER
         past = state.statistics
         statistics = part.statistics if past is None else part.statistics.add_(past.decayed(fade))
-        after, factors = self._improved(state, statistics, part.patches)
+        after, factors = self._improved(state, statistics, part.patches, ONLINE_STEPS)
         statistics = statistics.rescaled(factors)
         idle = statistics.use <= IDLE_ONLINE * statistics.use.mean()
         return self._told(
@@ -215,9 +217,11 @@ class Learning:
         orders = (shuffled(len(source), seed, number) for number in range(passes))
         return [portion for order in orders for portion in source.portions(size, order)]
 
-    def _improved(self, state: State, statistics: Statistics, patches: Patches) -> tuple[Tensor, Tensor]:
+    def _improved(
+        self, state: State, statistics: Statistics, patches: Patches, steps: int, relaxation: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """A better dictionary of kernels of norm 1, and by how much their codes grow."""
-        after = dictionary_step(statistics, state.dictionary, self.constraint, self.dictionary_steps)
+        after = dictionary_step(statistics, state.dictionary, self.constraint, steps, relaxation=relaxation)
         lengths = norms(after)
         lost = lengths < 1e-6
         factors = torch.where(lost, 0, lengths)
