@@ -74,11 +74,11 @@ class UNet(nn.Module):
 @pytest.mark.parametrize(
     ("name", "layers", "size"),
     [
-        ("vgg16", ["features.0", "features.7", "features.14", "features.19"], (224, 224)),
-        ("vgg16", ["features.5", "features.10"], (227, 227)),
-        ("resnet50", ["conv1", "layer1.0.conv2", "layer1.2", "layer2.0.downsample.0", "layer2.3"], (225, 301)),
-        ("googlenet", ["conv2.conv", "inception3a.branch2.1.conv", "inception3b"], (227, 227)),
-        ("mnasnet1_0", ["layers.0", "layers.8.1.layers.3", "layers.9.0"], (225, 301)),
+        ("vgg16", ["features.0", "features.7", "features.14"], (224, 224)),
+        ("vgg16", ["features.5", "features.19"], (131, 227)),
+        ("resnet50", ["conv1", "layer1.0.conv2", "layer2.0.downsample.0", "layer2.1"], (225, 173)),
+        ("googlenet", ["conv2.conv", "inception3a.branch2.1.conv", "inception3b"], (227, 163)),
+        ("mnasnet1_0", ["layers.0", "layers.8.1.layers.3", "layers.9.0"], (225, 173)),
     ],
 )
 def test_window_equals_full_image(name: str, layers: list[str], size: tuple[int, int]) -> None:
@@ -91,7 +91,7 @@ def test_window_equals_full_image_in_efficientnet_lite() -> None:
     graph = trace(model, (3, 227, 227))
     early = [layer.name for layer in graph if layer.operator == "conv" and layer.output_shape[-1] > 28]
     assert len(early) > 5
-    assert all(check_layers(model, images_of((227, 227), 1), early[::2]))
+    assert all(check_layers(model, images_of((227, 227), 1), early[::4]))
 
 
 class Picky(nn.Sequential):
@@ -177,15 +177,18 @@ def test_units_of_one_window_share_its_forward_pass() -> None:
 
 def test_float32_flips_are_rare() -> None:
     """Kernels chosen by size round differently: a rectifier on a near-tie may fall the other way."""
-    model, layer = network("vgg16"), "features.14"
+    model, layer = network("alexnet"), "features.6"
     images = images_of((224, 224)).float()
     windows = windows_of(trace(model, (3, 224, 224)), layer)
-    picks = [Pick(n % 2, n, place) for n, place in enumerate(places((56, 56)))]
+    picks = [Pick(n % 2, n, place) for n, place in enumerate(places((13, 13)))]
     found = project_units(model, images, windows, picks, "guided")
-    errors = []
-    for number, pick in enumerate(picks):
-        whole = project(model, images[pick.image : pick.image + 1], layer, pick.unit, pick.position, "guided").image[0]
-        errors.append(float(relative_error(found.whole(number), whole)))
+    errors = [
+        relative_error(
+            found.whole(number),
+            project(model, images[pick.image : pick.image + 1], layer, pick.unit, pick.position, "guided").image[0],
+        )
+        for number, pick in enumerate(picks)
+    ]
     assert sum(error > 1e-4 for error in errors) <= 1
 
 
