@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
-from unconv.visualize.cone import Convolution, convolved, nonzero_boxes
+from unconv.visualize import cone
+from unconv.visualize.cone import Convolution, convolved, growing, nonzero_boxes
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -80,6 +81,25 @@ def test_what_it_is_not_for_is_left_to_torch() -> None:
     assert convolved((x, weight.requires_grad_()), {}) is None
     assert convolved((x[0], weight.detach()), {}) is None
     assert convolved((x, weight.detach()), {"padding": "same"}) is None
+
+
+def test_once_a_box_is_too_large_no_other_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(cone, "nonzero_boxes", lambda signal: looked.append(signal.shape[2:]) or nonzero_boxes(signal))
+    x, weight = torch.randn(1, 2, 20, 20, requires_grad=True), torch.randn(2, 2, 7, 7)
+    value = x
+    for _ in range(3):
+        value = Convolution.apply(value, weight, None, (1, 1), (3, 3), (1, 1), 1)
+    signal = torch.zeros_like(value)
+    signal[0, 0, :, 9] = 1
+    signal[0, 0, 9] = 1
+    with growing():
+        (back,) = torch.autograd.grad(value, x, signal)
+    assert looked == [(20, 20)]
+    expected = x
+    for _ in range(3):
+        expected = F.conv2d(expected, weight, padding=3)
+    torch.testing.assert_close(back, torch.autograd.grad(expected, x, signal)[0], rtol=1e-4, atol=1e-3)
 
 
 def test_boxes_hold_all_that_is_not_zero() -> None:

@@ -6,20 +6,41 @@ that is zero outside a box is that of the box alone, put in its place: exact, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unconv.operators.transpose import conv_transpose
-
 # From this share of the positions on, cutting out and putting back costs more than it saves.
 WORTH = 0.7
 _BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
+
+
+class _Search:
+    """Whether it is still worth looking for a box."""
+
+    def __init__(self) -> None:
+        self.on = True
+
+
+_SEARCH: ContextVar[_Search] = ContextVar("search")
+
+
+@contextmanager
+def growing() -> Iterator[None]:
+    """One way back: boxes grow towards the pixels, and once one is too large to gain by, no other is looked for."""
+    token = _SEARCH.set(_Search())
+    try:
+        yield
+    finally:
+        _SEARCH.reset(token)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +87,16 @@ class Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
         (signal,) = signals
-        boxes = nonzero_boxes(signal)
-        size = tuple(max(stop - start for start, stop in axis) for axis in zip(*boxes, strict=True))
-        share = 1.0
-        for part, whole in zip(size, signal.shape[2:], strict=True):
-            share *= part / whole
         x, weight = ctx.saved_tensors
         call = _Call(weight, x.shape[2:], ctx.stride, ctx.padding, ctx.dilation, ctx.groups)
-        back = _whole(call, signal) if share > WORTH else _boxed(call, signal, boxes, size)
+        search = _SEARCH.get(None) or _Search()
+        boxes = nonzero_boxes(signal) if search.on else []
+        size = tuple(max(stop - start for start, stop in axis) for axis in zip(*boxes, strict=True))
+        if boxes and prod(size) <= WORTH * prod(signal.shape[2:]):
+            back = _boxed(call, signal, boxes, size)
+        else:
+            search.on = False
+            back = _transposed(call, signal, call.size, call.padding)
         return back, None, None, None, None, None, None
 
 
@@ -97,17 +120,23 @@ def nonzero_boxes(signal: Tensor) -> list[tuple[tuple[int, int], ...]]:
     return [tuple(box) for box in boxes]
 
 
-def _whole(call: _Call, signal: Tensor) -> Tensor:
-    """Cᵀ of the whole signal."""
-    extra = [
-        size - ((out - 1) * step - 2 * pad + dilation * (taps - 1) + 1)
-        for size, out, step, pad, dilation, taps in zip(
-            call.size, signal.shape[2:], call.stride, call.padding, call.dilation, call.weight.shape[2:], strict=True
-        )
-    ]
-    return conv_transpose(
-        signal, call.weight, None, call.stride, call.padding, tuple(extra), groups=call.groups, dilation=call.dilation
-    )
+def _transposed(call: _Call, signal: Tensor, size: Sequence[int], padding: tuple[int, ...]) -> Tensor:
+    """Cᵀ of a signal, for an input of that size; torch's own way back, which needs no more of the input."""
+    shape = (len(signal), call.weight.shape[1] * call.groups, *size)
+    back: Tensor = torch.ops.aten.convolution_backward(
+        signal,
+        signal.new_empty(()).expand(shape),
+        call.weight,
+        None,
+        call.stride,
+        padding,
+        call.dilation,
+        False,
+        [0] * len(size),
+        call.groups,
+        [True, False, False],
+    )[0]
+    return back
 
 
 def _boxed(call: _Call, signal: Tensor, boxes: Sequence[tuple[tuple[int, int], ...]], size: tuple[int, ...]) -> Tensor:
@@ -121,7 +150,11 @@ def _boxed(call: _Call, signal: Tensor, boxes: Sequence[tuple[tuple[int, int], .
         for box in boxes
     ]
     crops = torch.stack([one[_window(start, size)] for one, start in zip(signal, starts, strict=True)])
-    spread = conv_transpose(crops, call.weight, None, call.stride, groups=call.groups, dilation=call.dilation)
+    reach = [
+        (part - 1) * step + dilation * (taps - 1) + 1
+        for part, step, dilation, taps in zip(size, call.stride, call.dilation, call.weight.shape[2:], strict=True)
+    ]
+    spread = _transposed(call, crops, reach, (0,) * len(size))
     for number, start in enumerate(starts):
         target: list[slice] = [slice(None)]
         source: list[slice] = [slice(None)]

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
+from unconv.visualize.cone import growing
 from unconv.visualize.coverage import Coverage, read_coverage
 from unconv.visualize.rules import ReverseRule, find_rule
 
@@ -43,7 +44,8 @@ class Passage:
     def back(self, layer: str, signal: Float[Tensor, "batch unit *position"]) -> Float[Tensor, "batch channel *size"]:
         """The signal at a layer, sent back to the pixels by the rule."""
         try:
-            (image,) = torch.autograd.grad(self.values[layer], self.images, signal, retain_graph=True)
+            with growing():
+                (image,) = torch.autograd.grad(self.values[layer], self.images, signal, retain_graph=True)
         except RuntimeError as failure:
             # Reentrant checkpointing cannot walk back to the images alone.
             advice = (
