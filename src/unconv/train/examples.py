@@ -78,7 +78,7 @@ class TensorExamples:
 
     def fetch(self, numbers: Sequence[int]) -> Batch:
         """The examples of these numbers."""
-        chosen = torch.as_tensor(numbers)
+        chosen = torch.as_tensor(numbers, dtype=torch.int64)
         inputs = self.inputs[chosen]
         if inputs.dtype == torch.uint8:
             inputs = inputs.to(torch.float32) / WHITE
@@ -119,7 +119,9 @@ class FileExamples:
                 picture = Skipped(picture.name, str(error), picture.path)
             skipped.append(str(picture))
         empty = torch.empty(0, *self.prepare.input_size)
-        return Batch(torch.cat(inputs) if inputs else empty, self.targets[torch.tensor(kept).long()], tuple(skipped))
+        return Batch(
+            torch.cat(inputs) if inputs else empty, self.targets[torch.tensor(kept, dtype=torch.int64)], tuple(skipped)
+        )
 
     def fingerprint(self) -> Any:
         """Names, sizes and times of the files."""

@@ -76,6 +76,7 @@ class Trainer:
 
         Raises UnconvError, with the place in the training, where the network fails or the loss is not finite.
         """
+        self._loaded = None
         for group in self._optimiser.param_groups:
             group["lr"] = one_cycle(number, self.steps, self.rate)
         self.network.train()
