@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from unconv.models.from_timm import timm_models, timm_recipe
 from unconv.models.from_torchvision import imagenet_classes, torchvision_models, torchvision_recipe
 from unconv.models.preprocess import Preprocess
 from unconv.models.recipe import Recipe, nearest
-from unconv.models.trained import trained_classes
+from unconv.models.trained import trained_classes, trained_preprocess
 from unconv.models.weights import check_finite, fit_weights, read_state_dict
 from unconv.models.zfnet28 import zfnet28_recipe
 
@@ -88,7 +88,8 @@ def load_model(
     Args:
         model: a built-in name, ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
         weights: a file of weights (safetensors, or a torch file of tensors) in place of the published ones. If it was
-            trained on another number of classes, the network gets that number.
+            trained on another number of classes, the network gets that number. A file that ``unconv train`` wrote
+            brings its classes and its picture transform with it.
         random_weights: leave the network as it is initialised, with a fixed seed; the generator is put back after.
         size: height and width of the pictures it is given, or one number for both.
         mean: subtracted from pictures in [0, 1]: one number, or one a channel.
@@ -110,6 +111,9 @@ def load_model(
         if random_weights and recipe.seedless:
             raise ModelError(f"{model}: the file itself makes the weights; leave random weights out")
         module, classes, source = _made(recipe, Path(weights) if weights is not None else None, random_weights)
+        own = trained_preprocess(Path(weights)) if weights is not None else None
+    if own is not None:
+        recipe = replace(recipe, preprocess=own, assumed="")
     preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
     return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes)

@@ -9,7 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
+from unconv.data.arrays import one_line, printable
 from unconv.data.whole_file import write_whole
+from unconv.errors import ModelError
+from unconv.models.preprocess import Preprocess
 
 KIND = "unconv trained network"
 VERSION = 1
@@ -21,7 +24,8 @@ def save_trained(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, 
     Args:
         weights: tensors by name, as ``state_dict`` gives them.
         path: where to.
-        about: what JSON can hold; ``"classes"`` are the names of the network's outputs.
+        about: what JSON can hold; ``"classes"`` are the names of the network's outputs, ``"preprocess"`` its picture
+            transform as a dict.
 
     Raises UnconvError where the place cannot be written to.
 
@@ -33,7 +37,8 @@ def save_trained(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, 
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    metadata = {"format": "pt", "unconv": json.dumps({"kind": KIND, "version": VERSION, **about}, ensure_ascii=False)}
+    # One entry: safetensors writes several in an order of its own, and the same weights shall be the same file.
+    metadata = {"unconv": json.dumps({"kind": KIND, "version": VERSION, **about}, ensure_ascii=False)}
     return write_whole(path, save(tensors, metadata))
 
 
@@ -54,3 +59,20 @@ def trained_classes(path: Path) -> tuple[str, ...] | None:
     """The names of the classes that a network of these weights was trained on, None where the file does not say."""
     classes = about_trained(path).get("classes")
     return tuple(map(str, classes)) if isinstance(classes, list) else None
+
+
+def trained_preprocess(path: Path) -> Preprocess | None:
+    """The picture transform that a network of these weights was trained with, None where the file does not say.
+
+    Raises ModelError for one that is no picture transform.
+    """
+    told = about_trained(path).get("preprocess")
+    if told is None:
+        return None
+    try:
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in told.items()}
+        return Preprocess(**values)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"weights {printable(path)}: its picture transform cannot be read: {one_line(error)}"
+        ) from error
