@@ -43,7 +43,7 @@ def classify(
     out: Annotated[Path, typer.Option("-o", "--out", help="The weights, as .safetensors.")] = Path(
         "weights.safetensors"
     ),
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="How often each picture is seen.")] = 12,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="How often each picture is seen.")] = 10,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures of a step.")] = 128,
     rate: Annotated[float, typer.Option("--rate", help="Learning rate at its peak.")] = 0.003,
     weight_decay: Annotated[float, typer.Option("--weight-decay", help="Decay of the weights (AdamW).")] = 0.02,

@@ -45,7 +45,7 @@ class Settings:
     unconv.errors.UnconvError: train: epochs 0; give 1 or more
     """
 
-    epochs: int = 12
+    epochs: int = 10
     batch_size: int = 128
     rate: float = 0.003
     weight_decay: float = 0.02
