@@ -110,8 +110,7 @@ def zfnet28_recipe() -> Recipe:
         name="zfnet28",
         build=lambda classes: ZFNet28() if classes is None else ZFNet28(classes),
         pretrained=pretrained,
-        weights="Fashion-MNIST weights that come with unconv",
+        weights="Fashion-MNIST weights that come with unconv (clothes in white on black)",
         preprocess=Preprocess(size=SIZE, resize=SIZE, mean=(MEAN,), std=(STD,)),
         classes=lambda: CLASSES,
-        notes=("trained on clothes in white on black; a photograph on a white ground is seen inverted",),
     )
