@@ -173,7 +173,7 @@ def test_without_torchvision_unknown_names_are_still_answered(monkeypatch):
 
 
 def test_lists_hold_models_that_load():
-    assert list_models() == ("efficientnet-lite0",)
+    assert list_models() == ("efficientnet-lite0", "zfnet28")
     assert "torchvision:resnet50" in list_models("torchvision")
     assert "timm:resnet50" in list_models("timm")
     with pytest.raises(ModelError, match="source 'keras' is unknown"):

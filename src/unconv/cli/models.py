@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unconv.models.resolve import LoadedModel
 
 Model: TypeAlias = Annotated[
-    str, typer.Argument(help="efficientnet-lite0, torchvision:NAME, timm:NAME or file.py:callable.")
+    str, typer.Argument(help="efficientnet-lite0, zfnet28, torchvision:NAME, timm:NAME or file.py:callable.")
 ]
 Weights: TypeAlias = Annotated[Path | None, typer.Option("--weights", help="Weights file: safetensors or state dict.")]
 RandomWeights: TypeAlias = Annotated[bool, typer.Option("--random-weights", help="Leave the network untrained.")]

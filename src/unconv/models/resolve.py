@@ -1,13 +1,14 @@
 """From the string that names a network to the network, with its weights and its picture transform.
 
-A MODEL is a built-in name (``efficientnet-lite0``), ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
+A MODEL is a built-in name (``efficientnet-lite0``, ``zfnet28``), ``torchvision:NAME``, ``timm:NAME`` or
+``file.py:callable``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,7 +29,9 @@ from unconv.models.from_timm import timm_models, timm_recipe
 from unconv.models.from_torchvision import imagenet_classes, torchvision_models, torchvision_recipe
 from unconv.models.preprocess import Preprocess
 from unconv.models.recipe import Recipe, nearest
+from unconv.models.trained import trained_classes, trained_preprocess
 from unconv.models.weights import check_finite, fit_weights, read_state_dict
+from unconv.models.zfnet28 import zfnet28_recipe
 
 SEED = 0
 
@@ -85,7 +88,8 @@ def load_model(
     Args:
         model: a built-in name, ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
         weights: a file of weights (safetensors, or a torch file of tensors) in place of the published ones. If it was
-            trained on another number of classes, the network gets that number.
+            trained on another number of classes, the network gets that number. A file that ``unconv train`` wrote
+            brings its classes and its picture transform with it.
         random_weights: leave the network as it is initialised, with a fixed seed; the generator is put back after.
         size: height and width of the pictures it is given, or one number for both.
         mean: subtracted from pictures in [0, 1]: one number, or one a channel.
@@ -107,24 +111,67 @@ def load_model(
         if random_weights and recipe.seedless:
             raise ModelError(f"{model}: the file itself makes the weights; leave random weights out")
         module, classes, source = _made(recipe, Path(weights) if weights is not None else None, random_weights)
+        own = trained_preprocess(Path(weights)) if weights is not None else None
+    if own is not None:
+        recipe = replace(recipe, preprocess=own, assumed="")
+    preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
+    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes)
+
+
+def untrained_model(
+    model: str,
+    classes: int,
+    *,
+    seed: int = SEED,
+    size: int | tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+) -> LoadedModel:
+    """A network to be trained: as it is initialised, with so many outputs.
+
+    What ``file.py:callable`` names is taken as the file makes it, its weights and its number of outputs included.
+
+    Args:
+        model: as for load_model.
+        classes: how many outputs it has.
+        seed: of its weights; the generator is put back after.
+        size: as for load_model, like the following.
+        mean: subtracted from pictures in [0, 1].
+        std: what they are divided by.
+
+    Raises ModelError as load_model does.
+
+    >>> untrained_model("zfnet28", 3).module.classifier.linear7
+    Linear(in_features=128, out_features=3, bias=True)
+    """
+    with _seeded(seed):
+        recipe = _recipe(model)
+        module = recipe.build(classes)
+    preprocess, notes = _looked_at(recipe, size, mean, std)
+    check_finite(module, recipe.name)
+    source = recipe.weights if recipe.seedless else f"random (seed {seed})"
+    return LoadedModel(recipe.name, module, preprocess, None, source, notes)
+
+
+def _looked_at(
+    recipe: Recipe,
+    size: int | tuple[int, int] | None,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+) -> tuple[Preprocess, tuple[str, ...]]:
+    """The picture transform as it was told, and what remains assumed of it."""
     sides = (size, size) if isinstance(size, int) else size
     told_all = None not in (size, mean, std)
-    return LoadedModel(
-        name=recipe.name,
-        module=module.eval(),
-        preprocess=recipe.preprocess.changed(sides, mean, std),
-        classes=classes,
-        weights=source,
-        notes=recipe.notes if told_all or not recipe.assumed else (recipe.assumed, *recipe.notes),
-    )
+    notes = recipe.notes if told_all or not recipe.assumed else (recipe.assumed, *recipe.notes)
+    return recipe.preprocess.changed(sides, mean, std), notes
 
 
 def list_models(source: str = "built-in") -> tuple[str, ...]:
     """MODEL strings of one source: ``"built-in"``, ``"torchvision"`` or ``"timm"``.
 
     >>> list_models()
-    ('efficientnet-lite0',)
+    ('efficientnet-lite0', 'zfnet28')
     >>> "torchvision:vgg16" in list_models("torchvision")
     True
     """
@@ -141,7 +188,7 @@ def _made(recipe: Recipe, weights: Path | None, random: bool) -> tuple[nn.Module
     if weights is not None:
         where = f"weights {printable(weights)}: do not fit {recipe.name}"
         module = fit_weights(recipe.build, read_state_dict(weights), recipe.names, where)
-        return module, _classes_for(recipe, module), f"from {printable(weights)}"
+        return module, trained_classes(weights) or _classes_for(recipe, module), f"from {printable(weights)}"
     if random:
         return recipe.build(None), None, f"random (seed {SEED})"
     return recipe.pretrained(), recipe.classes(), recipe.weights
@@ -158,6 +205,8 @@ def _classes_for(recipe: Recipe, module: nn.Module) -> tuple[str, ...] | None:
 def _recipe(model: str) -> Recipe:
     if model == "efficientnet-lite0":
         return _efficientnet_lite0()
+    if model == "zfnet28":
+        return zfnet28_recipe()
     source, colon, name = model.partition(":")
     if colon and source == "torchvision":
         return torchvision_recipe(name)
@@ -174,7 +223,7 @@ def _unknown(model: str) -> str:
         offered = callables_in(Path(model))
         example = offered[0] if offered else "FUNCTION"
         return f"{printable(model)}: which callable in it makes the network? say {printable(model)}:{example}"
-    forms = "a MODEL is efficientnet-lite0, torchvision:NAME, timm:NAME or file.py:callable"
+    forms = "a MODEL is efficientnet-lite0, zfnet28, torchvision:NAME, timm:NAME or file.py:callable"
     try:
         published = torchvision_models()
     except MissingExtraError:
@@ -206,8 +255,8 @@ def _efficientnet_lite0() -> Recipe:
 
 
 @contextmanager
-def _seeded() -> Iterator[None]:
+def _seeded(seed: int = SEED) -> Iterator[None]:
     """The same random weights every time, and no trace of it in the caller's generator."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         yield

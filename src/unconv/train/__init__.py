@@ -1,0 +1,1 @@
+"""Training: a loop that knows neither network nor task, and the tasks."""

@@ -1,0 +1,151 @@
+"""Training a network to tell pictures apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unconv.errors import UnconvError
+from unconv.jobs import Progress, Serial, Threads
+from unconv.models.resolve import LoadedModel, untrained_model
+from unconv.models.trained import save_trained
+from unconv.train.augment import augmentation
+from unconv.train.examples import FileExamples
+from unconv.train.loop import Epoch, Settings, fit
+from unconv.train.pictures import pictures_of
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A network that was trained to tell classes apart.
+
+    Attributes:
+        network: with its weights, in evaluation mode.
+        history: an entry for each epoch: ``loss`` (cross-entropy, natural logarithm) and ``accuracy``.
+        about: model, data, classes and settings.
+        skipped: pictures that could not be read, and why.
+        resumed: steps that an earlier run had done.
+        notes: what was assumed or found out on the way.
+    """
+
+    network: LoadedModel
+    history: tuple[Epoch, ...]
+    about: Mapping[str, Any]
+    skipped: tuple[str, ...] = ()
+    resumed: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """The part of the pictures held out that the network names rightly."""
+        return self.history[-1].held_out["accuracy"]
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the weights to a safetensors file that ``load_model(..., weights=path)`` reads, classes included."""
+        return save_trained(self.network.module.state_dict(), Path(path), self.about)
+
+
+def classify(
+    model: str = "zfnet28",
+    data: str | PathLike[str] | None = None,
+    settings: Settings | None = None,
+    *,
+    size: int | tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    flip: bool = True,
+    shift: float = 0.08,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
+    progress: Progress | None = None,
+) -> Classifier:
+    """Train a network, from its first weights, to tell the classes of some pictures apart.
+
+    The mean cross-entropy of the scores is minimised by :func:`~unconv.train.loop.fit`.
+
+    Args:
+        model: a MODEL string; the network gets as many outputs as the data has classes.
+        data: a folder with Fashion-MNIST, or with a folder of pictures for each class, or with ``train`` and ``test``
+            folders of these: see :func:`~unconv.train.pictures.pictures_of`. None: Fashion-MNIST where Debian puts it.
+        settings: Settings() unless given.
+        size: height and width of the pictures it is given, unless the model says so.
+        mean: subtracted from pictures in [0, 1].
+        std: what they are divided by.
+        flip: half of the pictures are mirrored left to right.
+        shift: pictures are moved by up to this part of their side.
+        checkpoint: a folder; a training that was killed is resumed from there and ends the same.
+        checkpoint_seconds: how often it is written.
+        progress: as :func:`unconv.jobs.bar` makes it; counts epochs.
+
+    Raises ModelError for the model, ImageError for the data, UnconvError where they do not fit or the loss is not
+    finite, JobError for a checkpoint of another training.
+    """
+    settings, augment = settings or Settings(), augmentation(flip, shift)
+    pictures = pictures_of(data, settings.seed)
+    loaded = untrained_model(model, len(pictures.classes), seed=settings.seed, size=size, mean=mean, std=std)
+    pictures = pictures.prepared(loaded.preprocess)
+    measure = partial(scores, classes=len(pictures.classes))
+    about = {
+        "model": loaded.name,
+        "data": pictures.name,
+        "classes": list(pictures.classes),
+        "preprocess": asdict(loaded.preprocess),
+        "flip": flip,
+        "shift": shift,
+    }
+    fitted = fit(
+        loaded.module,
+        measure,
+        pictures.train,
+        pictures.held_out,
+        settings,
+        augment=augment,
+        executor=Threads() if isinstance(pictures.train, FileExamples) else Serial(),
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        about=about,
+        progress=progress,
+    )
+    loaded.module.load_state_dict(fitted.weights)
+    network = replace(
+        loaded, module=loaded.module.eval(), classes=pictures.classes, weights=f"trained on {pictures.name}"
+    )
+    told = {**about, "settings": asdict(settings), "history": [asdict(epoch) for epoch in fitted.history]}
+    return Classifier(network, fitted.history, told, fitted.skipped, fitted.resumed, (*loaded.notes, *fitted.notes))
+
+
+def scores(outputs: Tensor, targets: Tensor, classes: int) -> dict[str, Tensor]:
+    """Cross-entropy −log softmax(s)_t of the scores s and the class t of each picture, and whether s is largest there.
+
+    Args:
+        outputs: scores (batch, classes).
+        targets: numbers of the classes (batch,).
+        classes: how many there are.
+
+    Raises UnconvError for outputs of another kind or shape.
+
+    >>> measured = scores(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]), classes=2)
+    >>> measured["loss"], measured["accuracy"]
+    (tensor([0.1269, 0.6931]), tensor([1., 0.]))
+    """
+    if not isinstance(outputs, Tensor):
+        raise UnconvError(
+            f"train: the network returns a {type(outputs).__name__}; scores (batch, {classes}) are needed"
+        )
+    if outputs.ndim != 2 or outputs.shape[1] != classes:
+        raise UnconvError(
+            f"train: the network returns shape {tuple(outputs.shape)} for {len(targets)} pictures of {classes} "
+            f"classes; scores ({len(targets)}, {classes}) are needed"
+        )
+    return {
+        "loss": F.cross_entropy(outputs, targets, reduction="none"),
+        "accuracy": (outputs.argmax(1) == targets).to(torch.float32),
+    }

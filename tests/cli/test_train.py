@@ -1,0 +1,80 @@
+"""``unconv train classify`` as people type it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.data.test_fashion import make
+from unconv.cli.main import app
+from unconv.errors import UnconvError
+from unconv.models.resolve import load_model
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "fashion", count=30)
+    return tmp_path
+
+
+def run(*arguments: object) -> str:
+    command = ["train", "classify", "--data", "fashion", "--batch", "10", "--epochs", "2", *map(str, arguments)]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_it_writes_weights_that_load(place: Path) -> None:
+    told = run("-o", "w.safetensors")
+    assert "2 epochs in" in told
+    assert "named rightly" in told
+    assert told.endswith("wrote w.safetensors\n")
+    loaded = load_model("zfnet28", weights=place / "w.safetensors")
+    assert loaded.label(9) == "Ankle boot"
+
+
+def test_json_is_the_history(place: Path) -> None:
+    told = json.loads(run("--json", "--no-flip", "--shift", 0, "--seed", 3))
+    assert [epoch["number"] for epoch in told["history"]] == [1, 2]
+    assert told["settings"] == {"epochs": 2, "batch_size": 10, "rate": 0.003, "weight_decay": 0.02, "seed": 3}
+    assert (told["flip"], told["shift"], told["data"], told["skipped"]) == (False, 0.0, "Fashion-MNIST", [])
+    assert (place / told["out"]).is_file()
+
+
+def test_resumed_training_writes_the_same_file(place: Path) -> None:
+    run("-o", "one.safetensors")
+    for _ in range(2):
+        run("-o", "two.safetensors", "--checkpoint", "kept")
+    assert (place / "one.safetensors").read_bytes() == (place / "two.safetensors").read_bytes()
+
+
+def test_help_names_the_options() -> None:
+    told = CliRunner().invoke(app, ["train", "classify", "--help"]).output
+    assert "--checkpoint" in told
+    assert CliRunner().invoke(app, ["train", "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("-o", "w.pth"), "files end in .safetensors"),
+        (("-o", "nowhere/w.safetensors"), "there is no folder"),
+        (("--data", "nowhere"), "no such folder"),
+        (("--model", "zfnet29"), "did you mean zfnet28"),
+        (("--rate", "0"), "rate 0.0"),
+        (("--rate", "nan"), "rate nan"),
+        (("--shift", "1"), "shift 1.0"),
+        (("--size", "x"), "--size"),
+        (("--mean", "x"), "--mean"),
+        (("--size", "12"), "zfnet28: input 12x12"),
+    ],
+)
+def test_bad_input_is_one_line(place: Path, arguments: tuple[str, ...], told: str) -> None:
+    with pytest.raises(UnconvError, match=told) as caught:
+        CliRunner().invoke(app, ["train", "classify", "--data", "fashion", *arguments], catch_exceptions=False)
+    assert "\n" not in str(caught.value)
+    assert not (place / "weights.safetensors").exists()
