@@ -87,6 +87,6 @@ def fit_classifier(
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 
-        search.step(objective)
+        search.step(objective)  # type: ignore[no-untyped-call]
         loss = float(objective().detach())
     return LinearClassifier(weight.detach(), bias.detach(), mean, scale, loss)

@@ -111,7 +111,7 @@ def correspondence(
     return Correspondence(names, figures, distances, len(batch), draws)
 
 
-def sign_distances(changes: Float[Tensor, "image *feature"]) -> Float[Tensor, "image image"]:
+def sign_distances(changes: Float[Tensor, "image ..."]) -> Float[Tensor, "image image"]:
     """The share of features whose signs differ, for each pair of images; a zero differs from both signs.
 
     >>> sign_distances(torch.tensor([[1.0, -2.0, 0.0, 0.0], [3.0, 1.0, 0.0, 1.0]]))
@@ -168,7 +168,9 @@ def _check(batch: Tensor, parts: Mapping[str, Sequence[Box]]) -> None:
     rows, columns = batch.shape[2:]
     for name, boxes in parts.items():
         if name == RANDOM:
-            raise UnconvError(f"correspondence: a part cannot be called {RANDOM!r}; that is what parts are held against")
+            raise UnconvError(
+                f"correspondence: a part cannot be called {RANDOM!r}; that is what parts are held against"
+            )
         if len(boxes) != len(batch):
             raise UnconvError(f"correspondence: part {name!r} has {len(boxes)} boxes for {len(batch)} images")
         for top, left, height, width in boxes:

@@ -147,7 +147,8 @@ def _stages(module: nn.Module, checkpoints: Sequence[Checkpoint] | Mapping[str, 
             stages.append(_Stage(name, _copy(module)))
         else:
             raise UnconvError(
-                f"evolution: checkpoint {name!r} is a {type(checkpoint).__name__}; give a file, a state dict or a function"
+                f"evolution: checkpoint {name!r} is a {type(checkpoint).__name__}; give a file, a state dict or a "
+                "function"
             )
     return stages
 
@@ -199,7 +200,7 @@ def _strongest(
 ) -> tuple[Float[Tensor, " unit"], Int[Tensor, " unit"], Int[Tensor, "unit 2"]]:
     """For every unit its largest value in any image, which image and where; the first wins a tie."""
     values, places = [], []
-    for part in batch.split(batch_size):
+    for part in torch.split(batch, batch_size):
         maps = forward_values(module, part, [layer])[0][layer]
         check_feature_maps(layer, maps)
         flat = maps.flatten(0, 1)

@@ -60,7 +60,9 @@ class FirstLayer:
         return float((self.aliasing.double() * energy).sum() / energy.sum()) if float(energy.sum()) else 0.0
 
 
-def first_layer(model: str | nn.Module | LoadedModel, images: Tensor | None = None, layer: str | None = None) -> FirstLayer:
+def first_layer(
+    model: str | nn.Module | LoadedModel, images: Tensor | None = None, layer: str | None = None
+) -> FirstLayer:
     """Look at the filters of a first convolution: which are dead, which drown the others, how much is aliased.
 
     Zeiler & Fergus 2013, section 4.1: of AlexNet's 11 × 11 filters with stride 4 some are dead, and the second layer

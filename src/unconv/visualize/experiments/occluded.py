@@ -35,7 +35,8 @@ class Occluder:
     @property
     def places(self) -> list[Place]:
         """All places, row by row."""
-        return list(product(*(range(len(axis)) for axis in self.intervals)))
+        rows, columns = self.intervals
+        return list(product(range(len(rows)), range(len(columns))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +88,7 @@ class Passing:
 
     def _squares(self, places: list[Place]) -> list[Tensor]:
         boxes = [self._box(0, place) for place in places]
-        return [
-            self.occluder.colour.expand(-1, bottom - top, right - left) for (top, bottom), (left, right) in boxes
-        ]
+        return [self.occluder.colour.expand(-1, bottom - top, right - left) for (top, bottom), (left, right) in boxes]
 
     def _box(self, cut: int, place: Place) -> tuple[Interval, Interval]:
         rows, columns = self.route.changed[cut]

@@ -84,7 +84,8 @@ class OcclusionMaps:
         down, across = _cover(self.rows, height).to(lost), _cover(self.columns, width).to(lost)
         # A pixel between places that leave gaps is never covered, and loses nothing.
         times = (down.sum(1)[:, None] * across.sum(1)[None]).clamp(min=1)
-        return down @ lost @ across.T / times
+        attribution: Tensor = down @ lost @ across.T / times
+        return attribution
 
 
 def occlusion(
@@ -101,9 +102,9 @@ def occlusion(
 ) -> OcclusionMaps:
     """Slide a grey square over an image and record what the network still makes of it.
 
-    Zeiler & Fergus 2013, section 4.2 and figure 6. All maps come from one pass for each place of the square. Layers that
-    the square can have changed only in part are computed only there, and pasted into what they are for the clean image:
-    the result is the same up to rounding, since units outside the square's reach see the same pixels as before.
+    Zeiler & Fergus 2013, section 4.2 and figure 6. All maps come from one pass for each place of the square. Layers
+    that the square can have changed only in part are computed only there, and pasted into what they are for the clean
+    image: the result is the same up to rounding, since units outside the square's reach see the same pixels as before.
 
     Args:
         model: a classifier: a MODEL string, a loaded model or a module that takes images as its one argument.
@@ -242,4 +243,5 @@ def _cover(intervals: Sequence[Interval], size: int) -> Tensor:
     """Which pixels of an axis each interval covers, (pixel, interval)."""
     pixels = torch.arange(size)[:, None]
     starts, stops = torch.tensor(intervals).T
-    return ((pixels >= starts) & (pixels < stops)).float()
+    covered: Tensor = (pixels >= starts) & (pixels < stops)
+    return covered.float()

@@ -11,8 +11,15 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from unconv.errors import ModelError, UnconvError
-from unconv.visualize.reverse import SCRIPTED, at_rest, check_images, check_open, find_layer, forward_failure
-from unconv.visualize.reverse import takes_hooks
+from unconv.visualize.reverse import (
+    SCRIPTED,
+    at_rest,
+    check_images,
+    check_open,
+    find_layer,
+    forward_failure,
+    takes_hooks,
+)
 
 
 class _Arrived(BaseException):

@@ -7,6 +7,7 @@ with the least estimated work.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from torch import nn
@@ -150,9 +151,7 @@ def _spanned(graph: Graph) -> set[int]:
     return found
 
 
-def _cheapest(
-    graph: Graph, cuts: tuple[Cut, ...], total: float, intervals: tuple[tuple[Interval, ...], ...]
-) -> Route:
+def _cheapest(graph: Graph, cuts: tuple[Cut, ...], total: float, intervals: tuple[tuple[Interval, ...], ...]) -> Route:
     changed = Reach(graph, intervals, cuts[-1].index).changed
     boxes = [changed[cut.index] for cut in cuts]
     best: list[tuple[float, int]] = [(0.0, -1)] + [(float("inf"), -1)] * (len(cuts) - 1)
@@ -179,7 +178,7 @@ def _cheapest(
     note = f"only around the occluder up to {names[-1]}" if names else "whole images: the occluder reaches too far"
     return Route(
         tuple(cuts[index] for index in chosen),
-        tuple(stretches[pair] for pair in zip(chosen, chosen[1:], strict=False)),
+        tuple(stretches[pair] for pair in pairwise(chosen)),
         tuple(boxes[index] for index in chosen),
         share,
         note,

@@ -56,7 +56,7 @@ def transfer(
     batch_size: int = 32,
     seed: int = 0,
 ) -> Transfer:
-    """Put the features of every layer into a linear classifier: how well does it tell the classes of another task apart?
+    """Put the features of every layer into a linear classifier: how well are the classes told apart?
 
     Zeiler & Fergus 2013, section 5.3 and table 7, with logistic regression in the place of the support vector machine.
     Feature maps are averaged over the cells of a small grid, so that layers have comparable numbers of features, and
@@ -108,7 +108,7 @@ def transfer(
         accuracy=accuracy,
         fitted=fitted,
         chance=float(classes.bincount().max()) / len(classes),
-        classes=int(classes.unique().numel()),
+        classes=len(torch.unique(classes)),
         images=len(batch),
         predicted=predicted,
     )
@@ -126,7 +126,7 @@ def pooled_features(
     if PIXELS in layers:
         raise UnconvError(f"transfer: a layer called {PIXELS!r} is taken for the pixels, which are always there")
     parts: dict[str, list[Tensor]] = {name: [] for name in (PIXELS, *layers)}
-    for part in images.split(batch_size):
+    for part in torch.split(images, batch_size):
         parts[PIXELS].append(_pooled(part, grid))
         values = forward_values(module, part, layers)[0] if layers else {}
         for layer in layers:
@@ -150,7 +150,7 @@ def _labels(labels: Sequence[int] | Tensor, count: int, folds: int) -> Tensor:
         )
     if folds < 2:
         raise UnconvError(f"transfer: folds {folds}; give 2 or more, or nothing is held out")
-    found, counts = classes.long().unique(return_counts=True)
+    found, counts = torch.unique(classes.long(), return_counts=True)
     if len(found) < 2:
         raise UnconvError(f"transfer: {len(found)} class; give images of two or more")
     if int(counts.min()) < folds:
@@ -163,7 +163,7 @@ def _folds(classes: Tensor, folds: int, seed: int) -> Tensor:
     """The fold of each image, those of one class dealt out evenly."""
     random, held = generator(seed), torch.zeros(len(classes), dtype=torch.long)
     first = 0
-    for label in classes.unique():
+    for label in torch.unique(classes):
         members = (classes == label).nonzero().flatten()
         order = members[torch.randperm(len(members), generator=random)]
         held[order] = (torch.arange(len(members)) + first) % folds
