@@ -110,7 +110,9 @@ def test_maps_equal_a_loop(size: tuple[int, int], layer: str | None) -> None:
     st.tuples(st.integers(1, 12), st.integers(1, 12)),
     st.tuples(st.integers(5, 13), st.integers(5, 13)),
 )
-def test_maps_equal_a_loop_for_any_square(size: tuple[int, int], square: tuple[int, int], step: tuple[int, int]) -> None:
+def test_maps_equal_a_loop_for_any_square(
+    size: tuple[int, int], square: tuple[int, int], step: tuple[int, int]
+) -> None:
     check(small(), image_of(*size), size=square, stride=step)
 
 

@@ -41,7 +41,7 @@ class LinearClassifier:
 
 
 def fit_classifier(
-    features: Float[Tensor, "sample feature"], labels: Int[Tensor, " sample"], classes: int, penalty: float = 1.0
+    features: Float[Tensor, "sample feature"], labels: Int[Tensor, " sample"], classes: int, penalty: float | int = 1.0
 ) -> LinearClassifier:
     """Logistic regression of labels on standardised features, fitted until the gradient is gone.
 

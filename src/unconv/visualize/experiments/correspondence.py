@@ -61,7 +61,7 @@ def correspondence(
     parts: Mapping[str, Sequence[Box]],
     layers: Sequence[str] | None = None,
     *,
-    fill: float = 0.0,
+    fill: float | int = 0.0,
     draws: int = 20,
     seed: int = 0,
 ) -> Correspondence:

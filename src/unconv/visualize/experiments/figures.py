@@ -31,7 +31,7 @@ class Plot(Figure):
         return picture.getvalue()
 
 
-def blank(width: float, height: float) -> Plot:
+def blank(width: float | int, height: float | int) -> Plot:
     """An empty figure of so many inches on white, laid out by itself.
 
     >>> blank(6, 4).get_size_inches().tolist()
@@ -40,7 +40,7 @@ def blank(width: float, height: float) -> Plot:
     return Plot(figsize=(width, height), dpi=150, facecolor="white", layout="constrained")
 
 
-def bare(axes: Axes, title: str = "", size: float = 9) -> Axes:
+def bare(axes: Axes, title: str = "", size: float | int = 9) -> Axes:
     """Axes without ticks and frame, for pictures."""
     axes.set_xticks([])
     axes.set_yticks([])

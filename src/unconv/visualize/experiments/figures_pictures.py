@@ -18,6 +18,7 @@ def plot_evolution(found: Evolution) -> Figure:
 
     Below each is the image it is from and the activation; where the image is another one than before, it is orange.
 
+    >>> import torch
     >>> from torch import nn
     >>> from unconv.visualize.experiments.evolution import evolution
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())

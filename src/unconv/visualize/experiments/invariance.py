@@ -26,7 +26,7 @@ class Invariance:
         layers: where the features are from, in the order given.
         distance: by layer, ‖f(x) − f(T x)‖, ``(image, value)``.
         normalised: by layer, the same by ‖f(x)‖; NaN where that is 0.
-        targets: the class that is followed in each image.
+        targets: the class that is followed in each image; none where the model is no classifier.
         names: of these classes.
         probability: of the class, ``(image, value)``; empty, ``(image, 0)``, where the model is no classifier.
     """
@@ -36,7 +36,7 @@ class Invariance:
     layers: tuple[str, ...]
     distance: dict[str, Float[Tensor, "image value"]]
     normalised: dict[str, Float[Tensor, "image value"]]
-    targets: Int[Tensor, " image"]
+    targets: Int[Tensor, " followed"]
     names: tuple[str, ...]
     probability: Float[Tensor, "image count"]
 
@@ -45,11 +45,11 @@ def invariance(
     model: str | nn.Module | LoadedModel,
     images: Tensor,
     transform: str = "translation",
-    values: Sequence[float] | None = None,
+    values: Sequence[float | int] | None = None,
     layers: Sequence[str] | None = None,
     *,
     targets: Sequence[int] | None = None,
-    fill: float | Sequence[float] = 0.0,
+    fill: float | int | Sequence[float | int] = 0.0,
 ) -> Invariance:
     """Transform images by more and more, and follow features and class probabilities.
 

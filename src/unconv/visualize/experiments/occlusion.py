@@ -96,7 +96,7 @@ def occlusion(
     *,
     size: int | tuple[int, int] = 32,
     stride: int | tuple[int, int] = 16,
-    fill: float | Sequence[float] = 0.0,
+    fill: float | int | Sequence[float | int] = 0.0,
     batch_size: int = BATCH,
     reuse: bool = True,
 ) -> OcclusionMaps:
@@ -222,7 +222,7 @@ def _places(total: int, size: int, stride: int) -> tuple[Interval, ...]:
     return tuple((start, min(start + size, total)) for start in range(0, min(count * stride, total), stride))
 
 
-def _colour(fill: float | Sequence[float], image: Tensor) -> Tensor:
+def _colour(fill: float | int | Sequence[float | int], image: Tensor) -> Tensor:
     values = image.new_tensor([fill] if isinstance(fill, int | float) else list(fill))
     if len(values) not in (1, image.shape[1]) or not bool(values.isfinite().all()):
         raise UnconvError(

@@ -52,7 +52,7 @@ def transfer(
     *,
     grid: int = 2,
     folds: int = 5,
-    penalty: float = 1.0,
+    penalty: float | int = 1.0,
     batch_size: int = 32,
     seed: int = 0,
 ) -> Transfer:

@@ -16,7 +16,10 @@ Matrix = Callable[[float], tuple[tuple[float, float], tuple[float, float], float
 
 
 def transformed(
-    image: Float[Tensor, "batch channel height width"], transform: str, value: float, fill: Float[Tensor, "channel 1 1"]
+    image: Float[Tensor, "batch channel height width"],
+    transform: str,
+    value: float | int,
+    fill: Float[Tensor, "channel 1 1"],
 ) -> Float[Tensor, "batch channel height width"]:
     """Images moved, enlarged or turned about its centre, bilinear; what comes in from outside is ``fill``.
 
@@ -42,7 +45,7 @@ def transformed(
         raise UnconvError(f"transform: {transform!r} is not one of {', '.join(TRANSFORMS)}")
     if not abs(value) < float("inf") or (transform == "scale" and value <= 0):
         raise UnconvError(f"transform: {transform} by {value}; give a finite number, above 0 for scale")
-    down, across, shift = TRANSFORMS[transform](value)
+    down, across, shift = TRANSFORMS[transform](float(value))
     height, width = image.shape[2:]
     rows = torch.arange(height, dtype=torch.float64) - (height - 1) / 2
     columns = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
