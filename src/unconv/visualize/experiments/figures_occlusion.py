@@ -33,7 +33,8 @@ def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure
     True
     """
     figure = blank(11.0, 3.5)
-    first, second, third, fourth = figure.subplots(1, 4)
+    grid = figure.add_gridspec(2, 4, height_ratios=(1, 0.045))
+    first, second, third, fourth = (figure.add_subplot(grid[0, column]) for column in range(4))
     height, width = maps.image.shape[1:]
     bare(first, f"{maps.target_name} {maps.clean_probability:.2f} without square")
     shown = picture_of(maps.image) if picture is None else picture.permute(1, 2, 0).clamp(0, 1)
@@ -41,9 +42,12 @@ def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure
     row, column = divmod(int(maps.probability.argmin()), maps.probability.shape[1])
     (top, bottom), (left, right) = maps.rows[row], maps.columns[column]
     first.add_patch(Rectangle((left, top), right - left, bottom - top, facecolor="#808080", edgecolor="white"))
-    _map(figure, second, maps, maps.probability, f"probability of {maps.target_name}", maps.clean_probability)
-    _map(figure, third, maps, maps.activation, f"{maps.layer}, feature map {maps.unit}, summed", maps.clean_activation)
-    _labels(fourth, maps)
+    bars = (figure.add_subplot(grid[1, 1]), figure.add_subplot(grid[1, 2]))
+    named = f"probability of {maps.target_name}"
+    _map(second, bars[0], maps, maps.probability, named, maps.clean_probability)
+    named = f"{maps.layer}, feature map {maps.unit}, summed"
+    _map(third, bars[1], maps, maps.activation, named, maps.clean_activation)
+    _labels(fourth, bare(figure.add_subplot(grid[1, 3])), maps)
     return figure
 
 
@@ -63,24 +67,22 @@ def _frame_of(axes: Axes, maps: OcclusionMaps) -> None:
     axes.set_aspect("equal")
 
 
-def _map(figure: Figure, axes: Axes, maps: OcclusionMaps, values: Tensor, title: str, clean: float) -> None:
-    shown = bare(axes, title).imshow(
-        values.float().numpy(), extent=_extent(maps), cmap="magma", interpolation="nearest"
-    )
+def _map(axes: Axes, below: Axes, maps: OcclusionMaps, values: Tensor, title: str, clean: float) -> None:
+    """A map, and its scale below, with the value without square marked."""
+    numbers = values.float().numpy()
+    shown = bare(axes, title).imshow(numbers, extent=_extent(maps), cmap="magma", interpolation="nearest")
     _frame_of(axes, maps)
-    bar = figure.colorbar(shown, ax=axes, orientation="horizontal", shrink=0.9, pad=0.03, aspect=25)
-    bar.ax.tick_params(labelsize=7, colors=INK)
+    bar = axes.figure.colorbar(shown, cax=below, orientation="horizontal")
+    below.tick_params(labelsize=7, colors=INK)
     bar.outline.set_visible(False)
     low, high = float(values.min()), float(values.max())
-    if low <= clean <= high and low < high:
-        bar.ax.axvline(clean, color="#3fb8af", linewidth=2)
-        bar.ax.text(
-            clean, 1.2, "clean", fontsize=6, color=INK, ha="center", va="bottom", transform=bar.ax.get_xaxis_transform()
-        )
+    if low < high and low <= clean <= high:
+        below.axvline(clean, color="#3fb8af", linewidth=2)
+        below.text(clean, 1.3, "clean", fontsize=6, color=INK, ha="center", transform=below.get_xaxis_transform())
 
 
-def _labels(axes: Axes, maps: OcclusionMaps) -> None:
-    """The most probable class; the most frequent ones have a colour of their own."""
+def _labels(axes: Axes, below: Axes, maps: OcclusionMaps) -> None:
+    """The most probable class; the most frequent ones have a colour of their own, named below."""
     counts = Counter(maps.label.flatten().tolist())
     frequent = [label for label, _ in counts.most_common(len(SERIES))]
     codes = torch.full(maps.label.shape, len(frequent))
@@ -94,6 +96,4 @@ def _labels(axes: Axes, maps: OcclusionMaps) -> None:
     patches = [Patch(color=SERIES[n], label=maps.names[label]) for n, label in enumerate(frequent)]
     if len(counts) > len(frequent):
         patches.append(Patch(color=OTHER, label="others"))
-    axes.legend(
-        handles=patches, fontsize=7, frameon=False, labelcolor=INK, loc="upper left", bbox_to_anchor=(0, -0.02), ncols=2
-    )
+    below.legend(handles=patches, fontsize=7, frameon=False, labelcolor=INK, loc="upper left", ncols=2)

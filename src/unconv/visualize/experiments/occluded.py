@@ -50,6 +50,8 @@ class Passing:
         clean: what the layers of the route return for the image without occluder, by cut; the image first.
         layer: is summed up on the way.
         unit: which of its feature maps.
+        fakes: the mode under which what lies before a stop runs.
+        held: what it makes of the weights.
     """
 
     model: nn.Module
@@ -59,6 +61,12 @@ class Passing:
     layer: str
     unit: int
     fakes: FakeTensorMode = field(default_factory=lambda: FakeTensorMode(allow_non_fake_inputs=True))
+    held: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # The mode remembers what it made of a weight only while somebody holds it.
+        weights = (*self.model.parameters(), *self.model.buffers())
+        self.held.extend(self.fakes.from_tensor(weight) for weight in weights)
 
     def batches(self, count: int) -> Iterator[tuple[Any, Tensor]]:
         """For some places at a time: what the model returns, and the sum over the feature map."""

@@ -20,7 +20,7 @@ from unconv.visualize.experiments.subject import as_batch, check_count, last_fea
 from unconv.visualize.look import check_feature_maps
 from unconv.visualize.scan import channels_last
 
-BATCH = 16
+BATCH = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +142,9 @@ def occlusion(
     layer = layer if layer is not None else last_feature_maps(module, batch)
     places = (_places(height, square[0], steps[0]), _places(width, square[1], steps[1]))
     with channels_last(module, None):
-        clean = _clean(module, batch, layer)
-        target = _class(target, clean.scores)
         route = _route(module, batch, places, layer, reuse)
+        clean = _clean(module, batch, layer, route)
+        target = _class(target, clean.scores)
         scores, activation = _occluded(module, Occluder(batch, colour, places), route, clean, batch_size)
     grid = (len(places[0]), len(places[1]))
     label = scores.argmax(1).reshape(grid)
@@ -172,20 +172,28 @@ def occlusion(
 
 @dataclass(frozen=True, eq=False)
 class _Clean:
-    """The image without occluder: scores of the classes, the strongest feature map of the layer and its total."""
+    """The image without occluder: scores, the strongest feature map of the layer and its total, values at the stops."""
 
     layer: str
     scores: Tensor
     unit: int
     activation: float
+    at_stops: tuple[Tensor, ...]
 
 
-def _clean(module: nn.Module, batch: Tensor, layer: str) -> _Clean:
-    values, output = forward_values(module, batch, [layer], output=True)
+def _clean(module: nn.Module, batch: Tensor, layer: str, route: Route) -> _Clean:
+    stops = [cut.layer for cut in route.cuts if cut.layer is not None]
+    values, output = forward_values(module, batch, [layer, *stops], output=True)
     check_feature_maps(layer, values[layer])
     totals = values[layer][0].sum((1, 2))
     unit = int(totals.argmax())
-    return _Clean(layer, check_scores(output, 1, "occlusion")[0], unit, float(totals[unit]))
+    return _Clean(
+        layer=layer,
+        scores=check_scores(output, 1, "occlusion")[0],
+        unit=unit,
+        activation=float(totals[unit]),
+        at_stops=tuple(values[stop].contiguous(memory_format=torch.channels_last) for stop in stops),
+    )
 
 
 def _route(
@@ -200,10 +208,7 @@ def _occluded(
     module: nn.Module, occluder: Occluder, route: Route, clean: _Clean, batch_size: int
 ) -> tuple[Tensor, Tensor]:
     """Scores (place, class) and activations (place) of all occluded images."""
-    stops = [cut.layer for cut in route.cuts[1:] if cut.layer is not None]
-    values = forward_values(module, occluder.image, stops)[0] if stops else {}
-    at_stops = tuple(values[stop].contiguous(memory_format=torch.channels_last) for stop in stops)
-    passing = Passing(module, occluder, route, (occluder.image, *at_stops), clean.layer, clean.unit)
+    passing = Passing(module, occluder, route, (occluder.image, *clean.at_stops), clean.layer, clean.unit)
     scores, sums = [], []
     with quiet(module):
         for output, activation in passing.batches(batch_size):

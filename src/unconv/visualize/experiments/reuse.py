@@ -20,7 +20,7 @@ from unconv.visualize.reverse import takes_hooks
 
 # What a number read or written costs, in multiply-accumulates, and what every stop costs an image beside that.
 COPY = 20
-STOP = 1e7
+STOP = 3e7
 # Layers nearer to each other than this part of all work are not told apart, and what leaves less than this is no gain.
 LEAST = 0.01
 
