@@ -1,4 +1,4 @@
-"""The figure of an occlusion experiment, after figure 6 of Zeiler & Fergus (2013). Needs matplotlib."""
+"""The figure of an occlusion experiment (Zeiler & Fergus 2013, section 4.2). Needs matplotlib."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def occlusion(
 ) -> OcclusionMaps:
     """Slide a grey square over an image and record what the network still makes of it.
 
-    Zeiler & Fergus 2013, section 4.2 and figure 6. All maps come from one pass for each place of the square. Layers
+    Zeiler & Fergus 2013, section 4.2. All maps come from one pass for each place of the square. Layers
     that the square can have changed only in part are computed only there, and pasted into what they are for the clean
     image: the result is the same up to rounding, since units outside the square's reach see the same pixels as before.
 

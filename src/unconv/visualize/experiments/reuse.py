@@ -22,7 +22,7 @@ from unconv.visualize.reverse import takes_hooks
 COPY = 20
 STOP = 3e7
 # Layers nearer to each other than this part of all work are not told apart, and what leaves less than this is no gain.
-LEAST = 0.01
+LEAST = 0.02
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def find_cuts(model: nn.Module, graph: Graph, last: int) -> tuple[tuple[Cut, ...
     spanned = _spanned(graph)
     least = LEAST * work[-1]
     found: list[Cut] = []
+    begun = 0.0
     for value in graph.values[1 : last + 1]:
         if any(link is not None and not link.steady for _, links in value.parents for link in links):
             break
@@ -110,9 +111,11 @@ def find_cuts(model: nn.Module, graph: Graph, last: int) -> tuple[tuple[Cut, ...
         if value.index not in names or value.index in spanned or not whole:
             continue
         cut = Cut(names[value.index], value.index, work[value.index])
-        if found and cut.work - found[-1].work < least:
+        if found and cut.work - begun < least:
             # The later of two has passed a pooling, often, and is smaller.
             found.pop()
+        else:
+            begun = cut.work
         found.append(cut)
     return tuple(found), work[-1]
 
