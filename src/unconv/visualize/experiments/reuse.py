@@ -73,7 +73,7 @@ def plan_route(
     >>> model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3), nn.MaxPool2d(2), nn.Conv2d(64, 64, 3))
     >>> route = plan_route(model, (3, 96, 96), (((0, 8), (40, 48)),) * 2, "3")
     >>> [cut.layer for cut in route.cuts], route.share < 0.5
-    ([None, '1', '3'], True)
+    ([None, '3'], True)
     """
     try:
         graph = trace(model, input_size)
