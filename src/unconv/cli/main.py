@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unconv import __version__
-from unconv.cli import arithmetic, bench, demo, denoise, encode, inpaint, learn, scan, see, train
+from unconv.cli import arithmetic, bench, demo, denoise, encode, experiment, inpaint, learn, scan, see, train
 from unconv.errors import UnconvError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(arithmetic.app, name="arithmetic")
 app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=see.EXAMPLES)(see.see)
 app.add_typer(train.app, name="train")
+app.add_typer(experiment.app, name="experiment")
 app.command(epilog=learn.EXAMPLES)(learn.learn)
 app.command(epilog=encode.EXAMPLES)(encode.encode)
 app.command(epilog=denoise.EXAMPLES)(denoise.denoise)

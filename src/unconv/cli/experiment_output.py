@@ -1,0 +1,40 @@
+"""Options that the experiments share, and how they tell their numbers."""
+
+from __future__ import annotations
+
+import json as json_format
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Images: TypeAlias = Annotated[list[str], typer.Argument(help="Picture files and folders.")]
+Out: TypeAlias = Annotated[Path | None, typer.Option("-o", "--out", help="Figure: .png, .pdf or .svg.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
+Layers: TypeAlias = Annotated[
+    str | None, typer.Option("--layers", help="Layers, joined by commas; chosen over the depth unless given.")
+]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, and say so."""
+    options: dict[str, Any] = {"facecolor": "white"}
+    figure.savefig(path, **options)
+    typer.echo(f"wrote {path}", err=True)
+
+
+def tell_json(**numbers: Any) -> None:
+    """One line of JSON; what is no number is null."""
+    typer.echo(json_format.dumps(_finite(numbers), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value

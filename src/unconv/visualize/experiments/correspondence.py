@@ -1,0 +1,181 @@
+"""Does a network know that the same part of different objects is the same? (Zeiler & Fergus 2013, section 4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unconv.errors import UnconvError
+from unconv.models.resolve import LoadedModel
+from unconv.visualize.experiments.passing import forward_values
+from unconv.visualize.experiments.subject import as_batch, check_count, generator, last_feature_maps, subject_of
+
+Box = tuple[int, int, int, int]
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class PartCorrespondence:
+    """How differently covering one part changes the images.
+
+    Attributes:
+        part: its name.
+        mean: of the distances of all pairs of images.
+        deviation: their standard deviation.
+        total: their sum, Δ of the paper.
+    """
+
+    part: str
+    mean: float
+    deviation: float
+    total: float
+
+
+@dataclass(frozen=True, eq=False)
+class Correspondence:
+    """Distances between the changes that covering a part makes, by layer and part; the last part is random boxes.
+
+    Attributes:
+        layers: where the changes are looked at.
+        parts: by layer, the figures of each part.
+        distances: by layer, of each pair of images, ``(part, image, image)``; 0 on the diagonal, NaN for random, whose
+            pairs are many.
+        images: how many.
+        draws: sets of random boxes.
+    """
+
+    layers: tuple[str, ...]
+    parts: dict[str, tuple[PartCorrespondence, ...]]
+    distances: dict[str, Float[Tensor, "part image image"]]
+    images: int
+    draws: int
+
+
+def correspondence(
+    model: str | nn.Module | LoadedModel,
+    images: Tensor,
+    parts: Mapping[str, Sequence[Box]],
+    layers: Sequence[str] | None = None,
+    *,
+    fill: float | int = 0.0,
+    draws: int = 20,
+    seed: int = 0,
+) -> Correspondence:
+    """Cover the same part in several images, and compare how their features change.
+
+    With ε_i = x_i − x̃_i, the change of the features of image i when a part is covered, the distance of two images is
+    H(sign ε_i, sign ε_j): the share of features whose signs differ. Δ = Σ_{i≠j} H sums over the pairs of images
+    (Zeiler & Fergus 2013, section 4.3, table 1). The lower it is, the more alike the changes. Random boxes of the same
+    sizes are what to compare with.
+
+    Args:
+        model: a MODEL string, a loaded model or a module that takes images as its one argument.
+        images: (batch, channel, height, width), as the model wants them; two or more.
+        parts: by name, the box of the part in each image: (top, left, height, width) in pixels.
+        layers: where to look; the last that has a grid unless given.
+        fill: what the boxes are filled with; 0 is the mean colour where images are normalised.
+        draws: how many sets of random boxes; each takes the sizes of one part, in turn.
+        seed: of the random boxes.
+
+    Raises:
+        UnconvError: fewer than two images, no part, boxes that are not one for each image or not inside it.
+        ModelError: unknown layers, a model that fails.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    >>> found = correspondence(model, torch.rand(3, 3, 20, 20), {"eye": [(2, 3, 6, 6)] * 3}, ["2"])
+    >>> [figures.part for figures in found.parts["2"]], found.distances["2"].shape
+    (['eye', 'random'], torch.Size([1, 3, 3]))
+    """
+    module = subject_of(model).module
+    batch = as_batch(module, images, "correspondence")
+    check_count("correspondence", draws=draws)
+    _check(batch, parts)
+    names = tuple(dict.fromkeys(layers)) if layers is not None else (last_feature_maps(module, batch),)
+    if not names:
+        raise UnconvError("correspondence: the list of layers is empty; name one, or none at all for the last")
+    clean = forward_values(module, batch, names)[0]
+    random = generator(seed)
+    sizes = list(parts.values())
+    boxes = [*parts.values(), *(_moved(sizes[draw % len(sizes)], batch, random) for draw in range(draws))]
+    found: dict[str, list[Tensor]] = {layer: [] for layer in names}
+    for part in boxes:
+        covered = forward_values(module, _covered(batch, part, fill), names)[0]
+        for layer in names:
+            found[layer].append(sign_distances(clean[layer] - covered[layer]))
+    figures = {layer: _figures(tuple(parts), tables) for layer, tables in found.items()}
+    distances = {layer: torch.stack(tables[: len(parts)]) for layer, tables in found.items()}
+    return Correspondence(names, figures, distances, len(batch), draws)
+
+
+def sign_distances(changes: Float[Tensor, "image ..."]) -> Float[Tensor, "image image"]:
+    """The share of features whose signs differ, for each pair of images; a zero differs from both signs.
+
+    >>> sign_distances(torch.tensor([[1.0, -2.0, 0.0, 0.0], [3.0, 1.0, 0.0, 1.0]]))
+    tensor([[0.0000, 0.5000],
+            [0.5000, 0.0000]])
+    """
+    signs = changes.flatten(1).sign()
+    # Counts of equal signs are products of indicators: no (image, image, feature) table.
+    equal = sum(((signs == sign).double() @ (signs == sign).double().T for sign in (-1, 0, 1)), torch.zeros(()))
+    return 1 - equal.to(changes.dtype) / signs.shape[1]
+
+
+def _figures(names: tuple[str, ...], tables: list[Tensor]) -> tuple[PartCorrespondence, ...]:
+    pairs = torch.triu_indices(len(tables[0]), len(tables[0]), offset=1)
+    values = [table[pairs[0], pairs[1]] for table in tables]
+    draws = values[len(names) :]
+    found = [_figure(name, [value]) for name, value in zip(names, values, strict=False)]
+    return (*found, _figure(RANDOM, draws))
+
+
+def _figure(name: str, draws: list[Tensor]) -> PartCorrespondence:
+    every = torch.cat(draws)
+    # Each pair counts twice in Δ: as (i, j) and as (j, i).
+    total = 2 * float(every.sum()) / len(draws)
+    return PartCorrespondence(name, float(every.mean()), float(every.std(correction=0)), total)
+
+
+def _covered(batch: Tensor, boxes: Sequence[Box], fill: float) -> Tensor:
+    covered = batch.clone()
+    for image, (top, left, height, width) in zip(covered, boxes, strict=True):
+        image[:, top : top + height, left : left + width] = fill
+    return covered
+
+
+def _moved(boxes: Sequence[Box], batch: Tensor, random: torch.Generator) -> list[Box]:
+    """Boxes of the same sizes anywhere in their images."""
+    rows, columns = batch.shape[2:]
+    return [
+        (
+            int(torch.randint(rows - height + 1, (), generator=random)),
+            int(torch.randint(columns - width + 1, (), generator=random)),
+            height,
+            width,
+        )
+        for _, _, height, width in boxes
+    ]
+
+
+def _check(batch: Tensor, parts: Mapping[str, Sequence[Box]]) -> None:
+    if len(batch) < 2:
+        raise UnconvError(f"correspondence: {len(batch)} image; give two or more to compare")
+    if not parts:
+        raise UnconvError("correspondence: no part is given; give a box of it for each image")
+    rows, columns = batch.shape[2:]
+    for name, boxes in parts.items():
+        if name == RANDOM:
+            raise UnconvError(
+                f"correspondence: a part cannot be called {RANDOM!r}; that is what parts are held against"
+            )
+        if len(boxes) != len(batch):
+            raise UnconvError(f"correspondence: part {name!r} has {len(boxes)} boxes for {len(batch)} images")
+        for top, left, height, width in boxes:
+            if min(top, left) < 0 or min(height, width) < 1 or top + height > rows or left + width > columns:
+                raise UnconvError(
+                    f"correspondence: box {(top, left, height, width)} of part {name!r} is not inside the image "
+                    f"{rows}x{columns}; give (top, left, height, width)"
+                )

@@ -1,0 +1,223 @@
+"""How features come to be while a network is trained (Zeiler & Fergus 2013, section 4.1, figure 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from unconv.data.arrays import printable
+from unconv.errors import UnconvError
+from unconv.models.resolve import LoadedModel
+from unconv.models.weights import check_finite, fit_weights, read_state_dict
+from unconv.visualize.experiments.passing import forward_values
+from unconv.visualize.experiments.subject import as_batch, check_count, subject_of
+from unconv.visualize.look import check_feature_maps
+from unconv.visualize.project import peaks, project
+
+Checkpoint: TypeAlias = str | PathLike[str] | Mapping[str, Tensor] | Callable[[nn.Module], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Evolution:
+    """For each checkpoint and unit, the image that excites the unit most, and what the unit sends back to its pixels.
+
+    Attributes:
+        checkpoints: their names.
+        layer: whose units they are.
+        units: which ones.
+        rule: of the way back.
+        images: which image it is, ``(checkpoint, unit)``.
+        positions: where in the feature map the unit is strongest, ``(checkpoint, unit, 2)``.
+        activations: how strong, ``(checkpoint, unit)``.
+        projections: ``(checkpoint, unit, channel, height, width)``.
+        moved: ‖p_t − p_{t−1}‖ / ‖p_t‖, how much a projection differs from that of the checkpoint before,
+            ``(checkpoint, unit)``; NaN in the first row, and where a projection is zero.
+    """
+
+    checkpoints: tuple[str, ...]
+    layer: str
+    units: tuple[int, ...]
+    rule: str
+    images: Int[Tensor, "checkpoint unit"]
+    positions: Int[Tensor, "checkpoint unit 2"]
+    activations: Float[Tensor, "checkpoint unit"]
+    projections: Float[Tensor, "checkpoint unit channel height width"]
+    moved: Float[Tensor, "checkpoint unit"]
+
+
+def evolution(
+    model: str | nn.Module | LoadedModel,
+    checkpoints: Sequence[Checkpoint] | Mapping[str, Checkpoint],
+    images: Tensor,
+    layer: str,
+    units: Sequence[int] | int = 6,
+    *,
+    rule: str = "deconvnet",
+    batch_size: int = 16,
+) -> Evolution:
+    """Follow some units of a layer over checkpoints: their strongest image, and its projection.
+
+    Zeiler & Fergus 2013, section 4.1 and figure 4: a sudden jump in what is seen comes from a change of the image that
+    excites the unit most; ``moved`` says how large it is.
+
+    Args:
+        model: a MODEL string, a loaded model or a module that takes images as its one argument; it gets its own weights
+            back.
+        checkpoints: in the order of training, by name or not; each a file (safetensors, or a state dict, loaded with
+            weights only), a state dict, or a function that changes the module in place, from where the function before
+            left it.
+        images: (batch, channel, height, width), as the model wants them.
+        layer: returns feature maps.
+        units: indices, or how many: the strongest ones at the last checkpoint.
+        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        batch_size: images computed together.
+
+    Raises:
+        ModelError: weights that do not fit or are not finite, files that cannot be read, unknown layers.
+        UnconvError: no checkpoint, units that are not there.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    >>> born = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    >>> grown = {name: 2 * tensor for name, tensor in born.items()}
+    >>> found = evolution(model, {"epoch 1": born, "epoch 2": grown}, torch.rand(4, 3, 12, 12), "1", units=[0, 5])
+    >>> found.projections.shape, torch.allclose(found.activations[1], 2 * found.activations[0])
+    (torch.Size([2, 2, 3, 12, 12]), True)
+    """
+    module = subject_of(model).module
+    batch = as_batch(module, images, "evolution")
+    check_count("evolution", batch_size=batch_size)
+    with _restored(module):
+        stages = _stages(module, checkpoints)
+        chosen = _units(module, stages[-1], batch, layer, units, batch_size)
+        found = [_look(module, stage, batch, layer, chosen, rule, batch_size) for stage in stages]
+    projections = torch.stack([projection for _, _, _, projection in found])
+    step = (projections[1:] - projections[:-1]).flatten(2).norm(dim=2)
+    size = projections[1:].flatten(2).norm(dim=2)
+    first = projections.new_full((1, len(chosen)), torch.nan)
+    return Evolution(
+        checkpoints=tuple(stage.name for stage in stages),
+        layer=layer,
+        units=chosen,
+        rule=rule,
+        images=torch.stack([image for image, _, _, _ in found]),
+        positions=torch.stack([position for _, position, _, _ in found]),
+        activations=torch.stack([activation for _, _, activation, _ in found]),
+        projections=projections,
+        moved=torch.cat([first, step / torch.where(size > 0, size, torch.nan)]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """A checkpoint: its name, and where its weights are."""
+
+    name: str
+    weights: Path | Mapping[str, Tensor]
+
+    def load(self, module: nn.Module) -> None:
+        state = read_state_dict(self.weights) if isinstance(self.weights, Path) else dict(self.weights)
+        where = f"evolution: checkpoint {self.name!r} does not fit {type(module).__name__}"
+        fit_weights(lambda _classes: module, state, dict, where)
+        check_finite(module, f"evolution: checkpoint {self.name!r}")
+
+
+def _stages(module: nn.Module, checkpoints: Sequence[Checkpoint] | Mapping[str, Checkpoint]) -> list[_Stage]:
+    if not checkpoints:
+        raise UnconvError("evolution: no checkpoint; give one or more, in the order of training")
+    if isinstance(checkpoints, Mapping):
+        named = list(checkpoints.items())
+    else:
+        named = [(_name(one, number), one) for number, one in enumerate(checkpoints, start=1)]
+    stages = []
+    for name, checkpoint in named:
+        if isinstance(checkpoint, str | PathLike):
+            stages.append(_Stage(name, Path(checkpoint)))
+        elif isinstance(checkpoint, Mapping):
+            stages.append(_Stage(name, checkpoint))
+        elif callable(checkpoint):
+            checkpoint(module)
+            stages.append(_Stage(name, _copy(module)))
+        else:
+            raise UnconvError(
+                f"evolution: checkpoint {name!r} is a {type(checkpoint).__name__}; give a file, a state dict or a "
+                "function"
+            )
+    return stages
+
+
+def _name(checkpoint: Any, number: int) -> str:
+    return printable(Path(checkpoint).stem) if isinstance(checkpoint, str | PathLike) else f"checkpoint {number}"
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+@contextmanager
+def _restored(module: nn.Module) -> Iterator[None]:
+    """Give a module its weights back, and the modes in which its parts were."""
+    state = _copy(module)
+    training = [(part, part.training) for part in module.modules()]
+    try:
+        yield
+    finally:
+        module.load_state_dict(state)
+        for part, flag in training:
+            part.training = flag
+
+
+def _units(
+    module: nn.Module, last: _Stage, batch: Tensor, layer: str, units: Sequence[int] | int, batch_size: int
+) -> tuple[int, ...]:
+    """The units that are asked for, or the strongest ones at the last checkpoint."""
+    if isinstance(units, int):
+        check_count("evolution", units=units)
+    last.load(module)
+    values, _, _ = _strongest(module, batch, layer, batch_size)
+    if isinstance(units, int):
+        return tuple(values.argsort(descending=True, stable=True)[:units].tolist())
+    chosen = tuple(units)
+    if not chosen:
+        raise UnconvError("evolution: the list of units is empty; name one or more, or say how many")
+    for unit in chosen:
+        if not 0 <= unit < len(values):
+            raise UnconvError(
+                f"evolution: unit {unit} is not in layer {layer!r}, which has units 0 to {len(values) - 1}"
+            )
+    return chosen
+
+
+def _strongest(
+    module: nn.Module, batch: Tensor, layer: str, batch_size: int
+) -> tuple[Float[Tensor, " unit"], Int[Tensor, " unit"], Int[Tensor, "unit 2"]]:
+    """For every unit its largest value in any image, which image and where; the first wins a tie."""
+    values, places = [], []
+    for part in torch.split(batch, batch_size):
+        maps = forward_values(module, part, [layer])[0][layer]
+        check_feature_maps(layer, maps)
+        flat = maps.flatten(0, 1)
+        values.append(flat.flatten(1).amax(1).reshape(maps.shape[:2]))
+        places.append(torch.tensor(peaks(flat)).reshape(*maps.shape[:2], 2))
+    best, image = torch.cat(values).max(0)
+    return best, image, torch.cat(places)[image, torch.arange(len(image))]
+
+
+def _look(
+    module: nn.Module, stage: _Stage, batch: Tensor, layer: str, units: tuple[int, ...], rule: str, batch_size: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each unit at one checkpoint: image, position, activation and projection."""
+    stage.load(module)
+    values, images, places = (found[list(units)] for found in _strongest(module, batch, layer, batch_size))
+    projections = []
+    for unit, image, place in zip(units, images.tolist(), places.tolist(), strict=True):
+        found = project(module, batch[image : image + 1], layer, unit, tuple(place), rule)
+        projections.append(found.image[0])
+    return images, places, values, torch.stack(projections)

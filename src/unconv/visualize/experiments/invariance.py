@@ -1,0 +1,129 @@
+"""How far features move when the image is moved, enlarged or turned (Zeiler & Fergus 2013, section 4.1, figure 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from unconv.errors import UnconvError
+from unconv.models.resolve import LoadedModel
+from unconv.visualize.experiments.passing import check_scores, forward_values
+from unconv.visualize.experiments.subject import as_batch, spread_layers, subject_of
+from unconv.visualize.experiments.transforms import VALUES, transformed
+
+
+@dataclass(frozen=True, eq=False)
+class Invariance:
+    """Distances of the features and probabilities of the classes, against how much the images were transformed.
+
+    Attributes:
+        transform: ``translation``, ``scale`` or ``rotation``.
+        values: how much: pixels downwards, a factor, degrees counter-clockwise.
+        layers: where the features are from, in the order given.
+        distance: by layer, ‖f(x) − f(T x)‖, ``(image, value)``.
+        normalised: by layer, the same by ‖f(x)‖; NaN where that is 0.
+        targets: the class that is followed in each image; none where the model is no classifier.
+        names: of these classes.
+        probability: of the class, ``(image, value)``; empty, ``(image, 0)``, where the model is no classifier.
+    """
+
+    transform: str
+    values: tuple[float, ...]
+    layers: tuple[str, ...]
+    distance: dict[str, Float[Tensor, "image value"]]
+    normalised: dict[str, Float[Tensor, "image value"]]
+    targets: Int[Tensor, " followed"]
+    names: tuple[str, ...]
+    probability: Float[Tensor, "image count"]
+
+
+def invariance(
+    model: str | nn.Module | LoadedModel,
+    images: Tensor,
+    transform: str = "translation",
+    values: Sequence[float | int] | None = None,
+    layers: Sequence[str] | None = None,
+    *,
+    targets: Sequence[int] | None = None,
+    fill: float | int | Sequence[float | int] = 0.0,
+) -> Invariance:
+    """Transform images by more and more, and follow features and class probabilities.
+
+    d(v) = ‖f(x) − f(T_v x)‖₂ over all features of a layer, and d(v) / ‖f(x)‖₂, which layers can be compared by
+    (Zeiler & Fergus 2013, section 4.1, figure 5).
+
+    Args:
+        model: a MODEL string, a loaded model or a module that takes images as its one argument.
+        images: (batch, channel, height, width) or (channel, height, width), as the model wants them.
+        transform: ``translation``, ``scale`` or ``rotation``.
+        values: pixels downwards, factors, or degrees counter-clockwise; the paper's range unless given.
+        layers: any that return tensors; six over the depth unless given.
+        targets: the class to follow in each image; the most probable one unless given.
+        fill: what comes in from outside the image, one number or one for each channel.
+
+    Raises:
+        UnconvError: an unknown transform, impossible values, classes that are not there.
+        ModelError: unknown layers, a model that fails, classes asked of a model that is no classifier.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    >>> found = invariance(model, torch.rand(2, 3, 20, 20), "rotation", [0, 90], ["1", "2"])
+    >>> found.distance["1"].shape, bool((found.distance["2"][:, 0] == 0).all()), found.probability.shape
+    (torch.Size([2, 2]), True, torch.Size([2, 2]))
+    """
+    subject = subject_of(model)
+    module = subject.module
+    batch = as_batch(module, images, "invariance")
+    if values is None and transform in VALUES:
+        values = VALUES[transform]
+    if not values:
+        raise UnconvError(f"invariance: no values for transform {transform!r}; give one or more")
+    colour = batch.new_tensor([fill] if isinstance(fill, int | float) else list(fill))
+    if len(colour) not in (1, batch.shape[1]):
+        raise UnconvError(f"invariance: fill has {len(colour)} values for {batch.shape[1]} channels")
+    colour = colour.expand(batch.shape[1])[:, None, None]
+    moved = [transformed(batch, transform, float(value), colour) for value in values]
+    names = tuple(dict.fromkeys(layers)) if layers is not None else spread_layers(module, batch)
+    clean, output = forward_values(module, batch, names, output=True)
+    chosen = _targets(output, targets, len(batch))
+    distances: dict[str, list[Tensor]] = {layer: [] for layer in names}
+    probabilities: list[Tensor] = []
+    for images_moved in moved:
+        found, output = forward_values(module, images_moved, names, output=True)
+        for layer in names:
+            distances[layer].append((found[layer] - clean[layer]).flatten(1).norm(dim=1))
+        if len(chosen):
+            scores = check_scores(output, len(batch), "invariance").softmax(1)
+            probabilities.append(scores.gather(1, chosen[:, None])[:, 0])
+    by_layer = {layer: torch.stack(parts, dim=1) for layer, parts in distances.items()}
+    norms = {layer: clean[layer].flatten(1).norm(dim=1, keepdim=True) for layer in names}
+    return Invariance(
+        transform=transform,
+        values=tuple(float(value) for value in values),
+        layers=names,
+        distance=by_layer,
+        normalised={layer: by_layer[layer] / torch.where(norm > 0, norm, torch.nan) for layer, norm in norms.items()},
+        targets=chosen,
+        names=tuple(subject.label(int(target)) for target in chosen),
+        probability=torch.stack(probabilities, dim=1) if probabilities else batch.new_zeros(len(batch), 0),
+    )
+
+
+def _targets(output: object, targets: Sequence[int] | None, count: int) -> Tensor:
+    """The class of each image; none where nobody asks for one and the model has none."""
+    if targets is None:
+        if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != count:
+            return torch.zeros(0, dtype=torch.long)
+        return check_scores(output, count, "invariance").argmax(1)
+    scores = check_scores(output, count, "invariance")
+    if len(targets) != count:
+        raise UnconvError(f"invariance: {len(targets)} classes for {count} images; give one for each")
+    for target in targets:
+        if not 0 <= target < scores.shape[1]:
+            raise UnconvError(
+                f"invariance: class {target} is not there; the model has classes 0 to {scores.shape[1] - 1}"
+            )
+    return torch.tensor(list(targets))

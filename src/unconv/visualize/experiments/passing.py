@@ -1,0 +1,191 @@
+"""Runs a stretch of an unchanged model: in at one layer, out at another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from unconv.errors import ModelError, UnconvError
+from unconv.visualize.reverse import (
+    SCRIPTED,
+    at_rest,
+    check_images,
+    check_open,
+    find_layer,
+    forward_failure,
+    takes_hooks,
+)
+
+
+class _Arrived(BaseException):
+    """Ends the forward pass behind the last layer; a BaseException, so that no model's ``except`` holds it."""
+
+
+def run_through(
+    model: nn.Module,
+    value: Tensor,
+    source: str | None = None,
+    target: str | None = None,
+    *,
+    image_size: Sequence[int] = (),
+    fakes: FakeTensorMode | None = None,
+    see: Callable[[Tensor], None] | None = None,
+    layer: str | None = None,
+) -> Any:
+    """Run a model from the value of one layer to that of another.
+
+    What lies before the first runs on tensors without content, so that it costs nothing and the model's own code
+    decides the way. The model is in evaluation mode already, gradients are off.
+
+    Args:
+        model: takes the image as its one argument.
+        value: of the source, ``(batch, unit, *position)``; the image where there is none.
+        source: layer whose value is given; everything must pass through it.
+        target: layer whose value is returned; the model's output where there is none.
+        image_size: (channel, *size) of the images that the source's value would come from.
+        fakes: the mode under which the part before the source runs.
+        see: is shown the value of ``layer`` on the way.
+        layer: the layer to show.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    >>> with torch.no_grad():
+    ...     run_through(model, torch.rand(2, 4, 6, 6), "0", "2", image_size=(3, 8, 8), fakes=FakeTensorMode(
+    ...         allow_non_fake_inputs=True)).shape
+    torch.Size([2, 4, 3, 3])
+    """
+    kept: list[Any] = []
+    with ExitStack() as stack:
+        skipping = stack.enter_context(ExitStack())
+
+        def enter(_module: nn.Module, _inputs: Any, _output: Any) -> Tensor:
+            skipping.close()
+            return value
+
+        def leave(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            kept.append(output)
+            raise _Arrived
+
+        hooks: list[tuple[str | None, Callable[..., Any]]] = [(source, enter)]
+        if see is not None:
+            hooks.append((layer, _first(see)))
+        hooks.append((target, leave))
+        for name, hook in hooks:
+            if name is not None:
+                stack.callback(find_layer(model, name).register_forward_hook(hook).remove)
+        images = value
+        if source is not None and fakes is not None:
+            skipping.enter_context(fakes)
+            images = torch.empty((len(value), *image_size), dtype=value.dtype, device=value.device)
+        try:
+            return model(images)
+        except _Arrived:
+            return kept[0]
+        except UnconvError:
+            raise
+        except Exception as failure:
+            raise forward_failure(model, value, failure) from failure
+
+
+def _first(see: Callable[[Tensor], None]) -> Callable[[nn.Module, Any, Any], None]:
+    """A hook that shows what a module returns when it is called first."""
+    calls: list[None] = []
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if not calls:
+            calls.append(None)
+            see(output)
+
+    return hook
+
+
+@contextmanager
+def quiet(model: nn.Module) -> Iterator[None]:
+    """A model in evaluation mode, as it is written, without gradients; then as before."""
+    check_open(model)
+    with at_rest(model), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def forward_values(
+    model: nn.Module, images: Tensor, layers: Sequence[str], output: bool = False
+) -> tuple[dict[str, Tensor], Any]:
+    """What some layers return for a batch, by name, and what the model returns if that is asked for too.
+
+    A layer that is called several times counts with its first call. Raises ModelError for unknown layers, layers that
+    are not called or return no tensor (batch, unit, ...), NaN, and for a model that fails.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
+    >>> values, scores = forward_values(model, torch.rand(2, 3, 8, 8), ["1"], output=True)
+    >>> values["1"].shape, scores.shape
+    (torch.Size([2, 4, 6, 6]), torch.Size([2, 144]))
+    """
+    check_images(images)
+    values: dict[str, Tensor] = {}
+    result: Any = None
+    with ExitStack() as stack:
+        stack.enter_context(quiet(model))
+        for layer in dict.fromkeys(layers):
+            module = find_layer(model, layer)
+            if not takes_hooks(module):
+                raise ModelError(f"layer {layer!r}: {SCRIPTED}, or choose a layer around it")
+            handle = module.register_forward_hook(_keep(values, layer, None if output else len(set(layers))))
+            stack.callback(handle.remove)
+        try:
+            # A copy, so that a model may change its input in place.
+            result = model(images.clone())
+        except _Arrived:
+            pass
+        except UnconvError:
+            raise
+        except Exception as failure:
+            raise forward_failure(model, images, failure) from failure
+    for layer in layers:
+        _check(model, layer, values.get(layer), len(images))
+    return values, result
+
+
+def _keep(values: dict[str, Tensor], layer: str, expected: int | None) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if layer in values:
+            return
+        if not isinstance(output, Tensor):
+            raise ModelError(
+                f"layer {layer!r}: returns a {type(output).__name__}, not a tensor; choose a layer inside it"
+            )
+        # Later in-place operations work on the output, not on this copy of the moment.
+        values[layer] = output.clone()
+        if len(values) == expected:
+            raise _Arrived
+
+    return hook
+
+
+def _check(model: nn.Module, layer: str, value: Tensor | None, batch: int) -> None:
+    if value is None:
+        raise ModelError(f"layer {layer!r}: is not called when {type(model).__name__} runs; choose another layer")
+    if value.ndim < 2 or len(value) != batch:
+        raise ModelError(
+            f"layer {layer!r}: returns shape {tuple(value.shape)} for {batch} images, not (batch, unit, ...); "
+            "choose another layer"
+        )
+    if not bool(value.isfinite().all()):
+        raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
+
+
+def check_scores(output: Any, batch: int, operation: str) -> Tensor:
+    """One number for each image and class, or the refusal.
+
+    >>> check_scores(torch.zeros(2, 10), 2, "occlusion").shape
+    torch.Size([2, 10])
+    """
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != batch:
+        shape = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ModelError(f"{operation}: the model returns {shape}, not (batch, class) scores; give it a classifier")
+    if not bool(output.isfinite().all()):
+        raise ModelError(f"{operation}: the scores contain NaN or infinite values; check the weights and the images")
+    return output
