@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.sparse.oracles import BOUNDARIES
-from unconv.errors import SparseError
+from unconv.errors import SparseError, UnconvError
 from unconv.sparse.boundary import synthesize
 from unconv.sparse.encode import encode
 from unconv.sparse.encoding import Encoding
@@ -139,7 +139,7 @@ def test_files_that_hold_no_encoding_are_one_line(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SparseError, match=r"save: .*No such file"):
+    with pytest.raises(UnconvError, match=r"save: .*No such file"):
         stacked().save(tmp_path / "nowhere" / "codes")
 
     def full(_: int) -> None:
@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatc
 
     (tmp_path / "codes").write_text("before")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SparseError, match="No space left"):
+    with pytest.raises(UnconvError, match="No space left"):
         stacked().save(tmp_path / "codes")
     assert [file.name for file in tmp_path.iterdir()] == ["codes"]
     assert (tmp_path / "codes").read_text() == "before"
