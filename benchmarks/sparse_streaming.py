@@ -62,12 +62,12 @@ def run(quick: bool = False) -> dict[str, Any]:
         "growth": round(end - settled, 1),
         "peak": told["peak"],
         "seconds": told["seconds"],
+        "resident": resident,
     }
     return {
         "notes": f"{KERNELS} kernels {KERNEL}×{KERNEL}, λ = 0.2, minibatches of {BATCH}, one pass.",
         "columns": COLUMNS,
         "rows": [row],
-        "resident": resident,
         "goals": [goal("growth, MB", row["growth"], ALLOWED, at_least=False)],
     }
 
