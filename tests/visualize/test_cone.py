@@ -107,3 +107,38 @@ def test_boxes_hold_all_that_is_not_zero() -> None:
     signal[0, 1, 2, 3] = 1
     signal[1, 0, 0, 0] = signal[1, 1, 5, 6] = -1
     assert nonzero_boxes(signal) == [((2, 3), (3, 4)), ((0, 6), (0, 7)), ((0, 0), (0, 0))]
+
+
+@settings(deadline=None, max_examples=150)
+@given(cases(), st.data())
+def test_forward_in_a_box_is_torchs_there_and_zero_elsewhere(case: dict[str, Any], data: st.DataObject) -> None:
+    generator = torch.Generator().manual_seed(case["seed"])
+    groups = case["groups"]
+    x = torch.randn(3, 2 * groups, *case["size"], generator=generator, dtype=torch.float64).requires_grad_()
+    weight = torch.randn(2 * groups, 2, *case["kernel"], generator=generator, dtype=torch.float64)
+    bias = torch.randn(2 * groups, generator=generator, dtype=torch.float64) if case["bias"] else None
+    settings_ = (case["stride"], case["padding"], case["dilation"], groups)
+    torchs = CONVOLUTIONS[len(case["size"])](x, weight, bias, *settings_)
+    boxes = []
+    for _ in range(3):
+        edges = [sorted(data.draw(st.tuples(*[st.integers(0, size)] * 2))) for size in torchs.shape[2:]]
+        boxes.append(tuple((start, stop) for start, stop in edges))
+    ours = Convolution.apply(x, weight, bias, *settings_, tuple(boxes))
+    for one, whole, box in zip(ours, torchs, boxes, strict=True):
+        inside = (slice(None), *(slice(start, stop) for start, stop in box))
+        torch.testing.assert_close(one[inside], whole[inside])
+        assert bool(((one == 0) | torch.isclose(one, whole)).all())
+
+
+def test_large_boxes_are_computed_each_in_its_own_size() -> None:
+    x, weight = torch.randn(2, 2, 80, 80, dtype=torch.float64, requires_grad=True), torch.randn(3, 2, 3, 3).double()
+    boxes = (((0, 50), (0, 60)), ((40, 78), (30, 78)))
+    ours = Convolution.apply(x, weight, None, (1, 1), (0, 0), (1, 1), 1, boxes)
+    whole = F.conv2d(x, weight)
+    expected = torch.zeros_like(whole)
+    for number, (rows, columns) in enumerate(boxes):
+        inside = (number, slice(None), slice(*rows), slice(*columns))
+        expected[inside] = whole[inside]
+    torch.testing.assert_close(ours, expected)
+    (one,), (two,) = (torch.autograd.grad(each, x, expected) for each in (ours, whole))
+    torch.testing.assert_close(one, two)

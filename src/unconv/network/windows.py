@@ -9,8 +9,8 @@ lie outside the field. All windows of a layer have one size, so that they can be
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
 
@@ -19,7 +19,7 @@ from unconv.network.values import Value
 from unconv.operators.receptive import ReceptiveField
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Windows:
     """The windows of a layer's units.
 
@@ -31,6 +31,7 @@ class Windows:
         step: windows begin at multiples of it, per axis.
         field: receptive fields of the layer's units.
         reason: why the window is the whole image; empty where it is not.
+        graph: the network.
     """
 
     layer: str
@@ -39,6 +40,7 @@ class Windows:
     size: tuple[int, ...]
     step: tuple[int, ...]
     field: ReceptiveField
+    graph: Graph = dataclasses.field(repr=False, compare=False)
     reason: str = ""
 
     @property
@@ -61,7 +63,7 @@ class Windows:
             for size, step, total in zip(self.size, self.step, self.image_size, strict=True)
         )
         reason = "the network refuses smaller images" if sizes == self.image_size else ""
-        return replace(self, size=sizes, reason=reason)
+        return dataclasses.replace(self, size=sizes, reason=reason)
 
     def start(self, position: Sequence[int]) -> tuple[int, ...]:
         """First pixel, per axis, of the window of the unit at a position."""
@@ -100,7 +102,7 @@ def windows_of(graph: Graph, layer: str) -> Windows:
     field, shape = value.field, value.shape[1:]
 
     def whole(reason: str) -> Windows:
-        return Windows(layer, shape, image_size, image_size, (1,) * len(image_size), field, reason)
+        return Windows(layer, shape, image_size, image_size, (1,) * len(image_size), field, graph, reason)
 
     if len(graph.input_sizes) > 1:
         return whole("the network has several inputs")
@@ -119,7 +121,7 @@ def windows_of(graph: Graph, layer: str) -> Windows:
         sizes.append(min(total, least + (total - least) % step))
     if tuple(sizes) == image_size:
         return whole("the field of its units is nearly as large as the image")
-    return Windows(layer, shape, image_size, tuple(sizes), tuple(steps), field)
+    return Windows(layer, shape, image_size, tuple(sizes), tuple(steps), field, graph)
 
 
 def _ancestors(graph: Graph, value: Value) -> list[Value]:

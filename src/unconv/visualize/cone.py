@@ -1,7 +1,9 @@
-"""Convolutions whose way back computes only the cone: where the signal is zero, nothing is multiplied.
+"""Convolutions that compute only the cone between a unit and the pixels, forward and back.
 
 The signal that leaves one unit is zero everywhere but at that unit, and spreads by a kernel a layer. Cᵀ of a signal
-that is zero outside a box is that of the box alone, put in its place: exact, and as cheap as the box is small.
+that is zero outside a box is that of the box alone, put in its place: exact, and as cheap as the box is small. On the
+way forward the unit reads of every tensor but a box, which the trace of the network tells; what a
+convolution returns outside of it is left at zero, and never looked at.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.visualize.course import Box, upcoming
+
 # From this share of the positions on, cutting out and putting back costs more than it saves.
 WORTH = 0.7
+# Boxes of up to so many positions are computed together, all in the size of the largest.
+ALONE = 32 * 32
 _BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
 
@@ -54,6 +60,34 @@ class _Call:
     dilation: tuple[int, ...]
     groups: int
 
+    @property
+    def output_size(self) -> tuple[int, ...]:
+        """Size of what it returns."""
+        return tuple(
+            (size + 2 * pad - span) // step + 1
+            for size, pad, span, step in zip(
+                self.size, self.padding, self.reach((1,) * len(self.size)), self.stride, strict=True
+            )
+        )
+
+    def reach(self, size: Sequence[int]) -> list[int]:
+        """Size of the part of the padded input that a box of outputs reads."""
+        return [
+            (part - 1) * step + dilation * (taps - 1) + 1
+            for part, step, dilation, taps in zip(size, self.stride, self.dilation, self.weight.shape[2:], strict=True)
+        ]
+
+    def under(self, start: Sequence[int], lengths: Sequence[int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """The part of the input under a box of outputs, and where in that box's reach it lies: the rest is padding."""
+        inside: list[slice] = [slice(None)]
+        part: list[slice] = [slice(None)]
+        for first, step, pad, length, whole in zip(start, self.stride, self.padding, lengths, self.size, strict=True):
+            begin = first * step - pad
+            low, high = max(begin, 0), max(min(begin + length, whole), 0)
+            inside.append(slice(low, high))
+            part.append(slice(low - begin, max(high - begin, low - begin)))
+        return tuple(inside), tuple(part)
+
 
 class Convolution(torch.autograd.Function):
     """A convolution with constant kernels, batch first.
@@ -78,11 +112,16 @@ class Convolution(torch.autograd.Function):
         padding: tuple[int, ...],
         dilation: tuple[int, ...],
         groups: int,
+        boxes: tuple[Box, ...] = (),
     ) -> Tensor:
         # The same tensors as torch's own keeps, in the same order: checkpointing counts them.
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding, ctx.dilation, ctx.groups = stride, padding, dilation, groups
-        return _BY_AXES[len(stride)](x, weight, bias, stride, padding, dilation, groups)
+        call = _Call(weight, x.shape[2:], stride, padding, dilation, groups)
+        portions = _portions(boxes, call.output_size) if boxes else None
+        if portions is None:
+            return _BY_AXES[len(stride)](x, weight, bias, stride, padding, dilation, groups)
+        return _forward_in(call, x, bias, portions)
 
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
@@ -90,17 +129,16 @@ class Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         call = _Call(weight, x.shape[2:], ctx.stride, ctx.padding, ctx.dilation, ctx.groups)
         search = _SEARCH.get(None) or _Search()
-        boxes = nonzero_boxes(signal) if search.on else []
-        size = tuple(max(stop - start for start, stop in axis) for axis in zip(*boxes, strict=True))
-        if boxes and prod(size) <= WORTH * prod(signal.shape[2:]):
-            back = _boxed(call, signal, boxes, size)
-        else:
+        portions = _portions(nonzero_boxes(signal), signal.shape[2:]) if search.on else None
+        if portions is None:
             search.on = False
             back = _transposed(call, signal, call.size, call.padding)
-        return back, None, None, None, None, None, None
+        else:
+            back = _boxed(call, signal, portions)
+        return back, None, None, None, None, None, None, None
 
 
-def nonzero_boxes(signal: Tensor) -> list[tuple[tuple[int, int], ...]]:
+def nonzero_boxes(signal: Tensor) -> list[Box]:
     """For each sample of ``(batch, channel, *position)`` the box that holds all that is not zero.
 
     >>> signal = torch.zeros(2, 1, 5, 6)
@@ -139,34 +177,61 @@ def _transposed(call: _Call, signal: Tensor, size: Sequence[int], padding: tuple
     return back
 
 
-def _boxed(call: _Call, signal: Tensor, boxes: Sequence[tuple[tuple[int, int], ...]], size: tuple[int, ...]) -> Tensor:
-    """Cᵀ of one box a sample, all of one size, each put in its place."""
+def _boxed(call: _Call, signal: Tensor, portions: Sequence[_Portion]) -> Tensor:
+    """Cᵀ of one box a sample, each put in its place."""
     channels = call.weight.shape[1] * call.groups
     back = signal.new_zeros((len(signal), channels, *call.size))
-    if 0 in size:
-        return back
-    starts = [
-        tuple(min(start, whole - part) for (start, _), part, whole in zip(box, size, signal.shape[2:], strict=True))
-        for box in boxes
-    ]
-    crops = torch.stack([one[_window(start, size)] for one, start in zip(signal, starts, strict=True)])
-    reach = [
-        (part - 1) * step + dilation * (taps - 1) + 1
-        for part, step, dilation, taps in zip(size, call.stride, call.dilation, call.weight.shape[2:], strict=True)
-    ]
-    spread = _transposed(call, crops, reach, (0,) * len(size))
-    for number, start in enumerate(starts):
-        target: list[slice] = [slice(None)]
-        source: list[slice] = [slice(None)]
-        for first, step, pad, length, whole in zip(
-            start, call.stride, call.padding, spread.shape[2:], call.size, strict=True
-        ):
-            begin = first * step - pad
-            low, high = max(begin, 0), max(min(begin + length, whole), 0)
-            target.append(slice(low, high))
-            source.append(slice(low - begin, max(high - begin, low - begin)))
-        back[number][tuple(target)] = spread[number][tuple(source)]
+    for portion in portions:
+        crops = torch.stack([signal[number][_window(start, portion.size)] for number, start in portion.starts.items()])
+        spread = _transposed(call, crops, call.reach(portion.size), (0,) * len(portion.size))
+        for one, (number, start) in zip(spread, portion.starts.items(), strict=True):
+            target, source = call.under(start, one.shape[1:])
+            back[number][target] = one[source]
     return back
+
+
+def _forward_in(call: _Call, x: Tensor, bias: Tensor | None, portions: Sequence[_Portion]) -> Tensor:
+    """The convolution at one box a sample, zero elsewhere."""
+    out = x.new_zeros((len(x), len(call.weight), *call.output_size))
+    for portion in portions:
+        crops = x.new_zeros((len(portion.starts), x.shape[1], *call.reach(portion.size)))
+        for crop, (number, start) in zip(crops, portion.starts.items(), strict=True):
+            source, target = call.under(start, crop.shape[1:])
+            crop[target] = x[number][source]
+        found = _BY_AXES[len(portion.size)](crops, call.weight, bias, call.stride, 0, call.dilation, call.groups)
+        for one, (number, start) in zip(found, portion.starts.items(), strict=True):
+            out[number][_window(start, portion.size)] = one
+    return out
+
+
+@dataclass(frozen=True)
+class _Portion:
+    """Samples computed together: their boxes, grown to one size, and where each of them begins."""
+
+    size: tuple[int, ...]
+    starts: dict[int, tuple[int, ...]]
+
+
+def _portions(boxes: Sequence[Box], whole: Sequence[int]) -> list[_Portion] | None:
+    """How to compute one box a sample; None where that is hardly less than the whole."""
+    sizes = [tuple(stop - start for start, stop in box) for box in boxes]
+    largest = tuple(map(max, zip(*sizes, strict=True)))
+    grouped: dict[tuple[int, ...], list[int]] = {}
+    for number, size in enumerate(sizes):
+        grouped.setdefault(size if prod(largest) > ALONE else largest, []).append(number)
+    work = sum(len(numbers) * prod(size) for size, numbers in grouped.items())
+    if work > WORTH * len(boxes) * prod(whole):
+        return None
+    return [
+        _Portion(size, {number: _inside(boxes[number], size, whole) for number in numbers})
+        for size, numbers in grouped.items()
+        if 0 not in size
+    ]
+
+
+def _inside(box: Box, size: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
+    """Where a box grown to some size begins, so that it stays inside the whole."""
+    return tuple(min(start, total - part) for (start, _), part, total in zip(box, size, whole, strict=True))
 
 
 def _window(start: tuple[int, ...], size: tuple[int, ...]) -> tuple[slice, ...]:
@@ -181,6 +246,7 @@ def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     named = dict(zip(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, strict=False))
     named.update(kwargs)
     x, weight, bias = named["input"], named["weight"], named.get("bias")
+    boxes = upcoming(weight)
     count = weight.ndim - 2
     if not x.requires_grad or weight.requires_grad or x.ndim != count + 2 or (bias is not None and bias.requires_grad):
         return None
@@ -192,7 +258,7 @@ def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     stride, padding, dilation = (
         _per_axis(value, count) for value in (named.get("stride", 1), padding, named.get("dilation", 1))
     )
-    return Convolution.apply(x, weight, bias, stride, padding, dilation, named.get("groups", 1))  # type: ignore[no-any-return]
+    return Convolution.apply(x, weight, bias, stride, padding, dilation, named.get("groups", 1), boxes)  # type: ignore[no-any-return]
 
 
 def _per_axis(value: Any, count: int) -> tuple[int, ...]:

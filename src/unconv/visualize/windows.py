@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.windows import Windows
+from unconv.visualize.course import following
 from unconv.visualize.coverage import Coverage
-from unconv.visualize.reverse import run_forward
+from unconv.visualize.reach import Place, Reach
+from unconv.visualize.reverse import Passage, run_forward
 
 # Pixels computed at a time: eight images of 224².
 PIXELS = 8 * 224 * 224
@@ -117,9 +119,11 @@ def _projected(
     values: list[Tensor] = [torch.empty(0)] * len(picks)
     starts = [windows.start(pick.position) for pick in picks]
     coverage: Coverage | None = None
+    known = Reach(windows)
     for crops in _batches(picks, starts, max(1, pixels // prod(windows.size))):
         batch = torch.stack([images[image][box_of(start, windows.size)] for (image, start), _ in crops])
-        passage = run_forward(model, batch, [windows.layer], rule)
+        shown = [(start, [picks[number].position for number in numbers]) for (_, start), numbers in crops]
+        passage = _cone_forward(model, batch, known, shown, rule)
         coverage = coverage or passage.coverage(windows.layer)
         for turn in range(max(len(numbers) for _, numbers in crops)):
             placed = {
@@ -136,6 +140,16 @@ def _projected(
                 backs[number], values[number] = back[place[0]], value[place]
     assert coverage is not None
     return WindowProjections(picks, torch.stack(backs), torch.tensor(starts), torch.stack(values), windows, coverage)
+
+
+def _cone_forward(
+    model: nn.Module, batch: Tensor, known: Reach, shown: Sequence[tuple[Place, Sequence[Place]]], rule: str
+) -> Passage:
+    """Forward to the layer, of every convolution as much as the units shown need, if it runs as it was traced."""
+    layer = known.windows.layer
+    with following(known.needed(shown)) as course:
+        passage = run_forward(model, batch, [layer], rule)
+    return passage if course.kept else run_forward(model, batch, [layer], rule)
 
 
 def box_of(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:

@@ -1,0 +1,56 @@
+"""What units need of the convolutions before them, in the coordinates of their windows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from unconv.network.reach import Interval, Reached, cells_along, convolutions_before
+from unconv.network.windows import Windows
+from unconv.visualize.course import Box, Needed
+
+Place = tuple[int, ...]
+
+
+class Reach:
+    """Of a layer's units, what each needs of every convolution before; remembered by row and column.
+
+    >>> from torch import nn
+    >>> from unconv.network.trace import trace
+    >>> from unconv.network.windows import windows_of
+    >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 4, 5)), (3, 32, 32))
+    >>> reach = Reach(windows_of(graph, "2"))
+    >>> [needed.boxes for needed in reach.needed([((7, 9), [(7, 9)])])]
+    [(((0, 7), (0, 7)),), (((0, 5), (0, 5)),), (((0, 1), (0, 1)),)]
+    """
+
+    def __init__(self, windows: Windows) -> None:
+        self.windows = windows
+        self._convolutions = convolutions_before(windows.graph, windows.layer)
+        self._along = functools.cache(functools.partial(cells_along, windows.graph, windows.layer))
+
+    def needed(self, shown: Sequence[tuple[Place, Sequence[Place]]]) -> list[Needed]:
+        """By convolution, a box for each window, given where it starts and the positions of the units looked at."""
+        return [
+            Needed(
+                found.channels,
+                found.kernel_size,
+                tuple(self._box(found, start, units) for start, units in shown) if self._placed(found) else (),
+            )
+            for found in self._convolutions
+        ]
+
+    def _placed(self, found: Reached) -> bool:
+        """Whether boxes mean something for this convolution and layer."""
+        axes = len(self.windows.image_size)
+        return len(found.strides) == axes and len(self.windows.shape) == axes + 1
+
+    def _box(self, found: Reached, start: Place, units: Sequence[Place]) -> Box:
+        box: list[Interval] = []
+        for axis, (first, stride) in enumerate(zip(start, found.strides, strict=True)):
+            intervals = [self._along(axis, unit[axis]).get(found.value) for unit in units]
+            there = [interval for interval in intervals if interval is not None]
+            shift = int(first / stride) if first else 0
+            low, high = min((a for a, _ in there), default=shift), max((b for _, b in there), default=shift)
+            box.append((low - shift, high - shift))
+        return tuple(box)
