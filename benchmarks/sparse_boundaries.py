@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BOUNDARIES = ("circular", "crop", "valid")
 TOL, THEIR_TOL = 1e-3, 1e-5
-SPORCO_STEPS, FISTA_STEPS = 300, 1000
+SPORCO_STEPS, FISTA_STEPS = 200, 150
 
 COLUMNS = {
     "task": "task",

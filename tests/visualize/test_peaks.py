@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given, settings, strategies as st
 
-from unconv.visualize.peaks import Peaks, peaks_in
+from unconv.visualize.peaks import Peaks, highest, peaks_in
 
 
 def brute_force(maps: torch.Tensor, top: int, per_image: int) -> list[list[tuple[float, int, int]]]:
@@ -24,7 +24,7 @@ def brute_force(maps: torch.Tensor, top: int, per_image: int) -> list[list[tuple
 @settings(deadline=None, max_examples=200)
 @given(
     images=st.integers(1, 12),
-    size=st.lists(st.integers(1, 4), max_size=2),
+    size=st.lists(st.integers(1, 4), max_size=3),
     top=st.integers(1, 5),
     per_image=st.integers(1, 3),
     batch=st.integers(1, 5),
@@ -58,3 +58,28 @@ def test_half_precision_is_compared_as_it_is() -> None:
     found = peaks_in(maps, range(4), top=2)
     for unit, image, value, place in zip(found.units, found.images, found.values, found.places, strict=True):
         assert maps[image, unit].flatten()[place].float() == value == maps[image, unit].max().float()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    channels=st.integers(1, 40),
+    size=st.lists(st.integers(1, 20), min_size=1, max_size=3),
+    last=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
+    odd=st.sampled_from([None, torch.nan, torch.inf, -torch.inf]),
+)
+def test_highest_is_the_first_of_the_largest(
+    channels: int, size: list[int], last: bool, dtype: torch.dtype, odd: float | None
+) -> None:
+    value = torch.randint(-3, 3, (2, channels, *size)).to(dtype)
+    if odd is not None:
+        value[1, channels // 2] = odd
+    flat = value.flatten(2).float()
+    if last and len(size) == 2:
+        value = value.contiguous(memory_format=torch.channels_last)
+    found, places = highest(value)
+    torch.testing.assert_close(found, flat.amax(2), equal_nan=True)
+    finite = flat.amax(2).isfinite()
+    cells = torch.arange(flat.shape[2])
+    first = torch.where(flat == flat.amax(2, keepdim=True), cells, flat.shape[2]).amin(2)
+    assert torch.equal(places[finite], first[finite])

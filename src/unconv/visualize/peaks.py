@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -84,11 +85,13 @@ class Peaks:
         column = top + torch.arange(len(order)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
         at = rows[order], column
         values[at], images[at], places[at] = found.values[order], found.images[order], found.places[order]
-        best = strongest(values, images, places[..., None], top)
+        # Images that come later lie where ties want them already.
+        later = bool(found.images[0] > self.images[units].max()) and bool((found.images.diff() >= 0).all())
+        best = in_order(values, top) if later else strongest_order(values, images, places[..., None], top)
         return Peaks(
-            self.values.index_copy(0, units, best[0]),
-            self.images.index_copy(0, units, best[1]),
-            self.places.index_copy(0, units, best[2][..., 0].clamp(min=0)),
+            self.values.index_copy(0, units, values.gather(1, best)),
+            self.images.index_copy(0, units, images.gather(1, best)),
+            self.places.index_copy(0, units, places.gather(1, best).clamp(min=0)),
             self.size,
         )
 
@@ -102,8 +105,8 @@ def peaks_in(
 ) -> Found:
     """The places of a batch's feature maps that may be among the strongest of their unit.
 
-    Only the largest value of each map is computed for all; where it is, only for those that reach the bar and are among
-    the ``top`` of the batch.
+    Only the largest value of each map and its place are computed for all; where one image may hold several, the maps
+    are sorted of those that reach the bar and are among the ``top`` of the batch.
 
     Args:
         value: feature maps, on any device, in any precision.
@@ -116,20 +119,17 @@ def peaks_in(
     >>> found.images, found.values, found.places
     (tensor([7, 7]), tensor([3., 3.]), tensor([1, 2]))
     """
-    peaks = value if value.ndim == 2 else value.amax(dim=tuple(range(2, value.ndim)))
-    peaks = peaks.float()
-    enters = torch.ones_like(peaks, dtype=torch.bool) if bar is None else peaks >= bar.to(peaks.device)
-    if len(peaks) > top:
+    peaks, peak_places = highest(value)
+    if bar is not None:
+        enters = peaks >= bar.to(peaks.device)
+    else:
         ranks = peaks.sort(dim=0, descending=True, stable=True).indices
-        enters &= torch.zeros_like(enters).scatter_(0, ranks[:top], True)
+        enters = torch.zeros_like(peaks, dtype=torch.bool).scatter_(0, ranks[:top], True)
     rows, units = enters.nonzero(as_tuple=True)
-    maps = value[rows, units].flatten(1) if value.ndim > 2 else value[rows, units][:, None]
     numbers = torch.as_tensor(images)[rows.cpu()]
-    if per_image == 1:
-        cells = torch.arange(maps.shape[1], device=maps.device)
-        highest = peaks[rows, units]
-        places = torch.where(maps.float() == highest[:, None], cells, maps.shape[1]).amin(1)
-        return Found(units.cpu(), numbers, highest.cpu(), places.cpu())
+    if per_image == 1 or value.ndim == 2:
+        return Found(units.cpu(), numbers, peaks[rows, units].cpu(), peak_places[rows, units].cpu())
+    maps = value[rows, units].flatten(1)
     kept = min(per_image, top, maps.shape[1])
     values, places = maps.float().sort(dim=1, descending=True, stable=True)
     return Found(
@@ -138,6 +138,22 @@ def peaks_in(
         values[:, :kept].flatten().cpu(),
         places[:, :kept].flatten().cpu(),
     )
+
+
+def highest(
+    value: Float[Tensor, "image unit *position"],
+) -> tuple[Float[Tensor, "image unit"], Int[Tensor, "image unit"]]:
+    """The largest value of each feature map, in float32, and the first place that has it, of the flattened map.
+
+    >>> highest(torch.tensor([[[[1.0, 3.0], [0.0, 3.0]]]]))
+    (tensor([[3.]]), tensor([[1]]))
+    """
+    if value.ndim == 2:
+        return value.float(), torch.zeros_like(value, dtype=torch.int64)
+    # One window over the whole map: unlike max(), it runs at the speed of the memory, with channels last too.
+    planes = value if value.ndim == 4 else value.flatten(2)[..., None]
+    found, places = F.max_pool2d(planes, tuple(planes.shape[2:]), return_indices=True)
+    return found[..., 0, 0].float(), places[..., 0, 0]
 
 
 def strongest(
@@ -154,13 +170,28 @@ def strongest(
     >>> values, images, positions[..., 0]
     (tensor([[3., 2.]]), tensor([[5, 1]]), tensor([[7, 6]]))
     """
-    order = torch.arange(values.shape[1]).expand(values.shape)
-    keys = [positions[..., axis] for axis in reversed(range(positions.shape[-1]))] + [images]
-    for key in keys:
-        order = order.gather(1, key.gather(1, order).argsort(dim=1, stable=True))
-    order = order.gather(1, values.gather(1, order).argsort(dim=1, descending=True, stable=True))[:, :top]
+    order = strongest_order(values, images, positions, top)
     return (
         values.gather(1, order),
         images.gather(1, order),
         positions.gather(1, order[..., None].expand(-1, -1, positions.shape[-1])),
     )
+
+
+def strongest_order(
+    values: Float[Tensor, "unit place"],
+    images: Int[Tensor, "unit place"],
+    positions: Int[Tensor, "unit place axis"],
+    top: int,
+) -> Int[Tensor, "unit top"]:
+    """Where in each row the ``top`` highest are."""
+    order = torch.arange(values.shape[1]).expand(values.shape)
+    keys = [positions[..., axis] for axis in reversed(range(positions.shape[-1]))] + [images]
+    for key in keys:
+        order = order.gather(1, key.gather(1, order).argsort(dim=1, stable=True))
+    return order.gather(1, in_order(values.gather(1, order), top))
+
+
+def in_order(values: Float[Tensor, "unit place"], top: int) -> Int[Tensor, "unit top"]:
+    """Where in each row the ``top`` highest are, of equals the first."""
+    return values.argsort(dim=1, descending=True, stable=True)[:, :top]
