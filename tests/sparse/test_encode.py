@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,6 +32,31 @@ def example(size: tuple[int, ...], kernel: tuple[int, ...], channels: int = 2, s
 def dense(encoding: Encoding) -> Array:
     assert isinstance(encoding.codes, torch.Tensor)
     return encoding.codes.to_dense().numpy()
+
+
+@pytest.mark.parametrize(("channels", "nonnegative"), [(1, False), (3, False), (1, True)])
+def test_circular_optimum_is_sporcos(solver: str, channels: int, nonnegative: bool) -> None:
+    pytest.importorskip("sporco")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from sporco.admm import cbpdn
+
+        images, dictionary = example((14, 12), (4, 3), channels=channels)
+        image = np.ascontiguousarray(images[0].transpose(1, 2, 0))
+        kernels = np.ascontiguousarray(dictionary.transpose(2, 3, 1, 0))
+        if channels == 1:
+            image, kernels = image[..., 0], kernels[..., 0, :]
+        steps = {"MaxMainIter": 800, "RelStopTol": 1e-9, "NonNegCoef": nonnegative, "AutoRho": {"Enabled": False}}
+        coder = cbpdn.ConvBPDN(
+            kernels, image, 0.5, cbpdn.ConvBPDN.Options({**steps, "rho": 5.0}), dimK=0 if channels == 1 else None
+        )
+        coder.solve()
+    theirs = np.moveaxis(np.squeeze(coder.Y), -1, 0)
+    columns = matrix(dictionary, (14, 12), "circular")
+    best = objective(theirs.ravel(), images.ravel(), columns, np.full(theirs.size, 0.5), np.ones(images.size))
+    found = encode(images, dictionary, 0.5, nonnegative=nonnegative, boundary="circular", tol=1e-7, solver=solver)
+    assert float(found.objective) == pytest.approx(best, rel=2e-7)
+    np.testing.assert_allclose(dense(found)[0], theirs, atol=1e-3)
 
 
 @pytest.mark.parametrize("nonnegative", [False, True])

@@ -57,8 +57,9 @@ def save_dictionary(dictionary: object, path: str | os.PathLike[str], about: dic
 
     kernels = check_dictionary(dictionary, "save_dictionary").cpu().contiguous()
     target = Path(path)
-    about_it = {"unconv": "dictionary", "about": json.dumps(about or {}, sort_keys=True)}
-    write_whole(target, save({KEY: kernels}, metadata=about_it))
+    # One key: the order of several is another in every run, and the same dictionary shall give the same file.
+    told = json.dumps({"kind": "dictionary", **(about or {})}, sort_keys=True)
+    write_whole(target, save({KEY: kernels}, metadata={"unconv": told}))
     return target
 
 
