@@ -66,6 +66,7 @@ def fidelity(
     (72, True)
     """
     _check(picks, images, others, seed)
+    model = getattr(model, "_orig_mod", model)
     way = layers_below(model, images[0][None], layer)
     windows = windows or windows_of(trace(model, tuple(images[0].shape)), layer)
     below, above = (
