@@ -6,7 +6,8 @@ pass; windows of one layer have one size and are computed together, from however
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import prod
 
@@ -23,6 +24,9 @@ from unconv.visualize.reverse import Passage, run_forward
 
 # Pixels computed at a time: eight images of 224².
 PIXELS = 8 * 224 * 224
+
+# Held open around every way back: the passage, the signal that starts, and where in it each pick is, by its number.
+Watch = Callable[[Passage, Tensor, Mapping[int, tuple[int, ...]]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def project_units(
     rule: str = "deconvnet",
     *,
     pixels: int = PIXELS,
+    watch: Watch | None = None,
 ) -> WindowProjections:
     """Send some units of a layer back to pixel space, each through the window of the image that it sees.
 
@@ -83,6 +88,7 @@ def project_units(
         picks: units, images and positions, in any order.
         rule: ``deconvnet``, ``guided`` or ``gradient``.
         pixels: how many pixels are computed at a time.
+        watch: is held open around every way back; after a network has refused small windows it sees all of them again.
 
     Raises ModelError as run_forward does; UnconvError for images of another size, and picks that are not there.
 
@@ -99,7 +105,7 @@ def project_units(
     _check(images, windows, picks)
     while True:
         try:
-            return _projected(model, images, windows, tuple(picks), rule, pixels)
+            return _projected(model, images, windows, tuple(picks), rule, pixels, watch)
         except ModelError:
             # Some networks refuse small images; what is wrong elsewhere is wrong with the whole image too.
             if windows.whole:
@@ -114,6 +120,7 @@ def _projected(
     picks: tuple[Pick, ...],
     rule: str,
     pixels: int,
+    watch: Watch | None,
 ) -> WindowProjections:
     backs: list[Tensor] = [torch.empty(0)] * len(picks)
     values: list[Tensor] = [torch.empty(0)] * len(picks)
@@ -135,7 +142,8 @@ def _projected(
             signal = torch.zeros_like(value)
             for place in placed.values():
                 signal[place] = 1
-            back = passage.back(windows.layer, signal)
+            with watch(passage, signal, placed) if watch else nullcontext():
+                back = passage.back(windows.layer, signal)
             for number, place in placed.items():
                 backs[number], values[number] = back[place[0]], value[place]
     assert coverage is not None
@@ -169,9 +177,14 @@ def _batches(picks: Sequence[Pick], starts: Sequence[tuple[int, ...]], count: in
     shared: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for number, (pick, start) in enumerate(zip(picks, starts, strict=True)):
         shared.setdefault((pick.image, start), []).append(number)
-    crops = sorted(shared.items(), key=lambda crop: (-len(crop[1]), crop[1]))
-    for first in range(0, len(crops), count):
-        yield crops[first : first + count]
+    batch: list[Crop] = []
+    for crop in sorted(shared.items(), key=lambda crop: (-len(crop[1]), crop[1])):
+        # A batch goes back as often as its first window has picks, all of it: the others should have half as many.
+        if batch and (len(batch) == count or 2 * len(crop[1]) < len(batch[0][1])):
+            yield batch
+            batch = []
+        batch.append(crop)
+    yield batch
 
 
 def _check(images: Sequence[Tensor] | Tensor, windows: Windows, picks: Sequence[Pick]) -> None:
