@@ -35,8 +35,8 @@ def test_what_lies_outside_has_no_influence(model: nn.Sequential, data: st.DataO
     model = model.double().eval()
     image = torch.randn(1, 1, 11, 13, dtype=torch.float64)
     graph = trace(model, (1, 11, 13))
-    last = str(len(model) - 1)
-    height, width = graph[last].output_shape[1:]
+    last = graph.value_of(str(len(model) - 1)).index
+    height, width = graph.values[last].shape[2:]
     at = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     expected = model(image)[(0, 0, *at)]
     rows, columns = (cells_along(graph, last, axis, unit) for axis, unit in enumerate(at))

@@ -27,16 +27,15 @@ class Reached:
     strides: tuple[Fraction, ...]
 
 
-def convolutions_before(graph: Graph, layer: str) -> tuple[Reached, ...]:
-    """The convolutions that run until a layer returns, in the order in which they do.
+def convolutions_before(graph: Graph, last: int) -> tuple[Reached, ...]:
+    """The convolutions that run until a tensor, by its index, is there, in the order in which they do.
 
     >>> from torch import nn
     >>> from unconv.network.trace import trace
     >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.Conv2d(8, 4, 5)), (3, 32, 32))
-    >>> [(found.kernel_size, found.strides) for found in convolutions_before(graph, "2")]
+    >>> [(found.kernel_size, found.strides) for found in convolutions_before(graph, graph.value_of("2").index)]
     [((3, 3), (Fraction(1, 1), Fraction(1, 1))), ((5, 5), (Fraction(2, 1), Fraction(2, 1)))]
     """
-    last = graph.value_of(layer).index
     found = []
     for one in graph.layers:
         value = graph.value_of(one.name)
@@ -49,18 +48,18 @@ def convolutions_before(graph: Graph, layer: str) -> tuple[Reached, ...]:
     return tuple(found)
 
 
-def cells_along(graph: Graph, layer: str, axis: int, unit: int) -> dict[int, Interval]:
+def cells_along(graph: Graph, last: int, axis: int, unit: int) -> dict[int, Interval]:
     """For every tensor that a unit is computed from, by index, the interval of its cells along an axis.
 
-    The unit is one of its layer's along that axis. What lies outside the intervals has no influence on it.
+    The unit is one along that axis of the tensor with the index ``last``. What lies outside the intervals has no
+    influence on it.
 
     >>> from torch import nn
     >>> from unconv.network.trace import trace
     >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.Conv2d(8, 4, 5)), (3, 32, 32))
-    >>> list(cells_along(graph, "2", axis=0, unit=10).values())
+    >>> list(cells_along(graph, graph.value_of("2").index, axis=0, unit=10).values())
     [(10, 11), (10, 15), (20, 30), (20, 32)]
     """
-    last = graph.value_of(layer).index
     needed: dict[int, set[int]] = {last: {unit}}
     intervals: dict[int, Interval] = {}
     for index in range(last, -1, -1):

@@ -31,7 +31,8 @@ class Windows:
         step: windows begin at multiples of it, per axis.
         field: receptive fields of the layer's units.
         reason: why the window is the whole image; empty where it is not.
-        graph: the network.
+        graph: the network as it was traced, whose names for layers may be others.
+        value: the layer's tensor in it, by index.
     """
 
     layer: str
@@ -41,6 +42,7 @@ class Windows:
     step: tuple[int, ...]
     field: ReceptiveField
     graph: Graph = dataclasses.field(repr=False, compare=False)
+    value: int = dataclasses.field(repr=False)
     reason: str = ""
 
     @property
@@ -102,7 +104,7 @@ def windows_of(graph: Graph, layer: str) -> Windows:
     field, shape = value.field, value.shape[1:]
 
     def whole(reason: str) -> Windows:
-        return Windows(layer, shape, image_size, image_size, (1,) * len(image_size), field, graph, reason)
+        return Windows(layer, shape, image_size, image_size, (1,) * len(image_size), field, graph, value.index, reason)
 
     if len(graph.input_sizes) > 1:
         return whole("the network has several inputs")
@@ -121,7 +123,7 @@ def windows_of(graph: Graph, layer: str) -> Windows:
         sizes.append(min(total, least + (total - least) % step))
     if tuple(sizes) == image_size:
         return whole("the field of its units is nearly as large as the image")
-    return Windows(layer, shape, image_size, tuple(sizes), tuple(steps), field, graph)
+    return Windows(layer, shape, image_size, tuple(sizes), tuple(steps), field, graph, value.index)
 
 
 def _ancestors(graph: Graph, value: Value) -> list[Value]:

@@ -26,8 +26,8 @@ class Reach:
 
     def __init__(self, windows: Windows) -> None:
         self.windows = windows
-        self._convolutions = convolutions_before(windows.graph, windows.layer)
-        self._along = functools.cache(functools.partial(cells_along, windows.graph, windows.layer))
+        self._convolutions = convolutions_before(windows.graph, windows.value)
+        self._along = functools.cache(functools.partial(cells_along, windows.graph, windows.value))
 
     def needed(self, shown: Sequence[tuple[Place, Sequence[Place]]]) -> list[Needed]:
         """By convolution, a box for each window, given where it starts and the positions of the units looked at."""
