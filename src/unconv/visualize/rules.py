@@ -185,7 +185,7 @@ def recognise(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tu
     if name == "threshold":
         keeps_zero = _is_zero(_argument(args, kwargs, 2, "value", None))
         return ("threshold", 0) if keeps_zero else None
-    if name in ("maximum", "max"):
+    if name in ("maximum", "max", "fmax"):
         return _maximum(args, kwargs)
     return None
 
