@@ -20,7 +20,8 @@ from torch import Tensor
 # From this share of the positions on, cutting out and putting back costs more than it saves.
 WORTH = 0.7
 _BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
+# By identity: the quantised convolution has the same name.
+CONVOLUTIONS = frozenset(_BY_AXES.values())
 
 
 class _Search:

@@ -104,6 +104,11 @@ def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: s
 
 def run_hooked(model: nn.Module, images: Tensor, rule: str) -> Tensor:
     """Run a model whose hooks take what they want, and return the leaf that gradients flow back to."""
+    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"model: the weights of {type(model).__name__} were made in inference mode, where no gradient comes back; "
+            "make or load it outside of torch.inference_mode()"
+        )
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
@@ -250,4 +255,6 @@ def at_rest(model: nn.Module) -> Iterator[None]:
         for module, flag in training:
             module.training = flag
         for parameter in trainable:
-            parameter.requires_grad_(True)
+            # Where weights made in inference mode may be changed at all.
+            with torch.inference_mode(parameter.is_inference()):
+                parameter.requires_grad_(True)

@@ -114,7 +114,7 @@ class ReverseRule(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in CONVOLUTIONS and torch.is_grad_enabled():
+        if func in CONVOLUTIONS and torch.is_grad_enabled():
             result = convolved(args, kwargs)
             return func(*args, **kwargs) if result is None else result
         rectifier = recognise(func, args, kwargs)
