@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from unconv.cli.main import app
-from unconv.errors import UnconvError
+from unconv.errors import MissingExtraError, UnconvError
 
 NET = """
 from torch import nn
@@ -170,3 +171,10 @@ def test_bad_input_is_one_line(place: Path, arguments: tuple[str, ...], told: st
 )
 def test_help_has_examples(command: str) -> None:
     assert f"unconv experiment {command}" in run(command, "--help")
+
+
+def test_a_figure_without_matplotlib_names_the_extra(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    words = ["experiment", "first-layer", MODEL, "-o", "filters.png", *SMALL]
+    with pytest.raises(MissingExtraError, match=r"--out filters.png: needs matplotlib; pip install 'unconv\[demo\]'"):
+        CliRunner().invoke(app, words, catch_exceptions=False)

@@ -1,14 +1,12 @@
 """A small job of tensors, and a process that kills it over and over: ``python killed.py FOLDER KILLS SEED``.
 
 Prints a line for each job that came to its end between the kills, the checksum of its answer, and before them that
-of a job left alone. The children are forked, so that torch is imported once.
+of a job left alone.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import sys
 import time
 from hashlib import sha256
@@ -16,6 +14,9 @@ from pathlib import Path
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.jobs.killing import kill_and_resume
 from unconv.jobs import Checkpoint, Serial, Threads, iterate
 
 ROUNDS, PARTS = 4, 6
@@ -60,37 +61,10 @@ def job(folder: Path | None, seed: int = 0) -> str:
     return sha256(b"".join(pieces)).hexdigest()
 
 
-def attempt(folder: Path, seed: int, seconds: float | None) -> bool:
-    """Run the job in a child and kill it after some seconds; whether the kill struck."""
-    child = os.fork()
-    if child == 0:
-        answer = job(folder, seed)
-        (folder / "answer").write_text(answer)
-        os._exit(0)
-    if seconds is not None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or status == 0, status
-    return os.WIFSIGNALED(status)
-
-
 def main(folder: Path, kills: int, seed: int) -> None:
-    """Kill, resume, kill, resume; a job that ends in between is compared and a new one begun."""
-    chance = random.Random(seed)
-    struck, number = 0, 0
+    """Jobs that are killed, and before them one left alone."""
     print(job(None), flush=True)
-    while struck < kills:
-        here = folder / str(number)
-        here.mkdir(exist_ok=True)
-        if attempt(here, number, chance.uniform(0.01, 0.25)):
-            struck += 1
-        else:
-            print((here / "answer").read_text())
-            number += 1
-    here.mkdir(exist_ok=True)
-    attempt(here, number, None)
-    print((here / "answer").read_text())
+    kill_and_resume(lambda number: lambda here: job(here, number), folder, kills, seed, (0.01, 0.25))
 
 
 if __name__ == "__main__":

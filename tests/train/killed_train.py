@@ -1,16 +1,11 @@
 """A small training, and a process that kills it over and over: ``python killed_train.py FOLDER KILLS SEED``.
 
 Prints the checksum of what a training left alone has come to, then those of trainings that were killed and resumed.
-The children are forked, so that torch is imported once.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import sys
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +13,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.jobs.killing import kill_and_resume, longest
 from tests.train.tasks import examples, measure, network
 from unconv.train.augment import augmentation
 from unconv.train.loop import Settings, fit
@@ -35,42 +31,11 @@ def train(folder: Path | None) -> str:
     return sha256(b"".join([*pieces, repr(fitted.history).encode()])).hexdigest()
 
 
-def attempt(folder: Path, seconds: float | None) -> bool:
-    """Train in a child and kill it after some seconds; whether the kill struck."""
-    child = os.fork()
-    if child == 0:
-        (folder / "answer").write_text(train(folder))
-        os._exit(0)
-    if seconds is not None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or status == 0, status
-    return os.WIFSIGNALED(status)
-
-
 def main(folder: Path, kills: int, seed: int) -> None:
-    """Kill, resume, kill, resume; a training that ends in between is compared and a new one begun."""
-    chance = random.Random(seed)
+    """Trainings that are killed, and before them two left alone."""
     print(train(None), flush=True)
-    first = folder / "alone"
-    first.mkdir()
-    began = time.perf_counter()
-    attempt(first, None)
-    longest = time.perf_counter() - began
-    print((first / "answer").read_text(), flush=True)
-    struck, number = 0, 0
-    while struck < kills:
-        here = folder / str(number)
-        here.mkdir(exist_ok=True)
-        if attempt(here, chance.uniform(0.1, 0.6) * longest):
-            struck += 1
-        else:
-            print((here / "answer").read_text(), flush=True)
-            number += 1
-    here.mkdir(exist_ok=True)
-    attempt(here, None)
-    print((here / "answer").read_text())
+    whole = longest(train, folder / "alone")
+    kill_and_resume(lambda _: train, folder, kills, seed, (0.1 * whole, 0.6 * whole))
 
 
 if __name__ == "__main__":

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from functools import cache
 from typing import Any
 
 import torch
 import torchvision
+from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop
 from torch import Tensor, nn
 
 RECTIFYING_NODES = (
     *("Relu", "Hardtanh", "LeakyRelu", "PreluKernel", "Elu", "Silu", "Gelu", "Hardswish", "Mish", "Softplus"),
     *("Threshold", "Clamp", "ClampMin"),
 )
+CAPTUM = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop, "gradient": NeuronGradient}
 
 
 @cache
@@ -32,6 +36,18 @@ def network(name: str) -> nn.Module:
 
 def pictures(size: int = 224, batch: int = 1) -> Tensor:
     return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def captum_projection(model: nn.Module, images: Tensor, layer: str, seed: tuple[int, ...], rule: str) -> Tensor:
+    # captum replaces the gradient of a rectifier's input, which a rectifier in place overwrites.
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        attribution = CAPTUM[rule](model, model.get_submodule(layer))
+        return attribution.attribute(images.clone(), seed).detach()
 
 
 def by_graph_hooks(model: nn.Module, images: Tensor, layer: str, seed: tuple[int, ...], rule: str) -> Tensor:
@@ -60,13 +76,13 @@ def _rectify(node: Any, rule: str) -> None:
 
 
 def _nodes(start: Any) -> list[Any]:
-    found, queue = [], [start]
+    found, queue = {}, [start]
     while queue:
         node = queue.pop()
         if node is not None and node not in found:
-            found.append(node)
+            found[node] = None
             queue.extend(parent for parent, _ in node.next_functions)
-    return found
+    return list(found)
 
 
 def relative_error(ours: Tensor, theirs: Tensor) -> float:

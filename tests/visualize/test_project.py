@@ -1,8 +1,7 @@
-"""Projections equal those of captum where captum is right, and slow references where it is not."""
+"""Projections equal formulas by hand and explicit operators, and end in one line where they cannot be."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import pytest
@@ -10,72 +9,13 @@ import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
 import torchvision
-from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop
 from torch import Tensor, nn
 
 import unconv as uc
-from tests.visualize.reference import by_graph_hooks, network, pictures, relative_error
+from tests.visualize.reference import by_graph_hooks, captum_projection, network, pictures, relative_error
 from unconv.errors import ModelError, UnconvError
 from unconv.visualize.project import check_positions, check_unit, project
 from unconv.visualize.reverse import check_images, find_layer
-
-CAPTUM = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop, "gradient": NeuronGradient}
-
-
-def captum_projection(model: nn.Module, images: Tensor, layer: str, seed: tuple[int, ...], rule: str) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        attribution = CAPTUM[rule](model, model.get_submodule(layer))
-        return attribution.attribute(images.clone(), seed).detach()
-
-
-@pytest.mark.parametrize("rule", CAPTUM)
-@pytest.mark.parametrize(
-    ("name", "layer", "unit", "position"),
-    [
-        ("vgg16", "features.2", 5, (100, 31)),
-        ("vgg16", "features.14", 3, (20, 17)),
-        ("vgg16", "features.15", 3, (0, 55)),
-        ("vgg16", "features.30", 40, (6, 0)),
-        ("vgg16", "classifier.6", 281, ()),
-        ("alexnet", "features.0", 7, (54, 0)),
-        ("alexnet", "features.5", 9, (3, 12)),
-        ("alexnet", "features.10", 100, (6, 6)),
-        ("alexnet", "classifier.4", 11, ()),
-        ("resnet18", "layer3.1.conv2", 12, (4, 4)),
-    ],
-)
-def test_projection_equals_captum(name: str, layer: str, unit: int, position: tuple[int, ...], rule: str) -> None:
-    model, images = network(name), pictures()
-    ours = project(model, images, layer, unit, position, rule)
-    theirs = captum_projection(model, images, layer, (unit, *position), rule)
-    assert theirs.abs().max() > 0
-    assert relative_error(ours.image, theirs) < 1e-5
-    assert ours.coverage.reversed == ours.coverage.total
-
-
-# GoogLeNet calls F.relu, MobileNet's rectifier is ReLU6, EfficientNet's SiLU, the last one's Hardswish: on all of them
-# captum's hooks on nn.ReLU find little or nothing, and it returns (almost) the plain gradient without a word.
-@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
-@pytest.mark.parametrize(
-    ("name", "layer", "seed"),
-    [
-        ("resnet18", "layer4.0.conv1", (7, 1, 1)),
-        ("googlenet", "inception4a", (100, 3, 3)),
-        ("mobilenet_v2", "features.10", (9, 2, 2)),
-        ("efficientnet_b0", "features.4", (9, 2, 2)),
-        ("mobilenet_v3_small", "features.8", (9, 2, 2)),
-        ("shufflenet_v2_x0_5", "stage3.1.branch2.6", (9, 2, 2)),
-        ("vit_b_32", "encoder.layers.encoder_layer_1", (2, 5)),
-    ],
-)
-def test_projection_equals_rule_on_the_graph(name: str, layer: str, seed: tuple[int, ...], rule: str) -> None:
-    model, images = network(name), pictures(224 if name == "vit_b_32" else 96, batch=2)
-    ours = project(model, images, layer, seed[0], seed[1:], rule)
-    theirs = by_graph_hooks(model, images, layer, seed, rule)
-    assert relative_error(ours.image, theirs) < 1e-5
-    if rule != "gradient":
-        assert relative_error(ours.image, by_graph_hooks(model, images, layer, seed, "gradient")) > 1e-2
 
 
 class Written(nn.Module):
@@ -180,9 +120,15 @@ def test_position_none_is_the_peak_of_each_image() -> None:
     ],
 )
 def test_any_number_of_dimensions(model: nn.Module, shape: tuple[int, ...], position: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    for module in model:
+        # What torch draws while the tests are collected depends on the other tests.
+        if not isinstance(module, nn.ReLU):
+            module.reset_parameters()
     images = torch.randn(shape)
     projection = project(model, images, "2", 3, position, "guided")
     assert projection.image.shape == shape
+    assert projection.image.abs().max() > 0
     assert projection.position == (position, position)
     assert relative_error(projection.image, by_graph_hooks(model, images, "2", (3, *position), "guided")) < 1e-6
 

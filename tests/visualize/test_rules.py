@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
+from unconv.visualize.project import project
 from unconv.visualize.rules import RULES, ReverseRule, find_rule
 
 
@@ -28,6 +29,19 @@ ZERO = torch.zeros(())
 # The spelling under test, and the same function written without any rectifier that torch knows.
 RELU = lambda x: x * (x > 0)  # noqa: E731
 RELU6 = lambda x: x * ((x > 0) & (x < 6)) + 6.0 * (x >= 6)  # noqa: E731
+LEAKY = lambda x: x * (x > 0) + 0.1 * x * (x <= 0)  # noqa: E731
+PRELU = lambda x: x * (x > 0) + 0.25 * x * (x <= 0)  # noqa: E731
+RRELU = lambda x: x * (x > 0) + 0.3 * x * (x <= 0)  # noqa: E731
+ELU = lambda x: x * (x > 0) + (x.exp() - 1) * (x <= 0)  # noqa: E731
+CELU = lambda x: x * (x > 0) + 2 * ((x / 2).exp() - 1) * (x <= 0)  # noqa: E731
+SELU = lambda x: 1.0507009873554805 * (x * (x > 0) + 1.6732632423543772 * (x.exp() - 1) * (x <= 0))  # noqa: E731
+SILU = lambda x: x / (1 + (-x).exp())  # noqa: E731
+GELU = lambda x: x * 0.5 * (1 + torch.erf(x / 2**0.5))  # noqa: E731
+TANH_GELU = lambda x: x * 0.5 * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)))  # noqa: E731
+HARDSWISH = lambda x: x * ((x + 3) / 6) * ((x > -3) & (x < 3)) + x * (x >= 3)  # noqa: E731
+MISH = lambda x: x * torch.tanh((1 + x.exp()).log())  # noqa: E731
+SOFTPLUS = lambda x: (1 + x.exp()).log()  # noqa: E731
+SLOPE = torch.tensor([0.25], dtype=torch.float64)
 SPELLINGS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "nn.ReLU": (nn.ReLU(), RELU),
     "nn.ReLU inplace": (_ignoring(nn.ReLU(inplace=True)), RELU),
@@ -59,23 +73,51 @@ SPELLINGS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor
     "F.hardtanh": (lambda x: F.hardtanh(x, 0.0, 6.0), RELU6),
     "F.hardtanh_": (_ignoring(lambda x: F.hardtanh_(x, 0.0, 6.0)), RELU6),
     "clamp to 6": (lambda x: x.clamp(0, 6), RELU6),
-    "nn.LeakyReLU": (nn.LeakyReLU(0.1), lambda x: x * (x > 0) + 0.1 * x * (x <= 0)),
-    "F.leaky_relu_": (_ignoring(lambda x: F.leaky_relu_(x, 0.1)), lambda x: x * (x > 0) + 0.1 * x * (x <= 0)),
-    "nn.PReLU": (nn.PReLU(), lambda x: x * (x > 0) + 0.25 * x * (x <= 0)),
-    "nn.RReLU": (nn.RReLU(0.2, 0.4).eval(), lambda x: x * (x > 0) + 0.3 * x * (x <= 0)),
-    "nn.ELU": (nn.ELU(), lambda x: x * (x > 0) + (x.exp() - 1) * (x <= 0)),
-    "nn.ELU inplace": (_ignoring(nn.ELU(inplace=True)), lambda x: x * (x > 0) + (x.exp() - 1) * (x <= 0)),
-    "nn.CELU": (nn.CELU(2.0), lambda x: x * (x > 0) + 2 * ((x / 2).exp() - 1) * (x <= 0)),
-    "nn.SELU": (
-        nn.SELU(),
-        lambda x: 1.0507009873554805 * (x * (x > 0) + 1.6732632423543772 * (x.exp() - 1) * (x <= 0)),
-    ),
-    "nn.SiLU": (nn.SiLU(), lambda x: x / (1 + (-x).exp())),
-    "nn.SiLU inplace": (_ignoring(nn.SiLU(inplace=True)), lambda x: x / (1 + (-x).exp())),
-    "nn.GELU": (nn.GELU(), lambda x: x * 0.5 * (1 + torch.erf(x / 2**0.5))),
-    "nn.Hardswish": (nn.Hardswish(), lambda x: x * ((x + 3) / 6) * ((x > -3) & (x < 3)) + x * (x >= 3)),
-    "nn.Mish": (nn.Mish(), lambda x: x * torch.tanh((1 + x.exp()).log())),
-    "nn.Softplus": (nn.Softplus(), lambda x: (1 + x.exp()).log()),
+    "nn.Hardtanh inplace": (_ignoring(nn.Hardtanh(0.0, 6.0, inplace=True)), RELU6),
+    "torch.clip by keyword": (lambda x: torch.clip(x, min=0, max=6), RELU6),
+    "Tensor.clip_": (_ignoring(lambda x: x.clip_(0, 6)), RELU6),
+    "torch.clamp_": (_ignoring(lambda x: torch.clamp_(x, 0.0, 6.0)), RELU6),
+    "nn.LeakyReLU": (nn.LeakyReLU(0.1), LEAKY),
+    "nn.LeakyReLU inplace": (_ignoring(nn.LeakyReLU(0.1, inplace=True)), LEAKY),
+    "F.leaky_relu": (lambda x: F.leaky_relu(x, negative_slope=0.1), LEAKY),
+    "F.leaky_relu_": (_ignoring(lambda x: F.leaky_relu_(x, 0.1)), LEAKY),
+    "nn.PReLU": (nn.PReLU(), PRELU),
+    "F.prelu": (lambda x: F.prelu(x, SLOPE), PRELU),
+    "torch.prelu": (lambda x: torch.prelu(x, SLOPE), PRELU),
+    "Tensor.prelu": (lambda x: x.prelu(SLOPE), PRELU),
+    "nn.RReLU": (nn.RReLU(0.2, 0.4).eval(), RRELU),
+    "nn.RReLU inplace": (_ignoring(nn.RReLU(0.2, 0.4, inplace=True).eval()), RRELU),
+    "F.rrelu": (lambda x: F.rrelu(x, 0.2, 0.4), RRELU),
+    "torch.rrelu_": (_ignoring(lambda x: torch.rrelu_(x, 0.2, 0.4)), RRELU),
+    "nn.ELU": (nn.ELU(), ELU),
+    "nn.ELU inplace": (_ignoring(nn.ELU(inplace=True)), ELU),
+    "F.elu": (F.elu, ELU),
+    "F.elu_": (_ignoring(F.elu_), ELU),
+    "nn.CELU": (nn.CELU(2.0), CELU),
+    "F.celu inplace": (_ignoring(lambda x: F.celu(x, 2.0, inplace=True)), CELU),
+    "torch.celu_": (_ignoring(lambda x: torch.celu_(x, 2.0)), CELU),
+    "nn.SELU": (nn.SELU(), SELU),
+    "F.selu inplace": (_ignoring(lambda x: F.selu(x, inplace=True)), SELU),
+    "torch.selu": (torch.selu, SELU),
+    "torch.selu_": (_ignoring(torch.selu_), SELU),
+    "nn.SiLU": (nn.SiLU(), SILU),
+    "nn.SiLU inplace": (_ignoring(nn.SiLU(inplace=True)), SILU),
+    "F.silu": (F.silu, SILU),
+    "nn.GELU": (nn.GELU(), GELU),
+    "F.gelu": (F.gelu, GELU),
+    "F.gelu by tanh": (lambda x: F.gelu(x, approximate="tanh"), TANH_GELU),
+    "nn.Hardswish": (nn.Hardswish(), HARDSWISH),
+    "nn.Hardswish inplace": (_ignoring(nn.Hardswish(inplace=True)), HARDSWISH),
+    "F.hardswish": (F.hardswish, HARDSWISH),
+    "nn.Mish": (nn.Mish(), MISH),
+    "F.mish inplace": (_ignoring(lambda x: F.mish(x, inplace=True)), MISH),
+    "nn.Softplus": (nn.Softplus(), SOFTPLUS),
+    "F.softplus": (F.softplus, SOFTPLUS),
+    "F.threshold_": (_ignoring(lambda x: F.threshold_(x, 0.0, 0.0)), RELU),
+    "Tensor.maximum": (lambda x: x.maximum(ZERO), RELU),
+    "Tensor.clamp_min": (lambda x: x.clamp_min(0), RELU),
+    "torch.clamp_min_": (_ignoring(lambda x: torch.clamp_min_(x, 0.0)), RELU),
+    "torch.fmax": (lambda x: torch.fmax(x, ZERO), RELU),
 }
 
 
@@ -134,6 +176,30 @@ def test_bound_that_broadcasts_is_no_rectifier() -> None:
     assert y.shape == (3, 2)
     (ours,) = torch.autograd.grad(y, x, -torch.ones(3, 2))
     assert ours.tolist() == [0.0, -3.0]
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (lambda x: torch.where(x > 0, x, 0.0), "where"),
+        (lambda x: x.masked_fill(x < 0, 0.0), "masked fill"),
+        (lambda x: x.sigmoid() * x, "product of activations"),
+    ],
+)
+def test_a_rectifier_written_as_a_choice_or_product_is_said_not_silent(
+    choice: Callable[[Tensor], Tensor], said: str
+) -> None:
+    class Chosen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(choice(self.conv(x)))
+
+    coverage = project(Chosen(), torch.rand(1, 1, 8, 8), "last", 0).coverage
+    assert coverage.total == 0
+    assert coverage.passed[said] == 1
 
 
 def test_mode_leaves_no_trace() -> None:

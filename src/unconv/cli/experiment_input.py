@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from unconv.errors import ImageError, UnconvError
+from unconv.errors import ImageError, MissingExtraError, UnconvError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +27,10 @@ def place_for(path: Path | None) -> None:
         raise UnconvError(f"--out {path}: figures end in {', '.join(SUFFIXES)}")
     if not path.parent.is_dir():
         raise UnconvError(f"--out {path}: there is no folder {path.parent}; make it first")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(f"--out {path}", "matplotlib", "demo") from None
 
 
 def pictures(loaded: LoadedModel, paths: list[str], least: int) -> tuple[Tensor, Tensor, list[str]]:

@@ -32,6 +32,8 @@ FORMATS = (
     "SGI", "TGA",
 )  # fmt: skip
 
+# Seekable, as decoders go back and forth.
+Stream: TypeAlias = io.BufferedReader | io.BytesIO
 Decoded: TypeAlias = tuple[Float[Tensor, "channels height width"], tuple[str, ...]]
 
 # Pillow's bomb limit and Python's warning filters belong to the whole process.
@@ -61,15 +63,29 @@ def decode_file(path: Path, *, mode: Mode, background: Background, max_pixels: i
 
     def read() -> Decoded:
         with path.open("rb") as stream:
-            if not stream.read(1):
-                raise ImageError("empty file (0 bytes)")
-            stream.seek(0)
-            PillowImage.init()
-            known = [name for name in FORMATS if name in PillowImage.OPEN]
-            with PillowImage.open(stream, formats=known) as image:
-                return picture_from_pillow(image, mode=mode, background=background)
+            return _from_stream(stream, mode, background)
 
     return _guarded(read, max_pixels)
+
+
+def decode_stream(stream: Stream, *, mode: Mode, background: Background, max_pixels: int) -> Decoded:
+    """The same for a file that is open already, a member of an archive for instance.
+
+    >>> decode_stream(io.BytesIO(b"no picture"), mode="rgb", background=1.0, max_pixels=10_000)
+    Traceback (most recent call last):
+    unconv.errors.ImageError: not a picture in a known format
+    """
+    return _guarded(lambda: _from_stream(stream, mode, background), max_pixels)
+
+
+def _from_stream(stream: Stream, mode: Mode, background: Background) -> Decoded:
+    if not stream.read(1):
+        raise ImageError("empty file (0 bytes)")
+    stream.seek(0)
+    PillowImage.init()
+    known = [name for name in FORMATS if name in PillowImage.OPEN]
+    with PillowImage.open(stream, formats=known) as image:
+        return picture_from_pillow(image, mode=mode, background=background)
 
 
 def decode_pillow(image: PillowImage.Image, *, mode: Mode, background: Background) -> Decoded:

@@ -42,7 +42,8 @@ def _has(stack: Sequence[ModuleCall], key: str) -> bool:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    # torch goes on with a list of all its backends.
+    return lines[0].partition(". This could be because")[0] if lines else type(error).__name__
 
 
 def _got_type(error: Exception) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -24,11 +25,15 @@ def preserved(model: nn.Module) -> Iterator[None]:
     """
     modules = list(model.modules())
     before = [_attributes(module) for module in modules]
+    # TorchScript keeps the mode where no attribute of Python's shows it.
+    training = [(module, module.training) for module in modules if isinstance(module, torch.jit.ScriptModule)]
     try:
         yield
     finally:
         for module, attributes in zip(modules, before, strict=True):
             _restore(module, attributes)
+        for scripted, flag in training:
+            scripted.training = flag
 
 
 def _attributes(module: nn.Module) -> dict[str, tuple[Any, Any]]:

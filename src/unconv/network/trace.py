@@ -58,7 +58,8 @@ def trace(
     ledger = Ledger(sizes[0][1:])
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(ledger, model, fakes)
-    with preserved(model), _quiet(), fakes:
+    # In inference mode torch hands other, compound operations on.
+    with preserved(model), _quiet(), torch.inference_mode(False), fakes:
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
         for tensor in inputs:
             recorder.bind(tensor, ledger.image(tuple(tensor.shape)))

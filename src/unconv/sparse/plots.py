@@ -84,7 +84,7 @@ def _with_bar(picture: Tensor, share: float | None) -> Tensor:
 
 def _board(board: Tensor, title: str) -> Figure:
     need_matplotlib()
-    from unconv.sparse.figure import bare, blank
+    from unconv.data.figure import bare, blank
 
     height, width = board.shape[:2]
     inches = 6.0 / max(height, width)
@@ -95,7 +95,8 @@ def _board(board: Tensor, title: str) -> Figure:
 
 def _curves(kernels: Tensor, order: Sequence[int], title: str) -> Figure:
     need_matplotlib()
-    from unconv.sparse.figure import BLUE, FAINT, GREEN, ORANGE, bare, blank
+    from unconv.data.figure import BLUE, FAINT, GREEN, bare, blank
+    from unconv.sparse.figure import ORANGE
 
     columns = columns_for(len(kernels), 2.0, 1.0)
     rows = ceil(len(kernels) / columns)
@@ -132,7 +133,8 @@ def plot_codes(encoding: Encoding, index: int = 0, top: int = 16, *, image: obje
     if encoding.dictionary.ndim > 4:
         raise SparseError("plot_codes: codes with three axes have no picture")
     need_matplotlib()
-    from unconv.sparse.figure import blank, show
+    from unconv.data.figure import blank
+    from unconv.sparse.figure import show
 
     index %= len(encoding)
     indices, values = (part.cpu() for part in encoding.nonzeros[index])
@@ -161,7 +163,8 @@ def _show_map(
     axes: Axes, positions: Tensor, values: Tensor, encoding: Encoding, index: int, kernel: int, largest: float
 ) -> None:
     """One feature map, its kernel in the corner."""
-    from unconv.sparse.figure import BLUE, FAINT, ORANGE, bare, frame
+    from unconv.data.figure import BLUE, FAINT, bare, frame
+    from unconv.sparse.figure import ORANGE
 
     bare(axes)
     size = code_size(encoding.image_sizes[index], encoding.dictionary.shape[2:], encoding.boundary)
@@ -177,7 +180,7 @@ def _show_map(
     dense = torch.zeros(size)
     dense[positions[0], positions[1]] = values.float()
     axes.imshow(map_picture(dense, largest, cells=MAP_CELLS).numpy(), interpolation="nearest")
-    frame(axes, FAINT)
+    frame(axes, FAINT, 0.6)
     corner = bare(axes.inset_axes((0.0, 0.7, 0.3, 0.3)))
     corner.imshow(kernel_picture(taps).numpy(), interpolation="nearest")
     frame(corner, "white", 1.5)

@@ -31,7 +31,8 @@ def plot_convergence(result: object) -> Figure:
     ['objective', 'relative duality gap']
     """
     need_matplotlib()
-    from unconv.sparse.figure import BLUE, ORANGE, blank, ruled
+    from unconv.data.figure import BLUE, blank, ruled
+    from unconv.sparse.figure import ORANGE
 
     if not isinstance(result, Encoding):
         return _learning_curve(result)
@@ -51,7 +52,7 @@ def plot_convergence(result: object) -> Figure:
 
 
 def _learning_curve(learner: object) -> Figure:
-    from unconv.sparse.figure import BLUE, blank, ruled
+    from unconv.data.figure import BLUE, blank, ruled
 
     history = getattr(learner, "history_", None)
     if history is None:
@@ -124,7 +125,8 @@ def psnr(picture: Tensor, reference: Tensor) -> float:
 
 
 def _curves_below(pictures: Sequence[Tensor], titles: Sequence[str]) -> Figure:
-    from unconv.sparse.figure import blank, show
+    from unconv.data.figure import blank
+    from unconv.sparse.figure import show
 
     figure = blank(7.2, 1.6 * len(pictures))
     for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
@@ -136,7 +138,8 @@ def _with_windows(pictures: Sequence[Tensor], titles: Sequence[str]) -> Figure:
     """Each picture, and below it the window of it."""
     from matplotlib.patches import Rectangle
 
-    from unconv.sparse.figure import ORANGE, blank, frame, show
+    from unconv.data.figure import blank, frame
+    from unconv.sparse.figure import ORANGE, show
 
     height, width = pictures[0].shape[1:]
     side = max(1, min(height, width) // 4)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image as PillowImage
 from torch import Tensor
 
-from unconv.data.images import Image, Skipped, iter_images, list_images
+from unconv.data.decode import decode_stream
+from unconv.data.images import MAX_PIXELS, Image, Skipped, iter_images, list_images
 from unconv.errors import ImageError
 from unconv.jobs.ahead import Ahead, ahead
 from unconv.jobs.fingerprint import fingerprint_arrays, fingerprint_files
@@ -210,11 +211,12 @@ def _tar_members(path: Path) -> Iterator[Image | Skipped]:
                 content = archive.extractfile(member)
                 if content is None:
                     continue
+                # The stream goes forward only, decoders go back: a picture is read whole.
+                memory = io.BytesIO(content.read())
                 try:
-                    with PillowImage.open(content) as file:
-                        (picture,) = iter_images([file])
-                    yield replace(picture, name=member.name)
-                except (OSError, ValueError, SyntaxError, ImageError) as error:
-                    yield Skipped(member.name, " ".join(str(error).split()), None)
+                    picture, notes = decode_stream(memory, mode="rgb", background=1.0, max_pixels=MAX_PIXELS)
+                    yield Image(member.name, picture, notes=notes)
+                except ImageError as error:
+                    yield Skipped(member.name, str(error), None)
     except (tarfile.TarError, OSError) as error:
         raise ImageError(f"{path.name}: cannot be read as a tar file ({error})") from None

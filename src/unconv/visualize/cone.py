@@ -26,7 +26,8 @@ WORTH = 0.7
 # Boxes of up to so many positions are computed together, all in the size of the largest.
 ALONE = 32 * 32
 _BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-CONVOLUTIONS = frozenset({"conv1d", "conv2d", "conv3d"})
+# By identity: the quantised convolution has the same name.
+CONVOLUTIONS = frozenset(_BY_AXES.values())
 
 
 class _Search:

@@ -18,7 +18,7 @@ from unconv.visualize.coverage import Coverage, read_coverage
 from unconv.visualize.rules import ReverseRule, find_rule
 
 
-class _Arrived(BaseException):
+class Arrived(BaseException):
     """Ends the forward pass behind the last layer; a BaseException, so that no model's ``except`` holds it."""
 
 
@@ -94,16 +94,26 @@ def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: s
         for layer, module in modules.items():
             if not takes_hooks(module):
                 raise ModelError(f"layer {layer!r}: {SCRIPTED}, or choose a layer around it")
-            handle = module.register_forward_hook(_keep(values, layer, len(modules)))
+            handle = module.register_forward_hook(keep(values, layer, len(modules)))
             stack.callback(handle.remove)
         leaf = run_hooked(model, images, rule)
     for layer in layers:
-        _check_value(model, layer, values.get(layer), len(images))
+        if layer in values and not values[layer].requires_grad:
+            raise ModelError(
+                f"layer {layer!r}: nothing leads back from it to the images; it is computed without gradient "
+                "(torch.no_grad, detach or integers)"
+            )
+        check_value(model, layer, values.get(layer), len(images))
     return Passage(rule, leaf, values)
 
 
 def run_hooked(model: nn.Module, images: Tensor, rule: str) -> Tensor:
     """Run a model whose hooks take what they want, and return the leaf that gradients flow back to."""
+    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"model: the weights of {type(model).__name__} were made in inference mode, where no gradient comes back; "
+            "make or load it outside of torch.inference_mode()"
+        )
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
@@ -114,7 +124,7 @@ def run_hooked(model: nn.Module, images: Tensor, rule: str) -> Tensor:
         try:
             # A copy of the leaf, so that a model may change its input in place.
             model(leaf.clone())
-        except _Arrived:
+        except Arrived:
             pass
         except UnconvError:
             raise
@@ -144,7 +154,9 @@ def first_line(failure: Exception) -> str:
     return (str(failure).strip() or type(failure).__name__).splitlines()[0]
 
 
-def _keep(values: dict[str, Tensor], layer: str, expected: int) -> Callable[[nn.Module, Any, Any], None]:
+def keep(values: dict[str, Tensor], layer: str, expected: int | None) -> Callable[[nn.Module, Any, Any], None]:
+    """A hook that keeps what a layer's first call returns, and ends the pass once so many layers are kept."""
+
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         if layer in values:
             return
@@ -155,23 +167,22 @@ def _keep(values: dict[str, Tensor], layer: str, expected: int) -> Callable[[nn.
         # Later in-place operations work on the output, not on this copy of the moment.
         values[layer] = output.clone()
         if len(values) == expected:
-            raise _Arrived
+            raise Arrived
 
     return hook
 
 
-def _check_value(model: nn.Module, layer: str, value: Tensor | None, batch: int) -> None:
+def check_value(model: nn.Module, layer: str, value: Tensor | None, batch: int) -> None:
+    """Refuse what a layer has returned where it is no finite ``(batch, unit, ...)``.
+
+    >>> check_value(nn.ReLU(), "1", torch.zeros(2, 5), batch=2)
+    """
     if value is None:
         raise ModelError(f"layer {layer!r}: is not called when {type(model).__name__} runs; choose another layer")
     if value.ndim < 2 or value.shape[0] != batch:
         raise ModelError(
             f"layer {layer!r}: returns shape {tuple(value.shape)} for {batch} images, not (batch, unit, ...); "
             "choose another layer"
-        )
-    if not value.requires_grad:
-        raise ModelError(
-            f"layer {layer!r}: nothing leads back from it to the images; it is computed without gradient "
-            "(torch.no_grad, detach or integers)"
         )
     if not torch.isfinite(value).all():
         raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
@@ -250,4 +261,6 @@ def at_rest(model: nn.Module) -> Iterator[None]:
         for module, flag in training:
             module.training = flag
         for parameter in trainable:
-            parameter.requires_grad_(True)
+            # Where weights made in inference mode may be changed at all.
+            with torch.inference_mode(parameter.is_inference()):
+                parameter.requires_grad_(True)

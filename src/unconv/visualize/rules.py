@@ -114,7 +114,7 @@ class ReverseRule(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in CONVOLUTIONS and torch.is_grad_enabled():
+        if func in CONVOLUTIONS and torch.is_grad_enabled():
             result = convolved(args, kwargs)
             return func(*args, **kwargs) if result is None else result
         rectifier = recognise(func, args, kwargs)
@@ -185,7 +185,7 @@ def recognise(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tu
     if name == "threshold":
         keeps_zero = _is_zero(_argument(args, kwargs, 2, "value", None))
         return ("threshold", 0) if keeps_zero else None
-    if name in ("maximum", "max"):
+    if name in ("maximum", "max", "fmax"):
         return _maximum(args, kwargs)
     return None
 

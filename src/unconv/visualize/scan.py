@@ -53,6 +53,8 @@ class Layers:
             raise ModelError(
                 f"layer {layer!r}: returns a {type(value).__name__}, not a tensor; choose a layer inside it"
             )
+        if value.is_quantized:
+            value = value.dequantize()
         if value.ndim < 2 or len(value) != len(numbers):
             raise ModelError(
                 f"layer {layer!r}: returns shape {tuple(value.shape)} for {len(numbers)} images, not "

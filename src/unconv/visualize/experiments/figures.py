@@ -1,79 +1,23 @@
-"""What all figures of the experiments share: colours, plain axes, pictures as pixels. Needs matplotlib."""
+"""What the figures of the experiments share: colours, a legend, pictures as pixels. Needs matplotlib."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
-from unconv.errors import MissingExtraError
+from unconv.data.figure import BLUE, GREEN, INK
 from unconv.visualize.display import as_rgb
 
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-except ImportError:
-    raise MissingExtraError("figures", "matplotlib", "demo") from None
-
-BLUE, ORANGE, GREEN, PURPLE = "#1b5a8e", "#c8692a", "#2f8f6d", "#7a4f9a"
-INK, FAINT = "#30363b", "#c9d0d6"
+ORANGE, PURPLE = "#c8692a", "#7a4f9a"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#8a8d3a", "#b5476b", "#4b8fc0", "#6d6459")
-
-
-class Plot(Figure):
-    """A figure outside pyplot: nothing to close, and a notebook shows it without ``%matplotlib inline``."""
-
-    def _repr_png_(self) -> bytes:
-        picture = BytesIO()
-        self.savefig(picture, format="png", dpi=110)
-        return picture.getvalue()
-
-
-def blank(width: float | int, height: float | int) -> Plot:
-    """An empty figure of so many inches on white, laid out by itself.
-
-    >>> blank(6, 4).get_size_inches().tolist()
-    [6.0, 4.0]
-    """
-    return Plot(figsize=(width, height), dpi=150, facecolor="white", layout="constrained")
-
-
-def bare(axes: Axes, title: str = "", size: float | int = 9) -> Axes:
-    """Axes without ticks and frame, for pictures."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    if title:
-        axes.set_title(title, fontsize=size, color=INK, loc="left", pad=4)
-    return axes
-
-
-def ruled(axes: Axes, title: str, x_label: str) -> Axes:
-    """Axes with two thin rules and a light grid, for curves and bars."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=8, color=FAINT, which="both")
-    axes.grid(True, color=FAINT, linewidth=0.5, alpha=0.6)
-    axes.set_axisbelow(True)
-    axes.set_title(title, fontsize=9, color=INK, loc="left")
-    axes.set_xlabel(x_label, fontsize=8, color=INK)
-    return axes
 
 
 def legend(axes: Axes) -> None:
     """Names of the curves, small and without a frame."""
     axes.legend(fontsize=7, frameon=False, labelcolor=INK)
-
-
-def frame(axes: Axes, colour: str, width: float = 0.8) -> None:
-    """A thin frame around a picture."""
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=colour, linewidth=width)
 
 
 def picture_of(image: Tensor) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from unconv.data.figure import BLUE, FAINT, INK, blank, ruled
 from unconv.visualize.experiments.correspondence import RANDOM, Correspondence
-from unconv.visualize.experiments.figures import BLUE, FAINT, INK, ORANGE, SERIES, blank, depth_colours, legend, ruled
+from unconv.visualize.experiments.figures import ORANGE, SERIES, depth_colours, legend
 from unconv.visualize.experiments.invariance import Invariance
 from unconv.visualize.experiments.transfer import Transfer
 from unconv.visualize.experiments.transforms import UNITS

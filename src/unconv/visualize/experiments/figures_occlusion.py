@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from unconv.visualize.experiments.figures import INK, SERIES, bare, blank, picture_of
+from unconv.data.figure import INK, bare, blank
+from unconv.visualize.experiments.figures import SERIES, picture_of
 from unconv.visualize.experiments.occlusion import OcclusionMaps
 
 OTHER = "#dfe3e7"

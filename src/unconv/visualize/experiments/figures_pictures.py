@@ -7,9 +7,10 @@ from math import ceil, sqrt
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from unconv.data.figure import BLUE, FAINT, INK, bare, blank, frame, ruled
 from unconv.visualize.display import as_rgb, show_projection
 from unconv.visualize.experiments.evolution import Evolution
-from unconv.visualize.experiments.figures import BLUE, FAINT, INK, ORANGE, PURPLE, bare, blank, frame, ruled
+from unconv.visualize.experiments.figures import ORANGE, PURPLE
 from unconv.visualize.experiments.first_layer import FirstLayer
 
 

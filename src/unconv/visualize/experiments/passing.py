@@ -13,17 +13,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from unconv.errors import ModelError, UnconvError
 from unconv.visualize.reverse import (
     SCRIPTED,
+    Arrived,
     at_rest,
     check_images,
     check_open,
+    check_value,
     find_layer,
     forward_failure,
+    keep,
     takes_hooks,
 )
-
-
-class _Arrived(BaseException):
-    """Ends the forward pass behind the last layer; a BaseException, so that no model's ``except`` holds it."""
 
 
 def run_through(
@@ -68,7 +67,7 @@ def run_through(
 
         def leave(_module: nn.Module, _inputs: Any, output: Any) -> None:
             kept.append(output)
-            raise _Arrived
+            raise Arrived
 
         hooks: list[tuple[str | None, Callable[..., Any]]] = [(source, enter)]
         if see is not None:
@@ -83,7 +82,7 @@ def run_through(
             images = torch.empty((len(value), *image_size), dtype=value.dtype, device=value.device)
         try:
             return model(images)
-        except _Arrived:
+        except Arrived:
             return kept[0]
         except UnconvError:
             raise
@@ -133,48 +132,20 @@ def forward_values(
             module = find_layer(model, layer)
             if not takes_hooks(module):
                 raise ModelError(f"layer {layer!r}: {SCRIPTED}, or choose a layer around it")
-            handle = module.register_forward_hook(_keep(values, layer, None if output else len(set(layers))))
+            handle = module.register_forward_hook(keep(values, layer, None if output else len(set(layers))))
             stack.callback(handle.remove)
         try:
             # A copy, so that a model may change its input in place.
             result = model(images.clone())
-        except _Arrived:
+        except Arrived:
             pass
         except UnconvError:
             raise
         except Exception as failure:
             raise forward_failure(model, images, failure) from failure
     for layer in layers:
-        _check(model, layer, values.get(layer), len(images))
+        check_value(model, layer, values.get(layer), len(images))
     return values, result
-
-
-def _keep(values: dict[str, Tensor], layer: str, expected: int | None) -> Callable[[nn.Module, Any, Any], None]:
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        if layer in values:
-            return
-        if not isinstance(output, Tensor):
-            raise ModelError(
-                f"layer {layer!r}: returns a {type(output).__name__}, not a tensor; choose a layer inside it"
-            )
-        # Later in-place operations work on the output, not on this copy of the moment.
-        values[layer] = output.clone()
-        if len(values) == expected:
-            raise _Arrived
-
-    return hook
-
-
-def _check(model: nn.Module, layer: str, value: Tensor | None, batch: int) -> None:
-    if value is None:
-        raise ModelError(f"layer {layer!r}: is not called when {type(model).__name__} runs; choose another layer")
-    if value.ndim < 2 or len(value) != batch:
-        raise ModelError(
-            f"layer {layer!r}: returns shape {tuple(value.shape)} for {batch} images, not (batch, unit, ...); "
-            "choose another layer"
-        )
-    if not bool(value.isfinite().all()):
-        raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
 
 
 def check_scores(output: Any, batch: int, operation: str) -> Tensor:
