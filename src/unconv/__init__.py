@@ -52,6 +52,8 @@ _HOME = {
     "project_units": "unconv.visualize.windows",
     "Pick": "unconv.visualize.windows",
     "windows_of": "unconv.network.windows",
+    "fidelity": "unconv.visualize.fidelity",
+    "Fidelity": "unconv.visualize.verdict",
     "scan": "unconv.visualize.scan",
     "TopActivations": "unconv.visualize.top_activations",
     "see": "unconv.visualize.see",
@@ -96,10 +98,12 @@ if TYPE_CHECKING:
     from unconv.sparse.inpaint import inpaint as inpaint
     from unconv.sparse.learner import DictionaryLearner as DictionaryLearner
     from unconv.sparse.penalty import InverseCorrelation as InverseCorrelation
+    from unconv.visualize.fidelity import fidelity as fidelity
     from unconv.visualize.project import Projection as Projection, project as project
     from unconv.visualize.scan import scan as scan
     from unconv.visualize.see import see as see
     from unconv.visualize.top_activations import TopActivations as TopActivations
+    from unconv.visualize.verdict import Fidelity as Fidelity
     from unconv.visualize.windows import Pick as Pick, project_units as project_units
 
 

@@ -123,14 +123,13 @@ def read_coverage(value: Tensor, rule: str) -> Coverage:
     rectifiers: Counter[str] = Counter()
     passed: Counter[str] = Counter()
     reversed_, switches = 0, 0
-    for node in _walk(value.grad_fn):
+    for node in nodes_behind(value):
         name = _operation(node)
-        if name == "Reversed":
-            rectifiers[node.rectifier] += 1
-            reversed_ += 1
-        elif name in _UNTOUCHED and _rectifies(node):
-            rectifiers[_UNTOUCHED[name]] += 1
-        elif name in _SWITCHES:
+        rectifier = rectifier_of(node)
+        if rectifier is not None:
+            rectifiers[rectifier] += 1
+            reversed_ += is_reversed(node)
+        elif is_switch(node):
             switches += 1
         elif not _is_linear(node, name):
             passed[_WORDS.get(name, _spelled(name))] += 1
@@ -177,7 +176,14 @@ def clipped_from(value: Tensor) -> Any:
     return node.next_functions[0][0]
 
 
-def _walk(start: Any) -> Iterator[Any]:
+def nodes_behind(value: Tensor) -> Iterator[Any]:
+    """All nodes of autograd's graph between a value and the leaves it was computed from.
+
+    >>> import torch
+    >>> [node.name() for node in nodes_behind(2 * torch.ones(1, requires_grad=True).relu())]
+    ['MulBackward0', 'ReluBackward0', 'torch::autograd::AccumulateGrad']
+    """
+    start: Any = value.grad_fn
     seen, queue = {start}, [start]
     while queue:
         node = queue.pop()
@@ -196,8 +202,21 @@ def _operation(node: Any) -> str:
     return re.sub(r"(\dD|Nd)?(WithIndices)?(Backwards?\d*)?$", "", name)
 
 
-def _rectifies(node: Any) -> bool:
-    return bool(getattr(node, "_saved_min_val", 0) == 0)
+def is_reversed(node: Any) -> bool:
+    """Whether a node is a rectifier that goes back by a rule."""
+    return _operation(node) == "Reversed"
+
+
+def rectifier_of(node: Any) -> str | None:
+    """The rectifier whose way back a node is, by a rule or by its own gradient; None for everything else."""
+    if is_reversed(node):
+        return str(node.rectifier)
+    return _UNTOUCHED.get(_operation(node)) if getattr(node, "_saved_min_val", 0) == 0 else None
+
+
+def is_switch(node: Any) -> bool:
+    """Whether a node goes back through the switches of a max-pooling, or of a maximum over axes."""
+    return _operation(node) in _SWITCHES
 
 
 def _is_linear(node: Any, name: str) -> bool:

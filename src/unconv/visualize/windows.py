@@ -6,7 +6,8 @@ pass; windows of one layer have one size and are computed together, from however
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import prod
 
@@ -17,10 +18,13 @@ from torch import Tensor, nn
 from unconv.errors import ModelError, UnconvError
 from unconv.network.windows import Windows
 from unconv.visualize.coverage import Coverage
-from unconv.visualize.reverse import run_forward
+from unconv.visualize.reverse import Passage, run_forward
 
 # Pixels computed at a time: eight images of 224².
 PIXELS = 8 * 224 * 224
+
+# Held open around every way back: the passage, the signal that starts, and where in it each pick is, by its number.
+Watch = Callable[[Passage, Tensor, Mapping[int, tuple[int, ...]]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def project_units(
     rule: str = "deconvnet",
     *,
     pixels: int = PIXELS,
+    watch: Watch | None = None,
 ) -> WindowProjections:
     """Send some units of a layer back to pixel space, each through the window of the image that it sees.
 
@@ -81,6 +86,7 @@ def project_units(
         picks: units, images and positions, in any order.
         rule: ``deconvnet``, ``guided`` or ``gradient``.
         pixels: how many pixels are computed at a time.
+        watch: is held open around every way back; after a network has refused small windows it sees all of them again.
 
     Raises ModelError as run_forward does; UnconvError for images of another size, and picks that are not there.
 
@@ -97,7 +103,7 @@ def project_units(
     _check(images, windows, picks)
     while True:
         try:
-            return _projected(model, images, windows, tuple(picks), rule, pixels)
+            return _projected(model, images, windows, tuple(picks), rule, pixels, watch)
         except ModelError:
             # Some networks refuse small images; what is wrong elsewhere is wrong with the whole image too.
             if windows.whole:
@@ -112,6 +118,7 @@ def _projected(
     picks: tuple[Pick, ...],
     rule: str,
     pixels: int,
+    watch: Watch | None,
 ) -> WindowProjections:
     backs: list[Tensor] = [torch.empty(0)] * len(picks)
     values: list[Tensor] = [torch.empty(0)] * len(picks)
@@ -131,7 +138,8 @@ def _projected(
             signal = torch.zeros_like(value)
             for place in placed.values():
                 signal[place] = 1
-            back = passage.back(windows.layer, signal)
+            with watch(passage, signal, placed) if watch else nullcontext():
+                back = passage.back(windows.layer, signal)
             for number, place in placed.items():
                 backs[number], values[number] = back[place[0]], value[place]
     assert coverage is not None
