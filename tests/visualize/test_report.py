@@ -132,7 +132,7 @@ def test_sprites_hold_the_right_pixels(folder: Path, tmp_path: Path) -> None:
     names, pictures, images = prepared(folder)
     height, width = layer["tile"]
     assert layer["coarse"]
-    assert (height, width) == (8 * 8, 8 * 8)
+    assert (height, width) == (2 * 8, 2 * 8)
     for kind in ("patches", "projections"):
         sheet = np.asarray(Image.open(tmp_path / "out" / layer["sheets"][kind][0]["image"])).astype(float) / 255
         checked = 0
@@ -149,7 +149,7 @@ def test_sprites_hold_the_right_pixels(folder: Path, tmp_path: Path) -> None:
                 expected = pictures[image][:, top:bottom, left:right] if kind == "patches" else show_projection(inside)
                 down = (unit["row"] * collection["side"] + rank // 3) * height
                 across = (unit["column"] * collection["side"] + rank % 3) * width
-                tile = sheet[down : down + height : 8, across : across + width : 8].transpose(2, 0, 1)
+                tile = sheet[down : down + height : 2, across : across + width : 2].transpose(2, 0, 1)
                 assert np.allclose(tile, expected.detach().numpy(), atol=1.01 / 255)
                 checked += 1
         assert checked > TOP

@@ -46,6 +46,10 @@ def see(
     compare: Annotated[
         str | None, typer.Option("--compare", help="Another MODEL, or a file of other weights; units are matched.")
     ] = None,
+    fidelity: Annotated[
+        str,
+        typer.Option("--fidelity", help="Of how many units of each layer it is measured (they cost 7 others); all."),
+    ] = "2",
     rule: Annotated[
         str, typer.Option("--rule", help="deconvnet, guided, gradient, or auto: deconvnet where max-pooling is.")
     ] = "auto",
@@ -60,6 +64,7 @@ def see(
 ) -> None:
     """Show what the units of a network are strongest for: patches and projections, over pictures and one by one."""
     names, chosen = layer_names(layers), unit_choice(units)
+    measured = int(fidelity) if fidelity.isascii() and fidelity.isdigit() else fidelity
     loaded = models.load(model, weights, random_weights, size, mean, std)
     other = None
     if compare is not None:
@@ -83,6 +88,7 @@ def see(
             top=top,
             compare=other,
             formats=models.names(formats) or (),
+            fidelity=measured,
         )
     tell_skipped(report)
     if json:

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.data.arrays import to_uint8
 from unconv.errors import UnconvError
 from unconv.visualize.display import as_rgb
-from unconv.visualize.gallery import Place, UnitBlock, hall_of, hang
+from unconv.visualize.gallery import Hall, Place, UnitBlock, hall_of, hang, measure
 from unconv.visualize.limits import limits
 from unconv.visualize.look import like_weights, predict
 from unconv.visualize.pictures import Pictures, Shown
@@ -43,6 +44,7 @@ class Subject:
         stem: what names of files begin with.
         store: keeps a picture and tells its address.
         step: told how many units are done, of how many, and the layer.
+        measured: how many units of each layer have their fidelity measured, the first ones that are not dead.
         visit: shown every unit's pictures as they come: layer, number of the first, some units.
     """
 
@@ -53,6 +55,7 @@ class Subject:
     stem: str
     store: Store
     step: Step
+    measured: int = 0
     visit: Visit | None = None
 
 
@@ -124,6 +127,7 @@ def _layer_row(
             places = [album.place_row(place) for place in one.places]
             rows.append(_unit_row(one, places, len(rows), activity[:, one.unit], one.unit in never, alike))
     subject.step(done + len(rows), total, layer)
+    not_measured = _add_fidelity(subject, hall, [row for row in rows if not row["dead"]][: subject.measured])
     told = None if coverage is None else {**asdict(coverage), "total": coverage.total, "sentence": coverage.sentence}
     return {
         "layer": layer,
@@ -134,12 +138,26 @@ def _layer_row(
         "coarse": hall.tile.lossless,
         "windows": hall.windows.reason or "windows of " + "×".join(map(str, hall.windows.size)) + " pixels",
         "coverage": told,
+        "not_measured": not_measured,
         "limits": "" if coverage is None else limits(coverage),
         "dead": dead.tolist(),
         "redundant": sorted(alike),
         "sheets": sheets,
         "units": rows,
     }
+
+
+def _add_fidelity(subject: Subject, hall: Hall, rows: Sequence[Row]) -> str:
+    """Measure the fidelity of some units; why it could not be, where it could not."""
+    if not rows:
+        return ""
+    try:
+        found = measure(hall, subject.survey.found, [row["unit"] for row in rows])
+    except UnconvError as refusal:
+        return str(refusal)
+    for row in rows:
+        row["fidelity"] = found[row["unit"]].as_row()
+    return ""
 
 
 def _store_sheet(
@@ -249,4 +267,4 @@ def thumbnail(picture: Tensor) -> Tensor:
     height, width = picture.shape[1:]
     scale = LARGE / max(height, width)
     size = (max(8, round(height * scale / 8) * 8), max(8, round(width * scale / 8) * 8))
-    return F.interpolate(as_rgb(picture)[None].float(), size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    return to_uint8(F.interpolate(as_rgb(picture)[None].float(), size, mode="bilinear", antialias=True)[0].clamp(0, 1))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from PIL import Image as PillowImage, ImageDraw, ImageFont
 
-from unconv.data.images import to_pil
 from unconv.errors import UnconvError
 from unconv.visualize.gallery import UnitBlock
 from unconv.visualize.report import write_file
@@ -17,6 +16,8 @@ FORMATS = ("html", "png", "pdf")
 PAPER, INK, MUTED = "white", "#1d2630", "#5b6875"
 MARGIN, GAP, LINE = 32, 16, 22
 ACROSS = 4
+# Pixels that a unit's square has at least.
+SIDE = 192
 DPI = 150
 
 
@@ -69,7 +70,8 @@ class ContactSheets:
 
 def draw_page(heading: str, blocks: Sequence[UnitBlock]) -> PillowImage.Image:
     """Units side by side, each with its patches and, right of them, its projections."""
-    height, width = blocks[0].patches.shape[1:]
+    factor = max(1, SIDE // max(blocks[0].patches.shape[1:]))
+    height, width = (factor * int(side) for side in blocks[0].patches.shape[1:])
     cell = (2 * width + GAP, height + LINE)
     across = min(ACROSS, len(blocks))
     down = -(-len(blocks) // across)
@@ -86,8 +88,10 @@ def draw_page(heading: str, blocks: Sequence[UnitBlock]) -> PillowImage.Image:
         top = MARGIN + 2 * LINE + row * (cell[1] + GAP)
         strongest = f" · {one.places[0].activation:.4g}" if one.places else ""
         pen.text((left, top), f"unit {one.unit}{strongest}", fill=MUTED, font=font)
-        page.paste(to_pil(one.patches), (left, top + LINE))
-        page.paste(to_pil(one.projections), (left + width + GAP, top + LINE))
+        for place, square in enumerate((one.patches, one.projections)):
+            drawn = PillowImage.fromarray(square.permute(1, 2, 0).contiguous().numpy())
+            drawn = drawn.resize((width, height), PillowImage.Resampling.NEAREST)
+            page.paste(drawn, (left + place * (width + GAP), top + LINE))
     return page
 
 

@@ -6,23 +6,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.network.windows import Windows
 from unconv.visualize.coverage import Coverage
 from unconv.visualize.display import as_rgb, show_projection
+from unconv.visualize.fidelity import fidelity
 from unconv.visualize.fields import Fields
 from unconv.visualize.look import Box, like_weights
 from unconv.visualize.pictures import Shown
 from unconv.visualize.tiles import ACROSS, DOWN, Tile, block, block_side
 from unconv.visualize.top_activations import TopActivations
+from unconv.visualize.verdict import Fidelity
 from unconv.visualize.windows import Pick, project_units
 
 # How far a unit's value may be from what a scan has found, by the precision of the scan.
 TOLERANCE = {"float64": 1e-3, "float32": 1e-2}
 LOOSE = 0.1
+Row = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,14 @@ class UnitBlock:
     Attributes:
         unit: its index.
         places: strongest first.
-        patches: what it sees at each, in [0, 1].
+        patches: what it sees at each.
         projections: what it sends back, zero mid-grey, each scaled by itself.
     """
 
     unit: int
     places: tuple[Place, ...]
-    patches: Float[Tensor, "3 height width"]
-    projections: Float[Tensor, "3 height width"]
+    patches: UInt8[Tensor, "3 height width"]
+    projections: UInt8[Tensor, "3 height width"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +113,10 @@ def hang(hall: Hall, found: TopActivations, units: Sequence[int]) -> Iterator[tu
 
 
 def _hang_some(hall: Hall, found: TopActivations, units: Sequence[int]) -> tuple[list[UnitBlock], Coverage | None]:
-    layer = hall.layer
-    rows = [
-        (unit, rank, int(found.images[layer][unit, rank]))
-        for unit in units
-        for rank in range(found.images[layer].shape[1])
-        if int(found.images[layer][unit, rank]) >= 0
-    ]
-    numbers = sorted({image for *_, image in rows})
-    shown = [hall.read(number) for number in numbers]
-    place_of = {number: place for place, number in enumerate(numbers)}
-    picks = [
-        Pick(place_of[image], unit, tuple(found.positions[layer][unit, rank].tolist())) for unit, rank, image in rows
-    ]
+    layer, top = hall.layer, found.images[hall.layer].shape[1]
+    rows, shown, picks = _picked(hall, found, units)
     if not picks:
-        return [_hung(hall, unit, [], found.images[layer].shape[1]) for unit in units], None
+        return [_hung(hall, unit, [], top) for unit in units], None
     back = project_units(
         hall.module, [like_weights(hall.module, one.image) for one in shown], hall.windows, picks, hall.rule
     )
@@ -141,7 +133,31 @@ def _hang_some(hall: Hall, found: TopActivations, units: Sequence[int]) -> tuple
         patch = hall.tile.of_region(as_rgb(picture[_cut(box, (0, 0))]), box, size)
         signal = hall.tile.of_region(show_projection(as_rgb(inside.float().cpu())), box, size)
         tiles[unit].append((place, patch, signal))
-    return [_hung(hall, unit, tiles[unit], found.images[layer].shape[1]) for unit in units], back.coverage
+    return [_hung(hall, unit, tiles[unit], top) for unit in units], back.coverage
+
+
+def _picked(hall: Hall, found: TopActivations, units: Sequence[int]) -> tuple[list[Row], list[Shown], list[Pick]]:
+    """The strongest places of some units, as (unit, rank, picture), the pictures, and what to pick in these."""
+    images, positions = found.images[hall.layer], found.positions[hall.layer]
+    rows = [
+        (unit, rank, int(image)) for unit in units for rank, image in enumerate(images[unit].tolist()) if image >= 0
+    ]
+    numbers = sorted({image for *_, image in rows})
+    place_of = {number: place for place, number in enumerate(numbers)}
+    picks = [Pick(place_of[image], unit, tuple(positions[unit, rank].tolist())) for unit, rank, image in rows]
+    return rows, [hall.read(number) for number in numbers], picks
+
+
+def measure(hall: Hall, found: TopActivations, units: Sequence[int]) -> dict[int, Fidelity]:
+    """How far the projections of some units can be trusted, all their places together.
+
+    Raises as :func:`~unconv.visualize.fidelity.fidelity` does.
+    """
+    _, shown, picks = _picked(hall, found, units)
+    if not picks:
+        return {}
+    images = [like_weights(hall.module, one.image) for one in shown]
+    return fidelity(hall.module, images, hall.layer, picks, hall.rule, windows=hall.windows)
 
 
 def _hung(hall: Hall, unit: int, places: list[tuple[Place, Tensor, Tensor]], top: int) -> UnitBlock:
@@ -159,7 +175,7 @@ def _cut(box: Box, start: Sequence[int]) -> tuple[slice, ...]:
     return (slice(None), *(slice(low - first, high - first) for (low, high), first in zip(box, start, strict=True)))
 
 
-def _check_values(found: TopActivations, layer: str, rows: Sequence[tuple[int, int, int]], values: Tensor) -> None:
+def _check_values(found: TopActivations, layer: str, rows: Sequence[Row], values: Tensor) -> None:
     told = torch.stack([found.values[layer][unit, rank] for unit, rank, _ in rows]).double()
     here = values.detach().double().cpu()
     tolerance = TOLERANCE.get(str(found.about.get("dtype", "float32")), LOOSE)

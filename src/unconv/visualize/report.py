@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image as PillowImage
 from torch import Tensor
 
 import unconv
@@ -190,17 +192,21 @@ def _unit_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Sto
     }
 
 
-def encode(picture: Float[Tensor, "channel height width"], lossless: bool | None = None) -> tuple[bytes, str]:
-    """A picture in [0, 1] as bytes of a file, and the file's type: PNG when small, JPEG when not, unless told.
+def encode(
+    picture: Float[Tensor, "channel height width"] | UInt8[Tensor, "channel height width"], lossless: bool | None = None
+) -> tuple[bytes, str]:
+    """A picture in [0, 1], or in bytes, as a file, and the file's type: PNG when small, JPEG when not, unless told.
 
-    >>> import torch
     >>> encode(torch.rand(3, 8, 8))[1], encode(torch.rand(3, 80, 80))[1]
     ('png', 'jpeg')
     """
     buffer = io.BytesIO()
-    image = to_pil(picture)
+    if picture.dtype == torch.uint8:
+        image = PillowImage.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    else:
+        image = to_pil(picture)
     if lossless or (lossless is None and max(image.size) < LOSSLESS_SIDE):
-        image.save(buffer, "PNG", optimize=True)
+        image.save(buffer, "PNG", optimize=lossless is None)
         return buffer.getvalue(), "png"
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return buffer.getvalue(), "jpeg"

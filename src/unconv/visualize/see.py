@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def see(
     top: int = 9,
     compare: str | nn.Module | LoadedModel | None = None,
     formats: Sequence[str] = ("html",),
+    fidelity: int | str = 2,
 ) -> Report:
     """Look into a network with some pictures: what every unit of some layers is strongest for, over all of them.
 
@@ -75,6 +77,8 @@ def see(
         compare: another network, whose units are matched with those of this one by what they answer to.
         formats: of ``html``, ``png`` (contact sheets of every layer) and ``pdf`` (the same); ``report.json`` is always
             written.
+        fidelity: of how many units of each layer it is measured how far their projections can be trusted, see
+            :func:`~unconv.visualize.fidelity.fidelity`; ``"all"``. Each costs as much as seven units without.
 
     Raises:
         ModelError: unknown models or layers, weights that are not finite, layers without feature maps.
@@ -82,6 +86,7 @@ def see(
         UnconvError: a scan of something else, choices that are not there.
 
     >>> import tempfile
+    >>> import torch
     >>> from unconv.models.preprocess import Preprocess
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU())
     >>> small = Preprocess(size=(32, 32), resize=(32, 32))
@@ -94,6 +99,7 @@ def see(
     if top < 1:
         raise UnconvError(f"top: {top} places of each unit were asked for; ask for 1 or more")
     check_units(units)
+    measured = measured_units(fidelity)
     formats = check_formats(formats)
     given = TopActivations.load(scan) if isinstance(scan, str | os.PathLike) else scan
     plan = make_plan(as_loaded(model, preprocess), layers, rule, None if given is None else given.layers)
@@ -110,7 +116,8 @@ def see(
     collection = comparison = None
     sheets = ContactSheets(folder, formats, plan.model.name)
     if not few or given is not None or other is not None or len(rows) > 1:
-        wanted = Wanted(plan, other, pictures.without(skipped), SHOWN if units is None else units, top, given)
+        chosen = SHOWN if units is None else units
+        wanted = Wanted(plan, other, pictures.without(skipped), chosen, top, given, measured)
         collection, comparison = look_at_all(wanted, store, follow, sheets, single_file)
     told = (
         [item for _, item in skipped] if few or collection is None else [_told(text) for text in collection["skipped"]]
@@ -127,6 +134,19 @@ def check_units(units: Units | None) -> None:
         raise UnconvError(f"units: {units} units of each layer were asked for; ask for 1 or more")
     if units is not None and not isinstance(units, int | str) and not len(units):
         raise UnconvError("units: an empty list was given; name at least one, or all")
+
+
+def measured_units(fidelity: int | str) -> int:
+    """Of how many units of a layer fidelity is measured.
+
+    >>> measured_units(3), measured_units("all") > 10**6
+    (3, True)
+    """
+    if fidelity == "all":
+        return sys.maxsize
+    if not isinstance(fidelity, int) or fidelity < 0:
+        raise UnconvError(f"fidelity: {fidelity!r} units of each layer; give 0 or more, or all")
+    return fidelity
 
 
 def other_plan(plan: Plan, compare: str | nn.Module | LoadedModel) -> Plan:

@@ -37,6 +37,7 @@ class Wanted:
         units: which of each layer.
         top: places of each unit.
         given: a scan that has been made.
+        measured: how many units of each layer have their fidelity measured.
     """
 
     plan: Plan
@@ -45,6 +46,7 @@ class Wanted:
     units: Units
     top: int
     given: TopActivations | None
+    measured: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,9 @@ def look_at_all(
         raise UnconvError(
             f"single file: {shown} units would make a page of about {megabytes} MB; show fewer, or make a folder"
         )
-    subject = Subject(plan, seen, pictures, units, "", store, follow, sheets.visit if sheets.wanted else None)
+    subject = Subject(
+        plan, seen, pictures, units, "", store, follow, wanted.measured, sheets.visit if sheets.wanted else None
+    )
     rows = catalogue(subject)
     dead = {layer: seen.found.dead(layer).tolist() for layer in plan.layers}
     rows["first_layer"] = filter_rows(plan.model, dead, store)

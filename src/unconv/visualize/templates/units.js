@@ -152,9 +152,11 @@
     const parts = [strongest({ part, layer, unit }), make("h3", {}, "Peaks over the pictures"), ...histogram({ part, unit })];
     if (unit.fidelity) {
       const figures = make("dl");
-      for (const figure of unit.fidelity.figures) fact(figures, figure.name, `${typeof figure.value === "number" ? short(figure.value) : figure.value} · ${figure.meaning}`);
-      parts.push(make("h3", {}, "Fidelity"), make("p", {}, unit.fidelity.verdict), figures, make("p", {}, unit.fidelity.papers.join("; ")));
+      for (const { name, value, meaning } of unit.fidelity.figures) fact(figures, name, make("b", {}, value === null ? "not defined" : short(value)), ` · ${meaning}`);
+      parts.push(make("h3", {}, "Fidelity"), make("p", {}, unit.fidelity.verdict), figures);
+      if (unit.fidelity.papers.length) parts.push(make("ul", { class: "papers" }, ...unit.fidelity.papers.map((paper) => make("li", {}, paper))));
     }
+    else parts.push(make("h3", {}, "Fidelity"), make("p", {}, unit.dead ? "A dead unit sends nothing back." : layer.not_measured || "Not measured for this unit; --fidelity sets for how many of each layer it is."));
     parts.push(make("h3", {}, "Figures"), facts);
     body.replaceChildren(...parts);
     body.scrollTop = 0;
