@@ -48,12 +48,11 @@ def sources(folder: Path) -> dict[str, object]:
         "folder": folder,
         "tar": archive,
         "tensor": torch.rand(4, 3, 20, 20),
-        "list": [torch.rand(3, 20, 20), torch.rand(3, 9, 9)],
         "dataset": Labelled(),
     }
 
 
-@pytest.mark.parametrize("kind", ["folder", "tar", "tensor", "list", "dataset"])
+@pytest.mark.parametrize("kind", ["folder", "tar", "tensor", "dataset"])
 def test_a_scan_counts_the_same_pictures(folder: Path, kind: str) -> None:
     given = sources(folder)[kind]
     model = LoadedModel("net", torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), PREPARE, None, "random")
@@ -65,7 +64,7 @@ def test_a_scan_counts_the_same_pictures(folder: Path, kind: str) -> None:
             continue
         shown = pictures.shown(image, PREPARE)
         assert not isinstance(shown, Skipped)
-        peak = model.module(shown.image[None])[0, 0].max()
+        peak = model.module(shown.image[None])[0, 0].max().detach()
         assert float(peak) == pytest.approx(float(found.values["0"][0, number]), rel=1e-4, abs=1e-5)
 
 

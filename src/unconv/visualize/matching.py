@@ -59,6 +59,7 @@ def match_units(one: Float[Tensor, "picture a"], other: Float[Tensor, "picture b
 
     Raises :class:`~unconv.errors.UnconvError` for fewer than ``LEAST`` pictures, which tell nothing.
 
+    >>> import torch
     >>> peaks = torch.rand(12, 4)
     >>> match = match_units(peaks, peaks[:, [2, 0, 3, 1]])
     >>> [(pair.unit, pair.other, pair.verdict) for pair in match.pairs], match.died, match.born

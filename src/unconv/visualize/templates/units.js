@@ -152,7 +152,7 @@
     const parts = [strongest({ part, layer, unit }), make("h3", {}, "Peaks over the pictures"), ...histogram({ part, unit })];
     if (unit.fidelity) {
       const figures = make("dl");
-      for (const { name, value, meaning } of unit.fidelity.figures) fact(figures, name, make("b", {}, value === null ? "not defined" : short(value)), ` · ${meaning}`);
+      for (const { name, value, meaning } of unit.fidelity.figures) fact(figures, name, make("b", {}, value === null ? "not defined" : value >= 1000 ? Math.round(value).toLocaleString("en") : short(value)), ` · ${meaning}`);
       parts.push(make("h3", {}, "Fidelity"), make("p", {}, unit.fidelity.verdict), figures);
       if (unit.fidelity.papers.length) parts.push(make("ul", { class: "papers" }, ...unit.fidelity.papers.map((paper) => make("li", {}, paper))));
     }
