@@ -203,6 +203,12 @@ def test_one_layer_one_unit_and_one_image_have_nothing_to_compare_with() -> None
     assert found.verdict.startswith("This projection shows only the position")
 
 
+def test_compiled_model_is_measured_as_what_it_was_made_from() -> None:
+    model = net(pooling=True)
+    compiled: Any = torch.compile(model)
+    assert fidelity(compiled, IMAGES, "4", PICKS, "guided") == fidelity(model, IMAGES, "4", PICKS, "guided")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

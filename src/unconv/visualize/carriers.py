@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unconv.visualize.coverage import is_reversed, is_switch, nodes_behind, rectifier_of
+from unconv.visualize.nodes import is_reversed, is_switch, nodes_behind, rectifier_of
 from unconv.visualize.reverse import Passage
 
 # When f′(x) multiplies a signal that is not zero; a deconvnet rectifier never asks for it.

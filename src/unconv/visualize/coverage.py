@@ -2,72 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-# What torch calls the way back of a rectifier that no rule has touched: scripted or compiled code, mostly.
-_UNTOUCHED = {
-    "Relu": "relu",
-    "Hardtanh": "hardtanh",
-    "LeakyRelu": "leaky_relu",
-    "PreluKernel": "prelu",
-    "RreluWithNoise": "rrelu",
-    "Elu": "elu",
-    "Silu": "silu",
-    "Gelu": "gelu",
-    "Hardswish": "hardswish",
-    "Mish": "mish",
-    "Softplus": "softplus",
-    "Threshold": "threshold",
-}
-_SWITCHES = frozenset({"MaxPool", "AdaptiveMaxPool", "FractionalMaxPool", "MkldnnMaxPool", "Max", "Amax"})
-# Linear in the activations, so that autograd is the transpose: Cᵀ for C.
-_LINEAR = frozenset(
-    {
-        *(
-            "Linear",
-            "MkldnnLinear",
-            "Mv",
-            "Addmv",
-            "T",
-            "AvgPool",
-            "AdaptiveAvgPool",
-            "MkldnnAdaptiveAvgPool",
-            "Mean",
-            "Sum",
-        ),
-        *("UpsampleNearest", "UpsampleNearestExact", "UpsampleLinear", "UpsampleBilinear", "UpsampleBilinear2DAa"),
-        *("UpsampleBicubic", "UpsampleBicubic2DAa", "UpsampleTrilinear", "GridSampler", "MaxUnpool", "Tril", "Triu"),
-        *("Add", "Sub", "Rsub", "Neg", "Cat", "Stack", "Split", "SplitWithSizes", "Unbind", "Slice", "Select", "Index"),
-        *("IndexSelect", "Gather", "View", "UnsafeView", "Reshape", "ReshapeAlias", "Permute", "Transpose", "Squeeze"),
-        *("Unsqueeze", "Expand", "Repeat", "Clone", "Copy", "Alias", "AsStrided", "ToCopy", "Flip", "Roll", "Unfold"),
-        *("Im2Col", "Col2Im", "ConstantPad", "ReflectionPad", "ReplicationPad", "PixelShuffle", "PixelUnshuffle"),
-        "ChannelShuffle",
-    }
+from unconv.visualize.gates import name_products
+from unconv.visualize.nodes import (
+    UNTOUCHED,
+    is_reversed,
+    is_switch,
+    linear_kind,
+    nodes_behind,
+    operation_of,
+    rectifier_of,
 )
-# Linear while one of these two arguments is a constant: a product of two activations (a gate, attention) is not.
-_FACTORS = {
-    "Mul": (0, 1),
-    "Div": (0, 1),
-    "Mm": (0, 1),
-    "Bmm": (0, 1),
-    "Convolution": (0, 1),
-    "MkldnnConvolution": (0, 1),
-    "Addmm": (1, 2),
-    "Baddbmm": (1, 2),
-}
+
 _WORDS = {
-    "Mul": "product of activations",
     "Div": "quotient of activations",
-    "Mm": "product of activations",
-    "Addmm": "product of activations",
-    "Bmm": "product of activations",
-    "Baddbmm": "product of activations",
     "Convolution": "convolution with computed kernels",
     "NativeBatchNorm": "batch norm over the batch",
     "NativeLayerNorm": "layer norm",
@@ -89,12 +43,13 @@ class Coverage:
         rectifiers: rectifiers on the way, by name; reversed or not.
         reversed: how many of them went back by the rule.
         switches: max-poolings on the way; each goes back through its switches.
-        passed: non-linear operations to which no rule has given a meaning (softmax, gates, normalisation over the
-            activations), by name; they went back by their own gradient.
+        passed: non-linear operations that have no deconvnet meaning (softmax, attention, squeeze-excite and other
+            gates, normalisation over the activations), by name; they went back by their own gradient.
+        linear: operations that are linear in the activations, by kind; each is passed as it is, by its transpose.
 
-    >>> Coverage("guided", {"relu": 5}, reversed=5, switches=2, passed={"sigmoid": 1}).sentence
-    '5 of 5 rectifiers reversed (relu ×5); 2 max-poolings unpooled with their switches;
-    passed by their own gradient: sigmoid ×1'
+    >>> Coverage("guided", {"relu": 5}, 5, switches=2, passed={"sigmoid": 1}, linear={"convolution": 6}).sentence
+    '5 of 5 rectifiers reversed (relu ×5); 2 max-poolings unpooled with their switches; passed as they are:
+    convolution ×6; without a deconvnet meaning, by their own gradient: sigmoid ×1'
     """
 
     rule: str
@@ -102,6 +57,7 @@ class Coverage:
     reversed: int
     switches: int
     passed: Mapping[str, int]
+    linear: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -113,8 +69,10 @@ class Coverage:
         """The record as one line of text."""
         parts = [f"{self.reversed} of {self.total} rectifiers reversed" + _listed(self.rectifiers, " ({})")]
         parts.append(_SWITCH_WORDS.get(self.switches, f"{self.switches} max-poolings unpooled with their switches"))
+        if self.linear:
+            parts.append("passed as they are: " + _listed(self.linear, "{}"))
         if self.passed:
-            parts.append("passed by their own gradient: " + _listed(self.passed, "{}"))
+            parts.append("without a deconvnet meaning, by their own gradient: " + _listed(self.passed, "{}"))
         return "; ".join(parts)
 
 
@@ -122,18 +80,26 @@ def read_coverage(value: Tensor, rule: str) -> Coverage:
     """The coverage of everything that lies between a value and the leaves it was computed from."""
     rectifiers: Counter[str] = Counter()
     passed: Counter[str] = Counter()
+    linear: Counter[str] = Counter()
     reversed_, switches = 0, 0
-    for node in nodes_behind(value):
-        name = _operation(node)
-        rectifier = rectifier_of(node)
+    nodes = list(nodes_behind(value))
+    products = name_products(nodes)
+    for node in nodes:
+        rectifier, kind = rectifier_of(node), linear_kind(node)
         if rectifier is not None:
             rectifiers[rectifier] += 1
             reversed_ += is_reversed(node)
         elif is_switch(node):
             switches += 1
-        elif not _is_linear(node, name):
-            passed[_WORDS.get(name, _spelled(name))] += 1
-    return Coverage(rule, _ordered(rectifiers), reversed_, switches, _ordered(passed))
+        elif kind is not None:
+            linear[kind] += 1
+        else:
+            name = operation_of(node)
+            passed[products.get(node, _WORDS.get(name, _spelled(name)))] += 1
+    for counts in (linear, passed):
+        # What only moves values, and what is a part of something that is counted.
+        counts.pop("", None)
+    return Coverage(rule, _ordered(rectifiers), reversed_, switches, _ordered(passed), _ordered(linear))
 
 
 def ends_rectified(value: Tensor) -> bool:
@@ -149,83 +115,31 @@ def ends_rectified(value: Tensor) -> bool:
     queue: list[Any] = [value.grad_fn]
     while queue:
         node = queue.pop()
-        name = "" if node is None else _operation(node)
+        name = "" if node is None else operation_of(node)
         parents = [] if node is None else [parent for parent, _ in node.next_functions]
         if name in ("Cat", "Clone"):
             queue.extend(parent for parent in parents if parent is not None)
         elif name == "Copy":
             # The second operand is what was copied; the first is what it overwrote.
             queue.append(parents[-1])
-        elif name != "Reversed" and name not in _UNTOUCHED:
+        elif name != "Reversed" and name not in UNTOUCHED:
             return False
     return True
 
 
 def ends_convolved(value: Tensor) -> bool:
     """Whether a value is what a convolution returned."""
-    return value.grad_fn is not None and _operation(value.grad_fn) in ("Convolution", "MkldnnConvolution")
+    return value.grad_fn is not None and operation_of(value.grad_fn) in ("Convolution", "MkldnnConvolution")
 
 
 def clipped_from(value: Tensor) -> Any:
     """The node in front of a rectifier that cuts off at its top (ReLU6), if that is what the value comes from."""
     node: Any = value.grad_fn
-    while node is not None and _operation(node) == "Copy":
+    while node is not None and operation_of(node) == "Copy":
         node = node.next_functions[-1][0]
-    if node is None or _operation(node) != "Reversed" or node.rectifier not in ("relu6", "clamp"):
+    if node is None or operation_of(node) != "Reversed" or node.rectifier not in ("relu6", "clamp"):
         return None
     return node.next_functions[0][0]
-
-
-def nodes_behind(value: Tensor) -> Iterator[Any]:
-    """All nodes of autograd's graph between a value and the leaves it was computed from.
-
-    >>> import torch
-    >>> [node.name() for node in nodes_behind(2 * torch.ones(1, requires_grad=True).relu())]
-    ['MulBackward0', 'ReluBackward0', 'torch::autograd::AccumulateGrad']
-    """
-    start: Any = value.grad_fn
-    seen, queue = {start}, [start]
-    while queue:
-        node = queue.pop()
-        if node is None:
-            continue
-        yield node
-        for parent, _ in node.next_functions:
-            if parent not in seen:
-                seen.add(parent)
-                queue.append(parent)
-
-
-def _operation(node: Any) -> str:
-    """The operation behind a node: MaxPool for ``MaxPool2DWithIndicesBackward0``."""
-    name = str(node.name()).rpartition("::")[2]
-    return re.sub(r"(\dD|Nd)?(WithIndices)?(Backwards?\d*)?$", "", name)
-
-
-def is_reversed(node: Any) -> bool:
-    """Whether a node is a rectifier that goes back by a rule."""
-    return _operation(node) == "Reversed"
-
-
-def rectifier_of(node: Any) -> str | None:
-    """The rectifier whose way back a node is, by a rule or by its own gradient; None for everything else."""
-    if is_reversed(node):
-        return str(node.rectifier)
-    return _UNTOUCHED.get(_operation(node)) if getattr(node, "_saved_min_val", 0) == 0 else None
-
-
-def is_switch(node: Any) -> bool:
-    """Whether a node goes back through the switches of a max-pooling, or of a maximum over axes."""
-    return _operation(node) in _SWITCHES
-
-
-def _is_linear(node: Any, name: str) -> bool:
-    if name in _FACTORS:
-        first, second = (node.next_functions[index][0] is not None for index in _FACTORS[name])
-        return first and not second if name == "Div" else not (first and second)
-    if name.endswith("BatchNorm"):
-        return not getattr(node, "_saved_training", True)
-    return name in _LINEAR or name == "AccumulateGrad"
 
 
 def _spelled(name: str) -> str:

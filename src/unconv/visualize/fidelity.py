@@ -66,8 +66,9 @@ def fidelity(
     (72, True)
     """
     _check(picks, images, others, seed)
-    windows = windows or windows_of(trace(model, tuple(images[0].shape)), layer)
+    model = getattr(model, "_orig_mod", model)
     way = layers_below(model, images[0][None], layer)
+    windows = windows or windows_of(trace(model, tuple(images[0].shape)), layer)
     below, above = (
         randomised(model, {name: way[name] for name in half}, seed) if half else None for half in halves(model, way)
     )

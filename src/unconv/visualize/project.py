@@ -71,7 +71,8 @@ def project(
     >>> projection.image.shape, projection.position
     (torch.Size([2, 1, 12, 12]), ((1, 1), (1, 1)))
     >>> projection.coverage.sentence
-    '2 of 2 rectifiers reversed (relu ×2); 1 max-pooling unpooled with its switches'
+    '2 of 2 rectifiers reversed (relu ×2); 1 max-pooling unpooled with its switches; passed as they are:
+    convolution ×2'
     """
     passage = run_forward(model, images, [layer], rule)
     value = passage.values[layer]

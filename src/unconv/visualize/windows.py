@@ -163,9 +163,14 @@ def _batches(picks: Sequence[Pick], starts: Sequence[tuple[int, ...]], count: in
     shared: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for number, (pick, start) in enumerate(zip(picks, starts, strict=True)):
         shared.setdefault((pick.image, start), []).append(number)
-    crops = sorted(shared.items(), key=lambda crop: (-len(crop[1]), crop[1]))
-    for first in range(0, len(crops), count):
-        yield crops[first : first + count]
+    batch: list[Crop] = []
+    for crop in sorted(shared.items(), key=lambda crop: (-len(crop[1]), crop[1])):
+        # A batch goes back as often as its first window has picks, all of it: the others should have half as many.
+        if batch and (len(batch) == count or 2 * len(crop[1]) < len(batch[0][1])):
+            yield batch
+            batch = []
+        batch.append(crop)
+    yield batch
 
 
 def _check(images: Sequence[Tensor] | Tensor, windows: Windows, picks: Sequence[Pick]) -> None:
