@@ -112,6 +112,19 @@ def test_unreadable_pictures_are_listed_and_the_others_done(
         (("net.py:build", "pictures", "--weights", "nan.safetensors"), "weights are not finite: 0.bias has 6 NaN"),
         (("net.py:biuld", "pictures"), "net.py"),
         (("nosuchnet", "pictures"), "'nosuchnet': unknown"),
+        (
+            ("net.py:build", "pictures", "--units", "few"),
+            "--units 'few': give a number, indices joined by commas, or all",
+        ),
+        (("net.py:build", "pictures", "--units", "0"), "units: 0 units of each layer were asked for"),
+        (("net.py:build", "pictures", "--format", "gif"), "format: 'gif' is not one of html, png, pdf"),
+        (("net.py:build", "pictures", "--fidelity", "much"), "fidelity: 'much' units of each layer; give 0 or more"),
+        (
+            ("net.py:build", "pictures", "--scan", "nan.safetensors"),
+            "top activations 'nan.safetensors': was not written",
+        ),
+        (("net.py:build", "pictures", "--scan", "none.safetensors"), "top activations 'none.safetensors': cannot be"),
+        (("net.py:build", "pictures", "--compare", "nosuchnet"), "'nosuchnet': unknown"),
         (("net.py:build", "pictures", "-o", "net.py"), "report: cannot write net.py"),
     ],
 )
@@ -135,6 +148,46 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert told[0].startswith("unconv: ")
     assert line in told[0]
     assert out == ""
+
+
+def test_a_scan_is_taken_up_and_units_are_chosen(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(14):
+        save_image(torch.rand(3, 50, 40), place / "pictures" / f"{number}.png")
+    assert unconv(monkeypatch, "scan", "net.py:build", "pictures", "-o", "top.safetensors", *SMALL) == 0
+    words = ("--scan", "top.safetensors", "--layers", "all", "--units", "0,5", "--top", "4", "--format", "png,pdf")
+    assert unconv(monkeypatch, "see", "net.py:build", "pictures", *words, "--fidelity", "0", *SMALL) == 0
+    out = capsys.readouterr().out
+    assert "16 pictures, 2 layers, rule deconvnet" in out
+    assert "4 of 14 units shown" in out
+    assert [line for line in out.splitlines() if line.startswith("wrote report/")] == [
+        "wrote report/sheets/0-0.png",
+        "wrote report/sheets/3-0.png",
+        "wrote report/report.pdf",
+    ]
+    numbers = json.loads((place / "report" / "report.json").read_text())
+    assert numbers["layers"] == ["0", "3"]
+    for layer in numbers["collection"]["layers"]:
+        assert [unit["unit"] for unit in layer["units"]] == [0, 5]
+        assert all(len(unit["places"]) == 4 and "fidelity" not in unit for unit in layer["units"])
+
+
+def test_two_sets_of_weights_are_compared(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from unconv.models.resolve import load_model
+
+    save_image(torch.rand(3, 50, 40), place / "pictures" / "c.png")
+    save_file(load_model("net.py:build").module.state_dict(), place / "same.safetensors")
+    words = ("--layers", "0", "--units", "all", "--compare", "same.safetensors")
+    assert unconv(monkeypatch, "see", "net.py:build", "pictures", *words, *SMALL) == 0
+    out = capsys.readouterr().out
+    numbers = json.loads((place / "report" / "report.json").read_text())
+    alive = 6 - len(numbers["collection"]["layers"][0]["dead"])
+    assert f"0: {alive} same, 0 changed, 0 died, 0 born" in out
+    assert numbers["compare"]["weights"] == "from same.safetensors"
+    assert "verdict" in numbers["collection"]["layers"][0]["units"][0]["fidelity"]
 
 
 @pytest.mark.usefixtures("place")

@@ -45,6 +45,7 @@ __all__ = [
     "as_image_tensor",
     "iter_images",
     "list_images",
+    "list_items",
     "read_images",
     "save_image",
     "to_pil",
@@ -238,6 +239,15 @@ def _each(inputs: Input | Iterable[Input]) -> Iterator[_Item]:
             for picture in pictures:
                 yield f"image {position}", picture
                 position += 1
+
+
+def list_items(inputs: Input | Iterable[Input]) -> tuple[ImageFile | Image | Skipped, ...]:
+    """Every picture of some inputs, files unread, arrays as pictures: what can be read again, one by one, by number.
+
+    >>> [item.name for item in list_items([torch.zeros(3, 48, 64), torch.zeros(2, 3, 8, 8)])]
+    ['image 0', 'image 1', 'image 2']
+    """
+    return tuple(_read(item, "rgb", 1.0, MAX_PIXELS) if isinstance(item, tuple) else item for item in _each(inputs))
 
 
 def list_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[ImageFile | Skipped, ...]:

@@ -10,6 +10,8 @@ from torch import nn
 from unconv.errors import UnconvError
 from unconv.network.graph import Graph
 from unconv.network.trace import trace
+from unconv.network.windows import Windows, windows_of
+from unconv.operators.receptive import ReceptiveField
 from unconv.visualize.look import Box
 
 
@@ -51,6 +53,21 @@ class Fields:
             # The layer's last axes are not those of the picture.
             return whole
         return box if all(start < stop for start, stop in box) else whole
+
+    def windows(self, layer: str, shape: tuple[int, ...]) -> Windows:
+        """The windows of a layer's units; the whole picture where its graph is not known.
+
+        Args:
+            layer: its name.
+            shape: of its value, without the batch.
+        """
+        if self.graph is not None and layer in self.graph:
+            found = windows_of(self.graph, layer)
+            if found.shape == shape:
+                return found
+        size = self.input_size[1:]
+        everything = ReceptiveField.everything(size)
+        return Windows(layer, shape, size, size, (1, 1), everything, "its receptive field is not known")
 
 
 def read_fields(model: nn.Module, input_size: tuple[int, int, int], layers: Sequence[str]) -> Fields:

@@ -109,6 +109,16 @@ def look(
     return tuple(_look_into(passage, picture, layer, units, field_box) for layer in layers)
 
 
+def like_weights(model: nn.Module, images: Tensor) -> Tensor:
+    """Images on the device and in the precision of a model's weights.
+
+    >>> like_weights(nn.Conv2d(3, 4, 3).double(), torch.rand(1, 3, 8, 8)).dtype
+    torch.float64
+    """
+    weight = next((p for p in model.parameters() if p.is_floating_point()), None)
+    return images if weight is None else images.to(weight)
+
+
 def check_feature_maps(layer: str, value: Tensor) -> None:
     """Refuse what is not ``(batch, unit, height, width)``: nothing in it has a place in the picture.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image as PillowImage
 from torch import Tensor
 
 import unconv
@@ -21,9 +23,10 @@ from unconv.visualize.limits import limits
 from unconv.visualize.look import LayerView, PictureView, UnitView
 
 if TYPE_CHECKING:
-    from unconv.visualize.see import Plan
+    from unconv.visualize.plan import Plan
 
-Store = Callable[[str, Tensor], str]
+Store = Callable[..., str]
+Row = dict[str, Any]
 
 # Below this side a picture is stored without loss: JPEG would show more of itself than of the picture.
 LOSSLESS_SIDE = 64
@@ -36,12 +39,13 @@ class Report:
     """A report that was written.
 
     Args:
-        path: the page.
+        path: the page, or the first file of another format.
         rule: the reverse rule used.
         layers: the layers looked into.
         pictures: names of the pictures in the report.
         skipped: the pictures that are not in it, and why.
         numbers: everything the page shows, as in ``report.json``.
+        files: what was written in the formats asked for.
     """
 
     path: Path
@@ -50,24 +54,50 @@ class Report:
     pictures: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     numbers: Mapping[str, Any]
+    files: tuple[Path, ...] = ()
+
+
+def picture_rows(
+    plan: Plan, views: Iterable[PictureView | Skipped], store: Store
+) -> tuple[list[Row], list[tuple[int, Skipped]]]:
+    """Store the views of some pictures, one at a time; what a page tells of them, and which were skipped."""
+    rows: list[Row] = []
+    skipped: list[tuple[int, Skipped]] = []
+    for number, view in enumerate(views):
+        if isinstance(view, Skipped):
+            skipped.append((number, view))
+        else:
+            rows.append(_picture_row(view, f"{len(rows):03d}", plan, store))
+    return rows, skipped
 
 
 def write_report(
-    plan: Plan, views: Iterable[PictureView | Skipped], folder: Path, single_file: bool, title: str | None = None
+    plan: Plan,
+    folder: Path,
+    rows: list[Row],
+    skipped: Sequence[Skipped],
+    title: str | None = None,
+    collection: Row | None = None,
+    compare: Row | None = None,
+    formats: Sequence[str] = ("html",),
+    written: Sequence[Path] = (),
 ) -> Report:
-    """Write the views of some pictures, one at a time, and the page around them.
+    """Write the page and its numbers.
 
-    Raises ImageError when there is no view to write, UnconvError when the folder cannot be written.
+    Args:
+        plan: what was done.
+        folder: where to.
+        rows: of single pictures.
+        skipped: pictures that are not in the report.
+        title: heading.
+        collection: of the units over all pictures; none where that was not looked at.
+        compare: the same of another network.
+        formats: ``html`` for the page; the numbers are always written.
+        written: files of other formats.
+
+    Raises ImageError where there is nothing to write about, UnconvError when the folder cannot be written.
     """
-    store = _embed if single_file else _file_store(folder)
-    pictures: list[dict[str, Any]] = []
-    skipped: list[Skipped] = []
-    for view in views:
-        if isinstance(view, Skipped):
-            skipped.append(view)
-        else:
-            pictures.append(_picture_row(view, f"{len(pictures):03d}", plan, store))
-    if not pictures:
+    if not rows and collection is None:
         told = "; ".join(str(item) for item in skipped[:LISTED]) or "none given"
         more = f"; and {len(skipped) - LISTED} more" if len(skipped) > LISTED else ""
         raise ImageError(f"see: no picture could be used: {told}{more}")
@@ -82,13 +112,20 @@ def write_report(
         "rule": plan.rule,
         "rule_reason": plan.reason,
         "layers": plan.layers,
-        "pictures": pictures,
+        "collection": collection,
+        "compare": compare,
+        "pictures": rows,
         "skipped": [{"name": str(item.path or item.name), "reason": item.reason} for item in skipped],
     }
-    path = write_file(folder / "index.html", render_page(numbers))
-    write_file(folder / "report.json", json.dumps(without_pixels(numbers), indent=1, ensure_ascii=False) + "\n")
-    names = tuple(str(picture["name"]) for picture in pictures)
-    return Report(path, plan.rule, plan.layers, names, tuple(skipped), numbers)
+    path = write_file(
+        folder / "report.json",
+        json.dumps(without_pixels(numbers), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    )
+    if "html" in formats:
+        path = write_file(folder / "index.html", render_page(numbers))
+    names = tuple(str(picture["name"]) for picture in rows)
+    files = (*([path] if "html" in formats else []), *written)
+    return Report(files[0] if files else path, plan.rule, plan.layers, names, tuple(skipped), numbers, files)
 
 
 def render_page(numbers: Mapping[str, Any]) -> str:
@@ -155,30 +192,39 @@ def _unit_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Sto
     }
 
 
-def encode(picture: Float[Tensor, "channel height width"]) -> tuple[bytes, str]:
-    """A picture in [0, 1] as bytes of a file, and the file's type: PNG when small, JPEG when not.
+def encode(
+    picture: Float[Tensor, "channel height width"] | UInt8[Tensor, "channel height width"], lossless: bool | None = None
+) -> tuple[bytes, str]:
+    """A picture in [0, 1], or in bytes, as a file, and the file's type: PNG when small, JPEG when not, unless told.
 
-    >>> import torch
     >>> encode(torch.rand(3, 8, 8))[1], encode(torch.rand(3, 80, 80))[1]
     ('png', 'jpeg')
     """
     buffer = io.BytesIO()
-    image = to_pil(picture)
-    if max(image.size) < LOSSLESS_SIDE:
-        image.save(buffer, "PNG", optimize=True)
+    if picture.dtype == torch.uint8:
+        image = PillowImage.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    else:
+        image = to_pil(picture)
+    if lossless or (lossless is None and max(image.size) < LOSSLESS_SIDE):
+        image.save(buffer, "PNG", optimize=lossless is None)
         return buffer.getvalue(), "png"
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return buffer.getvalue(), "jpeg"
 
 
-def _embed(_name: str, picture: Tensor) -> str:
-    data, kind = encode(picture.cpu())
+def store_for(folder: Path, single_file: bool) -> Store:
+    """Where a page's pictures go, files or the page itself: called with a name and a picture, tells an address."""
+    return _embed if single_file else _file_store(folder)
+
+
+def _embed(_name: str, picture: Tensor, lossless: bool | None = None) -> str:
+    data, kind = encode(picture.cpu(), lossless)
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _file_store(folder: Path) -> Store:
-    def store(name: str, picture: Tensor) -> str:
-        data, kind = encode(picture.cpu())
+    def store(name: str, picture: Tensor, lossless: bool | None = None) -> str:
+        data, kind = encode(picture.cpu(), lossless)
         path = f"images/{name}.{'jpg' if kind == 'jpeg' else kind}"
         write_file(folder / path, data)
         return path

@@ -3,183 +3,187 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from unconv.data.images import Image, Skipped, iter_images, list_images
+from unconv.data.images import Skipped
 from unconv.errors import UnconvError
 from unconv.models.preprocess import Preprocess
-from unconv.models.resolve import LoadedModel, load_model
-from unconv.models.weights import check_finite
-from unconv.visualize.fields import Fields, read_fields
-from unconv.visualize.limits import choose_rule
-from unconv.visualize.look import PictureView, check_feature_maps, look, predict
-from unconv.visualize.report import Report, write_report
-from unconv.visualize.reverse import run_forward
-from unconv.visualize.rules import RULES
-from unconv.visualize.select import choose_layers, list_feature_maps
+from unconv.models.resolve import LoadedModel
+from unconv.visualize.catalogue import Units
+from unconv.visualize.contact import ContactSheets, check_formats
+from unconv.visualize.look import PictureView, like_weights, look, predict
+from unconv.visualize.pictures import Pictures, pictures_of
+from unconv.visualize.plan import Plan, as_loaded, make_plan
+from unconv.visualize.report import Report, picture_rows, store_for, write_report
+from unconv.visualize.survey import check_layers, check_scan
+from unconv.visualize.top_activations import TopActivations
+from unconv.visualize.whole import Wanted, look_at_all
 
 Progress = Callable[[int, "int | None", str], None]
 
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What will be done to every picture.
-
-    Args:
-        model: the network with its picture transform.
-        layers: names of the layers to look into.
-        rule: name of the reverse rule.
-        reason: why this rule.
-        units: how many units of each layer.
-        fields: what the units of each layer see.
-    """
-
-    model: LoadedModel
-    layers: tuple[str, ...]
-    rule: str
-    reason: str
-    units: int
-    fields: Fields
+# Collections up to this many pictures are shown picture by picture too.
+FEW = 12
+# Units of a layer: over a collection, and in each of single pictures.
+SHOWN, STRONGEST = 16, 4
 
 
 def see(
     model: str | nn.Module | LoadedModel,
     images: Any,
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str] | str | None = None,
     out: str | os.PathLike[str] = "report",
     *,
     rule: str = "auto",
-    units: int = 4,
+    units: Units | None = None,
     preprocess: Preprocess | None = None,
     single_file: bool = False,
     title: str | None = None,
     progress: Progress | None = None,
+    scan: TopActivations | str | os.PathLike[str] | None = None,
+    top: int = 9,
+    compare: str | nn.Module | LoadedModel | None = None,
+    formats: Sequence[str] = ("html",),
+    fidelity: int | str = 2,
 ) -> Report:
-    """Look into a network with some pictures: the strongest units of some layers, their patches and projections.
+    """Look into a network with some pictures: what every unit of some layers is strongest for, over all of them.
+
+    Two pictures or more are looked at as a collection: for each unit the places at which it is strongest, its patches
+    there and what it sends back. Up to ``FEW`` are shown one by one too, each with its strongest units.
 
     Args:
         model: a MODEL string as for load_model, a loaded model, or any module that takes images as its one argument.
-        images: files, folders, tensors or arrays, as for read_images; what cannot be read is skipped and listed.
-        layers: names of layers that return feature maps; None: five, spread over the depth.
+        images: files, folders, tensors or arrays, as for read_images; a ``.tar`` of pictures; a dataset of torch. What
+            cannot be read is skipped and listed.
+        layers: names of layers that return feature maps; ``"all"``: every convolution; None: five, spread over the
+            depth (of those of the scan, where one is given).
         out: folder for ``index.html``, ``report.json`` and the pictures; it is made where it does not exist.
         rule: ``deconvnet``, ``guided``, ``gradient``, or ``auto``: deconvnet where the network has max-pooling, whose
             switches it needs, else guided.
-        units: how many units of each layer, strongest first.
+        units: how many units of each layer, strongest first; a list of them; ``"all"``. None: 16, and 4 in each of
+            single pictures.
         preprocess: picture transform for a bare module; ImageNet's (224 × 224) unless given. Strings and loaded
             models bring their own.
         single_file: put the pictures into ``index.html`` itself.
         title: heading of the report.
-        progress: called with pictures done, pictures in all (None where not known) and the name of the next one.
+        progress: called with the number done, the number in all (None where not known) and what is next.
+        scan: what :func:`~unconv.visualize.scan.scan` has found in the same pictures with the same network, or its
+            file.
+        top: places shown of each unit.
+        compare: another network, whose units are matched with those of this one by what they answer to.
+        formats: of ``html``, ``png`` (contact sheets of every layer) and ``pdf`` (the same); ``report.json`` is always
+            written.
+        fidelity: of how many units of each layer it is measured how far their projections can be trusted, see
+            :func:`~unconv.visualize.fidelity.fidelity`; ``"all"``. Each costs as much as seven units without.
 
     Raises:
         ModelError: unknown models or layers, weights that are not finite, layers without feature maps.
         ImageError: no picture could be read or used.
+        UnconvError: a scan of something else, choices that are not there.
 
     >>> import tempfile
+    >>> import torch
     >>> from unconv.models.preprocess import Preprocess
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU())
     >>> small = Preprocess(size=(32, 32), resize=(32, 32))
     >>> report = see(model, torch.rand(2, 3, 48, 64), out=tempfile.mkdtemp(), preprocess=small)
     >>> report.path.name, report.rule, report.layers, len(report.pictures)
     ('index.html', 'deconvnet', ('1', '4'), 2)
+    >>> [(layer["layer"], len(layer["units"])) for layer in report.numbers["collection"]["layers"]]
+    [('1', 8), ('4', 8)]
     """
-    plan = make_plan(_loaded(model, preprocess), layers, rule, units)
-    items, total = _counted(images)
-    views = _views(plan, iter_images(items), total, progress)
-    return write_report(plan, views, Path(out), single_file=single_file, title=title)
-
-
-def make_plan(model: LoadedModel, layers: Sequence[str] | None, rule: str, units: int) -> Plan:
-    """Check what was asked for before any picture is read, and choose what was left open.
-
-    >>> plan = make_plan(load_model("efficientnet-lite0"), ["features.3"], "auto", units=4)
-    >>> plan.rule, plan.reason
-    ('guided', 'chosen because no max-pooling lies on the way, and so no switches for a deconvnet image')
-    """
-    if units < 1:
-        raise UnconvError(f"units: {units} units of each layer were asked for; ask for 1 or more")
-    if rule != "auto" and rule not in RULES:
-        raise UnconvError(f"rule: {rule!r} is not one of auto, {', '.join(RULES)}")
-    check_finite(model.module, model.name)
-    blank = _like(model.module, torch.zeros(1, *model.input_size))
-    if layers is None:
-        layers = choose_layers(list_feature_maps(model.module, blank))
-    layers = tuple(dict.fromkeys(layers))
-    if not layers:
-        raise UnconvError("layers: an empty list was given; name at least one, or none at all for a choice")
-    passage = run_forward(model.module, blank, layers, "guided")
-    for layer in layers:
-        check_feature_maps(layer, passage.values[layer])
-    reason = "as asked for"
-    if rule == "auto":
-        rule, reason = choose_rule(max((passage.coverage(layer) for layer in layers), key=lambda c: c.switches))
-    return Plan(model, layers, rule, reason, units, read_fields(model.module, model.input_size, layers))
-
-
-def _loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | None) -> LoadedModel:
-    if isinstance(model, nn.Module):
-        # A compiled model is looked into as the model that it was made from, under the names that has.
-        model = getattr(model, "_orig_mod", model)
-        return LoadedModel(
-            name=type(model).__name__,
-            module=model,
-            preprocess=preprocess or Preprocess(),
-            classes=None,
-            weights="as given",
-        )
-    if preprocess is not None:
-        raise UnconvError(
-            "preprocess: is for bare modules; this model brings its own (load_model takes size, mean, std)"
-        )
-    return load_model(model) if isinstance(model, str) else model
-
-
-def _counted(images: Any) -> tuple[Any, int | None]:
-    paths = [images] if isinstance(images, str | os.PathLike) else images
-    if isinstance(paths, list | tuple) and all(isinstance(path, str | os.PathLike) for path in paths):
-        found = list_images(paths)
-        return found, len(found)
-    return images, None
-
-
-def _views(
-    plan: Plan, images: Iterator[Image | Skipped], total: int | None, progress: Progress | None
-) -> Iterator[PictureView | Skipped]:
-    for done, item in enumerate(images):
-        if progress is not None:
-            progress(done, total, item.name)
-        if isinstance(item, Skipped):
-            yield item
-            continue
-        try:
-            yield view_picture(plan, item)
-        except UnconvError as refusal:
-            yield Skipped(item.name, str(refusal), item.path)
-    if progress is not None and total is not None:
-        progress(total, total, "")
-
-
-def view_picture(plan: Plan, image: Image) -> PictureView:
-    """What the network of a plan makes of one picture."""
-    model, transform = plan.model.module, plan.model.preprocess
-    picture = transform.picture(image.tensor)
-    prepared = _like(model, transform.normalise(picture)[None])
-    return PictureView(
-        name=image.name,
-        picture=picture,
-        layers=look(model, prepared, picture, plan.layers, plan.rule, plan.units, plan.fields.box),
-        predictions=predict(model, prepared, plan.model.classes) if plan.model.classes else (),
-        notes=image.notes,
+    if top < 1:
+        raise UnconvError(f"top: {top} places of each unit were asked for; ask for 1 or more")
+    check_units(units)
+    measured = measured_units(fidelity)
+    formats = check_formats(formats)
+    given = TopActivations.load(scan) if isinstance(scan, str | os.PathLike) else scan
+    plan = make_plan(as_loaded(model, preprocess), layers, rule, None if given is None else given.layers)
+    other = None if compare is None else other_plan(plan, compare)
+    pictures, follow = pictures_of(images), progress or _nothing
+    if given is not None:
+        check_layers(given, plan.layers)
+        check_scan(given, plan.model, pictures, top)
+    folder = Path(out)
+    store = store_for(folder, single_file)
+    few = len(pictures) <= FEW
+    per_picture = units if isinstance(units, int) else STRONGEST
+    rows, skipped = picture_rows(plan, _views(plan, pictures, per_picture, follow), store) if few else ([], [])
+    collection = comparison = None
+    sheets = ContactSheets(folder, formats, plan.model.name)
+    if not few or given is not None or other is not None or len(rows) > 1:
+        chosen = SHOWN if units is None else units
+        wanted = Wanted(plan, other, pictures.without(skipped), chosen, top, given, measured)
+        collection, comparison = look_at_all(wanted, store, follow, sheets, single_file)
+    told = (
+        [item for _, item in skipped] if few or collection is None else [_told(text) for text in collection["skipped"]]
     )
+    written = sheets.close()
+    return write_report(plan, folder, rows, told, title, collection, comparison, formats, written)
 
 
-def _like(model: nn.Module, images: Tensor) -> Tensor:
-    """Images on the device and in the precision of a model's weights."""
-    weight = next((p for p in model.parameters() if p.is_floating_point()), None)
-    return images if weight is None else images.to(weight)
+def check_units(units: Units | None) -> None:
+    """Refuse what is no choice of units."""
+    if isinstance(units, str) and units != "all":
+        raise UnconvError(f"units: {units!r} is no choice; give a number, a list, or all")
+    if isinstance(units, int) and units < 1:
+        raise UnconvError(f"units: {units} units of each layer were asked for; ask for 1 or more")
+    if units is not None and not isinstance(units, int | str) and not len(units):
+        raise UnconvError("units: an empty list was given; name at least one, or all")
+
+
+def measured_units(fidelity: int | str) -> int:
+    """Of how many units of a layer fidelity is measured.
+
+    >>> measured_units(3), measured_units("all") > 10**6
+    (3, True)
+    """
+    if fidelity == "all":
+        return sys.maxsize
+    if not isinstance(fidelity, int) or fidelity < 0:
+        raise UnconvError(f"fidelity: {fidelity!r} units of each layer; give 0 or more, or all")
+    return fidelity
+
+
+def other_plan(plan: Plan, compare: str | nn.Module | LoadedModel) -> Plan:
+    """The same layers by the same rule in another network; a bare module is given the first one's pictures."""
+    own = plan.model.preprocess if isinstance(compare, nn.Module) else None
+    return make_plan(as_loaded(compare, own), plan.layers, plan.rule)
+
+
+def _told(text: str) -> Skipped:
+    name, _, reason = text.partition(": ")
+    return Skipped(name, reason)
+
+
+def _nothing(_done: int, _total: int | None, _name: str) -> None:
+    """Tells nothing."""
+
+
+def _views(plan: Plan, pictures: Pictures, units: int, follow: Progress) -> Iterator[PictureView | Skipped]:
+    for number in range(len(pictures)):
+        follow(number, len(pictures), pictures.name(number))
+        try:
+            yield view_picture(plan, pictures, number, units)
+        except UnconvError as refusal:
+            yield Skipped(pictures.name(number), str(refusal))
+
+
+def view_picture(plan: Plan, pictures: Pictures, number: int, units: int) -> PictureView | Skipped:
+    """What the network of a plan makes of one picture."""
+    model = plan.model.module
+    shown = pictures.shown(number, plan.model.preprocess)
+    if isinstance(shown, Skipped):
+        return shown
+    prepared = like_weights(model, shown.image[None])
+    return PictureView(
+        name=shown.name,
+        picture=shown.picture,
+        layers=look(model, prepared, shown.picture, plan.layers, plan.rule, units, plan.fields.box),
+        predictions=predict(model, prepared, plan.model.classes) if plan.model.classes else (),
+        notes=shown.notes,
+    )

@@ -124,19 +124,25 @@ def choose_layers(maps: Sequence[FeatureMaps], count: int = 5) -> tuple[str, ...
     if not candidates:
         raise ModelError("layers: the model has no layer that returns feature maps; name the layers to look into")
     last_of = {m.size: index for index, m in enumerate(candidates)}
-    chosen = _evenly(sorted(last_of.values()), count)
+    last = sorted(last_of.values())
+    chosen = [last[place] for place in spread(len(last), count)]
     while len(chosen) < min(count, len(candidates)):
         rest = [index for index in range(len(candidates)) if index not in chosen]
         chosen.append(max(rest, key=lambda index: min(abs(index - other) for other in chosen)))
     return tuple(candidates[index].unclipped or candidates[index].layer for index in sorted(chosen))
 
 
-def _evenly(items: list[int], count: int) -> list[int]:
-    if len(items) <= count:
-        return items
+def spread(length: int, count: int) -> list[int]:
+    """Some of so many places, evenly spread, the last one always.
+
+    >>> spread(9, 5), spread(2, 5), spread(9, 1)
+    ([0, 2, 4, 6, 8], [0, 1], [8])
+    """
+    if length <= count:
+        return list(range(length))
     if count == 1:
-        return items[-1:]
-    return [items[round(step * (len(items) - 1) / (count - 1))] for step in range(count)]
+        return [length - 1]
+    return [round(step * (length - 1) / (count - 1)) for step in range(count)]
 
 
 def strongest_units(value: Float[Tensor, unit * position], count: int) -> list[tuple[int, tuple[int, ...], float]]:

@@ -1,0 +1,132 @@
+"""A network over a whole collection of pictures, and another one beside it: surveyed, matched, catalogued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+from unconv.errors import UnconvError
+from unconv.visualize.catalogue import Subject, Units, catalogue, choose_units
+from unconv.visualize.comparison import counterparts, mark_units, match_rows
+from unconv.visualize.contact import ContactSheets
+from unconv.visualize.filters import filter_rows
+from unconv.visualize.matching import match_units
+from unconv.visualize.pictures import Pictures
+from unconv.visualize.plan import Plan
+from unconv.visualize.report import Row, Store
+from unconv.visualize.survey import Survey, survey
+from unconv.visualize.top_activations import TopActivations
+
+Follow = Callable[[int, "int | None", str], None]
+
+# What a page with its pictures inside may hold, and about what a place takes: a patch and a projection.
+MOST_BYTES, PLACE_BYTES = 64 * 2**20, 7000
+BORN = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What is asked of a collection.
+
+    Attributes:
+        plan: the network, its layers and the rule.
+        other: another network, same layers; None where nothing is compared.
+        pictures: the collection.
+        units: which of each layer.
+        top: places of each unit.
+        given: a scan that has been made.
+        measured: how many units of each layer have their fidelity measured.
+    """
+
+    plan: Plan
+    other: Plan | None
+    pictures: Pictures
+    units: Units
+    top: int
+    given: TopActivations | None
+    measured: int
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """A job's progress, told to what follows a report."""
+
+    follow: Follow
+    what: str
+    state: dict[str, Any]
+
+    def __enter__(self) -> Followed:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def start(self, total: int | None, text: str = "") -> None:
+        """Begin counting."""
+        del text
+        self.state.update(done=0, total=total)
+        self.follow(0, total, self.what)
+
+    def advance(self, count: int = 1, text: str | None = None) -> None:
+        """Count on."""
+        del text
+        self.state["done"] += count
+        self.follow(self.state["done"], self.state["total"], self.what)
+
+
+def look_at_all(
+    wanted: Wanted, store: Store, follow: Follow, sheets: ContactSheets, single_file: bool
+) -> tuple[Row, Row | None]:
+    """What a page shows of the collection, and of the comparison where there is one.
+
+    Raises :class:`~unconv.errors.UnconvError` where one page could not hold it all.
+    """
+    plan, pictures = wanted.plan, wanted.pictures
+    seen = survey(plan.model, pictures, plan.layers, wanted.top, wanted.given, Followed(follow, "scanning", {}))
+    units = {layer: choose_units(seen.found, layer, wanted.units) for layer in plan.layers}
+    shown = sum(map(len, units.values()))
+    megabytes = shown * wanted.top * PLACE_BYTES // 2**20
+    if single_file and shown * wanted.top * PLACE_BYTES > MOST_BYTES:
+        raise UnconvError(
+            f"single file: {shown} units would make a page of about {megabytes} MB; show fewer, or make a folder"
+        )
+    subject = Subject(
+        plan, seen, pictures, units, "", store, follow, wanted.measured, sheets.visit if sheets.wanted else None
+    )
+    rows = catalogue(subject)
+    dead = {layer: seen.found.dead(layer).tolist() for layer in plan.layers}
+    rows["first_layer"] = filter_rows(plan.model, dead, store)
+    if wanted.other is None:
+        return rows, None
+    return rows, _compared(wanted.other, subject, seen, rows, store)
+
+
+def _compared(other: Plan, subject: Subject, seen: Survey, rows: Row, store: Store) -> Row:
+    """The other network's units: what the shown ones became, and some that were born."""
+    follow, pictures = subject.step, subject.pictures
+    there = survey(
+        other.model, pictures, other.layers, seen.found.top, None, Followed(follow, f"scanning {other.model.name}", {})
+    )
+    both = sorted(set(seen.sample) & set(there.sample))
+    here_rows, there_rows = ([one.sample.index(number) for number in both] for one in (seen, there))
+    matches = {
+        layer: match_units(seen.activity[layer][here_rows], there.activity[layer][there_rows]) for layer in other.layers
+    }
+    units = {layer: counterparts(subject.units[layer], matches[layer], BORN) for layer in other.layers}
+    theirs = catalogue(replace(subject, plan=other, survey=there, units=units, stem="other-", visit=None))
+    mark_units(rows, matches, first=True)
+    mark_units(theirs, matches, first=False)
+    theirs["first_layer"] = filter_rows(
+        other.model, {layer: there.found.dead(layer).tolist() for layer in other.layers}, store, "other-"
+    )
+    return {
+        "model": other.model.name,
+        "weights": other.model.weights,
+        "pictures": len(both),
+        "layers": match_rows(matches),
+        "collection": theirs,
+    }
