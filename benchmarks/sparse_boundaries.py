@@ -1,8 +1,8 @@
 """Is our answer to every task as good as we say, under every boundary? Against solvers that share no code with ours.
 
 ``encode(tol=1e-3)`` as it is called in daily use, in float32, beside SPORCO in float64 for ``circular`` and FISTA in
-float64 for ``crop`` and ``valid``. SPORCO begins at zero, FISTA where we ended: the problem is convex, so what can still
-be won is what it wins, and *its gap* tells how much is left. All objectives are computed in float64 by
+float64 for ``crop`` and ``valid``. SPORCO begins at zero, FISTA where we ended: the problem is convex, so what can
+still be won is what it wins, and *its gap* tells how much is left. All objectives are computed in float64 by
 ``rivals/objective.py``, which knows circular problems only, and the two others are such: ``crop`` on an image with a
 border of missing pixels, ``valid`` with the codes that would wrap around left out. *Above* is our objective over
 theirs, less one; it may not exceed the gap that we state. Where it is negative, ours is the better of the two.

@@ -31,7 +31,7 @@ class Windows:
         step: windows begin at multiples of it, per axis.
         field: receptive fields of the layer's units.
         reason: why the window is the whole image; empty where it is not.
-        graph: the network as it was traced, whose names for layers may be others.
+        graph: the network as it was traced, whose names for layers may be others; None where it could not be.
         value: the layer's tensor in it, by index.
     """
 
@@ -41,9 +41,9 @@ class Windows:
     size: tuple[int, ...]
     step: tuple[int, ...]
     field: ReceptiveField
-    graph: Graph = dataclasses.field(repr=False, compare=False)
-    value: int = dataclasses.field(repr=False)
     reason: str = ""
+    graph: Graph | None = dataclasses.field(default=None, repr=False, compare=False)
+    value: int = dataclasses.field(default=0, repr=False)
 
     @property
     def whole(self) -> bool:
@@ -104,7 +104,7 @@ def windows_of(graph: Graph, layer: str) -> Windows:
     field, shape = value.field, value.shape[1:]
 
     def whole(reason: str) -> Windows:
-        return Windows(layer, shape, image_size, image_size, (1,) * len(image_size), field, graph, value.index, reason)
+        return Windows(layer, shape, image_size, image_size, (1,) * len(image_size), field, reason, graph, value.index)
 
     if len(graph.input_sizes) > 1:
         return whole("the network has several inputs")
@@ -123,7 +123,7 @@ def windows_of(graph: Graph, layer: str) -> Windows:
         sizes.append(min(total, least + (total - least) % step))
     if tuple(sizes) == image_size:
         return whole("the field of its units is nearly as large as the image")
-    return Windows(layer, shape, image_size, tuple(sizes), tuple(steps), field, graph, value.index)
+    return Windows(layer, shape, image_size, tuple(sizes), tuple(steps), field, "", graph, value.index)
 
 
 def _ancestors(graph: Graph, value: Value) -> list[Value]:

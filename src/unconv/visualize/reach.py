@@ -26,8 +26,9 @@ class Reach:
 
     def __init__(self, windows: Windows) -> None:
         self.windows = windows
-        self._convolutions = convolutions_before(windows.graph, windows.value)
-        self._along = functools.cache(functools.partial(cells_along, windows.graph, windows.value))
+        graph = windows.graph
+        self._convolutions = () if graph is None else convolutions_before(graph, windows.value)
+        self._along = functools.cache(self._cells)
 
     def needed(self, shown: Sequence[tuple[Place, Sequence[Place]]]) -> list[Needed]:
         """By convolution, a box for each window, given where it starts and the positions of the units looked at."""
@@ -39,6 +40,10 @@ class Reach:
             )
             for found in self._convolutions
         ]
+
+    def _cells(self, axis: int, unit: int) -> dict[int, Interval]:
+        graph = self.windows.graph
+        return {} if graph is None else cells_along(graph, self.windows.value, axis, unit)
 
     def _placed(self, found: Reached) -> bool:
         """Whether boxes mean something for this convolution and layer."""

@@ -155,9 +155,13 @@ def _cone_forward(
 ) -> Passage:
     """Forward to the layer, of every convolution as much as the units shown need, if it runs as it was traced."""
     layer = known.windows.layer
-    with following(known.needed(shown)) as course:
-        passage = run_forward(model, batch, [layer], rule)
-    return passage if course.kept else run_forward(model, batch, [layer], rule)
+    needed = known.needed(shown)
+    if any(one.boxes for one in needed):
+        with following(needed) as course:
+            passage = run_forward(model, batch, [layer], rule)
+        if course.kept:
+            return passage
+    return run_forward(model, batch, [layer], rule)
 
 
 def box_of(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
