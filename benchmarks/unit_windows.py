@@ -26,6 +26,7 @@ from unconv.models.preprocess import Preprocess
 from unconv.network.trace import trace
 from unconv.network.windows import windows_of
 from unconv.visualize.scan import scan
+from unconv.visualize.top_activations import TopActivations
 from unconv.visualize.windows import Pick, project_units
 
 THREADS = 2
@@ -66,10 +67,12 @@ def run(quick: bool = False) -> dict[str, Any]:
     count = 48 if quick else PICTURES
     pictures = photographs(count)
     rows = []
-    for layer in (*vgg(), *resnet()):
-        rows.append(compare(layer, pictures, rounds=1 if quick else 3))
-        row = rows[-1]
-        print(f"{layer.network} {layer.title}: {row['ratio_shipped']}x, {row['ratio_truncated']}x", flush=True)
+    for layers in (vgg(), resnet()):
+        found = scan(layers[0].model, pictures, [layer.name for layer in layers], top=TOP)
+        for layer in layers:
+            rows.append(compare(layer, pictures, found, rounds=1 if quick else 3))
+            row = rows[-1]
+            print(f"{layer.network} {layer.title}: {row['ratio_shipped']}x, {row['ratio_truncated']}x", flush=True)
     by_network = {name: [row for row in rows if row["network"] == name] for name in ("VGG-16", "ResNet-50")}
     vgg_rows, resnet_rows = by_network["VGG-16"], by_network["ResNet-50"]
     return {
@@ -141,9 +144,8 @@ def photographs(count: int) -> Tensor:
     return Preprocess().normalise(batch)
 
 
-def compare(layer: Layer, pictures: Tensor, rounds: int) -> dict[str, Any]:
+def compare(layer: Layer, pictures: Tensor, found: TopActivations, rounds: int) -> dict[str, Any]:
     """Check some projections against captum's, then time both sides in turn."""
-    found = scan(layer.model, pictures, [layer.name], top=TOP)
     live = [unit for unit in range(len(found.values[layer.name])) if float(found.values[layer.name][unit, -1]) > 0]
     picks = [
         Pick(int(image), unit, tuple(place))
