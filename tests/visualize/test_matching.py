@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+import sys
+
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
-from scipy.optimize import linear_sum_assignment
 
 from unconv.errors import UnconvError
-from unconv.visualize.matching import assign, match_units
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.booleans())
-def test_assignment_costs_what_scipys_does(rows: int, columns: int, seed: int, tied: bool) -> None:
-    rng = np.random.default_rng(seed)
-    cost = rng.integers(-3, 3, (rows, columns)).astype(float) if tied else rng.normal(size=(rows, columns))
-    found, expected = assign(cost), linear_sum_assignment(cost)
-    assert len(set(found[0])) == len(set(found[1])) == min(rows, columns)
-    assert cost[found[0], found[1]].sum() == pytest.approx(cost[expected].sum())
+from unconv.visualize.matching import match_units
 
 
 def test_a_permutation_is_found_whatever_noise_is_on_it() -> None:
@@ -43,3 +32,9 @@ def test_what_is_like_nothing_has_died_or_was_born() -> None:
 def test_two_pictures_tell_nothing() -> None:
     with pytest.raises(UnconvError, match="compare: 2 pictures; units are matched by 3 or more"):
         match_units(torch.rand(2, 4), torch.rand(2, 4))
+
+
+def test_without_scipy_one_line_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(UnconvError, match="compare: needs scipy"):
+        match_units(torch.rand(9, 4), torch.rand(9, 4))
