@@ -183,7 +183,7 @@ def test_bound_that_broadcasts_is_no_rectifier() -> None:
     [
         (lambda x: torch.where(x > 0, x, 0.0), "where"),
         (lambda x: x.masked_fill(x < 0, 0.0), "masked fill"),
-        (lambda x: x.sigmoid() * x, "product of activations"),
+        (lambda x: x.sigmoid() * x, "gate (product of activations)"),
     ],
 )
 def test_a_rectifier_written_as_a_choice_or_product_is_said_not_silent(
