@@ -36,7 +36,7 @@ def far_apart(model: nn.Module, images: Tensor, layer: str, position: tuple[int,
     windows = windows_of(trace(model, tuple(images.shape[1:])), layer)
     if isinstance(model, Restless):
         model.traced = True
-    (found,) = project_units(model, images, windows, [Pick(0, 1, position)], "guided").image
+    found = project_units(model, images, windows, [Pick(0, 1, position)], "guided").whole(0)
     return found, project(model, images[:1], layer, 1, position, "guided").image[0]
 
 
@@ -103,4 +103,17 @@ def test_convolution_over_rows_and_columns_in_one_is_computed_whole() -> None:
     windows = windows_of(trace(model, (3, 8, 8)), "4")
     assert [needed.boxes for needed in Reach(windows).needed([((0, 0), [(2, 3)])])][1] == ()
     found, expected = far_apart(model, images, "4", (2, 3))
+    torch.testing.assert_close(found, expected)
+
+
+def test_division_by_what_nobody_needs_does_no_harm() -> None:
+    class Normed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x / x.square().sum(1, keepdim=True).sqrt()
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), Normed(), nn.MaxPool2d(4), nn.Conv2d(4, 5, 3)).double()
+    images = torch.randn(1, 3, 34, 34, dtype=torch.float64)
+    found, expected = far_apart(model, images, "3", (2, 3))
+    assert expected.isfinite().all()
     torch.testing.assert_close(found, expected)

@@ -19,13 +19,15 @@ from unconv.errors import ModelError, UnconvError
 from unconv.network.windows import Windows
 from unconv.visualize.course import following
 from unconv.visualize.coverage import Coverage
-from unconv.visualize.reach import Place, Reach
+from unconv.visualize.reach import Reach
 from unconv.visualize.reverse import Passage, run_forward
 
 # Pixels computed at a time: two images of 224². More leave the cache between one layer and the next (VGG-16, two cores:
 # conv4_3 44 ms a projection by two, 73 by eight; conv5_3 142 and 240).
 PIXELS = 2 * 224 * 224
 
+# A window, by its image and start, and the numbers of the picks that look at it.
+Crop = tuple[tuple[int, tuple[int, ...]], list[int]]
 # Held open around every way back: the passage, the signal that starts, and where in it each pick is, by its number.
 Watch = Callable[[Passage, Tensor, Mapping[int, tuple[int, ...]]], AbstractContextManager[None]]
 
@@ -89,7 +91,7 @@ def project_units(
         picks: units, images and positions, in any order.
         rule: ``deconvnet``, ``guided`` or ``gradient``.
         pixels: how many pixels are computed at a time.
-        watch: is held open around every way back; after a network has refused small windows it sees all of them again.
+        watch: is held open around every way back; where something has to be computed again it sees it again.
 
     Raises ModelError as run_forward does; UnconvError for images of another size, and picks that are not there.
 
@@ -130,39 +132,58 @@ def _projected(
     known = Reach(windows)
     for crops in _batches(picks, starts, max(1, pixels // prod(windows.size))):
         batch = torch.stack([images[image][box_of(start, windows.size)] for (image, start), _ in crops])
-        shown = [(start, [picks[number].position for number in numbers]) for (_, start), numbers in crops]
-        passage = _cone_forward(model, batch, known, shown, rule)
+        passage, found = _by_cones(model, batch, known, crops, picks, rule, watch)
         coverage = coverage or passage.coverage(windows.layer)
-        for turn in range(max(len(numbers) for _, numbers in crops)):
-            placed = {
-                numbers[turn]: (row, picks[numbers[turn]].unit, *windows.within(picks[numbers[turn]].position, start))
-                for row, ((_, start), numbers) in enumerate(crops)
-                if turn < len(numbers)
-            }
-            value = passage.values[windows.layer].detach()
-            signal = torch.zeros_like(value)
-            for place in placed.values():
-                signal[place] = 1
-            with watch(passage, signal, placed) if watch else nullcontext():
-                back = passage.back(windows.layer, signal)
-            for number, place in placed.items():
-                backs[number], values[number] = back[place[0]], value[place]
+        for number, (back, value) in found.items():
+            backs[number], values[number] = back, value
     assert coverage is not None
     return WindowProjections(picks, torch.stack(backs), torch.tensor(starts), torch.stack(values), windows, coverage)
 
 
-def _cone_forward(
-    model: nn.Module, batch: Tensor, known: Reach, shown: Sequence[tuple[Place, Sequence[Place]]], rule: str
-) -> Passage:
-    """Forward to the layer, of every convolution as much as the units shown need, if it runs as it was traced."""
-    layer = known.windows.layer
-    needed = known.needed(shown)
+def _by_cones(
+    model: nn.Module,
+    batch: Tensor,
+    known: Reach,
+    crops: Sequence[Crop],
+    picks: Sequence[Pick],
+    rule: str,
+    watch: Watch | None,
+) -> tuple[Passage, dict[int, tuple[Tensor, Tensor]]]:
+    """A batch of windows to the layer and back; of every convolution as much as is needed, if it can be told."""
+    windows = known.windows
+    needed = known.needed([(start, [picks[number].position for number in numbers]) for (_, start), numbers in crops])
     if any(one.boxes for one in needed):
         with following(needed) as course:
-            passage = run_forward(model, batch, [layer], rule)
+            passage = run_forward(model, batch, [windows.layer], rule)
         if course.kept:
-            return passage
-    return run_forward(model, batch, [layer], rule)
+            found = _sent_back(passage, windows, crops, picks, watch)
+            # Where nobody looks convolutions leave zeros. What divides by them gives no numbers, nor does its way back.
+            if all(bool(back.isfinite().all()) for back, _ in found.values()):
+                return passage, found
+    passage = run_forward(model, batch, [windows.layer], rule)
+    return passage, _sent_back(passage, windows, crops, picks, watch)
+
+
+def _sent_back(
+    passage: Passage, windows: Windows, crops: Sequence[Crop], picks: Sequence[Pick], watch: Watch | None
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """For each pick, by its number, what comes back to its window, and its value."""
+    value = passage.values[windows.layer].detach()
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    for turn in range(max(len(numbers) for _, numbers in crops)):
+        placed = {
+            numbers[turn]: (row, picks[numbers[turn]].unit, *windows.within(picks[numbers[turn]].position, start))
+            for row, ((_, start), numbers) in enumerate(crops)
+            if turn < len(numbers)
+        }
+        signal = torch.zeros_like(value)
+        for place in placed.values():
+            signal[place] = 1
+        with watch(passage, signal, placed) if watch else nullcontext():
+            back = passage.back(windows.layer, signal)
+        for number, place in placed.items():
+            found[number] = back[place[0]], value[place]
+    return found
 
 
 def box_of(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
@@ -172,9 +193,6 @@ def box_of(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
     torch.Size([3, 4, 4])
     """
     return (slice(None), *(slice(first, first + length) for first, length in zip(start, size, strict=True)))
-
-
-Crop = tuple[tuple[int, tuple[int, ...]], list[int]]
 
 
 def _batches(picks: Sequence[Pick], starts: Sequence[tuple[int, ...]], count: int) -> Iterator[list[Crop]]:
