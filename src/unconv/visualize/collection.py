@@ -201,6 +201,19 @@ def _numbered(loader: Iterable[Any]) -> Iterator[Batch]:
         first += len(batch)
 
 
+def member_picture(name: str, content: bytes) -> Image | Skipped:
+    """A picture from an archive; what is damaged comes back as skipped.
+
+    >>> member_picture("photos/cat.jpg", b"")
+    Skipped(name='photos/cat.jpg', reason='empty file (0 bytes)', path=None)
+    """
+    try:
+        picture, notes = decode_stream(io.BytesIO(content), mode="rgb", background=1.0, max_pixels=MAX_PIXELS)
+    except ImageError as error:
+        return Skipped(name, str(error))
+    return Image(name, picture, notes=notes)
+
+
 def _tar_members(path: Path) -> Iterator[Image | Skipped]:
     """The pictures of a tar file in their order, each named as in it."""
     try:
@@ -212,11 +225,6 @@ def _tar_members(path: Path) -> Iterator[Image | Skipped]:
                 if content is None:
                     continue
                 # The stream goes forward only, decoders go back: a picture is read whole.
-                memory = io.BytesIO(content.read())
-                try:
-                    picture, notes = decode_stream(memory, mode="rgb", background=1.0, max_pixels=MAX_PIXELS)
-                    yield Image(member.name, picture, notes=notes)
-                except ImageError as error:
-                    yield Skipped(member.name, str(error), None)
+                yield member_picture(member.name, content.read())
     except (tarfile.TarError, OSError) as error:
         raise ImageError(f"{path.name}: cannot be read as a tar file ({error})") from None

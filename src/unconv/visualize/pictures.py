@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Sequence
@@ -14,13 +13,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from PIL import Image as PillowImage
 from torch import Tensor
 
 from unconv.data.images import Image, ImageFile, Skipped, iter_images, list_items
 from unconv.errors import ImageError, UnconvError
 from unconv.models.preprocess import Preprocess
-from unconv.visualize.collection import PICTURES
+from unconv.visualize.collection import PICTURES, member_picture
 
 # Prepared pictures kept for units that share them.
 CACHED_BYTES = 512 * 2**20
@@ -57,12 +55,10 @@ class Member:
         try:
             with self.archive.open("rb") as file:
                 file.seek(self.offset)
-                content = io.BytesIO(file.read(self.size))
-            with PillowImage.open(content) as picture:
-                (found,) = iter_images([picture])
-        except (OSError, ValueError, SyntaxError) as error:
-            return Skipped(self.name, " ".join(str(error).split()))
-        return replace(found, name=self.name)
+                content = file.read(self.size)
+        except OSError as error:
+            return Skipped(self.name, f"cannot be read ({error.strerror or error})")
+        return member_picture(self.name, content)
 
 
 @dataclass(frozen=True, eq=False)
