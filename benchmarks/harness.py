@@ -18,6 +18,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -27,6 +28,7 @@ from typing import Any
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
 DOCUMENT = FOLDER.parent / "docs" / "benchmarks.md"
+MEGABYTE = 1e6
 PACKAGES = (
     "torch",
     "numpy",
@@ -238,3 +240,25 @@ def _processor() -> str:
         if models:
             return f"{len(models)} × {models[0]}"
     return platform.processor() or platform.machine()
+
+
+def in_own_process(name: str, *arguments: str) -> dict[str, Any]:
+    """What ``python -m benchmarks.NAME`` prints last, a line of JSON: memory is measured where nothing else was."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+    done = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} {' '.join(arguments)} failed:\n{done.stderr}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def memory(field: str) -> int:
+    """A line of ``/proc/self/status`` in bytes: ``VmRSS`` what is resident, ``VmHWM`` its peak."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no {field} in /proc/self/status; this benchmark needs Linux")
+
+
+def megabytes(field: str) -> float:
+    """The same in megabytes, to a decimal."""
+    return round(memory(field) / MEGABYTE, 1)

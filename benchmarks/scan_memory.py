@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.harness import FOLDER, goal
-from benchmarks.sparse_memory import MEGABYTE, memory
+from benchmarks.harness import MEGABYTE, goal, in_own_process, megabytes
 
 COUNT, SIDE = 100_000, 32
 BATCH, TOP = 64, 9
@@ -40,11 +37,7 @@ COLUMNS = {
 def run(quick: bool = False) -> dict[str, Any]:
     """One scan, in another process."""
     count = COUNT // 10 if quick else COUNT
-    command = [sys.executable, "-m", "benchmarks.scan_memory", str(count)]
-    done = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"scanning {count} images failed:\n{done.stderr}")
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = in_own_process("scan_memory", str(count))
     resident = told["resident"]
     row = {
         "images": count,
@@ -84,19 +77,19 @@ def scanned(count: int) -> dict[str, Any]:
             yield torch.randn(3, SIDE, SIDE, generator=generator)
             # The last fifth ends behind the scan.
             if number % (count // FIFTHS) == 0 and number < count:
-                resident.append(round(memory("VmRSS") / MEGABYTE, 1))
+                resident.append(megabytes("VmRSS"))
 
     start = time.perf_counter()
     found = scan(model, images(), [str(number) for number in range(len(model))], TOP, batch_size=BATCH)
     seconds = time.perf_counter() - start
-    resident.append(round(memory("VmRSS") / MEGABYTE, 1))
+    resident.append(megabytes("VmRSS"))
     if found.count != count:
         raise RuntimeError(f"{found.count} of {count} images were scanned")
     return {
         "layers": len(found.layers),
         "units": sum(len(table) for table in found.values.values()),
         "resident": resident,
-        "peak": round(memory("VmHWM") / MEGABYTE, 1),
+        "peak": megabytes("VmHWM"),
         "seconds": round(seconds, 1),
     }
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import FOLDER, goal
+from benchmarks.harness import MEGABYTE, goal, in_own_process, memory
 from benchmarks.sparse_tasks import TASKS, Task, kernels, mosaic
 
-MEGABYTE = 1e6
 STEPS = 20
 LARGE = 4096
 LARGE_DICTIONARY = "G:8x8x64"
@@ -62,11 +59,7 @@ def run(quick: bool = False) -> dict[str, Any]:
 
 def case(title: str, side: str, what: str) -> dict[str, Any]:
     """Run one side in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.sparse_memory", side, what]
-    done = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{side} on {title} failed:\n{done.stderr}")
-    row = {"case": title, "side": side, **json.loads(done.stdout.splitlines()[-1])}
+    row = {"case": title, "side": side, **in_own_process("sparse_memory", side, what)}
     print(f"{title}, {side}: {row['above']:.0f} MB above the input, {row['whole']:.0f} MB in all", flush=True)
     return row
 
@@ -120,14 +113,6 @@ def by_sporco(task: Task, boundary: str) -> object:
 
 
 SIDES: dict[str, Callable[[Task, str], object]] = {"unconv": by_unconv, "SPORCO": by_sporco}
-
-
-def memory(field: str) -> int:
-    """A line of ``/proc/self/status`` in bytes."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no {field} in /proc/self/status; this benchmark needs Linux")
 
 
 def reset_peak() -> None:

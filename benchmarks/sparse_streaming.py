@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,8 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import FOLDER, goal
-from benchmarks.sparse_memory import MEGABYTE, memory
+from benchmarks.harness import MEGABYTE, goal, in_own_process, megabytes
 from benchmarks.sparse_tasks import SEED, TRAINING, picture
 
 COUNT, SIDE = 1000, 256
@@ -46,11 +43,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     count = COUNT // 5 if quick else COUNT
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder), count)
-        command = [sys.executable, "-m", "benchmarks.sparse_streaming", folder]
-        done = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"learning from {count} pictures failed:\n{done.stderr}")
-    told = json.loads(done.stdout.splitlines()[-1])
+        told = in_own_process("sparse_streaming", folder)
     resident = told["resident"]
     tenth = max(len(resident) // 10, 1)
     settled, end = statistics.median(resident[tenth : 2 * tenth]), statistics.median(resident[-tenth:])
@@ -101,11 +94,11 @@ def learned(folder: str) -> dict[str, Any]:
         batch_size=BATCH,
         max_rounds=1,
         random_state=SEED,
-        callback=lambda *_: resident.append(round(memory("VmRSS") / MEGABYTE, 1)),
+        callback=lambda *_: resident.append(megabytes("VmRSS")),
     ).fit(Details([folder], "grey", low_pass=5.0, seed=SEED))
     return {
         "resident": resident,
-        "peak": round(memory("VmHWM") / MEGABYTE, 1),
+        "peak": megabytes("VmHWM"),
         "seconds": round(time.perf_counter() - start, 1),
     }
 
