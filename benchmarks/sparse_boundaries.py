@@ -1,11 +1,15 @@
 """Is our answer to every task as good as we say, under every boundary? Against solvers that share no code with ours.
 
 ``encode(tol=1e-3)`` as it is called in daily use, in float32, beside SPORCO in float64 for ``circular`` and FISTA in
-float64 for ``crop`` and ``valid``. SPORCO begins at zero, FISTA where we ended: the problem is convex, so what can
-still be won is what it wins, and *its gap* tells how much is left. All objectives are computed in float64 by
-``rivals/objective.py``, which knows circular problems only, and the two others are such: ``crop`` on an image with a
-border of missing pixels, ``valid`` with the codes that would wrap around left out. *Above* is our objective over
-theirs, less one; it may not exceed the gap that we state. Where it is negative, ours is the better of the two.
+float64 for ``crop`` and ``valid``: SPORCO begins at zero, FISTA where we ended, as the problem is convex and what can
+still be won is what it wins. All objectives are computed in float64 by ``rivals/objective.py``, which is neither
+side's. It knows circular problems only, and the two others are such: ``crop`` on an image with a border of missing
+pixels, ``valid`` with the codes that would wrap around left out.
+
+*Above theirs* is our objective over theirs, less one; where it is negative, ours is the better. SPORCO is still on its
+way when it is stopped, so there is a third answer: the least objective known, from ``encode`` in float64 to 1e-6, and
+*certified*, the duality gap that the code of neither side finds for it: no solver whatever can come lower than by that.
+*Above the least* may not exceed the gap that we state.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from unconv.sparse.encoding import Encoding
 
 BOUNDARIES = ("circular", "crop", "valid")
-TOL, THEIR_TOL = 1e-3, 1e-5
+TOL, THEIR_TOL, LEAST_TOL = 1e-3, 1e-5, 1e-6
 SPORCO_STEPS, FISTA_STEPS = 200, 150
 
 COLUMNS = {
@@ -37,8 +41,10 @@ COLUMNS = {
     "stated": "gap that it states",
     "solver": "independent solver, float64",
     "theirs": "its P",
-    "left": "its gap",
-    "above": "ours above it",
+    "above": "ours above theirs",
+    "least": "least P known",
+    "certified": "certified",
+    "above_least": "ours above the least",
 }
 
 
@@ -51,14 +57,25 @@ def run(quick: bool = False) -> dict[str, Any]:
             rows.append(compare(task, boundary, part=0.1 if quick else 1.0))
             row = rows[-1]
             took = time.perf_counter() - start
-            print(f"{row['task']}, {boundary}: {row['above']:.1e} ({row['stated']:.1e}), {took:.0f} s", flush=True)
-    worst = max(row["above"] / row["stated"] for row in rows)
+            told = f"{row['above']:.1e}, {row['above_least']:.1e} ({row['stated']:.1e}; {row['certified']:.1e})"
+            print(f"{row['task']}, {boundary}: {told}, {took:.0f} s", flush=True)
     return {
         "threads": torch.get_num_threads(),
         "columns": COLUMNS,
         "rows": rows,
-        "goals": [goal("largest (ours above theirs) / (gap that we state)", worst, 1.0, at_least=False)],
+        "goals": [
+            goal("largest (ours above theirs) / (gap that we state)", worst(rows, "above"), 1.0, at_least=False),
+            goal(
+                "largest (ours above the least) / (gap that we state)", worst(rows, "above_least"), 1.0, at_least=False
+            ),
+            goal("largest gap certified at the least", max(row["certified"] for row in rows), 1e-5, at_least=False),
+        ],
     }
+
+
+def worst(rows: list[dict[str, Any]], key: str) -> float:
+    """The largest of a column, in units of the gap that we state."""
+    return max(float(row[key] / row["stated"]) for row in rows)
 
 
 def compare(task: Task, boundary: str, part: float) -> dict[str, Any]:
@@ -67,12 +84,14 @@ def compare(task: Task, boundary: str, part: float) -> dict[str, Any]:
     if boundary == "circular":
         setting, steps = best(task.name), int(part * SPORCO_STEPS)
         codes = sporco(task, setting, steps, dtype=np.float64, every=steps).codes
-        solver, left = f"SPORCO, {steps} iterations, {setting}", gap(task, codes)
+        solver = f"SPORCO, {steps} iterations, {setting}"
     else:
         better = coded(task, boundary, np.float64, THEIR_TOL, "torch", doubled(ours), int(part * FISTA_STEPS))
-        solver, left, codes = f"FISTA, {int(better.steps)} steps", float(better.gap), codes_of(better)
+        solver, codes = f"FISTA, {int(better.steps)} steps", codes_of(better)
     problem = on_a_torus(task, boundary)
     value, theirs = objective(problem, codes_of(ours)), objective(problem, codes)
+    least = codes_of(coded(task, boundary, np.float64, LEAST_TOL, "native"))
+    known = min(objective(problem, least), theirs)
     return {
         "task": task.title,
         "boundary": boundary,
@@ -80,9 +99,18 @@ def compare(task: Task, boundary: str, part: float) -> dict[str, Any]:
         "stated": float(f"{float(ours.gap):.3g}"),
         "solver": solver,
         "theirs": float(f"{theirs:.9g}"),
-        "left": float(f"{left:.2g}"),
         "above": float(f"{value / theirs - 1:.2g}"),
+        "least": float(f"{known:.9g}"),
+        "certified": float(f"{gap(problem, least, size_of_codes(task, boundary)):.2g}"),
+        "above_least": float(f"{value / known - 1:.2g}"),
     }
+
+
+def size_of_codes(task: Task, boundary: str) -> tuple[int, ...]:
+    """Where codes may be that do not wrap around; empty where all of the torus is theirs."""
+    if boundary != "valid":
+        return ()
+    return tuple(n - taps + 1 for n, taps in zip(task.image.shape[1:], task.dictionary.shape[2:], strict=True))
 
 
 def coded(

@@ -39,8 +39,12 @@ def objective(task: Task, codes: Codes) -> float:
     return float(0.5 * np.square(residual(task, codes)).sum() + task.scale * magnitudes.sum())
 
 
-def gap(task: Task, codes: Codes) -> float:
-    """(P − dual) / P at the dual point α·W(s − Dz), α the best that is feasible, in float64."""
+def gap(task: Task, codes: Codes, size: tuple[int, ...] = ()) -> float:
+    """(P − dual) / P at the dual point α·W(s − Dz), α the best that is feasible, in float64.
+
+    ``size`` is that of the codes where only the first rows and columns of the torus have any (boundary ``valid``).
+    """
+    places = tuple(slice(extent) for extent in size or task.image.shape[1:])
     rest = residual(task, codes)
     target = task.image.astype(np.float64)
     if task.mask is not None:
@@ -53,8 +57,8 @@ def gap(task: Task, codes: Codes) -> float:
         correlation = np.fft.irfft2(
             (np.fft.rfft2(kernel, s=rest.shape[1:]).conj() * spectrum).sum(axis=0), s=rest.shape[1:]
         )
-        bound = task.scale if task.weights is None else task.scale * task.weights[k]
-        largest = max(largest, float(np.max(np.abs(correlation) / bound)))
+        bound = task.scale if task.weights is None else task.scale * task.weights[k][places]
+        largest = max(largest, float(np.max(np.abs(correlation[places]) / bound)))
     energy, overlap = float(np.square(rest).sum()), float((rest * target).sum())
     alpha = float(np.clip(overlap / energy, 0.0, 1.0 / largest))
     dual = alpha * overlap - 0.5 * alpha**2 * energy

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any
 
 from unconv.errors import UnconvError
+from unconv.jobs.progress import Told
 from unconv.visualize.catalogue import Subject, Units, catalogue, choose_units
 from unconv.visualize.comparison import counterparts, mark_units, match_rows
 from unconv.visualize.contact import ContactSheets
@@ -49,35 +48,6 @@ class Wanted:
     measured: int
 
 
-@dataclass(frozen=True, eq=False)
-class Followed:
-    """A job's progress, told to what follows a report."""
-
-    follow: Follow
-    what: str
-    state: dict[str, Any]
-
-    def __enter__(self) -> Followed:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def start(self, total: int | None, text: str = "") -> None:
-        """Begin counting."""
-        del text
-        self.state.update(done=0, total=total)
-        self.follow(0, total, self.what)
-
-    def advance(self, count: int = 1, text: str | None = None) -> None:
-        """Count on."""
-        del text
-        self.state["done"] += count
-        self.follow(self.state["done"], self.state["total"], self.what)
-
-
 def look_at_all(
     wanted: Wanted, store: Store, follow: Follow, sheets: ContactSheets, single_file: bool
 ) -> tuple[Row, Row | None]:
@@ -86,7 +56,7 @@ def look_at_all(
     Raises :class:`~unconv.errors.UnconvError` where one page could not hold it all.
     """
     plan, pictures = wanted.plan, wanted.pictures
-    seen = survey(plan.model, pictures, plan.layers, wanted.top, wanted.given, Followed(follow, "scanning", {}))
+    seen = survey(plan.model, pictures, plan.layers, wanted.top, wanted.given, Told(follow, "scanning"))
     units = {layer: choose_units(seen.found, layer, wanted.units) for layer in plan.layers}
     shown = sum(map(len, units.values()))
     megabytes = shown * wanted.top * PLACE_BYTES // 2**20
@@ -109,7 +79,7 @@ def _compared(other: Plan, subject: Subject, seen: Survey, rows: Row, store: Sto
     """The other network's units: what the shown ones became, and some that were born."""
     follow, pictures = subject.step, subject.pictures
     there = survey(
-        other.model, pictures, other.layers, seen.found.top, None, Followed(follow, f"scanning {other.model.name}", {})
+        other.model, pictures, other.layers, seen.found.top, None, Told(follow, f"scanning {other.model.name}")
     )
     both = sorted(set(seen.sample) & set(there.sample))
     here_rows, there_rows = ([one.sample.index(number) for number in both] for one in (seen, there))
