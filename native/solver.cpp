@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "certificate.hpp"
 #include "plane.hpp"
 #include "polish.hpp"
 #include "scan.hpp"
@@ -18,7 +19,8 @@ public:
     Solver(const Problem<T>& problem, const Settings& settings)
         : problem_(problem), settings_(settings), kernels_(kernels<T>()), layout_(problem, kernels_),
           dictionary_(problem, layout_, kernels_), team_(settings.threads, settings.interrupted),
-          tiling_(layout_, tile_length), residual_(layout_.elements() + kernels_.span, T(0)) {
+          tiling_(layout_, tile_length), residual_(layout_.elements() + kernels_.span, T(0)),
+          certificate_(team_, layout_, dictionary_, weight_) {
         if (problem.weight || problem.boundary == Boundary::crop) lay_out_weight();
         using Kind = typename Penalty<T>::Kind;
         if (problem.penalty.kind == Kind::inverse_correlation || problem.penalty.kind == Kind::from_correlation) {
@@ -41,7 +43,8 @@ public:
             certify(seen.ratio, solution);
             solution.ratio = static_cast<double>(seen.ratio);
             if (take_all && solution.gap > settings_.tol && solution.gap < 20 * settings_.tol)
-                certify_by_region(scanner, seen, solution);
+                solution.trace.back().gap = solution.gap = certificate_.by_region(
+                    scanner, residual_, seen, solution.objective, solution.gap, settings_.tol);
             solution.converged = solution.gap <= settings_.tol;
             if (solution.converged || solution.steps >= settings_.max_steps) break;
             ++solution.steps;
@@ -65,10 +68,6 @@ private:
     static constexpr int64_t tile_length = 32;
     static constexpr int passes = 8, passes_after_polish = 8, inner_sweeps = 3;
     static constexpr T worth_polishing = 2;  // max |⟨d_i, r⟩| / λ_i: from here on the support changes slowly
-
-    struct Energy {
-        double square, product;  // ‖p‖² and ⟨p, W s⟩ of a point p = W r
-    };
 
     Window<T> origin(const Tile<T>& tile) const { return {tile.row, tile.column * problem_.channels}; }
 
@@ -104,10 +103,6 @@ private:
         });
     }
 
-    T pixel(int64_t channel, int64_t y, int64_t x) const {
-        return problem_.image[(channel * problem_.height + y) * problem_.width + x];
-    }
-
     void find_residual() {
         std::fill(residual_.begin(), residual_.end(), T(0));
         for (const auto& colour : tiling_.by_colour)
@@ -128,7 +123,7 @@ private:
                                [&](int64_t row, int64_t column, int64_t y, int64_t x) {
                 const int64_t at = row * layout_.stride + column * problem_.channels;
                 for (int64_t c = 0; c < problem_.channels; ++c)
-                    residual_[at + c] += weight_.empty() ? pixel(c, y, x) : weight_[at + c] * pixel(c, y, x);
+                    residual_[at + c] += weight_.empty() ? problem_.pixel(c, y, x) : weight_[at + c] * problem_.pixel(c, y, x);
             });
         });
     }
@@ -245,40 +240,6 @@ private:
             if (sweep(true).largest <= eps / 2) break;
     }
 
-    // Of the feasible multiples of a point the best, θ = α point.
-    static double gap(const Energy& point, T ratio, double primal) {
-        double alpha = point.square > 0 ? std::max(point.product / point.square, 0.0) : 0.0;
-        if (ratio > 0) alpha = std::min(alpha, 1.0 / double(ratio));
-        const double dual = alpha * point.product - 0.5 * alpha * alpha * point.square;
-        return primal > 0 ? std::max(primal - dual, 0.0) / primal : 0.0;
-    }
-
-    // A few positions that violate their bound need not make the whole residual smaller: shrink it where their windows
-    // lie. What overlaps may still violate a little, so look again, and do the same with what is left.
-    void certify_by_region(const Scanner<T>& scanner, ScanResult<T> seen, Solution<T>& solution) {
-        std::vector<T> point = residual_, shrink(residual_.size());
-        for (int round = 0; round < 3 && !team_.cancelled(); ++round) {
-            std::fill(shrink.begin(), shrink.end(), T(1));
-            for (const auto& strip : seen.strips)
-                for (const auto& violator : strip) shrink_window(violator, shrink);
-            layout_.join_copies(shrink.data(), [](T& a, T b) { a = std::min(a, b); });
-            for (size_t i = 0; i < point.size(); ++i) point[i] *= shrink[i];
-            seen = scanner.scan(team_, point.data(), T(1), true);
-            if (team_.cancelled()) return;
-            solution.gap = std::min(solution.gap, gap(energy(point), seen.ratio, solution.objective));
-            if (solution.gap <= settings_.tol) break;
-        }
-        solution.trace.back().gap = solution.gap;
-    }
-
-    void shrink_window(const Candidate<T>& violator, std::vector<T>& shrink) const {
-        const T factor = T(1) / violator.ratio;
-        for (int64_t i = 0; i < dictionary_.rows[violator.kernel]; ++i) {
-            T* row = shrink.data() + (violator.row + i) * layout_.stride + violator.column * problem_.channels;
-            for (int64_t j = 0; j < layout_.row_length; ++j) row[j] = std::min(row[j], factor);
-        }
-    }
-
     void polish() {
         const double before = objective();
         Polisher<T> polisher(team_, layout_, dictionary_, kernels_, tiling_, is_free_, weight_);
@@ -286,31 +247,6 @@ private:
         if (team_.cancelled() || objective() <= before) return;
         polisher.undo();
         find_residual();
-    }
-
-    Energy energy(const std::vector<T>& plane) {
-        const int64_t strip = 32, tasks = (layout_.rows + strip - 1) / strip;
-        std::vector<Energy> parts(tasks, Energy{0, 0});
-        team_.run(tasks, [&](int64_t task) {
-            Energy part{0, 0};
-            layout_.each_pixel(task * strip, std::min((task + 1) * strip, layout_.rows),
-                               [&](int64_t row, int64_t column, int64_t y, int64_t x) {
-                // Of a circular image each pixel once.
-                if (row >= layout_.top + problem_.height || column >= layout_.left + problem_.width) return;
-                const int64_t at = row * layout_.stride + column * problem_.channels;
-                for (int64_t c = 0; c < problem_.channels; ++c) {
-                    const double w = weight_.empty() ? 1.0 : double(weight_[at + c]);
-                    if (w == 0) continue;
-                    const double q = plane[at + c];
-                    part.square += q * q / w;
-                    part.product += q * double(pixel(c, y, x));
-                }
-            });
-            parts[task] = part;
-        });
-        Energy sum{0, 0};
-        for (const auto& part : parts) sum.square += part.square, sum.product += part.product;
-        return sum;
     }
 
     double penalty() const {
@@ -321,13 +257,13 @@ private:
         return sum;
     }
 
-    double objective() { return 0.5 * energy(residual_).square + penalty(); }
+    double objective() { return 0.5 * certificate_.energy(residual_).square + penalty(); }
 
     // P(z), and the dual at θ = α W r, feasible where α |⟨d_i, W² r⟩| ≤ λ_i.
     void certify(T ratio, Solution<T>& solution) {
-        const auto found = energy(residual_);
+        const auto found = certificate_.energy(residual_);
         solution.objective = 0.5 * found.square + penalty();
-        solution.gap = gap(found, ratio, solution.objective);
+        solution.gap = certificate_.gap(found, ratio, solution.objective);
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - began_;
         solution.trace.push_back({seconds.count(), solution.objective, solution.gap});
     }
@@ -351,6 +287,7 @@ private:
     Team team_;
     Tiling<T> tiling_;
     std::vector<T> residual_, weight_, reference_;
+    const Certificate<T> certificate_;
     std::vector<char> is_free_;
     std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };

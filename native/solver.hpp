@@ -49,6 +49,7 @@ struct Problem {
     Penalty<T> penalty;
     Start<T> start;
 
+    T pixel(int64_t channel, int64_t y, int64_t x) const { return image[(channel * height + y) * width + x]; }
     int64_t code_height() const { return code_size(height, kernel_height); }
     int64_t code_width() const { return code_size(width, kernel_width); }
 
