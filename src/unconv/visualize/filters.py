@@ -10,7 +10,7 @@ from unconv.models.resolve import LoadedModel
 from unconv.visualize.display import as_rgb
 from unconv.visualize.experiments.first_layer import FirstLayer, first_layer
 from unconv.visualize.report import Row, Store
-from unconv.visualize.tiles import Tile, sheet_of, sheet_size, spot_of
+from unconv.visualize.tiles import ACROSS, DOWN, Tile, sheet_of, sheet_size, spot_of
 
 
 def filter_rows(model: LoadedModel, silent: dict[str, list[int]], store: Store, stem: str = "") -> Row | None:
@@ -28,7 +28,7 @@ def filter_rows(model: LoadedModel, silent: dict[str, list[int]], store: Store, 
         return None
     tile = Tile.of((int(found.filters.shape[2]), int(found.filters.shape[3])))
     drawn = [draw_filter(one, tile) for one in found.filters]
-    per_sheet = 32
+    per_sheet = ACROSS * DOWN
     sheets: list[Row] = []
     for first in range(0, len(drawn), per_sheet):
         some = drawn[first : first + per_sheet]

@@ -95,6 +95,14 @@ def _chosen(
 
 
 def as_loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | None) -> LoadedModel:
+    """A MODEL string, a module or a loaded model as a loaded model.
+
+    Raises :class:`~unconv.errors.UnconvError` for a transform beside a model that brings its own, ModelError as
+    load_model does.
+
+    >>> as_loaded(nn.Conv2d(3, 8, 3), Preprocess(size=(32, 32), resize=(32, 32))).input_size
+    (3, 32, 32)
+    """
     if isinstance(model, nn.Module):
         # A compiled model is looked into as the model that it was made from, under the names that has.
         model = getattr(model, "_orig_mod", model)
