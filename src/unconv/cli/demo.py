@@ -35,7 +35,7 @@ def demo(
         drawings = draw_arithmetic(out)
         trips = send_photograph(out, photographs[0])
         title = f"Looking into {MODEL}"
-        report = see(MODEL, photographs, out=out / "network", units=units, title=title, progress=progress, fidelity=1)
+        report = see(MODEL, photographs, out=out / "network", units=units, title=title, progress=progress, fidelity=0)
     tell_skipped(report)
     path = write_page(out / "index.html", drawings, trips, report)
     made = f"{len(report.pictures)} photographs, {len(drawings)} drawings, {len(trips)} round trips"

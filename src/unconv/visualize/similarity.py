@@ -50,10 +50,17 @@ def _correlated(one: Tensor, other: Tensor) -> Tensor:
 
 def _ranks(values: Tensor) -> Tensor:
     """Ranks in each row less their mean; equal values share the mean of their ranks."""
-    ordered = values.sort(dim=1).values
-    below = torch.searchsorted(ordered, values)
-    up_to = torch.searchsorted(ordered, values, right=True)
-    return (below + up_to - values.shape[1]).double() / 2
+    ordered, order = values.sort(dim=1)
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    places = torch.arange(values.shape[1], device=values.device).expand_as(order)
+    # Of each run of equals, where it begins and where it ends.
+    begins = torch.where(first, places, 0).cummax(dim=1).values
+    last = first.roll(-1, dims=1)
+    last[:, -1] = True
+    ends = torch.where(last, places, values.shape[1]).flip(1).cummin(dim=1).values.flip(1)
+    ranks = (begins + ends - (values.shape[1] - 1)).double() / 2
+    return torch.empty_like(ranks).scatter_(1, order, ranks)
 
 
 def _shown(values: Tensor) -> float:
