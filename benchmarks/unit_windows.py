@@ -1,7 +1,8 @@
 """How quickly are many units of many pictures sent back to the pixels, against captum? VGG-16 and ResNet-50, 224².
 
 Sixteen units a layer, each with its own nine of 512 pictures, at its peak there: 144 projections a layer, forward
-passes included, and on our side the search for the windows too. captum gets what is best for it: batches, one
+passes included, and on our side the search for the windows too: a network is traced once for all its layers, of which
+each bears its part. captum gets what is best for it: batches, one
 selector that takes another unit in each row, as many rows at once as are quickest; *as shipped*, running the whole
 network, and *truncated*, on the model cut off behind the layer. It is timed on some of the projections, in turn with
 ours, and compared by the second per projection. Weights are random: they do not change what is computed.
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness import goal
 from unconv.models.preprocess import Preprocess
+from unconv.network.graph import Graph
 from unconv.network.trace import trace
 from unconv.network.windows import windows_of
 from unconv.visualize.scan import scan
@@ -69,8 +71,10 @@ def run(quick: bool = False) -> dict[str, Any]:
     rows = []
     for layers in (vgg(), resnet()):
         found = scan(layers[0].model, pictures, [layer.name for layer in layers], top=TOP)
+        graph = trace(layers[0].model, (3, 224, 224))
+        tracing = statistics.median(tracing_time(layers[0].model) for _ in range(5))
         for layer in layers:
-            rows.append(compare(layer, pictures, found, rounds=1 if quick else 3))
+            rows.append(compare(layer, pictures, found, graph, tracing / len(layers), rounds=1 if quick else 3))
             row = rows[-1]
             print(f"{layer.network} {layer.title}: {row['ratio_shipped']}x, {row['ratio_truncated']}x", flush=True)
     by_network = {name: [row for row in rows if row["network"] == name] for name in ("VGG-16", "ResNet-50")}
@@ -144,8 +148,10 @@ def photographs(count: int) -> Tensor:
     return Preprocess().normalise(batch)
 
 
-def compare(layer: Layer, pictures: Tensor, found: TopActivations, rounds: int) -> dict[str, Any]:
-    """Check some projections against captum's, then time both sides in turn."""
+def compare(
+    layer: Layer, pictures: Tensor, found: TopActivations, graph: Graph, tracing: float, rounds: int
+) -> dict[str, Any]:
+    """Check some projections against captum's, then time both sides in turn; ``tracing``: the layer's part, seconds."""
     live = [unit for unit in range(len(found.values[layer.name])) if float(found.values[layer.name][unit, -1]) > 0]
     picks = [
         Pick(int(image), unit, tuple(place))
@@ -153,7 +159,7 @@ def compare(layer: Layer, pictures: Tensor, found: TopActivations, rounds: int) 
         for image, place in zip(found.images[layer.name][unit], found.positions[layer.name][unit].tolist(), strict=True)
     ]
     some = picks[:: max(1, len(picks) // SAMPLE)][:SAMPLE]
-    ours = by_unconv(layer, pictures, some)
+    ours = by_unconv(layer, graph, pictures, some)
     theirs = by_captum(layer.truncated, layer.module, pictures, some, rows=4)
     scale = theirs.abs().amax(dim=(1, 2, 3)).clamp(min=1e-30)
     difference = float(((ours - theirs).abs().amax(dim=(1, 2, 3)) / scale).median())
@@ -167,9 +173,10 @@ def compare(layer: Layer, pictures: Tensor, found: TopActivations, rounds: int) 
     for _ in range(rounds):
         for side, call in sides.items():
             samples[side].append(timed(lambda call=call: call(some)) / len(some))  # type: ignore[misc]
-        samples["ours"].append(timed(lambda: by_unconv(layer, pictures, picks, whole=False)) / len(picks))
+        seconds = tracing + timed(lambda: by_unconv(layer, graph, pictures, picks, whole=False))
+        samples["ours"].append(seconds / len(picks))
     median = {side: statistics.median(found) for side, found in samples.items()}
-    windows = windows_of(trace(layer.model, (3, 224, 224)), layer.name)
+    windows = windows_of(graph, layer.name)
     return {
         "network": layer.network,
         "layer": layer.title,
@@ -186,9 +193,9 @@ def compare(layer: Layer, pictures: Tensor, found: TopActivations, rounds: int) 
     }
 
 
-def by_unconv(layer: Layer, pictures: Tensor, picks: list[Pick], whole: bool = True) -> Tensor:
+def by_unconv(layer: Layer, graph: Graph, pictures: Tensor, picks: list[Pick], whole: bool = True) -> Tensor:
     """Our projections; in the size of the picture where they are to be compared."""
-    windows = windows_of(trace(layer.model, (3, 224, 224)), layer.name)
+    windows = windows_of(graph, layer.name)
     found = project_units(layer.model, pictures, windows, picks, RULE)
     return torch.stack([found.whole(number) for number in range(len(picks))]) if whole else found.image
 
@@ -217,6 +224,11 @@ def quickest(model: nn.Module, module: nn.Module, pictures: Tensor, picks: list[
     """How many rows at once captum is quickest with."""
     seconds = {rows: timed(lambda rows=rows: by_captum(model, module, pictures, picks, rows)) for rows in ROWS}  # type: ignore[misc]
     return min(seconds, key=lambda rows: seconds[rows])
+
+
+def tracing_time(model: nn.Module) -> float:
+    """Seconds for what is read of a network once, before any of its windows."""
+    return timed(lambda: trace(model, (3, 224, 224)))
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -68,7 +68,7 @@ def test_gates_count_under_the_rules_that_ask_for_them(rule: str, used: int) -> 
     dilation=st.integers(1, 2),
     ceil_mode=st.booleans(),
     padded=st.booleans(),
-    size=st.integers(7, 10),
+    size=st.integers(8, 10),
     data=st.data(),
 )
 def test_cone_holds_all_cells_of_the_windows(

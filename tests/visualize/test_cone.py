@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
 from unconv.visualize import cone
-from unconv.visualize.cone import Convolution, convolved, growing, nonzero_boxes
+from unconv.visualize.cone import Convolution, convolved, nonzero_boxes, way_back
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -93,7 +93,7 @@ def test_once_a_box_is_too_large_no_other_is_looked_for(monkeypatch: pytest.Monk
     signal = torch.zeros_like(value)
     signal[0, 0, :, 9] = 1
     signal[0, 0, 9] = 1
-    with growing():
+    with way_back():
         (back,) = torch.autograd.grad(value, x, signal)
     assert looked == [(20, 20)]
     expected = x

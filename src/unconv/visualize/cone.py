@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from unconv.visualize.course import Box, upcoming
+from unconv.visualize.course import Box, Needed, upcoming
 
 # From this share of the positions on, cutting out and putting back costs more than it saves.
 WORTH = 0.7
@@ -27,27 +27,41 @@ WORTH = 0.7
 ALONE = 32 * 32
 _BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 # By identity: the quantised convolution has the same name.
+_ALL = slice(None)
 CONVOLUTIONS = frozenset(_BY_AXES.values())
 
 
-class _Search:
-    """Whether it is still worth looking for a box."""
+class _WayBack:
+    """One way back: where the signals are, as far as it was told, and whether it is still worth looking for them."""
 
-    def __init__(self) -> None:
-        self.on = True
+    def __init__(self, needed: Sequence[Needed]) -> None:
+        self._needed = needed
+        self._search = True
+
+    def portions(self, signal: Tensor, number: int | None) -> list[_Portion] | None:
+        """How to send a signal back through the convolution with that number in the forward pass."""
+        if number is not None and number < len(self._needed) and self._needed[number].boxes:
+            return _portions(self._needed[number].boxes, signal.shape[2:])
+        portions = _portions(nonzero_boxes(signal), signal.shape[2:]) if self._search else None
+        self._search = portions is not None
+        return portions
 
 
-_SEARCH: ContextVar[_Search] = ContextVar("search")
+_WAY: ContextVar[_WayBack] = ContextVar("way back")
 
 
 @contextmanager
-def growing() -> Iterator[None]:
-    """One way back: boxes grow towards the pixels, and once one is too large to gain by, no other is looked for."""
-    token = _SEARCH.set(_Search())
+def way_back(needed: Sequence[Needed] = ()) -> Iterator[None]:
+    """One way back. Boxes grow towards the pixels, and once one is too large to gain by, no other is looked for.
+
+    ``needed`` says for each convolution of the forward pass in which boxes of its output the signal is; where it says
+    nothing the signal is looked through.
+    """
+    token = _WAY.set(_WayBack(needed))
     try:
         yield
     finally:
-        _SEARCH.reset(token)
+        _WAY.reset(token)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +128,11 @@ class Convolution(torch.autograd.Function):
         dilation: tuple[int, ...],
         groups: int,
         boxes: tuple[Box, ...] = (),
+        number: int | None = None,
     ) -> Tensor:
         # The same tensors as torch's own keeps, in the same order: checkpointing counts them.
         ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding, ctx.dilation, ctx.groups = stride, padding, dilation, groups
+        ctx.stride, ctx.padding, ctx.dilation, ctx.groups, ctx.number = stride, padding, dilation, groups, number
         call = _Call(weight, x.shape[2:], stride, padding, dilation, groups)
         portions = _portions(boxes, call.output_size) if boxes else None
         if portions is None:
@@ -129,14 +144,46 @@ class Convolution(torch.autograd.Function):
         (signal,) = signals
         x, weight = ctx.saved_tensors
         call = _Call(weight, x.shape[2:], ctx.stride, ctx.padding, ctx.dilation, ctx.groups)
-        search = _SEARCH.get(None) or _Search()
-        portions = _portions(nonzero_boxes(signal), signal.shape[2:]) if search.on else None
-        if portions is None:
-            search.on = False
-            back = _transposed(call, signal, call.size, call.padding)
-        else:
-            back = _boxed(call, signal, portions)
-        return back, None, None, None, None, None, None, None
+        portions = (_WAY.get(None) or _WayBack(())).portions(signal, ctx.number)
+        back = _transposed(call, signal, x, call.padding) if portions is None else _boxed(call, signal, portions)
+        return back, *(None,) * 8
+
+
+_KERNELS: ContextVar[dict[int, tuple[Tensor, Tensor]] | None] = ContextVar("kernels", default=None)
+
+
+@contextmanager
+def kept_kernels() -> Iterator[None]:
+    """Forward passes of one model, between which kernels do not change: what is made of them is made once."""
+    token = _KERNELS.set({})
+    try:
+        yield
+    finally:
+        _KERNELS.reset(token)
+
+
+def _laid_out(weight: Tensor, x: Tensor) -> Tensor:
+    """Kernels in the memory format of what they meet, in which torch would bring them at every call."""
+    kept = _KERNELS.get()
+    if kept is None or not isinstance(weight, nn.Parameter):
+        return weight
+    if id(weight) not in kept:
+        kept[id(weight)] = weight, weight.detach().contiguous(memory_format=memory_format(x))
+    return kept[id(weight)][1]
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """Channels last where a tensor has them so, else contiguous.
+
+    >>> memory_format(torch.rand(2, 3, 8, 8).to(memory_format=torch.channels_last))
+    torch.channels_last
+    """
+    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.ndim)
+    return last if last is not None and x.is_contiguous(memory_format=last) else torch.contiguous_format
+
+
+def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=memory_format(like))
 
 
 def nonzero_boxes(signal: Tensor) -> list[Box]:
@@ -159,19 +206,18 @@ def nonzero_boxes(signal: Tensor) -> list[Box]:
     return [tuple(box) for box in boxes]
 
 
-def _transposed(call: _Call, signal: Tensor, size: Sequence[int], padding: tuple[int, ...]) -> Tensor:
-    """Cᵀ of a signal, for an input of that size; torch's own way back, which needs no more of the input."""
-    shape = (len(signal), call.weight.shape[1] * call.groups, *size)
+def _transposed(call: _Call, signal: Tensor, x: Tensor, padding: tuple[int, ...]) -> Tensor:
+    """Cᵀ of a signal, for an input like ``x``; torch's own way back, which does not look into it."""
     back: Tensor = torch.ops.aten.convolution_backward(
         signal,
-        signal.new_empty(()).expand(shape),
+        x,
         call.weight,
         None,
         call.stride,
         padding,
         call.dilation,
         False,
-        [0] * len(size),
+        [0] * len(padding),
         call.groups,
         [True, False, False],
     )[0]
@@ -181,28 +227,37 @@ def _transposed(call: _Call, signal: Tensor, size: Sequence[int], padding: tuple
 def _boxed(call: _Call, signal: Tensor, portions: Sequence[_Portion]) -> Tensor:
     """Cᵀ of one box a sample, each put in its place."""
     channels = call.weight.shape[1] * call.groups
-    back = signal.new_zeros((len(signal), channels, *call.size))
+    back = _empty(signal, (len(signal), channels, *call.size)).zero_()
     for portion in portions:
-        crops = torch.stack([signal[number][_window(start, portion.size)] for number, start in portion.starts.items()])
-        spread = _transposed(call, crops, call.reach(portion.size), (0,) * len(portion.size))
-        for one, (number, start) in zip(spread, portion.starts.items(), strict=True):
-            target, source = call.under(start, one.shape[1:])
-            back[number][target] = one[source]
+        crops = torch.cat([signal[_window(run.rows, run.start, portion.size)] for run in portion.runs])
+        under = _empty(signal, (portion.count, channels, *call.reach(portion.size)))
+        spread = _transposed(call, crops, under, (0,) * len(portion.size))
+        for run, ones in zip(portion.runs, portion.parts(spread), strict=True):
+            target, source = call.under(run.start, spread.shape[2:])
+            back[(run.rows, *target)] = ones[(_ALL, *source)]
     return back
 
 
 def _forward_in(call: _Call, x: Tensor, bias: Tensor | None, portions: Sequence[_Portion]) -> Tensor:
     """The convolution at one box a sample, zero elsewhere."""
-    out = x.new_zeros((len(x), len(call.weight), *call.output_size))
+    out = _empty(x, (len(x), len(call.weight), *call.output_size)).zero_()
     for portion in portions:
-        crops = x.new_zeros((len(portion.starts), x.shape[1], *call.reach(portion.size)))
-        for crop, (number, start) in zip(crops, portion.starts.items(), strict=True):
-            source, target = call.under(start, crop.shape[1:])
-            crop[target] = x[number][source]
+        crops = _empty(x, (portion.count, x.shape[1], *call.reach(portion.size))).zero_()
+        for run, part in zip(portion.runs, portion.parts(crops), strict=True):
+            source, target = call.under(run.start, crops.shape[2:])
+            part[(_ALL, *target)] = x[(run.rows, *source)]
         found = _BY_AXES[len(portion.size)](crops, call.weight, bias, call.stride, 0, call.dilation, call.groups)
-        for one, (number, start) in zip(found, portion.starts.items(), strict=True):
-            out[number][_window(start, portion.size)] = one
+        for run, part in zip(portion.runs, portion.parts(found), strict=True):
+            out[_window(run.rows, run.start, portion.size)] = part
     return out
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Samples that follow each other and whose boxes begin at the same place."""
+
+    rows: slice
+    start: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -210,7 +265,16 @@ class _Portion:
     """Samples computed together: their boxes, grown to one size, and where each of them begins."""
 
     size: tuple[int, ...]
-    starts: dict[int, tuple[int, ...]]
+    runs: tuple[_Run, ...]
+
+    @property
+    def count(self) -> int:
+        """How many samples."""
+        return sum(run.rows.stop - run.rows.start for run in self.runs)
+
+    def parts(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """Of what belongs to all samples, what belongs to each run."""
+        return torch.split(crops, [run.rows.stop - run.rows.start for run in self.runs])
 
 
 def _portions(boxes: Sequence[Box], whole: Sequence[int]) -> list[_Portion] | None:
@@ -223,11 +287,18 @@ def _portions(boxes: Sequence[Box], whole: Sequence[int]) -> list[_Portion] | No
     work = sum(len(numbers) * prod(size) for size, numbers in grouped.items())
     if work > WORTH * len(boxes) * prod(whole):
         return None
-    return [
-        _Portion(size, {number: _inside(boxes[number], size, whole) for number in numbers})
-        for size, numbers in grouped.items()
-        if 0 not in size
-    ]
+    return [_portion(size, numbers, boxes, whole) for size, numbers in grouped.items() if 0 not in size]
+
+
+def _portion(size: tuple[int, ...], numbers: Sequence[int], boxes: Sequence[Box], whole: Sequence[int]) -> _Portion:
+    starts = {number: _inside(boxes[number], size, whole) for number in numbers}
+    runs: list[_Run] = []
+    for number, start in starts.items():
+        if runs and runs[-1].start == start and runs[-1].rows.stop == number:
+            runs[-1] = _Run(slice(runs[-1].rows.start, number + 1), start)
+        else:
+            runs.append(_Run(slice(number, number + 1), start))
+    return _Portion(size, tuple(runs))
 
 
 def _inside(box: Box, size: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
@@ -235,8 +306,8 @@ def _inside(box: Box, size: Sequence[int], whole: Sequence[int]) -> tuple[int, .
     return tuple(min(start, total - part) for (start, _), part, total in zip(box, size, whole, strict=True))
 
 
-def _window(start: tuple[int, ...], size: tuple[int, ...]) -> tuple[slice, ...]:
-    return (slice(None), *(slice(first, first + length) for first, length in zip(start, size, strict=True)))
+def _window(rows: slice, start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+    return (rows, slice(None), *(slice(first, first + length) for first, length in zip(start, size, strict=True)))
 
 
 def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
@@ -247,7 +318,7 @@ def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     named = dict(zip(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, strict=False))
     named.update(kwargs)
     x, weight, bias = named["input"], named["weight"], named.get("bias")
-    boxes = upcoming(weight)
+    number, boxes = upcoming(weight)
     count = weight.ndim - 2
     if not x.requires_grad or weight.requires_grad or x.ndim != count + 2 or (bias is not None and bias.requires_grad):
         return None
@@ -259,7 +330,10 @@ def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     stride, padding, dilation = (
         _per_axis(value, count) for value in (named.get("stride", 1), padding, named.get("dilation", 1))
     )
-    return Convolution.apply(x, weight, bias, stride, padding, dilation, named.get("groups", 1), boxes)  # type: ignore[no-any-return]
+    found: Tensor = Convolution.apply(
+        x, _laid_out(weight, x), bias, stride, padding, dilation, named.get("groups", 1), boxes, number
+    )
+    return found
 
 
 def _per_axis(value: Any, count: int) -> tuple[int, ...]:

@@ -32,13 +32,13 @@ class Course:
         self._count = 0
         self._kept = True
 
-    def next(self, weight: Tensor) -> tuple[Box, ...]:
-        """The boxes of the convolution that comes now, with such kernels."""
+    def next(self, weight: Tensor) -> tuple[int, tuple[Box, ...]]:
+        """Number and boxes of the convolution that comes now, with such kernels."""
         number, self._count = self._count, self._count + 1
         expected = self._needed[number] if number < len(self._needed) else None
         same = expected is not None and (len(weight), *weight.shape[2:]) == (expected.channels, *expected.kernel_size)
         self._kept = self._kept and same
-        return expected.boxes if expected is not None and self._kept else ()
+        return number, expected.boxes if expected is not None and self._kept else ()
 
     @property
     def kept(self) -> bool:
@@ -49,10 +49,10 @@ class Course:
 _COURSE: ContextVar[Course | None] = ContextVar("course", default=None)
 
 
-def upcoming(weight: Tensor) -> tuple[Box, ...]:
-    """What is needed of the convolution that runs now, with such kernels; nothing said: all of it."""
+def upcoming(weight: Tensor) -> tuple[int | None, tuple[Box, ...]]:
+    """Of the convolution that runs now, with such kernels, the number and what is needed; nothing said: all of it."""
     course = _COURSE.get()
-    return () if course is None else course.next(weight)
+    return (None, ()) if course is None else course.next(weight)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unconv.visualize.gates import name_products
 from unconv.visualize.nodes import (
+    REVERSED,
     UNTOUCHED,
     is_reversed,
     is_switch,
@@ -122,7 +123,7 @@ def ends_rectified(value: Tensor) -> bool:
         elif name == "Copy":
             # The second operand is what was copied; the first is what it overwrote.
             queue.append(parents[-1])
-        elif name != "Reversed" and name not in UNTOUCHED:
+        elif name not in REVERSED and name not in UNTOUCHED:
             return False
     return True
 
@@ -137,7 +138,7 @@ def clipped_from(value: Tensor) -> Any:
     node: Any = value.grad_fn
     while node is not None and operation_of(node) == "Copy":
         node = node.next_functions[-1][0]
-    if node is None or operation_of(node) != "Reversed" or node.rectifier not in ("relu6", "clamp"):
+    if node is None or not is_reversed(node) or node.rectifier not in ("relu6", "clamp"):
         return None
     return node.next_functions[0][0]
 

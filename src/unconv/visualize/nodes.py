@@ -23,6 +23,8 @@ UNTOUCHED = {
     "Softplus": "softplus",
     "Threshold": "threshold",
 }
+# What our own way back of a rectifier is called.
+REVERSED = frozenset({"Reversed", "ReversedReLU"})
 _SWITCHES = frozenset({"MaxPool", "AdaptiveMaxPool", "FractionalMaxPool", "MkldnnMaxPool", "Max", "Amax"})
 # Values in another order or shape: no operation that a reader would count.
 RESHAPES = frozenset(
@@ -90,7 +92,7 @@ def operation_of(node: Any) -> str:
 
 def is_reversed(node: Any) -> bool:
     """Whether a node is a rectifier that goes back by a rule."""
-    return operation_of(node) == "Reversed"
+    return operation_of(node) in REVERSED
 
 
 def rectifier_of(node: Any) -> str | None:
@@ -119,7 +121,8 @@ def linear_kind(node: Any) -> str | None:
     if name in RESHAPES:
         return ""
     if name.endswith("BatchNorm"):
-        return None if getattr(node, "_saved_training", True) else "batch norm"
+        own = name == "BatchNorm"
+        return "batch norm" if own or not getattr(node, "_saved_training", True) else None
     if name not in _LINEAR:
         return None
     if name in FACTORS:

@@ -29,6 +29,7 @@ class Reach:
         graph = windows.graph
         self._convolutions = () if graph is None else convolutions_before(graph, windows.value)
         self._along = functools.cache(self._cells)
+        self._within = functools.cache(self._interval)
 
     def needed(self, shown: Sequence[tuple[Place, Sequence[Place]]]) -> list[Needed]:
         """By convolution, a box for each window, given where it starts and the positions of the units looked at."""
@@ -51,11 +52,23 @@ class Reach:
         return len(found.strides) == axes and len(self.windows.shape) == axes + 1
 
     def _box(self, found: Reached, start: Place, units: Sequence[Place]) -> Box:
-        box: list[Interval] = []
-        for axis, (first, stride) in enumerate(zip(start, found.strides, strict=True)):
-            intervals = [self._along(axis, unit[axis]).get(found.value) for unit in units]
-            there = [interval for interval in intervals if interval is not None]
-            shift = int(first / stride) if first else 0
-            low, high = min((a for a, _ in there), default=shift), max((b for _, b in there), default=shift)
-            box.append((low - shift, high - shift))
-        return tuple(box)
+        return tuple(
+            _spanning([self._within(found, axis, first, unit[axis]) for unit in units])
+            for axis, first in enumerate(start)
+        )
+
+    def _interval(self, found: Reached, axis: int, first: int, unit: int) -> Interval:
+        """Along an axis, the cells that a unit needs, in a window that starts there; none: it needs nothing of it."""
+        there = self._along(axis, unit).get(found.value)
+        if there is None:
+            return _NOTHING
+        shift = int(first / found.strides[axis]) if first else 0
+        return there[0] - shift, there[1] - shift
+
+
+_NOTHING = (0, 0)
+
+
+def _spanning(intervals: Sequence[Interval]) -> Interval:
+    there = [interval for interval in intervals if interval != _NOTHING]
+    return (min(low for low, _ in there), max(high for _, high in there)) if there else _NOTHING

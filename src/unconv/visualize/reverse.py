@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
-from unconv.visualize.cone import growing
+from unconv.visualize.cone import way_back
+from unconv.visualize.course import Needed
 from unconv.visualize.coverage import Coverage, read_coverage
 from unconv.visualize.rules import ReverseRule, find_rule
 
@@ -41,10 +42,15 @@ class Passage:
     images: Tensor
     values: dict[str, Tensor]
 
-    def back(self, layer: str, signal: Float[Tensor, "batch unit *position"]) -> Float[Tensor, "batch channel *size"]:
-        """The signal at a layer, sent back to the pixels by the rule."""
+    def back(
+        self, layer: str, signal: Float[Tensor, "batch unit *position"], needed: Sequence[Needed] = ()
+    ) -> Float[Tensor, "batch channel *size"]:
+        """The signal at a layer, sent back to the pixels by the rule.
+
+        ``needed`` says, where it is known, which cells of each convolution of the forward pass the signal can reach.
+        """
         try:
-            with growing():
+            with way_back(needed):
                 (image,) = torch.autograd.grad(self.values[layer], self.images, signal, retain_graph=True)
         except RuntimeError as failure:
             # Reentrant checkpointing cannot walk back to the images alone.

@@ -12,6 +12,7 @@ from numbers import Real
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -72,6 +73,10 @@ RECTIFIERS = frozenset(
 )
 
 
+# As torch spells it: by identity, for others have the same name.
+RELUS = frozenset({F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_})
+
+
 def find_rule(name: str) -> Rule:
     """The rule of that name.
 
@@ -97,6 +102,90 @@ class Reversed(torch.autograd.Function):
         return ctx.rule(signals[0], ctx.pull), None, None, None, None
 
 
+class ReversedReLU(torch.autograd.Function):
+    """ReLU, which most rectifiers are: nothing is copied to rectify in place, and no graph is kept inside the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rule: Rule, in_place: bool) -> Tensor:
+        ctx.rule, ctx.rectifier = rule, "relu"
+        y = x.relu_() if in_place else x.relu()
+        if in_place:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(y)
+        ctx.copy = None
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Any) -> Any:
+        y = ctx.saved_tensors[0] if ctx.copy is None else ctx.copy
+        return ctx.rule(signals[0], lambda signal: torch.ops.aten.threshold_backward(signal, y, 0)), None, None
+
+
+def keep_before(changed: Tensor) -> None:
+    """What a ReLU returned is needed on the way back: keep a copy before it is overwritten."""
+    node: Any = changed.grad_fn
+    backward_of_relu: Any = ReversedReLU._backward_cls
+    if node is not None and node.__class__ == backward_of_relu and node.copy is None:
+        node.copy = changed.detach().clone()
+
+
+def changes_in_place(func: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a torch function overwrites its first argument.
+
+    >>> [changes_in_place(func, {}) for func in (Tensor.add_, Tensor.__iadd__, Tensor.__setitem__, Tensor.__add__)]
+    [True, True, True, False]
+    """
+    name = getattr(func, "__name__", "")
+    return name in _IN_PLACE or (name.endswith("_") and not name.endswith("__")) or bool(kwargs.get("inplace"))
+
+
+# x += y, and so on; x[...] = y.
+_IN_PLACE = frozenset(
+    {"__setitem__"}
+    | {f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow")}
+    | {f"__i{name}__" for name in ("and", "or", "xor", "lshift", "rshift")}
+)
+
+
+class BatchNorm(torch.autograd.Function):
+    """Batch norm by its running statistics, whose way back is one product."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, norm: Callable[[Tensor], Tensor], factor: Tensor) -> Tensor:
+        ctx.factor = factor
+        with torch.enable_grad():
+            # Torch's own graph is not gone back through, but keeps the tensors that checkpointing counts.
+            return norm(x.detach().requires_grad_()).detach()
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Any) -> Any:
+        return signals[0] * ctx.factor, None, None
+
+
+def normed(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+    """What ``F.batch_norm`` gives for such arguments, with a quicker way back; None where it is not of that kind.
+
+    Constant statistics, weights and biases, in the type of the batch, which leads back to the images.
+
+    >>> x, mean, var = torch.rand(2, 3, 4, 4, requires_grad=True), torch.rand(3), torch.rand(3)
+    >>> torch.equal(normed(x, mean, var), F.batch_norm(x, mean, var))
+    True
+    """
+    names = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+    named = {**dict(zip(names, args, strict=False)), **kwargs}
+    mean, var, weight, bias = (named.get(name) for name in names[:4])
+    constants = [one for one in (mean, var, weight, bias) if one is not None]
+    if not x.requires_grad or x.ndim < 2 or named.get("training") or mean is None or var is None:
+        return None
+    if any(one.requires_grad or one.dtype != x.dtype for one in constants):
+        return None
+    factor = torch.rsqrt(var + named.get("eps", 1e-5))
+    if weight is not None:
+        factor = factor * weight
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    return BatchNorm.apply(x, lambda x: F.batch_norm(x, **named), factor.view(shape))  # type: ignore[no-any-return]
+
+
 class ReverseRule(TorchFunctionMode):
     """While active, every rectifier that is called on a tensor with gradient goes back by the rule of that name.
 
@@ -114,8 +203,14 @@ class ReverseRule(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        changes = changes_in_place(func, kwargs)
+        if changes and args and isinstance(args[0], Tensor):
+            keep_before(args[0])
         if func in CONVOLUTIONS and torch.is_grad_enabled():
             result = convolved(args, kwargs)
+            return func(*args, **kwargs) if result is None else result
+        if func is F.batch_norm and torch.is_grad_enabled():
+            result = normed(*args, **({"x" if name == "input" else name: value for name, value in kwargs.items()}))
             return func(*args, **kwargs) if result is None else result
         rectifier = recognise(func, args, kwargs)
         if rectifier is None or not torch.is_grad_enabled():
@@ -124,7 +219,9 @@ class ReverseRule(TorchFunctionMode):
         x = args[index] if args else kwargs["input"]
         if not x.requires_grad:
             return func(*args, **kwargs)
-        in_place = func.__name__.endswith("_") or bool(kwargs.get("inplace"))
+        in_place = changes or (func is F.relu and len(args) > 1 and bool(args[1]))
+        if func in RELUS and not (in_place and (x.is_leaf or x._is_view())):
+            return ReversedReLU.apply(x, self.rule, in_place)
 
         def rectify(x: Tensor) -> Tensor:
             copy = x.clone() if in_place else x

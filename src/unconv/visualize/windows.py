@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.windows import Windows
+from unconv.visualize.cone import kept_kernels
 from unconv.visualize.course import following
 from unconv.visualize.coverage import Coverage
 from unconv.visualize.reach import Reach
@@ -130,12 +131,16 @@ def _projected(
     starts = [windows.start(pick.position) for pick in picks]
     coverage: Coverage | None = None
     known = Reach(windows)
-    for crops in _batches(picks, starts, max(1, pixels // prod(windows.size))):
-        batch = torch.stack([images[image][box_of(start, windows.size)] for (image, start), _ in crops])
-        passage, found = _by_cones(model, batch, known, crops, picks, rule, watch)
-        coverage = coverage or passage.coverage(windows.layer)
-        for number, (back, value) in found.items():
-            backs[number], values[number] = back, value
+    with kept_kernels():
+        for crops in _batches(windows, picks, starts, max(1, pixels // prod(windows.size))):
+            batch = torch.stack([images[image][box_of(start, windows.size)] for (image, start), _ in crops])
+            if batch.ndim == 4:
+                # Which convolutions of CPUs are quicker with.
+                batch = batch.contiguous(memory_format=torch.channels_last)
+            passage, found = _by_cones(model, batch, known, crops, picks, rule, watch)
+            coverage = coverage or passage.coverage(windows.layer)
+            for number, (back, value) in found.items():
+                backs[number], values[number] = back, value
     assert coverage is not None
     return WindowProjections(picks, torch.stack(backs), torch.tensor(starts), torch.stack(values), windows, coverage)
 
@@ -150,27 +155,31 @@ def _by_cones(
     watch: Watch | None,
 ) -> tuple[Passage, dict[int, tuple[Tensor, Tensor]]]:
     """A batch of windows to the layer and back; of every convolution as much as is needed, if it can be told."""
-    windows = known.windows
+    layer = known.windows.layer
     needed = known.needed([(start, [picks[number].position for number in numbers]) for (_, start), numbers in crops])
     if any(one.boxes for one in needed):
         with following(needed) as course:
-            passage = run_forward(model, batch, [windows.layer], rule)
+            passage = run_forward(model, batch, [layer], rule)
         if course.kept:
-            found = _sent_back(passage, windows, crops, picks, watch)
+            found = _sent_back(passage, known, crops, picks, watch)
             # Where nobody looks convolutions leave zeros. What divides by them gives no numbers, nor does its way back.
             if all(bool(back.isfinite().all()) for back, _ in found.values()):
                 return passage, found
-    passage = run_forward(model, batch, [windows.layer], rule)
-    return passage, _sent_back(passage, windows, crops, picks, watch)
+    passage = run_forward(model, batch, [layer], rule)
+    return passage, _sent_back(passage, known, crops, picks, watch)
 
 
 def _sent_back(
-    passage: Passage, windows: Windows, crops: Sequence[Crop], picks: Sequence[Pick], watch: Watch | None
+    passage: Passage, known: Reach, crops: Sequence[Crop], picks: Sequence[Pick], watch: Watch | None
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """For each pick, by its number, what comes back to its window, and its value."""
+    windows = known.windows
     value = passage.values[windows.layer].detach()
     found: dict[int, tuple[Tensor, Tensor]] = {}
     for turn in range(max(len(numbers) for _, numbers in crops)):
+        shown = [
+            (start, [picks[number].position for number in numbers[turn : turn + 1]]) for (_, start), numbers in crops
+        ]
         placed = {
             numbers[turn]: (row, picks[numbers[turn]].unit, *windows.within(picks[numbers[turn]].position, start))
             for row, ((_, start), numbers) in enumerate(crops)
@@ -180,7 +189,7 @@ def _sent_back(
         for place in placed.values():
             signal[place] = 1
         with watch(passage, signal, placed) if watch else nullcontext():
-            back = passage.back(windows.layer, signal)
+            back = passage.back(windows.layer, signal, known.needed(shown))
         for number, place in placed.items():
             found[number] = back[place[0]], value[place]
     return found
@@ -195,13 +204,21 @@ def box_of(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
     return (slice(None), *(slice(first, first + length) for first, length in zip(start, size, strict=True)))
 
 
-def _batches(picks: Sequence[Pick], starts: Sequence[tuple[int, ...]], count: int) -> Iterator[list[Crop]]:
+def _batches(
+    windows: Windows, picks: Sequence[Pick], starts: Sequence[tuple[int, ...]], count: int
+) -> Iterator[list[Crop]]:
     """Windows with the numbers of the picks that look at them; those that serve as many picks together."""
     shared: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for number, (pick, start) in enumerate(zip(picks, starts, strict=True)):
         shared.setdefault((pick.image, start), []).append(number)
+
+    def likeness(crop: Crop) -> tuple[int, tuple[int, ...], tuple[int, tuple[int, ...]]]:
+        # Units at the same place of their windows need the same boxes, which are cut out together.
+        (_, start), numbers = crop
+        return -len(numbers), windows.within(picks[numbers[0]].position, start), crop[0]
+
     batch: list[Crop] = []
-    for crop in sorted(shared.items(), key=lambda crop: (-len(crop[1]), crop[1])):
+    for crop in sorted(shared.items(), key=likeness):
         # A batch goes back as often as its first window has picks, all of it: the others should have half as many.
         if batch and (len(batch) == count or 2 * len(crop[1]) < len(batch[0][1])):
             yield batch
