@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from unconv.visualize import cone
 from unconv.visualize.cone import Convolution, convolved, nonzero_boxes, way_back
+from unconv.visualize.course import Needed, following
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -142,3 +143,34 @@ def test_large_boxes_are_computed_each_in_its_own_size() -> None:
     torch.testing.assert_close(ours, expected)
     (one,), (two,) = (torch.autograd.grad(each, x, expected) for each in (ours, whole))
     torch.testing.assert_close(one, two)
+
+
+def test_boxes_at_the_same_place_are_cut_out_together_and_others_apart() -> None:
+    x, weight = torch.randn(5, 2, 20, 20, dtype=torch.float64, requires_grad=True), torch.randn(3, 2, 3, 3).double()
+    here, there = ((2, 6), (3, 7)), ((10, 14), (0, 4))
+    boxes = (here, here, there, here, ((0, 0), (0, 0)))
+    for layout in (torch.contiguous_format, torch.channels_last):
+        laid = x.detach().contiguous(memory_format=layout).requires_grad_()
+        ours = Convolution.apply(laid, weight, None, (1, 1), (1, 1), (1, 1), 1, boxes)
+        whole = F.conv2d(laid, weight, padding=1)
+        expected = torch.zeros_like(whole)
+        for number, (rows, columns) in enumerate(boxes[:4]):
+            inside = (number, slice(None), slice(*rows), slice(*columns))
+            expected[inside] = whole[inside]
+        torch.testing.assert_close(ours[:4], expected[:4])
+        assert ours.is_contiguous(memory_format=layout)
+        (one,), (two,) = (torch.autograd.grad(each, laid, expected) for each in (ours, whole))
+        torch.testing.assert_close(one, two)
+
+
+def test_nothing_is_looked_for_where_the_boxes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cone, "nonzero_boxes", lambda signal: pytest.fail("the signal was looked through"))
+    x, weight = torch.randn(1, 2, 20, 20, requires_grad=True), torch.randn(2, 2, 3, 3)
+    with following([Needed(2, (3, 3), (((4, 5), (6, 7)),))]) as course:
+        value = convolved((x, weight), {"padding": 1})
+    assert value is not None and course.kept
+    signal = torch.zeros_like(value)
+    signal[0, 1, 4, 6] = 1
+    with way_back([Needed(2, (3, 3), (((4, 5), (6, 7)),))]):
+        (back,) = torch.autograd.grad(value, x, signal)
+    torch.testing.assert_close(back, torch.autograd.grad(F.conv2d(x, weight, padding=1), x, signal)[0])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
@@ -47,6 +48,7 @@ SPELLINGS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor
     "nn.ReLU inplace": (_ignoring(nn.ReLU(inplace=True)), RELU),
     "F.relu": (F.relu, RELU),
     "F.relu inplace": (_ignoring(lambda x: F.relu(x, inplace=True)), RELU),
+    "F.relu inplace, by place": (_ignoring(lambda x: F.relu(x, True)), RELU),
     "F.relu_": (_ignoring(F.relu_), RELU),
     "torch.relu": (torch.relu, RELU),
     "torch.relu by keyword": (lambda x: torch.relu(input=x), RELU),
@@ -167,6 +169,80 @@ def test_what_is_no_rectifier_keeps_its_gradient(function: Callable[[Tensor], Te
     theirs = function(x)
     signal = torch.linspace(-1, 1, ours.numel()).reshape(ours.shape) if ours.ndim else torch.tensor(-1.0)
     torch.testing.assert_close(*(torch.autograd.grad(y, x, signal)[0] for y in (ours, theirs)))
+
+
+def _into(y: Tensor) -> None:
+    y[1:3] = y[1:3] + 5
+
+
+OVERWRITES: dict[str, Callable[[Tensor], object]] = {
+    "+=": lambda y: y.__iadd__(5),
+    "*=": lambda y: y.__imul__(-1),
+    "add_": lambda y: y.add_(5),
+    "a part": _into,
+    "zero_": lambda y: y.zero_(),
+    "another rectifier": lambda y: F.relu6(y, inplace=True),
+    "itself again": lambda y: y.relu_(),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("overwrite", OVERWRITES)
+def test_what_a_relu_returned_may_be_overwritten(overwrite: str, in_place: bool, rule: str) -> None:
+    values = torch.tensor([-1.0, 2.0, 3.0, -4.0, 9.0])
+    signal = torch.tensor([1.0, -2.0, 3.0, 4.0, 5.0])
+
+    def way_back(relu: Callable[[Tensor], Tensor], change: Callable[[Tensor], object]) -> Tensor:
+        x = values.clone().requires_grad_()
+        with ReverseRule(rule):
+            y = relu(x.clone())
+            kept = y.clone()
+            change(y)
+        return torch.autograd.grad(kept, x, signal)[0]
+
+    relu = (lambda x: x.relu_()) if in_place else torch.relu
+    assert torch.equal(way_back(relu, OVERWRITES[overwrite]), way_back(torch.relu, lambda y: None))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    axes=st.integers(0, 3),
+    affine=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    last=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_batch_norm_goes_back_as_torchs_does(
+    axes: int, affine: bool, dtype: torch.dtype, last: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    x = numbers(2, 3, *(4,) * axes)
+    if last and axes == 2:
+        x = x.contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+    arguments = (numbers(3), numbers(3).abs() + 0.1, *((numbers(3), numbers(3)) if affine else ()))
+    with ReverseRule("guided"):
+        ours = F.batch_norm(x, *arguments, eps=1e-3)
+    theirs = F.batch_norm(x, *arguments, eps=1e-3)
+    assert torch.equal(ours, theirs)
+    assert (
+        ours.is_contiguous(memory_format=torch.channels_last) == theirs.is_contiguous(memory_format=torch.channels_last)
+        or axes != 2
+    )
+    signal = numbers(*x.shape)
+    torch.testing.assert_close(*(torch.autograd.grad(y, x, signal)[0] for y in (ours, theirs)))
+
+
+def test_batch_norm_by_the_batchs_own_statistics_is_left_to_torch() -> None:
+    x = torch.randn(4, 3, 5, 5, requires_grad=True)
+    with ReverseRule("guided"):
+        ours = F.batch_norm(x, None, None, training=True)
+    assert ours.grad_fn is not None and "NativeBatchNorm" in ours.grad_fn.name()
 
 
 def test_bound_that_broadcasts_is_no_rectifier() -> None:
