@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from unconv.jobs.ahead import Ahead, ahead
 
@@ -54,3 +56,16 @@ def test_streams_end_and_may_be_left() -> None:
     endless = ahead(str, iter(int, 1))
     assert next(endless) == "0"
     endless.close()
+
+
+def test_the_thread_has_no_team_and_others_keep_theirs() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert list(Ahead(lambda _: torch.get_num_threads(), range(2))) == [1, 1]
+        assert list(ahead(lambda _: torch.get_num_threads(), range(2))) == [1, 1]
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
@@ -56,8 +57,21 @@ def test_streamed_peaks_are_those_of_sorting_everything(
 def test_half_precision_is_compared_as_it_is() -> None:
     maps = torch.randn(4, 2, 5, 5).bfloat16()
     found = peaks_in(maps, range(4), top=2)
-    for unit, image, value, place in zip(found.units, found.images, found.values, found.places, strict=True):
-        assert maps[image, unit].flatten()[place].float() == value == maps[image, unit].max().float()
+    assert found.units.tolist() == [0, 1]
+    assert found.images.tolist() == [0, 1, 2, 3]
+    for unit in range(2):
+        for image in range(4):
+            value, cells = found.values[unit, image], maps[image, unit].flatten()
+            assert cells[found.places[unit, image]].float() == value == cells.max().float()
+
+
+@pytest.mark.parametrize("odd", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("bar", [None, torch.zeros(3)])
+def test_values_that_are_no_numbers_are_told_wherever_they_are(odd: float, bar: torch.Tensor | None) -> None:
+    maps = torch.randn(4, 3, 5, 5)
+    assert peaks_in(maps, range(4), top=2, bar=bar).finite
+    maps[2, 1] = odd
+    assert not peaks_in(maps, range(4), top=2, bar=bar).finite
 
 
 @settings(deadline=None, max_examples=60)

@@ -202,7 +202,7 @@ def test_what_a_relu_returned_may_be_overwritten(overwrite: str, in_place: bool,
         return torch.autograd.grad(kept, x, signal)[0]
 
     relu = (lambda x: x.relu_()) if in_place else torch.relu
-    assert torch.equal(way_back(relu, OVERWRITES[overwrite]), way_back(torch.relu, lambda y: None))
+    assert torch.equal(way_back(relu, OVERWRITES[overwrite]), way_back(torch.relu, lambda _: None))
 
 
 @settings(deadline=None, max_examples=60)
@@ -242,7 +242,8 @@ def test_batch_norm_by_the_batchs_own_statistics_is_left_to_torch() -> None:
     x = torch.randn(4, 3, 5, 5, requires_grad=True)
     with ReverseRule("guided"):
         ours = F.batch_norm(x, None, None, training=True)
-    assert ours.grad_fn is not None and "NativeBatchNorm" in ours.grad_fn.name()
+    assert ours.grad_fn is not None
+    assert "NativeBatchNorm" in ours.grad_fn.name()
 
 
 def test_bound_that_broadcasts_is_no_rectifier() -> None:

@@ -13,19 +13,21 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Places that may be among the strongest, one a row.
+    """Places of a batch that may be among the strongest, a row for each unit that has any.
 
     Attributes:
-        units: which unit.
-        images: number of the image.
-        values: the activation, float32.
-        places: index of the position in the flattened feature map.
+        units: which units, ascending.
+        images: number of the image in each column.
+        values: the activation, float32, ``(row, column)``; −∞ where there is nothing.
+        places: index of the position in the flattened feature map, ``(row, column)``.
+        finite: whether all largest values were, of all units.
     """
 
-    units: Int[Tensor, " place"]
-    images: Int[Tensor, " place"]
-    values: Float[Tensor, " place"]
-    places: Int[Tensor, " place"]
+    units: Int[Tensor, " row"]
+    images: Int[Tensor, " column"]
+    values: Float[Tensor, "row column"]
+    places: Int[Tensor, "row column"]
+    finite: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,26 +74,18 @@ class Peaks:
         """
         if not len(found.units):
             return self
-        units, rows = torch.unique(found.units, return_inverse=True)
-        top = self.values.shape[1]
-        counts = rows.bincount(minlength=len(units))
-        width = top + int(counts.max())
-        values = self.values.new_full((len(units), width), -torch.inf)
-        images, places = (self.images.new_full((len(units), width), -1) for _ in range(2))
-        values[:, :top], images[:, :top], places[:, :top] = (
-            table[units] for table in (self.values, self.images, self.places)
-        )
-        order = rows.argsort(stable=True)
-        column = top + torch.arange(len(order)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-        at = rows[order], column
-        values[at], images[at], places[at] = found.values[order], found.images[order], found.places[order]
+        units, top = found.units, self.values.shape[1]
+        before = self.images[units]
+        values = torch.cat([self.values[units], found.values], dim=1)
+        images = torch.cat([before, torch.where(found.values == -torch.inf, -1, found.images)], dim=1)
+        places = torch.cat([self.places[units], found.places], dim=1)
         # Images that come later lie where ties want them already.
-        later = bool(found.images[0] > self.images[units].max()) and bool((found.images.diff() >= 0).all())
+        later = bool(found.images[0] > before.max()) and bool((found.images.diff() >= 0).all())
         best = in_order(values, top) if later else strongest_order(values, images, places[..., None], top)
         return Peaks(
             self.values.index_copy(0, units, values.gather(1, best)),
             self.images.index_copy(0, units, images.gather(1, best)),
-            self.places.index_copy(0, units, places.gather(1, best).clamp(min=0)),
+            self.places.index_copy(0, units, places.gather(1, best)),
             self.size,
         )
 
@@ -106,7 +100,7 @@ def peaks_in(
     """The places of a batch's feature maps that may be among the strongest of their unit.
 
     Only the largest value of each map and its place are computed for all; where one image may hold several, the maps
-    are sorted of those that reach the bar and are among the ``top`` of the batch.
+    are sorted of those that reach the bar, or are among the ``top`` of the batch where there is none.
 
     Args:
         value: feature maps, on any device, in any precision.
@@ -117,27 +111,31 @@ def peaks_in(
 
     >>> found = peaks_in(torch.tensor([[[1.0, 3.0, 3.0]]]), [7], top=2, per_image=2)
     >>> found.images, found.values, found.places
-    (tensor([7, 7]), tensor([3., 3.]), tensor([1, 2]))
+    (tensor([7, 7]), tensor([[3., 3.]]), tensor([[1, 2]]))
     """
+    numbers = torch.as_tensor(images)
     peaks, peak_places = highest(value)
+    finite = bool(peaks.isfinite().all())
     if bar is not None:
         enters = peaks >= bar.to(peaks.device)
+    elif per_image == 1:
+        enters = torch.ones_like(peaks, dtype=torch.bool)
     else:
         ranks = peaks.sort(dim=0, descending=True, stable=True).indices
         enters = torch.zeros_like(peaks, dtype=torch.bool).scatter_(0, ranks[:top], True)
-    rows, units = enters.nonzero(as_tuple=True)
-    numbers = torch.as_tensor(images)[rows.cpu()]
+    units = enters.any(dim=0).nonzero()[:, 0]
     if per_image == 1 or value.ndim == 2:
-        return Found(units.cpu(), numbers, peaks[rows, units].cpu(), peak_places[rows, units].cpu())
-    maps = value[rows, units].flatten(1)
+        values = torch.where(enters, peaks, -torch.inf)[:, units]
+        return Found(units.cpu(), numbers, values.T.cpu(), peak_places[:, units].T.cpu(), finite)
+    images_in, rows = enters[:, units].nonzero(as_tuple=True)
+    maps = value[images_in, units[rows]].flatten(1)
     kept = min(per_image, top, maps.shape[1])
-    values, places = maps.float().sort(dim=1, descending=True, stable=True)
-    return Found(
-        units.cpu().repeat_interleave(kept),
-        numbers.repeat_interleave(kept),
-        values[:, :kept].flatten().cpu(),
-        places[:, :kept].flatten().cpu(),
-    )
+    sorted_values, sorted_places = maps.float().sort(dim=1, descending=True, stable=True)
+    shape = (len(units), len(value) * kept)
+    values, places = peaks.new_full(shape, -torch.inf), peak_places.new_zeros(shape)
+    at = rows[:, None], images_in[:, None] * kept + torch.arange(kept, device=rows.device)
+    values[at], places[at] = sorted_values[:, :kept], sorted_places[:, :kept]
+    return Found(units.cpu(), numbers.repeat_interleave(kept), values.cpu(), places.cpu(), finite)
 
 
 def highest(

@@ -61,7 +61,7 @@ class Layers:
                 "(batch, unit, ...); choose another layer"
             )
         found = peaks_in(value, numbers, self.top, self.per_image, self.bars.get(layer))
-        if not bool(found.values.isfinite().all()):
+        if not found.finite:
             raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
         return found, tuple(value.shape[2:]), value.shape[1]
 
