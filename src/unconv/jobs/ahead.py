@@ -79,9 +79,14 @@ def _worker() -> ThreadPoolExecutor:
     """
     import torch
 
+    def alone() -> None:
+        torch.set_num_threads(1)
+        # A thread looks once, when it is first asked, at what threads begin with.
+        torch.get_num_threads()
+
     threads = torch.get_num_threads()
-    worker = ThreadPoolExecutor(1, "ahead", initializer=torch.set_num_threads, initargs=(1,))
+    worker = ThreadPoolExecutor(1, "ahead", initializer=alone)
     worker.submit(int).result()
-    # What a thread sets for itself is what threads begin with that are yet to come.
+    # What a thread sets is also what those begin with that are yet to come.
     torch.set_num_threads(threads)
     return worker
