@@ -1,0 +1,1 @@
+"""Learned upsampling: layers and initialisers for decoders, thin over :mod:`unconv.operators`."""

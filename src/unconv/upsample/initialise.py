@@ -1,0 +1,114 @@
+"""Initialisers for upsampling kernels, in place like those of :mod:`torch.nn.init`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unconv.errors import GeometryError, UnconvError
+from unconv.operators.checkerboard import equalised
+from unconv.operators.sizes import Size, per_axis
+
+
+def bilinear_geometry(stride: int) -> tuple[int, int]:
+    """Kernel size and padding with which a transposed convolution of some stride interpolates linearly.
+
+    k = 2s − s mod 2 and p = ⌈(s − 1)/2⌉: the output has s times the input's size, its cells lie where
+    ``interpolate(align_corners=False)`` puts them.
+
+    >>> bilinear_geometry(2), bilinear_geometry(3)
+    ((4, 1), (5, 1))
+    """
+    return 2 * stride - stride % 2, stride // 2
+
+
+def bilinear_(
+    weight: Float[Tensor, "in out *kernel"], stride: Size | None = None, groups: int = 1
+) -> Float[Tensor, "in out *kernel"]:
+    """Linear interpolation, each channel to itself: along an axis w[u] = max(0, 1 − |u − (k − 1)/2|/s).
+
+    Equal to ``interpolate(mode="linear" | "bilinear" | "trilinear", align_corners=False)`` away from the borders, where
+    that repeats the last cell and a transposed convolution sees zeros, if kernel and padding are those of
+    :func:`bilinear_geometry` (Long, Shelhamer & Darrell 2015, section 3.3).
+
+    Args:
+        weight: as torch stores that of a transposed convolution.
+        stride: an int, or one per axis; ⌈k/2⌉ unless given.
+        groups: of the convolution.
+
+    Raises :class:`~unconv.errors.UnconvError` unless as many channels come out as go in.
+
+    >>> bilinear_(torch.empty(1, 1, 4), stride=2)
+    tensor([[[0.2500, 0.7500, 0.7500, 0.2500]]])
+    """
+    kernel = tuple(weight.shape[2:])
+    steps = (
+        tuple((k + 1) // 2 for k in kernel)
+        if stride is None
+        else per_axis("bilinear", "stride", stride, len(kernel), 1)
+    )
+    inputs, outputs = weight.shape[0], weight.shape[1] * groups
+    if inputs != outputs or inputs % groups:
+        raise UnconvError(
+            f"bilinear: {inputs} channels in, {outputs} out, in {groups} groups; interpolation keeps channels"
+        )
+    taps = torch.ones((), dtype=weight.dtype, device=weight.device)
+    for size, step in zip(kernel, steps, strict=True):
+        places = torch.arange(size, dtype=weight.dtype, device=weight.device)
+        line = (1 - (places - (size - 1) / 2).abs() / step).clamp(min=0)
+        taps = taps[..., None] * line
+    with torch.no_grad():
+        weight.zero_()
+        channels = torch.arange(inputs, device=weight.device)
+        weight[channels, channels % weight.shape[1]] = taps
+    return weight
+
+
+def icnr_(
+    weight: Float[Tensor, "out in *kernel"],
+    factor: Size,
+    initialise: Callable[[Tensor], object] = nn.init.kaiming_normal_,
+) -> Float[Tensor, "out in *kernel"]:
+    """Sub-pixel kernels that start without a pattern: all phases of a channel alike (Aitken et al. 2017, ICNR).
+
+    The output of a fresh layer is that of a convolution, resized to the nearest. ``factor`` is that of the shuffle
+    behind, an int, or one per axis; ``initialise`` fills a smaller weight in place.
+
+    >>> weight = icnr_(torch.empty(8, 3, 3, 3), factor=2)
+    >>> torch.equal(weight[0], weight[3]), torch.equal(weight[3], weight[4])
+    (True, False)
+    """
+    phases = prod(per_axis("icnr", "factor", factor, weight.ndim - 2, least=1))
+    if len(weight) % phases:
+        raise GeometryError(
+            f"icnr: {len(weight)} output channels are no multiple of the {phases} phases of factor {factor}"
+        )
+    with torch.no_grad():
+        small = weight.new_empty(len(weight) // phases, *weight.shape[1:])
+        initialise(small)
+        weight.copy_(small.repeat_interleave(phases, dim=0))
+    return weight
+
+
+def equalised_(
+    weight: Float[Tensor, "in out *kernel"],
+    stride: Size,
+    dilation: Size = 1,
+    initialise: Callable[[Tensor], object] | None = None,
+) -> Float[Tensor, "in out *kernel"]:
+    """Kernels of a transposed convolution whose phases all pass the same of a constant (Sugawara et al. 2018).
+
+    The nearest to what ``initialise`` fills in, or to the weight as it is: see
+    :func:`~unconv.operators.checkerboard.equalised`, which also tells where there are none.
+
+    >>> weight = equalised_(nn.ConvTranspose2d(16, 3, kernel_size=3, stride=2).weight, stride=2)
+    """
+    with torch.no_grad():
+        if initialise is not None:
+            initialise(weight)
+        weight.copy_(equalised(weight, stride, dilation))
+    return weight

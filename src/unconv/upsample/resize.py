@@ -1,0 +1,96 @@
+"""Resize-convolution: interpolation first, then a convolution that sees all positions alike."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unconv.errors import UnconvError
+from unconv.operators.sizes import Size, per_axis
+
+_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+class _ResizeConv(nn.Module):
+    axes: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size = 3,
+        factor: Size = 2,
+        mode: str = "nearest",
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if mode not in ("nearest", "linear"):
+            raise UnconvError(f"resize-convolution: mode {mode!r} is not 'nearest' or 'linear'")
+        self.factor = per_axis("resize-convolution", "factor", factor, self.axes, least=1)
+        self.mode = mode
+        kernel = per_axis("resize-convolution", "kernel", kernel_size, self.axes, least=1)
+        self.conv = _CONVOLUTIONS[self.axes](
+            in_channels,
+            out_channels,
+            kernel,  # type: ignore[arg-type]
+            padding="same",
+            bias=bias,
+            device=device,
+            dtype=dtype,
+        )
+
+    def forward(
+        self, x: Float[Tensor, "batch channel *size"], output_size: Size | Tensor | None = None
+    ) -> Float[Tensor, "batch out *larger_size"]:
+        """The output, in the size asked for: ints, or a tensor that has it; else ``factor`` times the input's."""
+        if output_size is None:
+            sizes = [size * step for size, step in zip(x.shape[2:], self.factor, strict=True)]
+        elif isinstance(output_size, Tensor):
+            sizes = list(output_size.shape[-self.axes :])
+        else:
+            sizes = list(per_axis("resize-convolution", "output size", output_size, self.axes, least=1))
+        if self.mode == "nearest":
+            # Unlike "nearest", which is off by one cell for some sizes.
+            return self.conv(F.interpolate(x, size=sizes, mode="nearest-exact"))  # type: ignore[no-any-return]
+        return self.conv(F.interpolate(x, size=sizes, mode=_LINEAR[self.axes], align_corners=False))  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        """Arguments that the convolution inside does not show."""
+        return f"factor={self.factor}, mode={self.mode!r}"
+
+
+class ResizeConv1d(_ResizeConv):
+    """:class:`ResizeConv2d` along one axis."""
+
+    axes = 1
+
+
+class ResizeConv2d(_ResizeConv):
+    """Interpolation, to the nearest or linear, and a convolution of stride 1 (Odena, Dumoulin & Olah 2016).
+
+    All output cells see the same number of taps: what the layer makes of a constant has no pattern, whatever it learns.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        kernel_size: of the convolution at high resolution; an int, or one per axis.
+        factor: by which each axis grows; an int, or one per axis.
+        mode: ``"nearest"`` or ``"linear"``.
+        bias, device, dtype: as in torch.
+
+    >>> ResizeConv2d(8, 3)(torch.randn(1, 8, 7, 5)).shape, ResizeConv2d(8, 3)(torch.randn(1, 8, 7, 5), (13, 9)).shape
+    (torch.Size([1, 3, 14, 10]), torch.Size([1, 3, 13, 9]))
+    """
+
+    axes = 2
+
+
+class ResizeConv3d(_ResizeConv):
+    """:class:`ResizeConv2d` along three axes."""
+
+    axes = 3

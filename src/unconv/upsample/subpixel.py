@@ -1,0 +1,115 @@
+"""Sub-pixel convolution: many channels at low resolution, shuffled into few at high."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from unconv.errors import GeometryError
+from unconv.operators.sizes import Size, per_axis
+from unconv.upsample.initialise import icnr_
+
+_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+def pixel_shuffle(
+    x: Shaped[Tensor, "batch channel_phases *size"], factor: Size
+) -> Shaped[Tensor, "batch channel *larger_size"]:
+    """Channels to positions, in one, two or three dimensions, as :func:`torch.nn.functional.pixel_shuffle` in two.
+
+    Phases follow each other, the last axis first, within a channel, as in torch. Raises
+    :class:`~unconv.errors.GeometryError` where channels are no multiple of the phases.
+
+    >>> pixel_shuffle(torch.tensor([[[1, 3], [2, 4]]]), factor=2)
+    tensor([[[1, 2, 3, 4]]])
+    """
+    count = x.ndim - 2
+    factors = per_axis("pixel shuffle", "factor", factor, count, least=1)
+    phases = prod(factors)
+    if x.shape[1] % phases:
+        raise GeometryError(f"pixel shuffle: {x.shape[1]} channels are no multiple of the {phases} phases of {factors}")
+    if count == 2 and factors[0] == factors[1]:
+        return F.pixel_shuffle(x, factors[0])
+    split = x.reshape(len(x), x.shape[1] // phases, *factors, *x.shape[2:])
+    # (batch, channel, *factors, *size) to (batch, channel, size, factor, size, factor, ...)
+    order = [axis for n in range(count) for axis in (2 + count + n, 2 + n)]
+    sizes = [size * step for size, step in zip(x.shape[2:], factors, strict=True)]
+    return split.permute(0, 1, *order).reshape(len(x), x.shape[1] // phases, *sizes)
+
+
+class _SubPixel(nn.Module):
+    axes: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size = 3,
+        factor: Size = 2,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.factor = per_axis("sub-pixel", "factor", factor, self.axes, least=1)
+        kernel = per_axis("sub-pixel", "kernel", kernel_size, self.axes, least=1)
+        self.conv = _CONVOLUTIONS[self.axes](
+            in_channels,
+            out_channels * prod(self.factor),
+            kernel,  # type: ignore[arg-type]
+            padding="same",
+            bias=bias,
+            device=device,
+            dtype=dtype,
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """ICNR: a fresh layer is a convolution, resized to the nearest, without a pattern."""
+        icnr_(self.conv.weight, self.factor)
+        if self.conv.bias is not None:
+            nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Float[Tensor, "batch channel *size"]) -> Float[Tensor, "batch out *larger_size"]:
+        """The output, ``factor`` times as large along each axis."""
+        y: Tensor = pixel_shuffle(self.conv(x), self.factor)
+        return y
+
+    def extra_repr(self) -> str:
+        """Arguments that the convolution inside does not show."""
+        return f"factor={self.factor}"
+
+
+class SubPixel1d(_SubPixel):
+    """:class:`SubPixel2d` along one axis."""
+
+    axes = 1
+
+
+class SubPixel2d(_SubPixel):
+    """A convolution that makes ``factor``² times the channels, and a shuffle of these into space (Shi et al. 2016).
+
+    Begins without a checkerboard pattern (ICNR, Aitken et al. 2017).
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        kernel_size: of the convolution at low resolution; an int, or one per axis.
+        factor: by which each axis grows; an int, or one per axis.
+        bias, device, dtype: as in torch.
+
+    >>> SubPixel2d(8, 3, factor=2)(torch.randn(1, 8, 7, 5)).shape
+    torch.Size([1, 3, 14, 10])
+    """
+
+    axes = 2
+
+
+class SubPixel3d(_SubPixel):
+    """:class:`SubPixel2d` along three axes."""
+
+    axes = 3
