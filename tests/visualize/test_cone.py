@@ -175,3 +175,28 @@ def test_nothing_is_looked_for_where_the_boxes_are_known(monkeypatch: pytest.Mon
     with way_back([Needed(2, (3, 3), (((4, 5), (6, 7)),))]):
         (back,) = torch.autograd.grad(value, x, signal)
     torch.testing.assert_close(back, torch.autograd.grad(F.conv2d(x, weight, padding=1), x, signal)[0])
+
+
+@pytest.mark.parametrize("boxes", [(), (((1, 4), (0, 3)), ((2, 5), (1, 4)))])
+@pytest.mark.parametrize("size", [1, 5, 40])
+def test_kernels_of_one_tap_give_what_torch_gives_and_may_be_overwritten(size: int, boxes: Any) -> None:
+    if boxes and size == 1:
+        boxes = (((0, 1), (0, 1)),) * 2
+    x = torch.randn(2, 8, size, size, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+    weight, bias = torch.randn(6, 8, 1, 1).double(), torch.randn(6).double()
+    ours = Convolution.apply(x, weight, bias, (1, 1), (0, 0), (1, 1), 1, boxes)
+    whole = F.conv2d(x, weight, bias)
+    inside = [
+        (number, slice(None), *(slice(*edge) for edge in boxes[number])) if boxes else (number,) for number in range(2)
+    ]
+    for part in inside:
+        torch.testing.assert_close(ours[part], whole[part])
+    signal = torch.zeros_like(whole)
+    for part in inside:
+        signal[part] = torch.randn_like(whole[part])
+    (one,), (two,) = (torch.autograd.grad(y, x, signal, retain_graph=True) for y in (ours, whole))
+    torch.testing.assert_close(one, two)
+    rectified = ours.relu_()
+    for part in inside:
+        torch.testing.assert_close(rectified[part], whole[part].relu())

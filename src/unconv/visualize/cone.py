@@ -222,7 +222,10 @@ def _is_matrix(call: _Call, x: Tensor, padding: tuple[int, ...]) -> bool:
 
 def _convolve(call: _Call, x: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
     if _is_matrix(call, x, padding):
-        return F.linear(x.permute(0, 2, 3, 1), call.weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
+        # Into a tensor of its own: autograd lets nobody rectify a view in place that was made here.
+        out = _empty(x, (len(x), len(call.weight), *x.shape[2:]))
+        out.permute(0, 2, 3, 1).copy_(F.linear(x.permute(0, 2, 3, 1), call.weight[:, :, 0, 0], bias))
+        return out
     return _BY_AXES[len(padding)](x, call.weight, bias, call.stride, padding, call.dilation, call.groups)
 
 
