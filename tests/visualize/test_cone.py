@@ -8,10 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
+from torch import nn
 
 from unconv.visualize import cone
-from unconv.visualize.cone import Convolution, convolved, nonzero_boxes, way_back
+from unconv.visualize.boxes import nonzero_boxes
+from unconv.visualize.cone import Convolution, convolved, way_back
 from unconv.visualize.course import Needed, following
+from unconv.visualize.kernels import kept_kernels, laid_out
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -200,3 +203,15 @@ def test_kernels_of_one_tap_give_what_torch_gives_and_may_be_overwritten(size: i
     rectified = ours.relu_()
     for part in inside:
         torch.testing.assert_close(rectified[part], whole[part].relu())
+
+
+def test_kernels_are_laid_out_once_and_again_when_they_change() -> None:
+    weight = nn.Parameter(torch.randn(4, 3, 3, 3), requires_grad=False)
+    x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    with kept_kernels():
+        once = laid_out(weight, x)
+        assert once.is_contiguous(memory_format=torch.channels_last)
+        assert laid_out(weight, x) is once
+        weight.mul_(2)
+        assert torch.equal(laid_out(weight, x), weight)
+    assert laid_out(weight, x) is weight

@@ -1,8 +1,9 @@
 """Reverse rules: what a rectifier does to the signal that walks back from a unit to the pixels.
 
-Everything else on the way back is autograd: a convolution gives Cᵀ, max pooling gives unpooling with its switches,
-batch norm in evaluation gives its scale. Only the rectifiers differ between the methods, and one place applies the rule
-to all of them, however they are written: a mode that sees every call of a torch function, not a hook on ``nn.ReLU``.
+Everything else on the way back is autograd, or equal to it and quicker (``cone``, ``norm``): a convolution gives Cᵀ,
+max pooling gives unpooling with its switches, batch norm in evaluation gives its scale. Only the rectifiers differ
+between the methods, and one place applies the rule to all of them, however they are written: a mode that sees every
+call of a torch function, not a hook on ``nn.ReLU``.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from unconv.errors import UnconvError
-from unconv.visualize.cone import CONVOLUTIONS, convolved
-
-# The way back of a rectifier itself: g ↦ f′(x)·g.
-Pull = Callable[[Tensor], Tensor]
-Rule = Callable[[Tensor, Pull], Tensor]
+from unconv.visualize.cone import convolved
+from unconv.visualize.kernels import CONVOLUTIONS
+from unconv.visualize.norm import normed
+from unconv.visualize.relu import RELUS, Pull, ReversedReLU, Rule, changes_in_place, keep_before
 
 
 def deconvnet(signal: Float[Tensor, "*shape"], _pull: Pull) -> Float[Tensor, "*shape"]:
@@ -73,10 +73,6 @@ RECTIFIERS = frozenset(
 )
 
 
-# As torch spells it: by identity, for others have the same name.
-RELUS = frozenset({F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_})
-
-
 def find_rule(name: str) -> Rule:
     """The rule of that name.
 
@@ -100,90 +96,6 @@ class Reversed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
         return ctx.rule(signals[0], ctx.pull), None, None, None, None
-
-
-class ReversedReLU(torch.autograd.Function):
-    """ReLU, which most rectifiers are: nothing is copied to rectify in place, and no graph is kept inside the graph."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, rule: Rule, in_place: bool) -> Tensor:
-        ctx.rule, ctx.rectifier = rule, "relu"
-        y = x.relu_() if in_place else x.relu()
-        if in_place:
-            ctx.mark_dirty(x)
-        ctx.save_for_backward(y)
-        ctx.copy = None
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *signals: Any) -> Any:
-        y = ctx.saved_tensors[0] if ctx.copy is None else ctx.copy
-        return ctx.rule(signals[0], lambda signal: torch.ops.aten.threshold_backward(signal, y, 0)), None, None
-
-
-def keep_before(changed: Tensor) -> None:
-    """What a ReLU returned is needed on the way back: keep a copy before it is overwritten."""
-    node: Any = changed.grad_fn
-    backward_of_relu: Any = ReversedReLU._backward_cls
-    if node is not None and node.__class__ == backward_of_relu and node.copy is None:
-        node.copy = changed.detach().clone()
-
-
-def changes_in_place(func: Any, kwargs: Mapping[str, Any]) -> bool:
-    """Whether a torch function overwrites its first argument.
-
-    >>> [changes_in_place(func, {}) for func in (Tensor.add_, Tensor.__iadd__, Tensor.__setitem__, Tensor.__add__)]
-    [True, True, True, False]
-    """
-    name = getattr(func, "__name__", "")
-    return name in _IN_PLACE or (name.endswith("_") and not name.endswith("__")) or bool(kwargs.get("inplace"))
-
-
-# x += y, and so on; x[...] = y.
-_IN_PLACE = frozenset(
-    {"__setitem__"}
-    | {f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow")}
-    | {f"__i{name}__" for name in ("and", "or", "xor", "lshift", "rshift")}
-)
-
-
-class BatchNorm(torch.autograd.Function):
-    """Batch norm by its running statistics, whose way back is one product."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, norm: Callable[[Tensor], Tensor], factor: Tensor) -> Tensor:
-        ctx.factor = factor
-        with torch.enable_grad():
-            # Torch's own graph is not gone back through, but keeps the tensors that checkpointing counts.
-            return norm(x.detach().requires_grad_()).detach()
-
-    @staticmethod
-    def backward(ctx: Any, *signals: Any) -> Any:
-        return signals[0] * ctx.factor, None, None
-
-
-def normed(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
-    """What ``F.batch_norm`` gives for such arguments, with a quicker way back; None where it is not of that kind.
-
-    Constant statistics, weights and biases, in the type of the batch, which leads back to the images.
-
-    >>> x, mean, var = torch.rand(2, 3, 4, 4, requires_grad=True), torch.rand(3), torch.rand(3)
-    >>> torch.equal(normed(x, mean, var), F.batch_norm(x, mean, var))
-    True
-    """
-    names = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-    named = {**dict(zip(names, args, strict=False)), **kwargs}
-    mean, var, weight, bias = (named.get(name) for name in names[:4])
-    constants = [one for one in (mean, var, weight, bias) if one is not None]
-    if not x.requires_grad or x.ndim < 2 or named.get("training") or mean is None or var is None:
-        return None
-    if any(one.requires_grad or one.dtype != x.dtype for one in constants):
-        return None
-    factor = torch.rsqrt(var + named.get("eps", 1e-5))
-    if weight is not None:
-        factor = factor * weight
-    shape = (1, -1, *(1,) * (x.ndim - 2))
-    return BatchNorm.apply(x, lambda x: F.batch_norm(x, **named), factor.view(shape))  # type: ignore[no-any-return]
 
 
 class ReverseRule(TorchFunctionMode):

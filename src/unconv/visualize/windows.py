@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.windows import Windows
-from unconv.visualize.cone import kept_kernels
 from unconv.visualize.course import following
 from unconv.visualize.coverage import Coverage
+from unconv.visualize.kernels import kept_kernels
 from unconv.visualize.reach import Reach
 from unconv.visualize.reverse import Passage, run_forward
 
