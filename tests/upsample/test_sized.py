@@ -108,5 +108,8 @@ def test_a_size_out_of_reach_names_those_that_are_not() -> None:
     )
     with pytest.raises(GeometryError, match="padding 'same_uper' is not known"):
         conv_transpose_to(x, weight, stride=2, padding="same_uper")
+    with pytest.raises(GeometryError, match="has no single meaning; use 'same_upper'"):
+        conv_transpose_to(x, weight, stride=2, padding="same")
+    assert conv_transpose_to(x, weight, padding="same").shape == x.shape
     with pytest.raises(GeometryError, match="has no 2 axes of size"):
         conv_transpose_to(x, weight, stride=2, output_size=torch.zeros(3))

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.operators.sizes import Size, per_axis
+from unconv.upsample.same import same_convolution
 
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -33,16 +33,7 @@ class _ResizeConv(nn.Module):
             raise UnconvError(f"resize-convolution: mode {mode!r} is not 'nearest' or 'linear'")
         self.factor = per_axis("resize-convolution", "factor", factor, self.axes, least=1)
         self.mode = mode
-        kernel = per_axis("resize-convolution", "kernel", kernel_size, self.axes, least=1)
-        self.conv = _CONVOLUTIONS[self.axes](
-            in_channels,
-            out_channels,
-            kernel,  # type: ignore[arg-type]
-            padding="same",
-            bias=bias,
-            device=device,
-            dtype=dtype,
-        )
+        self.conv = same_convolution(self.axes, in_channels, out_channels, kernel_size, bias, device, dtype)
 
     def forward(
         self, x: Float[Tensor, "batch channel *size"], output_size: Size | Tensor | None = None

@@ -58,7 +58,7 @@ def conv_transpose_to(
         output_size: an int, one per axis, or a tensor that has this size; without it the smallest, and s·i′ with SAME.
         stride, dilation: an int, or one per axis.
         padding: that of the convolution whose transpose this is; an int, one per axis, (before, after) pairs,
-            ``"same_upper"`` (TensorFlow; ONNX) or ``"same_lower"`` (ONNX).
+            ``"same_upper"`` (TensorFlow, ONNX), ``"same_lower"`` (ONNX), or ``"same"`` (torch; stride 1 only).
         groups: how many groups of channels are kept apart.
 
     Raises :class:`~unconv.errors.GeometryError`, naming those that can be reached, for a size that cannot.
@@ -76,7 +76,7 @@ def conv_transpose_to(
     kernel = tuple(weight.shape[2:])
     steps = per_axis(_NAME, "stride", stride, count, least=1)
     holes = per_axis(_NAME, "dilation", dilation, count, least=1)
-    paddings = _padding_by_axis(padding, count)
+    paddings = _padding_by_axis(padding, steps, count)
     wanted = _sizes_wanted(output_size, count)
     pads: list[tuple[int, int]] = []
     sizes: list[int] = []
@@ -130,7 +130,14 @@ def _pads(
     return split_padding(total, _SAME[padding])
 
 
-def _padding_by_axis(padding: Padding, count: int) -> tuple[tuple[int, int] | str, ...]:
+def _padding_by_axis(padding: Padding, steps: tuple[int, ...], count: int) -> tuple[tuple[int, int] | str, ...]:
+    if padding == "same":
+        if any(step > 1 for step in steps):
+            raise GeometryError(
+                f"{_NAME}: padding 'same' with stride {steps} has no single meaning; "
+                "use 'same_upper' (TensorFlow, ONNX) or 'same_lower' (ONNX)"
+            )
+        padding = "same_upper"
     if isinstance(padding, str) and padding in _SAME:
         return (padding,) * count
     return explicit_padding(_NAME, 0 if padding == "valid" else padding, count)

@@ -20,8 +20,8 @@ def smoothing_kernel(stride: int, order: int = 1) -> Float[Tensor, " tap"]:
 
     Its spectrum is zero at all multiples of 1/s but the first (Kinoshita & Kiya 2020, section 3).
 
-    >>> smoothing_kernel(2), smoothing_kernel(2, order=2)
-    (tensor([0.5000, 0.5000]), tensor([0.2500, 0.5000, 0.2500]))
+    >>> smoothing_kernel(2).tolist(), smoothing_kernel(2, order=2).tolist()
+    ([0.5, 0.5], [0.25, 0.5, 0.25])
     """
     if order < 1:
         raise GeometryError(f"smooth: order {order} must be at least 1")
@@ -29,7 +29,7 @@ def smoothing_kernel(stride: int, order: int = 1) -> Float[Tensor, " tap"]:
     kernel = hold
     for _ in range(order - 1):
         kernel = F.conv1d(kernel[None, None], hold[None, None], padding=stride - 1)[0, 0]
-    return kernel.float()
+    return kernel
 
 
 class Smooth(nn.Module):
@@ -60,7 +60,7 @@ class Smooth(nn.Module):
         taps = torch.ones((), dtype=torch.float64)
         spans = []
         for step in steps:
-            line = smoothing_kernel(step, self.order).double()
+            line = smoothing_kernel(step, self.order)
             taps = taps[..., None] * line
             spans.append(len(line) - 1)
         kernel = taps.to(x).expand(x.shape[1], 1, *taps.shape)

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from unconv.errors import GeometryError
 from unconv.operators.sizes import Size, per_axis
 from unconv.upsample.initialise import icnr_
-
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+from unconv.upsample.same import same_convolution
 
 
 def pixel_shuffle(
@@ -56,16 +55,8 @@ class _SubPixel(nn.Module):
     ) -> None:
         super().__init__()
         self.factor = per_axis("sub-pixel", "factor", factor, self.axes, least=1)
-        kernel = per_axis("sub-pixel", "kernel", kernel_size, self.axes, least=1)
-        self.conv = _CONVOLUTIONS[self.axes](
-            in_channels,
-            out_channels * prod(self.factor),
-            kernel,  # type: ignore[arg-type]
-            padding="same",
-            bias=bias,
-            device=device,
-            dtype=dtype,
-        )
+        channels = out_channels * prod(self.factor)
+        self.conv = same_convolution(self.axes, in_channels, channels, kernel_size, bias, device, dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
