@@ -127,6 +127,25 @@ def test_maps_equal_a_loop_with_skips_and_upsampling(mode: str) -> None:
     assert maps.computed.startswith("only around")
 
 
+class ByNumber(nn.Module):
+    """Makes use of the number of images: of none, -1 would say nothing."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        count = x.shape[0]
+        x = x.reshape(count, -1, x.shape[-1]).reshape(x.shape)
+        scores: Tensor = self.body(x)
+        return scores.reshape(count, -1)
+
+
+def test_model_that_cannot_do_without_images() -> None:
+    maps = check(ByNumber(small()), image_of(40, 48), layer="body.8", size=8, stride=9, batch_size=5)
+    assert maps.computed.startswith("only around")
+
+
 @pytest.mark.parametrize("kind", ["circular", "squeeze", "norm", "resize", "adaptive"])
 def test_layers_that_see_everything_are_computed_whole(kind: str) -> None:
     torch.manual_seed(0)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from unconv.visualize.experiments.passing import run_through
+from unconv.visualize.experiments.passing import Shortcut
 from unconv.visualize.experiments.reach import Interval, Stretch
 from unconv.visualize.experiments.reuse import Route
 
@@ -50,8 +50,6 @@ class Passing:
         clean: what the layers of the route return for the image without occluder, by cut; the image first.
         layer: is summed up on the way.
         unit: which of its feature maps.
-        fakes: the mode under which what lies before a stop runs.
-        held: what it makes of the weights.
     """
 
     model: nn.Module
@@ -60,13 +58,11 @@ class Passing:
     clean: tuple[Tensor, ...]
     layer: str
     unit: int
-    fakes: FakeTensorMode = field(default_factory=lambda: FakeTensorMode(allow_non_fake_inputs=True))
-    held: list[Tensor] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        # The mode remembers what it made of a weight only while somebody holds it.
-        weights = (*self.model.parameters(), *self.model.buffers())
-        self.held.extend(self.fakes.from_tensor(weight) for weight in weights)
+    @cached_property
+    def shortcut(self) -> Shortcut:
+        """Runs the model from a stop on."""
+        return Shortcut(self.model, self.occluder.image)
 
     def batches(self, count: int) -> Iterator[tuple[Any, Tensor]]:
         """For some places at a time: what the model returns, and the sum over the feature map."""
@@ -83,16 +79,13 @@ class Passing:
             (top, bottom), (left, right) = self._box(-1, place)
             whole[row, :, top:bottom, left:right] = patch
         sums: list[Tensor] = []
-        output = run_through(
-            self.model,
+        output = self.shortcut.run(
             whole,
             self.route.cuts[-1].layer,
-            image_size=self.occluder.image.shape[1:],
-            fakes=self.fakes,
             layer=self.layer,
             see=lambda value: sums.append(value[:, self.unit].sum((1, 2))),
         )
-        return output, sums[0]
+        return output, sums[-1]
 
     def _squares(self, places: list[Place]) -> list[Tensor]:
         boxes = [self._box(0, place) for place in places]
@@ -107,14 +100,7 @@ class Passing:
         starts = [tuple(stretch.starts[axis][place[axis]] for axis in (0, 1)) for place in places]
         pieces = self._pieces(number, stretch, starts, places, patches)
         cuts = self.route.cuts
-        value = run_through(
-            self.model,
-            pieces,
-            cuts[number].layer,
-            cuts[number + 1].layer,
-            image_size=self.occluder.image.shape[1:],
-            fakes=self.fakes,
-        )
+        value = self.shortcut.run(pieces, cuts[number].layer, cuts[number + 1].layer)
         found = []
         for row, (place, start) in enumerate(zip(places, starts, strict=True)):
             (top, bottom), (left, right) = self._box(number + 1, place)

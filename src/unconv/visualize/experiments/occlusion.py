@@ -20,7 +20,7 @@ from unconv.visualize.experiments.subject import as_batch, check_count, last_fea
 from unconv.visualize.look import check_feature_maps
 from unconv.visualize.scan import channels_last
 
-BATCH = 32
+BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)

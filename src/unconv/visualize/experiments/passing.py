@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -31,30 +31,28 @@ def run_through(
     source: str | None = None,
     target: str | None = None,
     *,
-    image_size: Sequence[int] = (),
-    fakes: FakeTensorMode | None = None,
+    images: Tensor | None = None,
+    before: AbstractContextManager[Any] | None = None,
     see: Callable[[Tensor], None] | None = None,
     layer: str | None = None,
 ) -> Any:
     """Run a model from the value of one layer to that of another.
 
-    What lies before the first runs on tensors without content, so that it costs nothing and the model's own code
-    decides the way. The model is in evaluation mode already, gradients are off.
+    The model's own code decides the way. It is in evaluation mode already, gradients are off.
 
     Args:
         model: takes the image as its one argument.
         value: of the source, ``(batch, unit, *position)``; the image where there is none.
         source: layer whose value is given; everything must pass through it.
         target: layer whose value is returned; the model's output where there is none.
-        image_size: (channel, *size) of the images that the source's value would come from.
-        fakes: the mode under which the part before the source runs.
+        images: what the part before the source runs on; ``value`` unless given.
+        before: a context for the part before the source, closed there.
         see: is shown the value of ``layer`` on the way.
         layer: the layer to show.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
     >>> with torch.no_grad():
-    ...     run_through(model, torch.rand(2, 4, 6, 6), "0", "2", image_size=(3, 8, 8), fakes=FakeTensorMode(
-    ...         allow_non_fake_inputs=True)).shape
+    ...     run_through(model, torch.rand(2, 4, 6, 6), "0", "2", images=torch.empty(0, 3, 8, 8)).shape
     torch.Size([2, 4, 3, 3])
     """
     kept: list[Any] = []
@@ -76,18 +74,59 @@ def run_through(
         for name, hook in hooks:
             if name is not None:
                 stack.callback(find_layer(model, name).register_forward_hook(hook).remove)
-        images = value
-        if source is not None and fakes is not None:
-            skipping.enter_context(fakes)
-            images = torch.empty((len(value), *image_size), dtype=value.dtype, device=value.device)
+        if before is not None:
+            skipping.enter_context(before)
         try:
-            return model(images)
+            return model(value if images is None else images)
         except Arrived:
             return kept[0]
         except UnconvError:
             raise
         except Exception as failure:
             raise forward_failure(model, value, failure) from failure
+
+
+class Shortcut:
+    """Runs stretches of a model at no cost for what lies before them.
+
+    That runs on no images at all. A model that cannot do with none, since it makes use of their number, has it run on
+    tensors without content, which costs more.
+
+    Args:
+        model: takes the image as its one argument.
+        image: one of those that values would come from, ``(1, channel, *size)``.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    >>> with torch.no_grad():
+    ...     Shortcut(model, torch.rand(1, 3, 8, 8)).run(torch.rand(2, 4, 6, 6), "0").shape
+    torch.Size([2, 36])
+    """
+
+    def __init__(self, model: nn.Module, image: Tensor) -> None:
+        self.model = model
+        self.image = image
+        self._fakes: FakeTensorMode | None = None
+        self._held: list[Tensor] = []
+
+    def run(self, value: Tensor, source: str | None, target: str | None = None, **shown: Any) -> Any:
+        """What the model makes of a value: as :func:`run_through`."""
+        if source is None:
+            return run_through(self.model, value, None, target, **shown)
+        if self._fakes is None:
+            try:
+                output = run_through(self.model, value, source, target, images=self.image[:0], **shown)
+            except UnconvError:
+                pass
+            else:
+                if not isinstance(output, Tensor) or len(output) == len(value):
+                    return output
+            self._fakes = FakeTensorMode(allow_non_fake_inputs=True)
+            # The mode remembers what it made of a weight only while somebody holds it.
+            weights = (*self.model.parameters(), *self.model.buffers())
+            self._held.extend(self._fakes.from_tensor(weight) for weight in weights)
+        with self._fakes:
+            images = self.image.new_empty((len(value), *self.image.shape[1:]))
+        return run_through(self.model, value, source, target, images=images, before=self._fakes, **shown)
 
 
 def _first(see: Callable[[Tensor], None]) -> Callable[[nn.Module, Any, Any], None]:
