@@ -1,0 +1,235 @@
+"""A transposed convolution in its three forms with the same outputs: transposed, sub-pixel, zeros between cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unconv.errors import GeometryError
+from unconv.upsample.phases import (
+    Phases,
+    flipped,
+    phase_kernels,
+    phases_of,
+    spread_zeros,
+    transposed_kernels,
+)
+from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_shuffle
+
+Form: TypeAlias = Literal["transposed", "sub-pixel", "zero-insertion"]
+FORMS: tuple[Form, ...] = ("transposed", "sub-pixel", "zero-insertion")
+
+_TRANSPOSED: tuple[type[nn.Module], ...] = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+@dataclass(frozen=True)
+class Original:
+    """The transposed convolution that a form stands for, one number per axis."""
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    output_padding: tuple[int, ...]
+    groups: int
+
+    @property
+    def phases(self) -> tuple[Phases, ...]:
+        """Of each axis."""
+        rows = zip(self.kernel_size, self.stride, self.padding, self.dilation, self.output_padding, strict=True)
+        return tuple(phases_of(*row) for row in rows)
+
+
+class SubPixelForm(nn.Module):
+    """A transposed convolution as a convolution at low resolution and a pixel shuffle: what :func:`convert` makes.
+
+    Attributes:
+        conv: the convolution; its kernels are the phases of the transposed ones.
+        original: the geometry of the transposed convolution.
+    """
+
+    def __init__(self, conv: nn.Module, original: Original) -> None:
+        super().__init__()
+        self.conv = conv
+        self.original = original
+
+    def forward(self, x: Float[Tensor, "batch channel *size"]) -> Float[Tensor, "batch out *larger_size"]:
+        """What the transposed convolution returns."""
+        phases = self.original.phases
+        y: Tensor = pixel_shuffle(self.conv(_padded(x, [axis.pads for axis in phases])), self.original.stride)
+        for axis, phase in enumerate(phases, start=2):
+            if phase.skipped or phase.surplus:
+                y = y.narrow(axis, phase.skipped, y.shape[axis] - phase.skipped - phase.surplus)
+        return y
+
+
+class ZeroInsertion(nn.Module):
+    """A transposed convolution as a convolution, stride 1, over the input with zeros between its cells.
+
+    The form in which the guide to convolution arithmetic draws it (Dumoulin & Visin 2016, relation 14). Slow: most
+    products are with zeros.
+
+    Attributes:
+        conv: the convolution, with flipped kernels.
+        original: the geometry of the transposed convolution.
+    """
+
+    def __init__(self, conv: nn.Module, original: Original) -> None:
+        super().__init__()
+        self.conv = conv
+        self.original = original
+
+    def forward(self, x: Float[Tensor, "batch channel *size"]) -> Float[Tensor, "batch out *larger_size"]:
+        """What the transposed convolution returns."""
+        one = self.original
+        pads = [
+            (d * (k - 1) - p, d * (k - 1) - p + more)
+            for k, p, d, more in zip(one.kernel_size, one.padding, one.dilation, one.output_padding, strict=True)
+        ]
+        y: Tensor = self.conv(_padded(spread_zeros(x, one.stride), pads))
+        return y
+
+
+def convert(layer: nn.Module, to: Form) -> nn.Module:
+    """A layer in another form that returns the same, with its weights carried over.
+
+    Args:
+        layer: :class:`torch.nn.ConvTranspose1d` to 3d, a ``SubPixel`` layer, or what this function returned.
+        to: ``"transposed"``, ``"sub-pixel"`` (convolution at low resolution, pixel shuffle), or ``"zero-insertion"``
+            (convolution of the input with zeros between its cells).
+
+    Returns:
+        A new module with parameters of its own, on the same device, of the same dtype and mode.
+
+    Raises :class:`~unconv.errors.GeometryError` for other layers, and for a sub-pixel layer whose bias differs from
+    phase to phase: a transposed convolution has one number for each channel.
+
+    >>> layer = nn.ConvTranspose2d(3, 2, 5, stride=2, padding=2, output_padding=1)
+    >>> x = torch.randn(1, 3, 6, 7)
+    >>> bool(torch.allclose(convert(layer, "sub-pixel")(x), layer(x), atol=1e-6))
+    True
+    """
+    if to not in FORMS:
+        raise GeometryError(f"convert: {to!r} is not one of {', '.join(FORMS)}")
+    original, weight, bias = _taken_apart(layer)
+    if to == "transposed":
+        made = _transposed(original, weight, bias)
+    elif to == "sub-pixel":
+        made = _subpixel(original, weight, bias)
+    else:
+        made = _zero_insertion(original, weight, bias)
+    wanted = [one.requires_grad for one in layer.parameters()]
+    return made.requires_grad_(all(wanted)).train(layer.training)
+
+
+def _taken_apart(layer: nn.Module) -> tuple[Original, Tensor, Tensor | None]:
+    """The geometry, the kernels as a transposed convolution's, and the bias."""
+    conv: Any = layer
+    if isinstance(layer, _TRANSPOSED):
+        # A subclass that comes to a size of its own is another layer.
+        if type(layer) not in _TRANSPOSED:
+            raise GeometryError(
+                f"convert: {type(layer).__name__} takes its size from its input; give torch's {type(layer).__base__}"
+            )
+        geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.output_padding, conv.groups)
+        return Original(*geometry), conv.weight, conv.bias
+    if isinstance(layer, SubPixelForm | ZeroInsertion):
+        original, inner = layer.original, layer.conv
+        weight, bias = inner.weight, inner.bias
+        assert isinstance(weight, Tensor)
+        assert bias is None or isinstance(bias, Tensor)
+        if isinstance(layer, ZeroInsertion):
+            return original, flipped(weight, original.groups), bias
+        return original, transposed_kernels(weight, original.phases, original.groups), _one_bias(bias, original.stride)
+    if isinstance(layer, SubPixel1d | SubPixel2d | SubPixel3d):
+        inner, factor = layer.conv, layer.factor
+        kernel = tuple(k * s for k, s in zip(inner.kernel_size, factor, strict=True))
+        # Torch puts the odd cell of SAME behind, which is in front here.
+        padding = tuple(s * ((k - 1) - (k - 1) // 2) for k, s in zip(inner.kernel_size, factor, strict=True))
+        surplus = tuple(s * ((k - 1) % 2) for k, s in zip(inner.kernel_size, factor, strict=True))
+        if any(surplus):
+            raise GeometryError(
+                f"convert: a sub-pixel layer with kernel {inner.kernel_size} pads its two sides unequally, which no "
+                "transposed convolution of torch does; use odd kernels"
+            )
+        ones = (1,) * len(factor)
+        original = Original(kernel, factor, padding, ones, (0,) * len(factor), 1)
+        return original, transposed_kernels(inner.weight, original.phases, 1), _one_bias(inner.bias, factor)
+    raise GeometryError(
+        f"convert: {type(layer).__name__} is no transposed convolution; give ConvTranspose1d, 2d or 3d, a sub-pixel "
+        "layer, or what convert returned"
+    )
+
+
+def _one_bias(bias: Tensor | None, stride: tuple[int, ...]) -> Tensor | None:
+    if bias is None:
+        return None
+    by_phase = bias.reshape(-1, torch.Size(stride).numel())
+    if not bool((by_phase == by_phase[:, :1]).all()):
+        raise GeometryError(
+            "convert: the bias differs from phase to phase, and a transposed convolution has one number for each "
+            "channel; make them equal, or leave the bias out"
+        )
+    return by_phase[:, 0]
+
+
+def _transposed(original: Original, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    kind: Any = _TRANSPOSED[len(original.stride) - 1]
+    layer = kind(
+        weight.shape[0],
+        weight.shape[1] * original.groups,
+        original.kernel_size,
+        original.stride,
+        original.padding,
+        original.output_padding,
+        original.groups,
+        bias is not None,
+        original.dilation,
+        device="meta",
+    )
+    return _filled(layer, weight, bias)
+
+
+def _subpixel(original: Original, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    kernels = phase_kernels(weight, original.phases, original.groups)
+    repeated = None if bias is None else bias.repeat_interleave(torch.Size(original.stride).numel())
+    return SubPixelForm(_convolution(kernels, repeated, original.groups, 1), original)
+
+
+def _zero_insertion(original: Original, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    conv = _convolution(flipped(weight, original.groups), bias, original.groups, original.dilation)
+    return ZeroInsertion(conv, original)
+
+
+def _convolution(kernels: Tensor, bias: Tensor | None, groups: int, dilation: Any) -> nn.Module:
+    kind: Any = _CONVOLUTION[kernels.ndim - 2]
+    layer = kind(
+        kernels.shape[1] * groups,
+        kernels.shape[0],
+        tuple(kernels.shape[2:]),
+        groups=groups,
+        dilation=dilation,
+        bias=bias is not None,
+        device="meta",
+    )
+    return _filled(layer, kernels, bias)
+
+
+def _filled(layer: Any, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """A layer made without memory, with these values: copies, so that nothing is shared."""
+    layer.weight = nn.Parameter(weight.detach().clone().contiguous())
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach().clone())
+    made: nn.Module = layer
+    return made
+
+
+def _padded(x: Tensor, pads: list[tuple[int, int]]) -> Tensor:
+    sides = [side for pair in reversed(pads) for side in pair]
+    return F.pad(x, sides) if any(sides) else x
