@@ -42,7 +42,7 @@ def assembled(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
             if behind:
                 places[run.path] = (behind[-1], run.returned.index)
     total = sum(parameter.numel() for parameter in recorder.model.parameters())
-    return Graph(tuple(layers), sizes, total, tuple(values), places)
+    return Graph(tuple(layers), sizes, total, tuple(values), places, recorder.returned, recorder.unused)
 
 
 def _layer(record: Record, name: str, shapes: Sequence[Shape], output: Value, inputs: tuple[str, ...]) -> Layer:

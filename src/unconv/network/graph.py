@@ -89,6 +89,10 @@ class Graph:
     """Every tensor of the pass, also between the layers, with what it reads."""
     places: dict[str, tuple[int, int]]
     """Where a name leads: a layer and the tensor that is its output, by index."""
+    returned: tuple[int, ...] | None = None
+    """The tensors that the model returns, by index; None where it returns something else than tensors."""
+    unused: tuple[str, ...] = ()
+    """Parameters that the traced pass does not use."""
 
     @property
     def macs(self) -> int:

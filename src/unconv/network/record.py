@@ -49,6 +49,16 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """The operation that failed: its name, and what came in."""
+
+    operator: str
+    shapes: tuple[tuple[int, ...], ...]
+    values: tuple[int | None, ...]
+    """Of each tensor that came in; None where it does not depend on the network's input."""
+
+
+@dataclass(frozen=True)
 class _Slice:
     """A tensor that is a stretch of another one's memory."""
 
@@ -66,6 +76,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     records: list[Record] = field(default_factory=list)
     runs: list[ModuleCall] = field(default_factory=list)
     stack: list[ModuleCall] = field(default_factory=list)
+    returned: tuple[int, ...] | None = None
+    """The values that the model returned; None where it returned something that is not known."""
+    failed: Failed | None = None
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -94,7 +107,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        result = self._run(func, args, kwargs or {})
+        try:
+            result = self._run(func, args, kwargs or {})
+        except Exception:
+            self._note_failure(func, args, kwargs or {})
+            raise
         if self._muted:
             return result
         outputs = tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
@@ -103,6 +120,27 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             call = Call(base_name(func), func._overloadname, arguments, outputs, self.ledger, self.value_of)
             self._record(call, rule_for(func, call.name), _written(func, call))
         return result
+
+    def note_output(self, output: Any) -> None:
+        """Remember what the model returned."""
+        leaves = [leaf for leaf in tree_leaves(output) if leaf is not None and not isinstance(leaf, (int, float, str))]
+        values = [self.value_of(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
+        if len(values) == len(leaves):
+            self.returned = tuple(value.index for value in values if value is not None)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Names of parameters that nothing seen so far has used."""
+        return tuple(name for name, one in self.model.named_parameters() if id(one) not in self._claimed)
+
+    def _note_failure(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        values = [self.value_of(leaf) for leaf in leaves]
+        self.failed = Failed(
+            base_name(func),
+            tuple(tuple(leaf.shape) for leaf in leaves),
+            tuple(value.index if value is not None else None for value in values),
+        )
 
     def pad_circular(self, image: Tensor, amounts: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
         """One step for circular padding, which torch writes piece by piece into an empty tensor."""

@@ -47,6 +47,26 @@ def trace(
     >>> graph["2"].receptive_field.size, graph.field_box("2", (0, 0))
     ((7, 7), ((0, 6), (0, 6)))
     """
+    recorder, sizes, error = attempt(model, input_size, dtype=dtype)
+    if isinstance(error, UnconvError):
+        raise error
+    if error is not None:
+        raise ModelError(failure_line(error, recorder.stack)) from error
+    if not recorder.records:
+        raise ModelError("trace: the model does nothing with its input; there is no layer to show")
+    return assembled(recorder, sizes)
+
+
+def attempt(
+    model: nn.Module,
+    input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
+    *,
+    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None]:
+    """What a pass of the model showed, up to where it failed, if it did: recorder, input sizes, and the failure.
+
+    Arguments, and errors for these, are those of :func:`trace`.
+    """
     if not isinstance(model, nn.Module):
         raise ModelError(f"trace: needs a torch.nn.Module, not {type(model).__name__}")
     model = getattr(model, "_orig_mod", model)
@@ -63,21 +83,18 @@ def trace(
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
         for tensor in inputs:
             recorder.bind(tensor, ledger.image(tuple(tensor.shape)))
-        _run(model, inputs, recorder)
-    if not recorder.records:
-        raise ModelError("trace: the model does nothing with its input; there is no layer to show")
-    return assembled(recorder, sizes)
+        return recorder, sizes, _run(model, inputs, recorder)
 
 
-def _run(model: nn.Module, inputs: list[Tensor], recorder: Recorder) -> None:
+def _run(model: nn.Module, inputs: list[Tensor], recorder: Recorder) -> Exception | None:
     model.eval()
     try:
         with torch.no_grad(), recorder.listening(), recorder:
-            model(*inputs)
-    except UnconvError:
-        raise
+            output = model(*inputs)
     except Exception as error:
-        raise ModelError(failure_line(error, recorder.stack)) from error
+        return error
+    recorder.note_output(output)
+    return None
 
 
 def _input_sizes(input_size: Any) -> tuple[tuple[int, ...], ...]:
