@@ -58,13 +58,19 @@ _HOME = {
     "TopActivations": "unconv.visualize.top_activations",
     "see": "unconv.visualize.see",
     "trace": "unconv.network.trace",
+    "audit": "unconv.network.audit",
+    "Audit": "unconv.network.audit",
+    "Finding": "unconv.network.finding",
     "Graph": "unconv.network.graph",
     "Layer": "unconv.network.graph",
 }
 
-__all__ = ["__version__", *_HOME]
+_MODULES = ("upsample",)
+
+__all__ = ["__version__", *_HOME, *_MODULES]
 
 if TYPE_CHECKING:
+    from unconv import upsample as upsample
     from unconv.data.images import read_images as read_images
     from unconv.errors import (
         AdjointError as AdjointError,
@@ -78,6 +84,8 @@ if TYPE_CHECKING:
     from unconv.explain.drawing import Drawing as Drawing, draw as draw
     from unconv.jobs.errors import JobError as JobError
     from unconv.models.resolve import load_model as load_model
+    from unconv.network.audit import Audit as Audit, audit as audit
+    from unconv.network.finding import Finding as Finding
     from unconv.network.graph import Graph as Graph, Layer as Layer
     from unconv.network.trace import trace as trace
     from unconv.network.windows import windows_of as windows_of
@@ -108,6 +116,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"unconv.{name}")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'unconv' has no attribute {name!r}")
@@ -117,4 +127,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *_HOME, *_MODULES})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unconv.network.finding import Finding
     from unconv.network.graph import Graph, Layer
 
 HEADINGS = ("layer", "operator", "output", "parameters", "MACs", "field", "stride")
@@ -64,3 +65,16 @@ def html_table(graph: Graph) -> str:
 
     lines = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
     return f"<table><thead><tr>{cells(head, 'th')}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def findings_table(findings: Sequence[Finding]) -> str:
+    """Findings of an audit for a notebook, the fix below each."""
+    if not findings:
+        return "<p>no findings</p>"
+    head = "".join(f'<th style="text-align:left">{name}</th>' for name in ("severity", "layer", "finding", "rule"))
+    lines = []
+    for one in findings:
+        told = f"{escape(one.message)}<br><code>{escape(one.fix)}</code>"
+        cells = (escape(one.severity), escape(one.layer), told, escape(one.rule))
+        lines.append("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

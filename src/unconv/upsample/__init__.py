@@ -1,1 +1,36 @@
 """Learned upsampling: layers and initialisers for decoders, thin over :mod:`unconv.operators`."""
+
+from unconv.operators.checkerboard import (
+    checkerboard_score as checkerboard_score,
+    equalised as equalised,
+    overlap as overlap,
+    phase_gains as phase_gains,
+    stride_pattern as stride_pattern,
+)
+from unconv.upsample.bilinear import Bilinear1d as Bilinear1d, Bilinear2d as Bilinear2d, Bilinear3d as Bilinear3d
+from unconv.upsample.convert import convert as convert
+from unconv.upsample.initialise import (
+    bilinear_ as bilinear_,
+    bilinear_geometry as bilinear_geometry,
+    equalised_ as equalised_,
+    icnr_ as icnr_,
+)
+from unconv.upsample.resize import (
+    ResizeConv1d as ResizeConv1d,
+    ResizeConv2d as ResizeConv2d,
+    ResizeConv3d as ResizeConv3d,
+)
+from unconv.upsample.sized import conv_transpose_to as conv_transpose_to, reachable_sizes as reachable_sizes
+from unconv.upsample.smooth import Smooth as Smooth
+from unconv.upsample.subpixel import (
+    SubPixel1d as SubPixel1d,
+    SubPixel2d as SubPixel2d,
+    SubPixel3d as SubPixel3d,
+    pixel_shuffle as pixel_shuffle,
+)
+from unconv.upsample.transposed import (
+    ConvTranspose1d as ConvTranspose1d,
+    ConvTranspose2d as ConvTranspose2d,
+    ConvTranspose3d as ConvTranspose3d,
+)
+from unconv.upsample.unpool import Unpool1d as Unpool1d, Unpool2d as Unpool2d, Unpool3d as Unpool3d

@@ -1,0 +1,131 @@
+"""``audit``: what a model's layers are, and what is likely to be wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from unconv.errors import ModelError, UnconvError
+from unconv.network.assemble import assembled
+from unconv.network.checks.borders import borders
+from unconv.network.checks.ends import ends
+from unconv.network.checks.fields import fields
+from unconv.network.checks.forms import forms
+from unconv.network.checks.meeting import do_not_meet, mismatch_of, only_some_sizes
+from unconv.network.checks.pattern import pattern
+from unconv.network.explain_failure import failure_line
+from unconv.network.finding import Finding, Subject
+from unconv.network.graph import Graph, Layer
+from unconv.network.keep import preserved
+from unconv.network.rule_names import SEVERITIES
+from unconv.network.trace import attempt
+
+
+@dataclass(frozen=True, repr=False)
+class Audit:
+    """Layers and findings of a model.
+
+    Attributes:
+        graph: its layers; where sizes do not meet, those up to there.
+        findings: the gravest first, then by layer.
+    """
+
+    graph: Graph
+    findings: tuple[Finding, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, in the order in which they run."""
+        return self.graph.layers
+
+    @property
+    def parameters(self) -> int:
+        """All parameters of the model."""
+        return self.graph.parameters
+
+    @property
+    def macs(self) -> int:
+        """Multiply–accumulates of one input."""
+        return self.graph.macs
+
+    def worst(self) -> str:
+        """The gravest severity among the findings; "" where there are none."""
+        return self.findings[0].severity if self.findings else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as plain data, for JSON."""
+        return {**self.graph.to_dict(), "findings": [finding.to_dict() for finding in self.findings]}
+
+    def __repr__(self) -> str:
+        counts = [f"{sum(f.severity == one for f in self.findings)} {one}s" for one in SEVERITIES]
+        return (
+            f"Audit({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs:,} MACs, {', '.join(counts)})"
+        )
+
+    def __str__(self) -> str:
+        lines = [str(self.graph), ""]
+        for finding in self.findings:
+            lines += [str(finding), f"    fix: {finding.fix}"]
+        if not self.findings:
+            lines.append("no findings")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from unconv.network.table import findings_table, html_table
+
+        return findings_table(self.findings) + html_table(self.graph)
+
+
+def audit(
+    model: nn.Module,
+    input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
+    *,
+    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+    measure: bool = True,
+) -> Audit:
+    """A model's layers with sizes, receptive fields, parameters and MACs, and what is likely to be wrong.
+
+    Nothing is computed but sizes, and, where weights are there, what their phases pass of a constant; and the time of
+    transposed convolutions with few output channels.
+
+    Args:
+        model: any torch module; weights may be random, or on the meta device.
+        input_size: (channels, *axes), without the batch; several inputs are a sequence of such sizes.
+        dtype: of the inputs, as in :func:`unconv.trace`.
+        measure: try forms of transposed convolutions against each other; False for findings that do not depend on the
+            machine.
+
+    Raises :class:`~unconv.errors.ModelError` where the model does not take such an input, or its path depends on
+    values; tensors of different sizes that are joined are no error but a finding.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ConvTranspose2d(8, 3, 3, stride=2))
+    >>> found = audit(model, (3, 32, 32), measure=False)
+    >>> found.macs, [(finding.severity, finding.layer, finding.rule) for finding in found.findings]
+    (442368, [('warning', '1', 'uneven-overlap')])
+    """
+    recorder, sizes, error = attempt(model, input_size, dtype=dtype)
+    model = getattr(model, "_orig_mod", model)
+    if error is not None:
+        mismatch = mismatch_of(recorder, sizes)
+        if mismatch is None:
+            raise (
+                error
+                if isinstance(error, UnconvError)
+                else ModelError(failure_line(error, recorder.stack).replace("trace:", "audit:", 1))
+            ) from error
+        return Audit(mismatch.graph, (do_not_meet(model, sizes, mismatch, dtype),))
+    if not recorder.records:
+        raise ModelError("audit: the model does nothing with its input; there is no layer to show")
+    subject = Subject(model, assembled(recorder, sizes))
+    found = [*pattern(subject), *borders(subject), *fields(subject), *ends(subject)]
+    with preserved(model):
+        found.extend(only_some_sizes(subject, dtype))
+    if measure:
+        found.extend(forms(subject))
+    order = {layer.name: n for n, layer in enumerate(subject.graph)}
+    found.sort(key=lambda one: (SEVERITIES.index(one.severity), order.get(one.layer, len(order))))
+    return Audit(subject.graph, tuple(found))

@@ -1,0 +1,121 @@
+"""Windows and what they meet: cells that no window reads, windows and taps that meet padding only, SAME."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unconv.network.finding import Finding, Subject, argument, by_size
+from unconv.network.graph import Layer
+from unconv.operators.geometry_base import Geometry
+from unconv.operators.walk import Walk
+
+
+def borders(subject: Subject) -> Iterator[Finding]:
+    """``dropped-border``, ``skipped-cells``, ``only-padding``, ``idle-taps`` and ``same-differs``."""
+    moved = []
+    for layer in subject.graph:
+        geometry = layer.geometry
+        if geometry is None or geometry.transposed:
+            continue
+        yield from _unread(layer, geometry)
+        yield from _padding_only(layer, geometry)
+        if layer.operator in ("conv", "max_pool") and _same_differs(geometry):
+            moved.append(layer)
+    if moved:
+        first = moved[0].geometry
+        assert first is not None
+        others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""
+        yield Finding(
+            "same-differs",
+            moved[0].name,
+            f"pads {argument(tuple(before for before, _ in first.padding))} on both sides, where SAME pads "
+            f"{by_size(_same(n, first)[0] for n in range(first.dimensions))} in front{others}: weights that come from "
+            "TensorFlow or Keras see the input moved",
+            f"F.pad(x, {_pad_order(first)}) before the layer and padding=0 in it, if its weights come from there",
+        )
+
+
+def _unread(layer: Layer, geometry: Geometry) -> Iterator[Finding]:
+    span = geometry.effective_kernel_size
+    rows = list(zip(geometry.kernel_size, geometry.stride, span, strict=True))
+    if any(stride > k for k, stride, _ in rows):
+        read = 1.0
+        for walk in geometry.walks:
+            read *= sum(bool(walk.touching(cell)) for cell in range(walk.input_size)) / walk.input_size
+        yield Finding(
+            "skipped-cells",
+            layer.name,
+            f"kernel {argument(geometry.kernel_size)} with stride {argument(geometry.stride)} reads {100 * read:.0f}% "
+            f"of its input {by_size(geometry.input_size)}",
+            f"nn.AvgPool{geometry.dimensions}d({argument(geometry.stride)}) before the layer and stride=1 in it, "
+            "as ResNet-D does",
+        )
+        return
+    for axis, walk in enumerate(geometry.walks):
+        dropped = _dropped(walk)
+        if dropped:
+            size = walk.input_size
+            fits = f"sizes {size - dropped} and {size - dropped + walk.stride} fit"
+            fix = "ceil_mode=True" if layer.operator.endswith("pool") else f"F.pad(x, ...) by {walk.stride - dropped}"
+            yield Finding(
+                "dropped-border",
+                layer.name,
+                f"the last {dropped} of {size} cells{geometry.axis_name(axis)} are read by no window (kernel "
+                f"{walk.kernel_size}, stride {walk.stride}, padding {geometry.padding[axis][0]}); {fits}",
+                f"{fix} in the layer, or an input for which the size is {size - dropped}",
+            )
+
+
+def _dropped(walk: Walk) -> int:
+    """Cells at the end that no window reads."""
+    count = 0
+    while count < walk.input_size and not walk.touching(walk.input_size - 1 - count):
+        count += 1
+    return count
+
+
+def _padding_only(layer: Layer, geometry: Geometry) -> Iterator[Finding]:
+    for axis, walk in enumerate(geometry.walks):
+        blind = [o for o in range(walk.output_size) if not walk.touched(o)]
+        if blind:
+            largest = walk.dilation * (walk.kernel_size - 1)
+            yield Finding(
+                "only-padding",
+                layer.name,
+                f"{len(blind)} of {walk.output_size} outputs{geometry.axis_name(axis)} see only padding "
+                f"(kernel {walk.kernel_size}, dilation {walk.dilation}, padding {geometry.padding[axis][0]})",
+                f"padding={largest} at most",
+            )
+    for axis, walk in enumerate(geometry.walks):
+        idle = [tap for tap in range(walk.kernel_size) if not walk.windows_with(tap)]
+        if idle:
+            yield Finding(
+                "idle-taps",
+                layer.name,
+                f"{len(idle)} of {walk.kernel_size} taps{geometry.axis_name(axis)} only ever meet padding: dilation "
+                f"{walk.dilation} on an input of {walk.input_size}",
+                f"a dilation below {walk.input_size}, or a larger input"
+                if walk.dilation > 1
+                else "a larger input, or a smaller kernel",
+            )
+
+
+def _same(axis: int, geometry: Geometry) -> tuple[int, int]:
+    """What SAME of TensorFlow puts before and after."""
+    size, stride = geometry.input_size[axis], geometry.stride[axis]
+    total = max((-(-size // stride) - 1) * stride + geometry.effective_kernel_size[axis] - size, 0)
+    return total // 2, total - total // 2
+
+
+def _same_differs(geometry: Geometry) -> bool:
+    """Whether a layer comes to the size of SAME, from padding that SAME would share out otherwise."""
+    found = False
+    for axis, (before, _) in enumerate(geometry.padding):
+        if geometry.output_size[axis] != -(-geometry.input_size[axis] // geometry.stride[axis]):
+            return False
+        found |= before > 0 and _same(axis, geometry)[0] != before
+    return found
+
+
+def _pad_order(geometry: Geometry) -> list[int]:
+    return [side for axis in reversed(range(geometry.dimensions)) for side in _same(axis, geometry)]
