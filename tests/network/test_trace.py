@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.models import get_model, get_model_weights
+from torchvision.models import get_model
 
 from unconv.errors import ModelError
 from unconv.network.trace import trace
@@ -46,20 +46,6 @@ def test_parameters_equal_published_totals(name: str, published: int) -> None:
     graph = trace(build(name))
     assert graph.parameters == published
     assert sum(layer.parameters for layer in graph.layers) == published
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("alexnet", "vgg16", "resnet50", "googlenet", "mobilenet_v2", "densenet121", "efficientnet_b0"),
-        *("convnext_tiny", "shufflenet_v2_x1_0", "swin_t", "vit_b_16", "fcn_resnet50", "deeplabv3_resnet50"),
-    ],
-)
-def test_macs_equal_torchvisions(name: str) -> None:
-    weights = next(iter(get_model_weights(name)))
-    size = weights.transforms().crop_size[0] if hasattr(weights.transforms(), "crop_size") else 520
-    macs = trace(build(name), (3, size, size)).macs
-    assert macs / 1e9 == pytest.approx(weights.meta["_ops"], abs=1e-3)  # published to three decimals
 
 
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "vit_b_16"])

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unconv import __version__
-from unconv.cli import arithmetic, bench, demo, denoise, encode, experiment, inpaint, learn, scan, see, train
+from unconv.cli import arithmetic, audit, bench, demo, denoise, encode, experiment, inpaint, learn, scan, see, train
 from unconv.errors import UnconvError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(arithmetic.app, name="arithmetic")
+app.command(epilog=audit.EXAMPLES)(audit.audit)
 app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=see.EXAMPLES)(see.see)
 app.add_typer(train.app, name="train")

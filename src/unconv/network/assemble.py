@@ -56,7 +56,7 @@ def _layer(record: Record, name: str, shapes: Sequence[Shape], output: Value, in
         geometry=outcome.geometry,
         groups=outcome.groups,
         parameters=record.parameters,
-        macs=outcome.macs,
+        macs=outcome.macs + record.constant_macs,
         receptive_field=output.field,
         exact=output.exact,
         inputs=inputs,

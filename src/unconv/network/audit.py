@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +23,7 @@ from unconv.network.explain_failure import failure_line
 from unconv.network.finding import Finding, Subject
 from unconv.network.graph import Graph, Layer
 from unconv.network.keep import preserved
-from unconv.network.rule_names import SEVERITIES
+from unconv.network.rule_names import RULES, SEVERITIES, Severity
 from unconv.network.trace import attempt
 
 
@@ -32,10 +34,12 @@ class Audit:
     Attributes:
         graph: its layers; where sizes do not meet, those up to there.
         findings: the gravest first, then by layer.
+        model: what was looked at.
     """
 
     graph: Graph
     findings: tuple[Finding, ...]
+    model: nn.Module = field(repr=False, compare=False)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -52,9 +56,39 @@ class Audit:
         """Multiply–accumulates of one input."""
         return self.graph.macs
 
-    def worst(self) -> str:
-        """The gravest severity among the findings; "" where there are none."""
-        return self.findings[0].severity if self.findings else ""
+    @property
+    def name(self) -> str:
+        """The model's class."""
+        return type(self.model).__name__
+
+    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings that are that grave, or graver."""
+        grave = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return tuple(finding for finding in self.findings if finding.severity in grave)
+
+    def without(self, rules: Collection[str]) -> Audit:
+        """The audit without the findings of some rules. Raises UnconvError for rules that do not exist."""
+        for rule in rules:
+            if rule not in RULES:
+                raise UnconvError(f"audit: there is no rule {rule!r}; rules are {', '.join(RULES)}")
+        return replace(self, findings=tuple(finding for finding in self.findings if finding.rule not in rules))
+
+    def save(self, path: str | Path, title: str | None = None) -> None:
+        """Write it: ``.html`` (a page), ``.sarif`` (for code hosts and editors) or ``.json``."""
+        target = Path(path)
+        if target.suffix not in (".html", ".sarif", ".json"):
+            raise UnconvError(f"audit: cannot write {target}: files end in .html, .sarif or .json")
+        if target.suffix == ".html":
+            from unconv.network.audit_page import audit_page
+
+            text = audit_page(self, title or self.name)
+        elif target.suffix == ".sarif":
+            from unconv.network.sarif import sarif_of
+
+            text = json.dumps(sarif_of(self.findings, self.model), indent=1, ensure_ascii=False)
+        else:
+            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        target.write_text(text + "\n", encoding="utf-8")
 
     def to_dict(self) -> dict[str, Any]:
         """The audit as plain data, for JSON."""
@@ -117,7 +151,7 @@ def audit(
                 if isinstance(error, UnconvError)
                 else ModelError(failure_line(error, recorder.stack).replace("trace:", "audit:", 1))
             ) from error
-        return Audit(mismatch.graph, (do_not_meet(model, sizes, mismatch, dtype),))
+        return Audit(mismatch.graph, (do_not_meet(model, sizes, mismatch, dtype),), model)
     if not recorder.records:
         raise ModelError("audit: the model does nothing with its input; there is no layer to show")
     subject = Subject(model, assembled(recorder, sizes))
@@ -128,4 +162,4 @@ def audit(
         found.extend(forms(subject))
     order = {layer.name: n for n, layer in enumerate(subject.graph)}
     found.sort(key=lambda one: (SEVERITIES.index(one.severity), order.get(one.layer, len(order))))
-    return Audit(subject.graph, tuple(found))
+    return Audit(subject.graph, tuple(found), model)

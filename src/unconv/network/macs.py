@@ -39,3 +39,13 @@ def attention_macs(query: Sequence[int], key: Sequence[int], value: Sequence[int
     """
     pairs = prod(query[:-1]) * key[-2]
     return pairs * query[-1] + pairs * value[-1]
+
+
+def constant_macs(operator: str, shapes: Sequence[Sequence[int]]) -> int:
+    """MACs of a product of matrices that does not depend on the network's input, by the shapes of its operands.
+
+    >>> constant_macs("addmm", [(5,), (2, 3), (3, 5)]), constant_macs("relu", [(2, 3)])
+    (30, 0)
+    """
+    first = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}.get(operator)
+    return 0 if first is None else product_macs(shapes[first], shapes[first + 1])

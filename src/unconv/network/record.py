@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from unconv.network.call import Call, Outcome, base_name, bound
 from unconv.network.ledger import Ledger
 from unconv.network.links import Window
+from unconv.network.macs import constant_macs
 from unconv.network.rules import reads_shape_only, rule_for
 from unconv.network.rules_shape import pasted
 from unconv.network.rules_window import Rule, pad
@@ -46,6 +47,8 @@ class Record:
     input_shapes: tuple[tuple[int, ...], ...]
     inputs: tuple[int, ...]
     parameters: int
+    constant_macs: int
+    """Of what was computed of weights alone, and is used here first."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._sizes = {id(p): p.numel() for p in self.model.parameters()}
         self._paths = {id(m): name for name, m in self.model.named_modules()}
         self._claimed: set[int] = set()
+        self._efforts: dict[int, frozenset[tuple[int, int]]] = defaultdict(frozenset)
+        self._efforts_made: set[tuple[int, int]] = set()
         self._muted = False
 
     def bind(self, tensor: Tensor, value: Value | None) -> None:
@@ -174,9 +179,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _record(self, call: Call, rule: Rule, written: Sequence[Tensor]) -> None:
         if not call.values or reads_shape_only(call.name):
             held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
+            efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))
+            macs = constant_macs(call.name, [tensor.shape for tensor in call.tensors])
+            if macs:
+                # Each is counted once: told apart by the tensor that it made, which is kept.
+                efforts |= {(id(call.outputs[0]), macs)}
             for tensor in call.outputs:
                 self.bind(tensor, None)
                 self._held[id(tensor)] = held
+                self._efforts[id(tensor)] = efforts
                 self._note_slices(call)
             return
         outcome = rule(call)
@@ -192,6 +203,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
         fresh = held - self._claimed
         self._claimed |= fresh
+        efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))
+        efforts -= self._efforts_made
+        self._efforts_made |= efforts
         operands = [t for t in call.tensors if self.value_of(t) is not None]
         self.records.append(
             Record(
@@ -200,6 +214,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 tuple(tuple(tensor.shape) for tensor in operands),
                 tuple(value.index for value in call.values),
                 sum(self._sizes[key] for key in fresh),
+                sum(macs for _, macs in efforts),
             )
         )
 

@@ -24,13 +24,13 @@ def borders(subject: Subject) -> Iterator[Finding]:
     if moved:
         first = moved[0].geometry
         assert first is not None
+        front = argument(tuple(_same(axis, first)[0] for axis in range(first.dimensions)))
         others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""
         yield Finding(
             "same-differs",
             moved[0].name,
             f"pads {argument(tuple(before for before, _ in first.padding))} on both sides, where SAME pads "
-            f"{by_size(_same(n, first)[0] for n in range(first.dimensions))} in front{others}: weights that come from "
-            "TensorFlow or Keras see the input moved",
+            f"{front} in front{others}: weights that come from TensorFlow or Keras see the input moved",
             f"F.pad(x, {_pad_order(first)}) before the layer and padding=0 in it, if its weights come from there",
         )
 

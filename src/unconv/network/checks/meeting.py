@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from unconv.network.assemble import assembled
-from unconv.network.finding import Finding, Subject, by_size
+from unconv.network.finding import Finding, Subject, argument, by_size
 from unconv.network.graph import Graph, Layer
 from unconv.network.record import Recorder
 from unconv.network.trace import attempt
+from unconv.operators.geometry import ConvTransposeGeometry
 
 UPSAMPLING = frozenset(
     {"conv_transpose", "interpolate", "pixel_shuffle", "max_unpool2d", "max_unpool3d", "scatter_add"}
@@ -127,14 +128,16 @@ def _mend(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str, t
     if not known or graph[first[0]].operator not in UPSAMPLING:
         return f"F.interpolate(x, size=skip.shape[2:]) on one of them, or pad the input to {by_size(second[1])}"
     layer = graph[first[0]]
-    missing = tuple(two - one for one, two in zip(first[1], second[1], strict=True))
-    if layer.operator != "conv_transpose" or layer.geometry is None:
+    geometry = layer.geometry
+    if not isinstance(geometry, ConvTransposeGeometry):
         return "F.interpolate(x, size=skip.shape[2:])"
-    fits = all(0 <= more < step for more, step in zip(missing, layer.geometry.stride, strict=True))
+    rows = zip(second[1], first[1], geometry.output_padding, strict=True)
+    extra = tuple(wanted - now + already for wanted, now, already in rows)
     name = f"self.{first[0]}"
-    if fits:
-        return f"{name}(x, output_size=skip.shape[2:]): output_padding {missing} for this input"
-    return f"a crop of {name}(x) to skip.shape[2:], or F.interpolate(..., size=skip.shape[2:]) behind it"
+    if all(0 <= more < step for more, step in zip(extra, geometry.stride, strict=True)):
+        return f"{name}(x, output_size=skip.shape[2:]), here output_padding={argument(extra)}"
+    resized = f"F.interpolate({name}(x), size=skip.shape[2:])"
+    return f"{resized}, or a crop: no output_padding of it comes to {by_size(second[1])}"
 
 
 def _upsampled_first(found: Mismatch) -> tuple[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]]]:

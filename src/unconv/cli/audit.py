@@ -1,0 +1,92 @@
+"""``unconv audit``: a model's layers, and what is likely to be wrong with them."""
+
+from __future__ import annotations
+
+import json as json_format
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unconv.cli import models
+from unconv.errors import UnconvError
+
+if TYPE_CHECKING:
+    from unconv.network.audit import Audit
+
+EXAMPLES = """[bold]Examples[/]
+
+unconv audit torchvision:resnet50
+
+unconv audit net.py:build --input 1x572x572 -o audit.html
+
+unconv audit net.py:build --fail-on warning --ignore same-differs -o audit.sarif    (for CI)"""
+
+_COLOURS = {"error": "red", "warning": "yellow", "hint": "blue"}
+_LEVELS = ("error", "warning", "hint", "never")
+
+
+def audit(
+    model: models.Model,
+    size: Annotated[
+        str, typer.Option("--input", help="Channels and size that it is given: 3x224x224; several joined by commas.")
+    ] = "3x224x224",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Also write a page (.html), .sarif or .json.")] = None,
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", help="Exit with 1 from this severity on: error, warning, hint or never.")
+    ] = "error",
+    ignore: Annotated[str | None, typer.Option("--ignore", help="Rules to leave out, joined by commas.")] = None,
+    layers: Annotated[bool, typer.Option("--layers/--no-layers", help="Print the table of layers.")] = True,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Try faster forms of layers on this machine.")
+    ] = True,
+    weights: models.Weights = None,
+    json: Annotated[bool, typer.Option("--json", help="Print layers and findings as JSON.")] = False,
+) -> None:
+    """Look through a model: a table of its layers, findings, and the fix for each. No weights are needed."""
+    if fail_on not in _LEVELS:
+        raise UnconvError(f"--fail-on {fail_on!r} is not one of {', '.join(_LEVELS)}")
+    if out is not None and out.suffix not in (".html", ".sarif", ".json"):
+        raise UnconvError(f"--out {out}: files end in .html, .sarif or .json")
+    sizes = _sizes(size)
+    from unconv.models.resolve import load_model
+    from unconv.network.audit import audit as run
+
+    # A file's own weights are what it makes; of others, random ones do.
+    own = re.search(r"\.py:", model) is not None or weights is not None
+    loaded = load_model(model, weights=weights, random_weights=not own)
+    found = run(loaded.module, sizes, measure=measure).without(models.names(ignore) or ())
+    if out is not None:
+        found.save(out, title=model)
+    if json:
+        typer.echo(json_format.dumps({"model": model, **found.to_dict()}, ensure_ascii=False))
+    else:
+        _tell(found, model, layers, out)
+    if fail_on != "never" and found.at_least(fail_on):  # type: ignore[arg-type]
+        raise typer.Exit(1)
+
+
+def _sizes(text: str) -> tuple[tuple[int, ...], ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,3}", part) for part in parts):
+        raise UnconvError(f"--input {text!r} is not channels and size, as 3x224x224; several are joined by commas")
+    return tuple(tuple(int(number) for number in part.split("x")) for part in parts)
+
+
+def _tell(found: Audit, model: str, layers: bool, out: Path | None) -> None:
+    if layers:
+        typer.echo(str(found.graph))
+        typer.echo()
+    for finding in found.findings:
+        severity = typer.style(finding.severity, fg=_COLOURS[finding.severity], bold=True)
+        typer.echo(f"{severity} {finding.layer or 'model'}: {finding.message} [{finding.rule}]")
+        typer.echo(f"    fix: {finding.fix}")
+    counts = [(one, sum(f.severity == one for f in found.findings)) for one in _LEVELS[:3]]
+    told = ", ".join(f"{count} {one}{'' if count == 1 else 's'}" for one, count in counts if count) or "no findings"
+    typer.echo(
+        f"{model}: {len(found.layers)} layers, {found.parameters:,} parameters, {found.macs:,} multiply-accumulates; "
+        f"{told}"
+    )
+    if out is not None:
+        typer.echo(f"wrote {out}")

@@ -1,0 +1,197 @@
+"""The audit on published networks, and the forms in which it is handed on."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import get_model, get_model_weights, list_models, regnet, segmentation
+
+import unconv as uc
+from unconv.errors import ModelError, UnconvError
+from unconv.network.audit import audit
+from unconv.network.sarif import sarif_of
+
+CLASSIFIERS = list_models(module=torchvision.models)
+SEGMENTERS = list_models(module=segmentation)
+TIMM = (
+    *("resnet50", "convnext_atto", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mobilenetv3_small_100"),
+    *("efficientnet_lite0", "regnety_002", "densenet121", "hrnet_w18_small", "mixer_s32_224"),
+)
+
+
+def build(name: str, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """A torchvision model without memory for its weights; published counts leave auxiliary heads of some out."""
+    parameters = regnet.BlockParams.from_init_params.__func__
+
+    def on_cpu(cls: type, **given: Any) -> Any:
+        with torch.device("cpu"):
+            return parameters(cls, **given)
+
+    monkeypatch.setattr(regnet.BlockParams, "from_init_params", classmethod(on_cpu))
+    extra: dict[str, Any] = {}
+    if name in SEGMENTERS:
+        # DeepLab's and FCN's counts are with the auxiliary head.
+        extra = {"weights_backbone": None} | ({} if name.startswith("lraspp") else {"aux_loss": True})
+    elif name == "googlenet":
+        extra = {"init_weights": False, "aux_logits": False}
+    elif name == "inception_v3":
+        extra = {"init_weights": False}
+    elif name.startswith("vit"):
+        extra = {"image_size": get_model_weights(name).DEFAULT.transforms().crop_size[0]}
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")
+        return get_model(name, weights=None, **extra)
+
+
+@pytest.mark.parametrize("name", [*CLASSIFIERS, *SEGMENTERS])
+def test_torchvisions_models_have_published_totals_and_no_errors(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = get_model_weights(name).DEFAULT
+    size = weights.transforms().crop_size[0] if name in CLASSIFIERS else 520
+    found = audit(build(name, monkeypatch), (3, size, size), measure=False)
+    assert found.parameters == weights.meta["num_params"]
+    assert found.macs / 1e9 == pytest.approx(weights.meta["_ops"], abs=1e-3)  # published to three decimals
+    assert found.at_least("error") == ()
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_timm_models_are_audited_with_the_right_totals(name: str) -> None:
+    timm = pytest.importorskip("timm")
+    with torch.device("meta"):
+        model = timm.create_model(name, pretrained=False)
+    found = audit(model, (3, 224, 224), measure=False)
+    assert found.parameters == sum(one.numel() for one in model.parameters())
+    assert found.at_least("error") == ()
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            model.eval()(torch.zeros(1, 3, 224, 224))
+        finally:
+            torch.backends.mha.set_fastpath_enabled(True)
+    assert 2 * found.macs == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "macs", "field"),
+    [
+        # torchinfo and torchscan multiply by the output's size, s² too much; torchscan's field of a k=4 layer is −4.
+        (nn.ConvTranspose2d(64, 32, 4, 2, 1), (64, 8, 8), 64 * 32 * 16 * 8 * 8, (2, 2)),
+        (nn.ConvTranspose2d(8, 3, 3, 2, 1, 1), (8, 10, 12), 8 * 3 * 9 * 10 * 12, (2, 2)),
+        (nn.ConvTranspose2d(16, 16, 2, 2, groups=4), (16, 7, 7), 16 * 4 * 4 * 49, (1, 1)),
+        (nn.ConvTranspose1d(4, 2, 9, 3), (4, 11), 4 * 2 * 9 * 11, (3,)),
+    ],
+)
+def test_counts_of_transposed_layers(
+    layer: nn.Module, size: tuple[int, ...], macs: int, field: tuple[int, ...]
+) -> None:
+    found = audit(layer, size, measure=False)
+    assert found.macs == macs
+    assert found.layers[0].receptive_field.size == field
+
+
+class Skip(nn.Module):
+    """A skip connection around a step down and up."""
+
+    def __init__(self, up: nn.Module) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(3, 8, 3, padding=1)
+        self.down = nn.MaxPool2d(2)
+        self.up = up
+
+    def forward(self, x: Tensor, sized: bool = False) -> Tensor:
+        skip = self.enter(x)
+        y: Tensor = self.up(self.down(skip), output_size=skip.shape[2:]) if sized else self.up(self.down(skip))
+        return y + skip
+
+
+@pytest.mark.parametrize("size", [(45, 44), (31, 33)])
+def test_a_mismatch_names_both_layers_and_sizes_that_work(size: tuple[int, int]) -> None:
+    model = Skip(nn.ConvTranspose2d(8, 8, 2, stride=2))
+    with pytest.raises(RuntimeError):
+        model(torch.zeros(1, 3, *size))
+    (finding,) = audit(model, (3, *size)).findings
+    assert finding.severity == "error"
+    assert finding.layer == "up"
+    assert "enter" in finding.message
+    assert "multiples of 2" in finding.message
+    assert "output_size=skip.shape[2:]" in finding.fix
+    assert model(torch.zeros(1, 3, *size), sized=True).shape[2:] == size
+
+
+def test_a_mismatch_that_no_output_padding_mends_says_so() -> None:
+    model = Skip(nn.ConvTranspose2d(8, 8, 3, stride=2, padding=1, output_padding=1))
+    (finding,) = audit(model, (3, 45, 45)).findings
+    assert "no output_padding" in finding.fix
+
+
+def test_faster_forms_are_measured() -> None:
+    found = audit(nn.ConvTranspose2d(96, 3, 11, stride=4), (96, 55, 55))
+    told = [finding for finding in found.findings if finding.rule == "faster-form"]
+    # Whether it is faster is up to the machine; what is told is a measurement.
+    assert all("ms against" in finding.message and finding.fix for finding in told)
+
+
+def test_forms_of_an_audit(tmp_path: Path) -> None:
+    model = Skip(nn.ConvTranspose2d(8, 8, 3, stride=2, padding=1, output_padding=1))
+    found = uc.audit(model, (3, 32, 32), measure=False)
+    assert "uneven-overlap" in found._repr_html_()
+    assert "fix:" in str(found)
+    assert repr(found).startswith("Audit(4 layers")
+    for suffix in ("html", "sarif", "json"):
+        found.save(tmp_path / f"audit.{suffix}", title="<b>mine</b>")
+    assert json.loads((tmp_path / "audit.json").read_text()) == json.loads(json.dumps(found.to_dict()))
+    assert "&lt;b&gt;mine" in (tmp_path / "audit.html").read_text()
+    run = json.loads((tmp_path / "audit.sarif").read_text())["runs"][0]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert [result["ruleId"] for result in run["results"]] == [finding.rule for finding in found.findings]
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]] == result["ruleId"]
+        assert result["level"] in ("error", "warning", "note")
+        location = result["locations"][0]["physicalLocation"]
+        assert location["artifactLocation"]["uri"].endswith("test_audit.py")
+        line = location["region"]["startLine"]
+        assert Path(__file__).read_text().splitlines()[line - 1].startswith("class Skip")
+    assert sarif_of(())["runs"][0]["results"] == []
+
+
+def test_bad_input_is_one_line(tmp_path: Path) -> None:
+    class Data(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.inner(x)
+            return y if float(y.sum()) > 0 else F.relu(y)
+
+    found = audit(nn.Conv2d(3, 3, 1), (3, 8, 8))
+    for call, told in (
+        (lambda: audit(Data(), (3, 8, 8)), "from values"),
+        (lambda: audit(nn.Conv2d(3, 3, 1), (4, 8, 8)), "takes 3 channels"),
+        (lambda: audit(nn.Identity(), (3, 8, 8)), "does nothing"),
+        (lambda: found.save(tmp_path / "audit.pdf"), ".html, .sarif or .json"),
+        (lambda: found.without(["uneven"]), "no rule 'uneven'"),
+    ):
+        with pytest.raises(UnconvError, match=told) as refusal:
+            call()
+        assert "\n" not in str(refusal.value)
+    with pytest.raises(ModelError, match="audit: "):
+        audit(Data(), (3, 8, 8))
+
+
+def test_the_model_is_as_before() -> None:
+    model = Skip(nn.ConvTranspose2d(8, 8, 2, stride=2)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    audit(model, (3, 32, 32))
+    audit(model, (3, 33, 33))
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not model._forward_hooks
