@@ -61,6 +61,8 @@ _HOME = {
     "audit": "unconv.network.audit",
     "Audit": "unconv.network.audit",
     "Finding": "unconv.network.finding",
+    "explain_shapes": "unconv.network.explain_shapes",
+    "ShapeError": "unconv.network.explain_shapes",
     "Graph": "unconv.network.graph",
     "Layer": "unconv.network.graph",
 }
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
     from unconv.jobs.errors import JobError as JobError
     from unconv.models.resolve import load_model as load_model
     from unconv.network.audit import Audit as Audit, audit as audit
+    from unconv.network.explain_shapes import ShapeError as ShapeError, explain_shapes as explain_shapes
     from unconv.network.finding import Finding as Finding
     from unconv.network.graph import Graph as Graph, Layer as Layer
     from unconv.network.trace import trace as trace

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.assemble import assembled
@@ -83,14 +84,37 @@ def attempt(
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
         for tensor in inputs:
             recorder.bind(tensor, ledger.image(tuple(tensor.shape)))
-        return recorder, sizes, _run(model, inputs, recorder)
+        model.eval()
+        return recorder, sizes, _run(model, inputs, {}, recorder)
 
 
-def _run(model: nn.Module, inputs: list[Tensor], recorder: Recorder) -> Exception | None:
-    model.eval()
+def replay(
+    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None] | None:
+    """What a call of the model shows when it is made again, with shapes only: as :func:`attempt`.
+
+    The model is in the mode that it is in. None where no tensor of floats with a batch goes in.
+    """
+    model = getattr(model, "_orig_mod", model)
+    tensors = [leaf for leaf in tree_leaves((tuple(args), kwargs)) if isinstance(leaf, Tensor)]
+    images = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.ndim >= 2]
+    if not images:
+        return None
+    ledger = Ledger(tuple(images[0].shape[2:]))
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)
+    recorder = Recorder(ledger, model, fakes)
+    with preserved(model), _quiet(), torch.inference_mode(False), fakes:
+        stand_ins = {id(one): torch.empty(one.shape, dtype=one.dtype, device=one.device) for one in tensors}
+        for one in images:
+            recorder.bind(stand_ins[id(one)], ledger.image(tuple(one.shape)))
+        given, named = tree_map(lambda leaf: stand_ins.get(id(leaf), leaf), (tuple(args), kwargs))
+        return recorder, tuple(tuple(one.shape[1:]) for one in images), _run(model, given, named, recorder)
+
+
+def _run(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], recorder: Recorder) -> Exception | None:
     try:
         with torch.no_grad(), recorder.listening(), recorder:
-            output = model(*inputs)
+            output = model(*args, **kwargs)
     except Exception as error:
         return error
     recorder.note_output(output)

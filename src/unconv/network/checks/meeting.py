@@ -61,13 +61,13 @@ def mismatch_of(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
         failed.operator.rstrip("_"),
         recorder.stack[-1].path if recorder.stack else "",
         (failed.shapes[0], failed.shapes[unequal[0]]),
-        (_maker(graph, one), _maker(graph, two)),
+        (maker_of(graph, one), maker_of(graph, two)),
     )
 
 
 def do_not_meet(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -> Finding:
     """``sizes-do-not-meet``: both layers, the sizes for which they do, and what mends it."""
-    first, second = _upsampled_first(found)
+    first, second = upsampled_first(found)
     works = sizes_that_work(model, sizes, dtype)
     known = f"; it works for {works}" if works else ""
     return Finding(
@@ -75,7 +75,7 @@ def do_not_meet(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -
         first[0],
         f"{first[0]} comes to {by_size(first[1])} and {second[0]} to {by_size(second[1])}, but "
         f"{found.where or 'the model'} joins them ({found.operator}){known}",
-        _mend(found.graph, first, second),
+        way_out(found.graph, first, second),
     )
 
 
@@ -90,7 +90,7 @@ def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     found = mismatch_of(recorder, larger) if error is not None else None
     if found is None:
         return
-    first, second = _upsampled_first(found)
+    first, second = upsampled_first(found)
     multiple = _multiple(subject.model, sizes, dtype)
     told = f"works for sizes that are multiples of {multiple}" if multiple else "does not"
     yield Finding(
@@ -98,7 +98,7 @@ def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
         first[0],
         f"meets {second[0]} for an input of {by_size(sizes[0][1:])}, but for {by_size(larger[0][1:])} it comes to "
         f"{by_size(first[1])} against {by_size(second[1])}; the model {told}",
-        _mend(found.graph, first, second),
+        way_out(found.graph, first, second),
     )
 
 
@@ -123,7 +123,8 @@ def _multiple(model: nn.Module, sizes: Sizes, dtype: Dtype) -> int:
     return 0
 
 
-def _mend(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str, tuple[int, ...]]) -> str:
+def way_out(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str, tuple[int, ...]]) -> str:
+    """What to write so that the first of two layers comes to the size of the second."""
     known = first[0] in graph and len(first[1]) == len(second[1])
     if not known or graph[first[0]].operator not in UPSAMPLING:
         return f"F.interpolate(x, size=skip.shape[2:]) on one of them, or pad the input to {by_size(second[1])}"
@@ -140,7 +141,8 @@ def _mend(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str, t
     return f"{resized}, or a crop: no output_padding of it comes to {by_size(second[1])}"
 
 
-def _upsampled_first(found: Mismatch) -> tuple[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]]]:
+def upsampled_first(found: Mismatch) -> tuple[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]]]:
+    """The two layers with their sizes, one that was upsampled before one that was not."""
     pairs = [(name, shape[2:] or shape) for name, shape in zip(found.layers, found.shapes, strict=True)]
     upsampled = [name in found.graph and found.graph[name].operator in UPSAMPLING for name in found.layers]
     if upsampled == [False, True]:
@@ -155,7 +157,8 @@ def _differ(one: tuple[int, ...], two: tuple[int, ...]) -> bool:
     return any(a != b and 1 not in (a, b) for a, b in zip(one[2:], two[2:], strict=True))
 
 
-def _maker(graph: Graph, index: int) -> str:
+def maker_of(graph: Graph, index: int) -> str:
+    """The layer that made a tensor, by the index of that; "the input" where none did."""
     if index == 0:
         return "the input"
     made: list[tuple[int, Layer]] = []
