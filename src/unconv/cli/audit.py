@@ -21,6 +21,8 @@ unconv audit torchvision:resnet50
 
 unconv audit net.py:build --input 1x572x572 -o audit.html
 
+unconv audit net.py:build --fix patched.py    (weights beside it; then patched.py:build)
+
 unconv audit net.py:build --fail-on warning --ignore same-differs -o audit.sarif    (for CI)"""
 
 _COLOURS = {"error": "red", "warning": "yellow", "hint": "blue"}
@@ -33,6 +35,10 @@ def audit(
         str, typer.Option("--input", help="Channels and size that it is given: 3x224x224; several joined by commas.")
     ] = "3x224x224",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Also write a page (.html), .sarif or .json.")] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option("--fix", help="Write a patched model (.py with build(), weights beside) and tell what changed."),
+    ] = None,
     fail_on: Annotated[
         str, typer.Option("--fail-on", help="Exit with 1 from this severity on: error, warning, hint or never.")
     ] = "error",
@@ -49,6 +55,8 @@ def audit(
         raise UnconvError(f"--fail-on {fail_on!r} is not one of {', '.join(_LEVELS)}")
     if out is not None and out.suffix not in (".html", ".sarif", ".json"):
         raise UnconvError(f"--out {out}: files end in .html, .sarif or .json")
+    if fix is not None and fix.suffix != ".py":
+        raise UnconvError(f"--fix {fix}: the file ends in .py")
     sizes = _sizes(size)
     from unconv.models.resolve import load_model
     from unconv.network.audit import audit as run
@@ -63,8 +71,23 @@ def audit(
         typer.echo(json_format.dumps({"model": model, **found.to_dict()}, ensure_ascii=False))
     else:
         _tell(found, model, layers, out)
+    if fix is not None:
+        _patch(found, fix, model, random_weights=not own, quiet=json)
     if fail_on != "never" and found.at_least(fail_on):  # type: ignore[arg-type]
         raise typer.Exit(1)
+
+
+def _patch(found: Audit, path: Path, model: str, random_weights: bool, quiet: bool) -> None:
+    from unconv.upsample.patch import patch
+
+    patched = patch(found)
+    if not patched.changes:
+        typer.echo("nothing to fix: what was found needs a decision, or is nothing", err=quiet)
+        return
+    for change in patched.changes:
+        typer.echo(f"fixed {change.finding.layer} [{change.finding.rule}]: {change.told}", err=quiet)
+    file, weights = patched.save(path, model, random_weights)
+    typer.echo(f"wrote {file} and {weights}; use it as {file}:build", err=quiet)
 
 
 def _sizes(text: str) -> tuple[tuple[int, ...], ...]:

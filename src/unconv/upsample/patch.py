@@ -1,0 +1,170 @@
+"""Findings of an audit, mended in the model: what stays equal is proved, what changes is shown."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_model
+from torch import Tensor, nn
+
+from unconv.errors import UnconvError
+from unconv.network.audit import Audit
+from unconv.network.finding import Finding
+from unconv.operators.checkerboard import checkerboard_score
+from unconv.upsample.convert import convert
+from unconv.upsample.initialise import equalised_
+
+EQUAL = 1e-5
+
+
+@dataclass(frozen=True)
+class Change:
+    """One layer that was changed.
+
+    Attributes:
+        finding: that asked for it.
+        code: what was done, as code that does it again.
+        told: what it does to the outputs, with numbers.
+        equal: whether the layer returns what it returned.
+    """
+
+    finding: Finding
+    code: str
+    told: str
+    equal: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Patched:
+    """A copy of the model with its changes.
+
+    Attributes:
+        model: the copy.
+        changes: what was done.
+        left: findings that cannot be mended without a decision, or retraining.
+    """
+
+    model: nn.Module
+    changes: tuple[Change, ...]
+    left: tuple[Finding, ...]
+
+    def save(self, path: str | Path, source: str, random_weights: bool = False) -> tuple[Path, Path]:
+        """Write a file whose ``build()`` makes the patched model, and its weights beside it.
+
+        Args:
+            path: of the file, ``.py``; the weights' name ends in ``.safetensors``.
+            source: the MODEL string of the unpatched one, as ``net.py:build``.
+            random_weights: whether that is made without weights.
+        """
+        file = Path(path)
+        if file.suffix != ".py":
+            raise UnconvError(f"audit: cannot write the patched model to {file}: the file ends in .py")
+        weights = file.with_suffix(".safetensors")
+        save_model(self.model, str(weights))
+        name, colon, function = source.rpartition(":")
+        if name.endswith(".py"):
+            source = f"{Path(name).resolve()}{colon}{function}"
+        layers = [change.code for change in self.changes if change.equal]
+        file.write_text(
+            _TEMPLATE.format(
+                source=source,
+                load=f"load_model({source!r}, random_weights={random_weights}).module",
+                weights=weights.name,
+                lines="".join(f"    {line}\n" for line in layers),
+            ),
+            encoding="utf-8",
+        )
+        return file, weights
+
+
+_TEMPLATE = '''"""{source}, as patched by ``unconv audit --fix``."""
+
+from pathlib import Path
+
+from safetensors.torch import load_model as load_weights
+
+import unconv as uc
+from unconv import load_model
+
+
+def build():
+    """The patched model with its weights."""
+    model = {load}
+{lines}    load_weights(model, str(Path(__file__).with_name("{weights}")))
+    return model
+'''
+
+
+def patch(audit: Audit) -> Patched:
+    """A copy of an audited model in which what can be mended is.
+
+    Transposed convolutions that another form computes sooner are put into that form, and have to return the same on
+    random inputs; where phases pass unequal amounts of a constant, the nearest kernels that do not are put in.
+
+    >>> from unconv.network.audit import audit
+    >>> patched = patch(audit(nn.Sequential(nn.ConvTranspose2d(8, 3, 3, stride=2)), (8, 16, 16), measure=False))
+    >>> [change.finding.rule for change in patched.changes], patched.changes[0].code
+    (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0").weight, (2, 2))')
+    """
+    model = copy.deepcopy(audit.model)
+    changes: list[Change] = []
+    left: list[Finding] = []
+    # Weights first: a layer in another form is no transposed convolution any more.
+    order = sorted(audit.findings, key=lambda one: one.rule == "faster-form")
+    for finding in order:
+        change = _mended(model, finding) if finding.rule in _RULES else None
+        if change is None:
+            left.append(finding)
+        else:
+            changes.append(change)
+    return Patched(model, tuple(changes), tuple(one for one in audit.findings if one in left))
+
+
+_RULES = ("uneven-overlap", "unequal-phases", "faster-form")
+
+
+def _mended(model: nn.Module, finding: Finding) -> Change | None:
+    name = finding.layer.partition("#")[0]
+    try:
+        layer: Any = model.get_submodule(name)
+    except AttributeError:
+        return None
+    if type(layer) not in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d) or layer.weight.is_meta:
+        return None
+    at = f'model.get_submodule("{name}")'
+    if finding.rule == "faster-form":
+        return _other_form(model, name, layer, finding)
+    before = checkerboard_score(layer.weight, layer.stride, layer.dilation)
+    try:
+        with torch.no_grad():
+            equalised_(layer.weight, layer.stride, layer.dilation)
+    except UnconvError:
+        return None
+    after = checkerboard_score(layer.weight, layer.stride, layer.dilation)
+    told = f"pattern score {before:.2g} before, {after:.1g} after: outputs change by the pattern that is taken out"
+    return Change(finding, f"uc.upsample.equalised_({at}.weight, {tuple(layer.stride)})", told, equal=False)
+
+
+def _other_form(model: nn.Module, name: str, layer: Any, finding: Finding) -> Change | None:
+    parent, _, child = name.rpartition(".")
+    if not child:
+        return None
+    other = convert(layer, "sub-pixel")
+    size = [max(8, kernel) for kernel in layer.kernel_size]
+    x = torch.randn(2, layer.in_channels, *size, dtype=layer.weight.dtype, device=layer.weight.device)
+    with torch.no_grad():
+        difference = _relative(other(x), layer(x))
+    if difference > EQUAL:
+        return None
+    setattr(model.get_submodule(parent), child, other)
+    made = f'uc.upsample.convert(model.get_submodule("{name}"), "sub-pixel")'
+    code = f'setattr(model.get_submodule("{parent}"), "{child}", {made})'
+    return Change(finding, code, f"equal outputs: largest difference {difference:.1g}, relative", equal=True)
+
+
+def _relative(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max() / other.abs().max().clamp(min=1e-30))
