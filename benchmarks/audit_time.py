@@ -32,7 +32,7 @@ def run(quick: bool = False) -> dict[str, Any]:
         times.append(float(out.split()[0]))
     return {
         "threads": THREADS,
-        "notes": "Import of unconv and the audit, after the import of torch and torchvision and the making of the model.",
+        "notes": "Import of unconv and the audit, after the import of torch and torchvision and the model's making.",
         "columns": COLUMNS,
         "rows": [{"what": "import unconv, audit ResNet-50", "seconds": spread(times, unit=1.0)}],
         "goals": [goal("seconds added", round(statistics.median(times), 3), TARGET, at_least=False)],
