@@ -22,7 +22,6 @@ from unconv.network.checks.pattern import pattern
 from unconv.network.explain_failure import failure_line
 from unconv.network.finding import Finding, Subject
 from unconv.network.graph import Graph, Layer
-from unconv.network.keep import preserved
 from unconv.network.rule_names import RULES, SEVERITIES, Severity
 from unconv.network.trace import attempt
 
@@ -155,9 +154,7 @@ def audit(
     if not recorder.records:
         raise ModelError("audit: the model does nothing with its input; there is no layer to show")
     subject = Subject(model, assembled(recorder, sizes))
-    found = [*pattern(subject), *borders(subject), *fields(subject), *ends(subject)]
-    with preserved(model):
-        found.extend(only_some_sizes(subject, dtype))
+    found = [*pattern(subject), *borders(subject), *fields(subject), *ends(subject), *only_some_sizes(subject, dtype)]
     if measure:
         found.extend(forms(subject))
     order = {layer.name: n for n, layer in enumerate(subject.graph)}

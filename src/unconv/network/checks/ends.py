@@ -31,10 +31,11 @@ def _dead_ends(subject: Subject) -> Iterator[Finding]:
     for value in reversed(graph.values):
         if value.index in alive:
             alive.update(parent for parent, _ in value.parents)
+    read = {parent for value in graph.values for parent, _ in value.parents}
     for layer in graph:
-        value = graph.value_of(layer.name)
-        read = any(value.index == parent for other in graph.values for parent, _ in other.parents)
-        if value.index not in alive and not read:
+        index = graph.value_of(layer.name).index
+        # Of a whole branch that leads nowhere, its last layer is told.
+        if index not in alive and index not in read:
             yield Finding(
                 "dead-end",
                 layer.name,
