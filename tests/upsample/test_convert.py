@@ -8,8 +8,9 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
+from unconv.operators.transpose_blocks import flipped
 from unconv.upsample.convert import FORMS, ZeroInsertion, convert
-from unconv.upsample.phases import flipped, phase_kernels
+from unconv.upsample.phases import phase_kernels
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d
 from unconv.upsample.transposed import ConvTranspose2d
 
@@ -62,7 +63,7 @@ def test_gradients_of_the_kernels_pass_through_the_mapping(axes: int) -> None:
     shuffled, inserted = convert(layer, "sub-pixel"), convert(layer, "zero-insertion")
     weight = layer.weight.detach().clone().requires_grad_()
     for made, kernels in (
-        (shuffled, phase_kernels(weight, shuffled.original.phases, 2)),
+        (shuffled, phase_kernels(weight, shuffled.original.arguments)),
         (inserted, flipped(weight, 2)),
     ):
         y = torch.func.functional_call(made, {"conv.weight": kernels}, (x,))

@@ -108,6 +108,25 @@ def every(tensor: Tensor, steps: tuple[int, ...]) -> Tensor:
     return tensor
 
 
+def stretch(images: Tensor, strides: tuple[int, ...]) -> Tensor:
+    """The input with s − 1 zeros between its cells, s(i − 1) + 1 along each of the last axes.
+
+    >>> stretch(torch.tensor([[[1.0, 2.0]]]), (3,))
+    tensor([[[1., 0., 0., 2.]]])
+    """
+    count = len(strides)
+    sizes = [s * (i - 1) + 1 for i, s in zip(images.shape[-count:], strides, strict=True)]
+    stretched = images.new_zeros(*images.shape[:-count], *sizes)
+    every(stretched, strides).copy_(images)
+    return stretched
+
+
+def flipped(weight: Tensor, groups: int) -> Tensor:
+    """Kernels of the convolution that runs over the stretched input, (out, in / groups, *kernel); its own inverse."""
+    turned = weight.flip(*range(2, weight.ndim)).reshape(groups, -1, *weight.shape[1:])
+    return turned.transpose(1, 2).flatten(0, 1)
+
+
 def tap_dims(count: int) -> list[int]:
     """Where :func:`kernel_by_phase` has the taps of ``count`` axes."""
     return [3 + 2 * n for n in range(count)]

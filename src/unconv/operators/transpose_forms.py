@@ -26,12 +26,13 @@ from unconv.operators.transpose_blocks import (
     blocks_of,
     collect,
     crop,
-    every,
+    flipped,
     kernel_by_phase,
     merge,
     pad_order,
     pairs,
     phase_dims,
+    stretch,
     tap_dims,
 )
 
@@ -62,14 +63,11 @@ def zero_insertion_form(
     """
     arguments = resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
     images = batched(x, weight)
-    sizes = [s * (i - 1) + 1 for i, s in zip(images.shape[2:], arguments.stride, strict=True)]
-    stretched = images.new_zeros(*images.shape[:2], *sizes)
-    every(stretched, arguments.stride).copy_(images)
     axes = zip(weight.shape[2:], *arguments[1:4], strict=True)
     pads = [(d * (k - 1) - p, d * (k - 1) - p + a) for k, p, a, d in axes]
-    flipped = weight.flip(*range(2, weight.ndim)).reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)
     convolve = _CONV[weight.ndim - 2]
-    y = convolve(F.pad(stretched, pad_order(pads)), flipped, bias, dilation=arguments.dilation, groups=groups)
+    stretched = F.pad(stretch(images, arguments.stride), pad_order(pads))
+    y = convolve(stretched, flipped(weight, groups), bias, dilation=arguments.dilation, groups=groups)
     return as_torch_would(y, x, weight)
 
 

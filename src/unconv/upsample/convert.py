@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal, TypeAlias
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
-from unconv.upsample.phases import (
-    Phases,
-    flipped,
-    phase_kernels,
-    phases_of,
-    spread_zeros,
-    transposed_kernels,
-)
+from unconv.operators.transpose_arguments import TransposeArguments, spell_out
+from unconv.operators.transpose_blocks import flipped, stretch
+from unconv.upsample.phases import blocks_by_axis, phase_kernels, transposed_kernels
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_shuffle
 
 Form: TypeAlias = Literal["transposed", "sub-pixel", "zero-insertion"]
@@ -30,20 +25,15 @@ _CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Co
 
 @dataclass(frozen=True)
 class Original:
-    """The transposed convolution that a form stands for, one number per axis."""
+    """The transposed convolution that a form stands for.
+
+    Attributes:
+        kernel_size: one number per axis.
+        arguments: stride, padding, output padding and dilation, likewise, and groups.
+    """
 
     kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    output_padding: tuple[int, ...]
-    groups: int
-
-    @property
-    def phases(self) -> tuple[Phases, ...]:
-        """Of each axis."""
-        rows = zip(self.kernel_size, self.stride, self.padding, self.dilation, self.output_padding, strict=True)
-        return tuple(phases_of(*row) for row in rows)
+    arguments: TransposeArguments
 
 
 class SubPixelForm(nn.Module):
@@ -61,11 +51,14 @@ class SubPixelForm(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channel *size"]) -> Float[Tensor, "batch out *larger_size"]:
         """What the transposed convolution returns."""
-        phases = self.original.phases
-        y: Tensor = pixel_shuffle(self.conv(_padded(x, [axis.pads for axis in phases])), self.original.stride)
-        for axis, phase in enumerate(phases, start=2):
-            if phase.skipped or phase.surplus:
-                y = y.narrow(axis, phase.skipped, y.shape[axis] - phase.skipped - phase.surplus)
+        blocks = blocks_by_axis(self.original.kernel_size, self.original.arguments)
+        # Of an input of one cell; what comes after it is the same for others.
+        low: Tensor = self.conv(_padded(x, [(axis.before, axis.after) for axis in blocks]))
+        y = pixel_shuffle(low, self.original.arguments.stride)
+        for n, axis in enumerate(blocks, start=2):
+            surplus = axis.count * axis.stride - axis.skip - axis.output_size
+            if axis.skip or surplus:
+                y = y.narrow(n, axis.skip, y.shape[n] - axis.skip - surplus)
         return y
 
 
@@ -87,12 +80,10 @@ class ZeroInsertion(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channel *size"]) -> Float[Tensor, "batch out *larger_size"]:
         """What the transposed convolution returns."""
-        one = self.original
-        pads = [
-            (d * (k - 1) - p, d * (k - 1) - p + more)
-            for k, p, d, more in zip(one.kernel_size, one.padding, one.dilation, one.output_padding, strict=True)
-        ]
-        y: Tensor = self.conv(_padded(spread_zeros(x, one.stride), pads))
+        one = self.original.arguments
+        rows = zip(self.original.kernel_size, one.padding, one.dilation, one.output_padding, strict=True)
+        pads = [(d * (k - 1) - p, d * (k - 1) - p + more) for k, p, d, more in rows]
+        y: Tensor = self.conv(_padded(stretch(x, one.stride), pads))
         return y
 
 
@@ -110,6 +101,7 @@ def convert(layer: nn.Module, to: Form) -> nn.Module:
     Raises :class:`~unconv.errors.GeometryError` for other layers, and for a sub-pixel layer whose bias differs from
     phase to phase: a transposed convolution has one number for each channel.
 
+    >>> import torch
     >>> layer = nn.ConvTranspose2d(3, 2, 5, stride=2, padding=2, output_padding=1)
     >>> x = torch.randn(1, 3, 6, 7)
     >>> bool(torch.allclose(convert(layer, "sub-pixel")(x), layer(x), atol=1e-6))
@@ -137,16 +129,18 @@ def _taken_apart(layer: nn.Module) -> tuple[Original, Tensor, Tensor | None]:
             raise GeometryError(
                 f"convert: {type(layer).__name__} takes its size from its input; give torch's {type(layer).__base__}"
             )
-        geometry = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.output_padding, conv.groups)
-        return Original(*geometry), conv.weight, conv.bias
+        arguments = TransposeArguments(conv.stride, conv.padding, conv.output_padding, conv.dilation, conv.groups)
+        return Original(conv.kernel_size, arguments), conv.weight, conv.bias
     if isinstance(layer, SubPixelForm | ZeroInsertion):
         original, inner = layer.original, layer.conv
         weight, bias = inner.weight, inner.bias
         assert isinstance(weight, Tensor)
         assert bias is None or isinstance(bias, Tensor)
+        arguments = original.arguments
         if isinstance(layer, ZeroInsertion):
-            return original, flipped(weight, original.groups), bias
-        return original, transposed_kernels(weight, original.phases, original.groups), _one_bias(bias, original.stride)
+            return original, flipped(weight, arguments.groups), bias
+        kernels = transposed_kernels(weight, original.kernel_size, arguments)
+        return original, kernels, _one_bias(bias, arguments.stride)
     if isinstance(layer, SubPixel1d | SubPixel2d | SubPixel3d):
         inner, factor = layer.conv, layer.factor
         kernel = tuple(k * s for k, s in zip(inner.kernel_size, factor, strict=True))
@@ -158,9 +152,9 @@ def _taken_apart(layer: nn.Module) -> tuple[Original, Tensor, Tensor | None]:
                 f"convert: a sub-pixel layer with kernel {inner.kernel_size} pads its two sides unequally, which no "
                 "transposed convolution of torch does; use odd kernels"
             )
-        ones = (1,) * len(factor)
-        original = Original(kernel, factor, padding, ones, (0,) * len(factor), 1)
-        return original, transposed_kernels(inner.weight, original.phases, 1), _one_bias(inner.bias, factor)
+        arguments = spell_out(len(factor), factor, padding, output_padding=0, groups=1, dilation=1)
+        kernels = transposed_kernels(inner.weight, kernel, arguments)
+        return Original(kernel, arguments), kernels, _one_bias(inner.bias, factor)
     raise GeometryError(
         f"convert: {type(layer).__name__} is no transposed convolution; give ConvTranspose1d, 2d or 3d, a sub-pixel "
         "layer, or what convert returned"
@@ -170,7 +164,7 @@ def _taken_apart(layer: nn.Module) -> tuple[Original, Tensor, Tensor | None]:
 def _one_bias(bias: Tensor | None, stride: tuple[int, ...]) -> Tensor | None:
     if bias is None:
         return None
-    by_phase = bias.reshape(-1, torch.Size(stride).numel())
+    by_phase = bias.reshape(-1, prod(stride))
     if not bool((by_phase == by_phase[:, :1]).all()):
         raise GeometryError(
             "convert: the bias differs from phase to phase, and a transposed convolution has one number for each "
@@ -180,31 +174,32 @@ def _one_bias(bias: Tensor | None, stride: tuple[int, ...]) -> Tensor | None:
 
 
 def _transposed(original: Original, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    kind: Any = _TRANSPOSED[len(original.stride) - 1]
+    one = original.arguments
+    kind: Any = _TRANSPOSED[len(one.stride) - 1]
     layer = kind(
         weight.shape[0],
-        weight.shape[1] * original.groups,
+        weight.shape[1] * one.groups,
         original.kernel_size,
-        original.stride,
-        original.padding,
-        original.output_padding,
-        original.groups,
+        one.stride,
+        one.padding,
+        one.output_padding,
+        one.groups,
         bias is not None,
-        original.dilation,
+        one.dilation,
         device="meta",
     )
     return _filled(layer, weight, bias)
 
 
 def _subpixel(original: Original, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    kernels = phase_kernels(weight, original.phases, original.groups)
-    repeated = None if bias is None else bias.repeat_interleave(torch.Size(original.stride).numel())
-    return SubPixelForm(_convolution(kernels, repeated, original.groups, 1), original)
+    kernels = phase_kernels(weight, original.arguments)
+    repeated = None if bias is None else bias.repeat_interleave(prod(original.arguments.stride))
+    return SubPixelForm(_convolution(kernels, repeated, original.arguments.groups, 1), original)
 
 
 def _zero_insertion(original: Original, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    conv = _convolution(flipped(weight, original.groups), bias, original.groups, original.dilation)
-    return ZeroInsertion(conv, original)
+    one = original.arguments
+    return ZeroInsertion(_convolution(flipped(weight, one.groups), bias, one.groups, one.dilation), original)
 
 
 def _convolution(kernels: Tensor, bias: Tensor | None, groups: int, dilation: Any) -> nn.Module:
