@@ -79,6 +79,26 @@ def test_timm_models_are_audited_with_the_right_totals(name: str) -> None:
     assert 2 * found.macs == counter.get_total_flops()
 
 
+@pytest.mark.parametrize("name", ["resnet50", "vgg16", "mobilenet_v2", "decoder"])
+def test_totals_are_fvcores(name: str) -> None:
+    counting = pytest.importorskip("fvcore.nn")
+    if name == "decoder":
+        up = [nn.ConvTranspose2d(16, 8, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(8, 3, 3, 2, groups=1)]
+        model: nn.Module = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2, padding=1), *up)
+    else:
+        with torch.device("meta"):
+            model = get_model(name, weights=None)
+        model = model.to_empty(device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        counted = counting.FlopCountAnalysis(model.eval(), torch.zeros(1, 3, 224, 224)).unsupported_ops_warnings(False)
+        by_operator = counted.by_operator()
+    found = audit(model, (3, 224, 224), measure=False)
+    # It also counts one for each number that is normalised or averaged, which are no products of weights.
+    assert found.macs == by_operator["conv"] + by_operator["linear"]
+    assert found.parameters == counting.parameter_count(model)[""]
+
+
 @pytest.mark.parametrize(
     ("layer", "size", "macs", "field"),
     [
