@@ -14,7 +14,7 @@ from unconv.errors import UnconvError
 from unconv.models.resolve import load_model
 from unconv.network.audit import Audit, audit
 from unconv.network.finding import Finding
-from unconv.operators.checkerboard import checkerboard_score
+from unconv.operators.checkerboard import checkerboard_score, stride_pattern
 from unconv.upsample.patch import patch
 
 NET = """
@@ -54,6 +54,20 @@ def test_phases_are_made_equal_and_the_change_is_told() -> None:
     assert "before" in patched.changes[0].told
     assert torch.equal(model[1].weight, before)
     assert checkerboard_score(patch(found_in(model, ("uneven-overlap", "1"))).model[1].weight, 2) < 1e-6
+
+
+def test_phases_of_a_pixel_shuffle_are_made_equal() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 12, 3), nn.PixelShuffle(2))
+    patched = patch(audit(model, (3, 16, 16), measure=False))
+    assert [change.finding.rule for change in patched.changes] == ["unequal-phases"]
+    constant = torch.ones(1, 3, 16, 16)
+    assert stride_pattern(model(constant) - model[0].bias.reshape(3, 4).mean(), 2) > 0.1
+    with torch.no_grad():
+        assert stride_pattern(patched.model(constant), 2) < 1e-6
+        # The nearest: what a phase passes beside a constant is as it was.
+        detail = model[0].weight - model[0].weight.mean((2, 3), keepdim=True)
+        kept = patched.model[0].weight - patched.model[0].weight.mean((2, 3), keepdim=True)
+    torch.testing.assert_close(kept, detail)
 
 
 def test_what_needs_a_decision_is_left() -> None:

@@ -95,6 +95,16 @@ def checkerboard_score(
     return _share(gains, dims=(-1,))
 
 
+def subpixel_score(weight: Float[Tensor, "out_phases in *kernel"], phases: int) -> float:
+    """:func:`checkerboard_score` of a convolution whose output channels are, in turn, the phases of a pixel shuffle.
+
+    >>> subpixel_score(torch.ones(4, 1, 3, 3), phases=4)
+    0.0
+    """
+    gains = weight.detach().double().flatten(2).sum(2)
+    return _share(gains.reshape(-1, phases, gains.shape[1]), dims=(1,))
+
+
 def stride_pattern(values: Float[Tensor, "batch channel *size"], stride: Size) -> float:
     """How much of an actual output, or gradient, repeats with the stride: 0, nothing; 1, all of it.
 

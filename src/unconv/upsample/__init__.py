@@ -13,6 +13,7 @@ from unconv.upsample.initialise import (
     bilinear_ as bilinear_,
     bilinear_geometry as bilinear_geometry,
     equalised_ as equalised_,
+    equalised_phases_ as equalised_phases_,
     icnr_ as icnr_,
 )
 from unconv.upsample.resize import (

@@ -112,3 +112,28 @@ def equalised_(
             initialise(weight)
         weight.copy_(equalised(weight, stride, dilation))
     return weight
+
+
+def equalised_phases_(
+    weight: Float[Tensor, "out_phases in *kernel"], factor: Size
+) -> Float[Tensor, "out_phases in *kernel"]:
+    """Sub-pixel kernels whose phases pass the same of a constant, the nearest to what they are (Sugawara et al. 2018).
+
+    As :func:`equalised_` for a transposed convolution. ``factor`` is that of the shuffle behind, an int, or one per
+    axis. Raises :class:`~unconv.errors.GeometryError` where the output channels are no multiple of the phases.
+
+    >>> weight = equalised_phases_(nn.Conv2d(3, 8, 3).weight, factor=2)
+    >>> gains = weight.sum((2, 3)).reshape(2, 4, 3)
+    >>> bool(torch.allclose(gains, gains[:, :1].expand_as(gains), atol=1e-6))
+    True
+    """
+    phases = prod(per_axis("equalised phases", "factor", factor, weight.ndim - 2, least=1))
+    if weight.shape[0] % phases:
+        raise GeometryError(
+            f"equalised phases: {weight.shape[0]} output channels are no multiple of the {phases} phases of the shuffle"
+        )
+    with torch.no_grad():
+        split = weight.reshape(-1, phases, *weight.shape[1:])
+        gains = split.mean(tuple(range(3, split.ndim)), keepdim=True)
+        weight.copy_((split + gains.mean(1, keepdim=True) - gains).reshape(weight.shape))
+    return weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from torch import Tensor, nn
 from unconv.errors import UnconvError
 from unconv.network.audit import Audit
 from unconv.network.finding import Finding
-from unconv.operators.checkerboard import checkerboard_score
+from unconv.network.graph import Graph
+from unconv.operators.checkerboard import checkerboard_score, subpixel_score
 from unconv.upsample.convert import convert
-from unconv.upsample.initialise import equalised_
+from unconv.upsample.initialise import equalised_, equalised_phases_
 
 EQUAL = 1e-5
+_CHANGED = ": outputs change by the pattern that is taken out"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Patched:
 
 _TEMPLATE = '''"""{source}, as patched by ``unconv audit --fix``."""
 
+from math import isqrt
 from pathlib import Path
 
 from safetensors.torch import load_model as load_weights
@@ -116,7 +120,7 @@ def patch(audit: Audit) -> Patched:
     # Weights first: a layer in another form is no transposed convolution any more.
     order = sorted(audit.findings, key=lambda one: one.rule == "faster-form")
     for finding in order:
-        change = _mended(model, finding) if finding.rule in _RULES else None
+        change = _mended(model, audit.graph, finding) if finding.rule in _RULES else None
         if change is None:
             left.append(finding)
         else:
@@ -127,12 +131,14 @@ def patch(audit: Audit) -> Patched:
 _RULES = ("uneven-overlap", "unequal-phases", "faster-form")
 
 
-def _mended(model: nn.Module, finding: Finding) -> Change | None:
+def _mended(model: nn.Module, graph: Graph, finding: Finding) -> Change | None:
     name = finding.layer.partition("#")[0]
     try:
         layer: Any = model.get_submodule(name)
     except AttributeError:
         return None
+    if isinstance(layer, nn.Conv2d) and finding.rule == "unequal-phases" and not layer.weight.is_meta:
+        return _shuffled(layer, graph, finding)
     if type(layer) not in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d) or layer.weight.is_meta:
         return None
     at = f'model.get_submodule("{name}")'
@@ -145,8 +151,25 @@ def _mended(model: nn.Module, finding: Finding) -> Change | None:
     except UnconvError:
         return None
     after = checkerboard_score(layer.weight, layer.stride, layer.dilation)
-    told = f"pattern score {before:.2g} before, {after:.1g} after: outputs change by the pattern that is taken out"
+    told = f"pattern score {before:.2g} before, {after:.1g} after{_CHANGED}"
     return Change(finding, f"uc.upsample.equalised_({at}.weight, {tuple(layer.stride)})", told, equal=False)
+
+
+def _shuffled(layer: nn.Conv2d, graph: Graph, finding: Finding) -> Change | None:
+    """A convolution whose output channels are the phases of the pixel shuffle behind it."""
+    behind = next((one for one in graph if one.operator == "pixel_shuffle" and finding.layer in one.inputs), None)
+    if behind is None:
+        return None
+    factor = isqrt(behind.input_shape[0] // behind.output_shape[0])
+    before = subpixel_score(layer.weight, factor**2)
+    equalised_phases_(layer.weight, factor)
+    if layer.bias is not None:
+        with torch.no_grad():
+            means = layer.bias.reshape(-1, factor**2).mean(1)
+            layer.bias.copy_(means.repeat_interleave(factor**2))
+    after = subpixel_score(layer.weight, factor**2)
+    code = f'uc.upsample.equalised_phases_(model.get_submodule("{finding.layer}").weight, {factor})'
+    return Change(finding, code, f"pattern score {before:.2g} before, {after:.1g} after{_CHANGED}", equal=False)
 
 
 def _other_form(model: nn.Module, name: str, layer: Any, finding: Finding) -> Change | None:

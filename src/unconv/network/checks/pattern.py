@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unconv.network.finding import Finding, Subject, argument
 from unconv.network.graph import Layer
-from unconv.operators.checkerboard import checkerboard_score
+from unconv.operators.checkerboard import checkerboard_score, subpixel_score
 from unconv.operators.geometry import ConvTransposeGeometry
 
 NOTICEABLE = 0.02
@@ -74,17 +74,15 @@ def _shuffled(subject: Subject, layer: Layer) -> Iterator[Finding]:
     phases = layer.input_shape[0] // layer.output_shape[0]
     if before is None or weight is None or phases == 1:
         return
-    gains = weight.flatten(2).sum(2)
-    # A sub-pixel convolution is a transposed one whose phases are its output channels in turn.
-    as_transposed = gains.reshape(-1, phases, gains.shape[1]).permute(2, 0, 1)
-    score = checkerboard_score(as_transposed, stride=phases)
+    score = subpixel_score(weight, phases)
     if score > NOTICEABLE:
         yield Finding(
             "unequal-phases",
             before.name,
             f"makes the {phases} phases of a pixel shuffle, which pass unequal amounts of a constant: pattern score "
             f"{score:.2g} (0 none, 1 all)",
-            f"uc.upsample.icnr_(model.{before.name}.weight, factor={isqrt(phases)}), before training",
+            f"uc.upsample.icnr_(model.{before.name}.weight, factor={isqrt(phases)}) before training, or "
+            "uc.upsample.equalised_phases_ after it",
         )
 
 
