@@ -18,6 +18,7 @@ from torchvision.models import get_model, get_model_weights, list_models, regnet
 import unconv as uc
 from unconv.errors import ModelError, UnconvError
 from unconv.network.audit import audit
+from unconv.network.checks import forms
 from unconv.network.sarif import sarif_of
 
 CLASSIFIERS = list_models(module=torchvision.models)
@@ -157,6 +158,39 @@ def test_faster_forms_are_measured() -> None:
     told = [finding for finding in found.findings if finding.rule == "faster-form"]
     # Whether it is faster is up to the machine; what is told is a measurement.
     assert all("ms against" in finding.message and finding.fix for finding in told)
+
+
+@pytest.mark.parametrize(
+    ("layer", "torch_time", "reported"),
+    [
+        (nn.ConvTranspose2d(96, 3, 11, stride=4), 0.003, True),
+        (nn.ConvTranspose1d(8, 16, 4, stride=2, padding=1), 0.0013, True),
+        (nn.ConvTranspose2d(96, 3, 11, stride=4), 0.0011, False),
+        (nn.ConvTranspose2d(96, 3, 3), 0.003, False),
+        (nn.ConvTranspose2d(8, 17, 4, stride=2), 0.003, False),
+        (nn.ConvTranspose2d(8, 8, 4, stride=2, groups=2), 0.003, False),
+    ],
+)
+def test_faster_forms_are_reported_by_their_gain(
+    layer: nn.Module, torch_time: float, reported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "_times", lambda *_: (torch_time, 0.001))
+    found = audit(layer, (layer.in_channels, 12, 12)[: layer.weight.ndim - 1])
+    assert ("faster-form" in {finding.rule for finding in found.findings}) == reported
+
+
+def test_a_model_that_needs_a_gpu_says_where_or_is_audited() -> None:
+    class Moves(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.cuda() * 2
+
+    class Mixes(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + torch.zeros(3, 1, 1, device="cuda")
+
+    assert audit(nn.Sequential(nn.Conv2d(3, 3, 1), Moves()), (3, 8, 8)).macs == 576
+    with pytest.raises(ModelError, match=r"^audit: 1 \(Mixes\) .* cpu and cuda"):
+        audit(nn.Sequential(nn.Conv2d(3, 3, 1), Mixes()), (3, 8, 8))
 
 
 def test_forms_of_an_audit(tmp_path: Path) -> None:

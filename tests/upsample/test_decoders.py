@@ -95,6 +95,9 @@ def test_decoders_train_and_run_in_half_and_channels_last(name: str) -> None:
         found = last.up(low.contiguous(memory_format=torch.channels_last))
         half = copy.deepcopy(model.up).to(torch.bfloat16)(low.to(torch.bfloat16))
         assert half.dtype == torch.bfloat16
+        whole = copy.deepcopy(model).to(torch.bfloat16)(x.to(torch.bfloat16))
+        assert whole.shape == scores.shape
+        assert bool(whole.isfinite().all())
         # Behind a resize to the nearest, neighbours are equal but for rounding, which decides where switches point.
         if name != "unpool":
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
