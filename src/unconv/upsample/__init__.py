@@ -16,6 +16,7 @@ from unconv.upsample.initialise import (
     equalised_phases_ as equalised_phases_,
     icnr_ as icnr_,
 )
+from unconv.upsample.named import UPSAMPLERS as UPSAMPLERS, upsampler as upsampler
 from unconv.upsample.resize import (
     ResizeConv1d as ResizeConv1d,
     ResizeConv2d as ResizeConv2d,
