@@ -9,12 +9,18 @@ import safetensors.torch
 import torch
 from skimage import data as skimage_data
 from torchvision import models
+from typer.testing import CliRunner
 
 import unconv
+from unconv.cli.main import app
 from unconv.data.images import read_images
 from unconv.errors import MissingExtraError, ModelError
+from unconv.models import recipe as recipes
+from unconv.models.built_in import BUILT_IN, BuiltIn
 from unconv.models.efficientnet_lite import packaged_weights
-from unconv.models.resolve import list_models, load_model
+from unconv.models.preprocess import Preprocess
+from unconv.models.recipe import unpublished
+from unconv.models.resolve import list_models, load_model, untrained_model
 
 NET = """
 import torch
@@ -139,6 +145,8 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path):
         ("resnet50", "resnet50: say torchvision:resnet50; a MODEL is"),
         ("efficientnet-lite1", "did you mean efficientnet-lite0"),
         ("resnet55", "did you mean torchvision:resnet50"),
+        ("zfnet28:wide", "zfnet28:wide: zfnet28 has no variants; say zfnet28$"),
+        ("zfnet-28:", "zfnet-28:: zfnet-28 has no variants; say zfnet-28$"),
         ("", "model '': unknown; a MODEL is"),
         ("keras:vgg16", "unknown; a MODEL is"),
         ("two\nlines", r"two\\nlines"),
@@ -149,6 +157,43 @@ def test_unknown_models_are_refused_in_one_line(model, said):
     with pytest.raises(ModelError, match=said) as caught:
         load_model(model)
     assert "\n" not in str(caught.value)
+
+
+def test_messages_and_help_texts_name_every_built_in_network():
+    with pytest.raises(ModelError) as caught:
+        load_model("keras:vgg16")
+    told = CliRunner().invoke(app, ["audit", "--help"], env={"COLUMNS": "2000"}).stdout
+    for row in BUILT_IN:
+        assert str(row) in str(caught.value)
+        assert str(row) in told
+    names = [name for row in BUILT_IN for name in (row.name, *row.spellings)]
+    assert len(set(names)) == len(names)
+
+
+def test_both_spellings_of_a_name_are_one_network():
+    old, new = load_model("zfnet28"), load_model("zfnet-28")
+    assert (old.name, new.name) == ("zfnet28", "zfnet-28")
+    assert old.classes == new.classes
+    state = new.module.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in old.module.state_dict().items())
+
+
+def test_variants_are_closed_lists_unless_they_say_otherwise(monkeypatch):
+    def recipe(name, variant="small"):
+        return unpublished(f"{name}:{variant}", lambda n: torch.nn.Linear(1, n or 2), Preprocess(), "segment")
+
+    monkeypatch.setattr(recipes, "some_recipe", recipe, raising=False)
+    rows = (BuiltIn("some", "recipe:some_recipe", ("small", "large")), BuiltIn("any", "recipe:some_recipe", ("MODEL",)))
+    monkeypatch.setattr("unconv.models.built_in.BUILT_IN", rows)
+    assert untrained_model("some:small", 3).name == "some:small"
+    assert untrained_model("some", 3).name == "some:small"
+    assert untrained_model("any:torchvision:resnet18", 3).name == "any:torchvision:resnet18"
+    with pytest.raises(ModelError, match="some:smal: no such variant; some has small, large; did you mean some:small"):
+        load_model("some:smal")
+    with pytest.raises(ModelError, match="any:: no such variant; any has MODEL"):
+        load_model("any:")
+    with pytest.raises(ModelError, match=r"some:small: no trained weights come with it; .* --model some:small makes"):
+        load_model("some:small")
 
 
 def test_a_file_without_a_callable_is_told_one(net):
@@ -173,7 +218,11 @@ def test_without_torchvision_unknown_names_are_still_answered(monkeypatch):
 
 
 def test_lists_hold_models_that_load():
-    assert list_models() == ("efficientnet-lite0", "zfnet28")
+    for name in list_models():
+        loaded = untrained_model(name, 10)
+        assert loaded.name == name
+        assert loaded.weights == "random (seed 0)"
+    assert {"efficientnet-lite0", "zfnet-28"} <= set(list_models())
     assert "torchvision:resnet50" in list_models("torchvision")
     assert "timm:resnet50" in list_models("timm")
     with pytest.raises(ModelError, match="source 'keras' is unknown"):

