@@ -40,7 +40,17 @@ def test_it_writes_weights_that_load(place: Path) -> None:
 def test_json_is_the_history(place: Path) -> None:
     told = json.loads(run("--json", "--no-flip", "--shift", 0, "--seed", 3))
     assert [epoch["number"] for epoch in told["history"]] == [1, 2]
-    assert told["settings"] == {"epochs": 2, "batch_size": 10, "rate": 0.003, "weight_decay": 0.02, "seed": 3}
+    assert told["settings"] == {
+        "epochs": 2,
+        "batch_size": 10,
+        "rate": 0.003,
+        "weight_decay": 0.02,
+        "seed": 3,
+        "precision": "float32",
+        "device": "auto",
+        "patience": None,
+    }
+    assert told["epoch"] == 2
     assert (told["flip"], told["shift"], told["data"], told["skipped"]) == (False, 0.0, "Fashion-MNIST", [])
     assert (place / told["out"]).is_file()
 

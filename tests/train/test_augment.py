@@ -9,7 +9,8 @@ from hypothesis import given, settings, strategies as st
 from torch import Generator
 
 from unconv.errors import UnconvError
-from unconv.train.augment import augmentation, flip_and_shift
+from unconv.train.augment import augmentation, draw_moves, moved
+from unconv.train.examples import Batch
 
 
 @settings(max_examples=30, deadline=None)
@@ -24,7 +25,7 @@ def test_every_result_is_a_picture_moved_and_perhaps_mirrored(
     height: int, width: int, channels: int, flip: bool, seed: int
 ) -> None:
     images = torch.rand(4, channels, height, width, generator=Generator().manual_seed(seed))
-    changed = flip_and_shift(images, Generator().manual_seed(seed), flip=flip, shift=0.3)
+    changed = moved(images, draw_moves(images, Generator().manual_seed(seed), flip=flip, shift=0.3))
     most = (round(0.3 * height), round(0.3 * width))
     for image, result in zip(images.numpy(), changed.numpy(), strict=True):
         padded = [
@@ -42,7 +43,7 @@ def test_every_result_is_a_picture_moved_and_perhaps_mirrored(
 
 def test_half_are_mirrored_and_every_move_occurs() -> None:
     line = torch.arange(20.0).expand(4000, 1, 20, 20)
-    changed = flip_and_shift(line, Generator().manual_seed(0), flip=True, shift=0.1)[:, 0, 10]
+    changed = moved(line, draw_moves(line, Generator().manual_seed(0), flip=True, shift=0.1))[:, 0, 10]
     mirrored = changed[:, 10] > changed[:, 11]
     assert abs(mirrored.float().mean() - 0.5) < 0.03
     counts = (changed[~mirrored][:, 10] - 8).long().bincount()
@@ -52,17 +53,25 @@ def test_half_are_mirrored_and_every_move_occurs() -> None:
 
 def test_the_generator_decides_alone() -> None:
     images = torch.rand(8, 3, 12, 10)
+    batch = Batch(images, torch.arange(8))
     change = augmentation(flip=True, shift=0.2)
     torch.manual_seed(0)
-    one = change(images, Generator().manual_seed(5))
+    one = change(batch, Generator().manual_seed(5)).inputs
     torch.manual_seed(1)
-    assert torch.equal(one, change(images, Generator().manual_seed(5)))
-    assert torch.equal(augmentation(flip=False, shift=0)(images, Generator()), images)
+    assert torch.equal(one, change(batch, Generator().manual_seed(5)).inputs)
+    assert torch.equal(augmentation(flip=False, shift=0)(batch, Generator()).inputs, images)
+    assert torch.equal(change(batch, Generator()).targets, batch.targets)
+
+
+def test_masks_move_with_their_pictures() -> None:
+    masks = torch.randint(0, 9, (6, 12, 10), generator=Generator().manual_seed(0))
+    moves = draw_moves(masks[:, None].float(), Generator().manual_seed(1), flip=True, shift=0.3)
+    assert torch.equal(moved(masks, moves), moved(masks[:, None].float(), moves)[:, 0].long())
 
 
 def test_channels_come_last_in_memory() -> None:
-    changed = augmentation()(torch.rand(8, 3, 12, 10), Generator())
-    assert changed.is_contiguous(memory_format=torch.channels_last)
+    changed = augmentation()(Batch(torch.rand(8, 3, 12, 10), torch.arange(8)), Generator())
+    assert changed.inputs.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("shift", [-0.1, 1.0, float("nan")])

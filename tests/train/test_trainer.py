@@ -11,12 +11,13 @@ from torch import nn
 from tests.train.tasks import examples, measure, network
 from unconv.errors import UnconvError
 from unconv.train.examples import Batch, TensorExamples
+from unconv.train.settings import Settings
 from unconv.train.trainer import Trainer, evaluate
 
 
 def test_steps_are_those_of_plain_torch() -> None:
     data, mine = examples(64), network(dropout=0.0)
-    trainer = Trainer(mine, measure, rate=0.02, weight_decay=0.1, steps=12)
+    trainer = Trainer(mine, measure, Settings(rate=0.02, weight_decay=0.1), steps=12)
     theirs = network(dropout=0.0)
     matrices = [parameter for parameter in theirs.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in theirs.parameters() if parameter.ndim == 1]
@@ -41,7 +42,7 @@ def test_steps_are_those_of_plain_torch() -> None:
 
 def test_a_moment_that_is_kept_stays_and_can_be_gone_back_to() -> None:
     data = examples(32)
-    trainer = Trainer(network(), measure, 0.05, 0.0, 10)
+    trainer = Trainer(network(), measure, Settings(rate=0.05, weight_decay=0.0), 10)
     trainer.step(data.fetch(range(8)), 0, 0, "")
     kept = trainer.kept()
     copy = {name: value.clone() for name, value in kept.weights.items()}
@@ -61,7 +62,10 @@ def test_dropout_follows_the_seed_and_leaves_the_generator_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    losses = [Trainer(network(0.5), measure, 0.1, 0.0, 2).step(batch, 0, seed, "")["loss"] for seed in (1, 1, 2)]
+    losses = [
+        Trainer(network(0.5), measure, Settings(rate=0.1, weight_decay=0.0), 2).step(batch, 0, seed, "")["loss"]
+        for seed in (1, 1, 2)
+    ]
     assert torch.equal(torch.rand(2), expected)
     assert losses[0] == losses[1] != losses[2]
 
@@ -69,7 +73,7 @@ def test_dropout_follows_the_seed_and_leaves_the_generator_alone() -> None:
 def test_parameters_that_require_no_gradient_stay() -> None:
     model = network()
     model.conv.weight.requires_grad_(False)
-    trainer = Trainer(model, measure, 0.1, 0.1, 2)
+    trainer = Trainer(model, measure, Settings(rate=0.1, weight_decay=0.1), 2)
     trainer.step(examples(16).fetch(range(16)), 0, 0, "")
     after = trainer.now().weights
     assert torch.equal(after["conv.weight"], model.conv.weight)
@@ -77,7 +81,7 @@ def test_parameters_that_require_no_gradient_stay() -> None:
 
 
 def test_steps_are_made_where_gradients_are_off() -> None:
-    trainer = Trainer(network(), measure, 0.1, 0.1, 2)
+    trainer = Trainer(network(), measure, Settings(rate=0.1, weight_decay=0.1), 2)
     with torch.no_grad():
         trainer.step(examples(16).fetch(range(16)), 0, 0, "")
     assert not torch.equal(trainer.now().weights["linear.weight"], network().linear.weight)
@@ -112,7 +116,7 @@ def nan(outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]
     ],
 )
 def test_what_fails_is_one_line(model: nn.Module, measured: object, told: str) -> None:
-    trainer = Trainer(model, measured, 0.1, 0.0, 2)  # type: ignore[arg-type]
+    trainer = Trainer(model, measured, Settings(rate=0.1, weight_decay=0.0), 2)  # type: ignore[arg-type]
     with pytest.raises(UnconvError, match=told) as caught:
         trainer.step(examples(16).fetch(range(16)), 0, 0, "epoch 2, step 5")
     assert "\n" not in str(caught.value)
@@ -120,7 +124,7 @@ def test_what_fails_is_one_line(model: nn.Module, measured: object, told: str) -
 
 def test_nothing_to_train_and_nothing_to_measure_are_refused() -> None:
     with pytest.raises(UnconvError, match="Flatten has no parameter that requires a gradient"):
-        Trainer(nn.Flatten(), measure, 0.1, 0.0, 2)
+        Trainer(nn.Flatten(), measure, Settings(rate=0.1, weight_decay=0.0), 2)
 
     class Unreadable(TensorExamples):
         def fetch(self, numbers: object) -> Batch:  # noqa: ARG002

@@ -85,6 +85,7 @@ def iterate(
     start: Callable[[Model], Total],
     stop: Callable[[Model], bool] | None = None,
     describe: Callable[[Model], str] | None = None,
+    freeze: Callable[[Total], Total] | None = None,
     executor: Executor | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
@@ -94,6 +95,7 @@ def iterate(
     Round t: the total is start(model), map(model, item) of every item of partition(model, t) is combined into it,
     and finish(model, total) is the next model. It ends after ``rounds`` rounds, or once stop(model) holds after one;
     a finished run goes on when it is called with more rounds. ``describe`` gives progress a text for the model.
+    ``freeze`` makes of a total the one that a checkpoint keeps, where ``combine`` leaves a part of it elsewhere.
 
     What ``map`` reads (the model) and what ``combine`` writes (the total) are two values, so that a run resumed in
     the middle of a round computes what it would have. None of the functions may change the model in place, and
@@ -109,7 +111,7 @@ def iterate(
     """
     if rounds < 0:
         raise JobError(f"job: {rounds} rounds cannot be done; give 0 or more")
-    steps: _Steps = _Steps(partition, lambda model: partial(map, model), start, combine, finish, stop, describe)
+    steps: _Steps = _Steps(partition, lambda model: partial(map, model), start, combine, finish, stop, describe, freeze)
     return _run(steps, rounds, model, executor or Serial(), checkpoint, progress or quiet())
 
 
@@ -124,6 +126,7 @@ class _Steps:
     finish: Callable[[Any, Any], Any]
     stop: Callable[[Any], bool] | None = None
     describe: Callable[[Any], str] | None = None
+    freeze: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +156,10 @@ def _name(item: Any) -> str:
 class _Keeper:
     """Writes checkpoints when they are due, and none twice."""
 
-    def __init__(self, checkpoint: Checkpoint | None, written: Saved | None) -> None:
-        self.checkpoint = checkpoint
+    def __init__(
+        self, checkpoint: Checkpoint | None, written: Saved | None, freeze: Callable[[Any], Any] | None
+    ) -> None:
+        self.checkpoint, self.freeze = checkpoint, freeze
         self.written = (written.folded, written.rounds) if written else None
         # The first part of all is written at once: what cannot be kept shows before much is done.
         self.since = time.monotonic() if written else -inf
@@ -170,7 +175,8 @@ class _Keeper:
 
     def write(self, now: Saved) -> None:
         if self.checkpoint is not None and self.written != (now.folded, now.rounds):
-            self.checkpoint.save(now)
+            frozen = now if self.freeze is None or not now.parts else replace(now, total=self.freeze(now.total))
+            self.checkpoint.save(frozen)
             self.written = (now.folded, now.rounds)
             self.since = time.monotonic()
 
@@ -190,7 +196,7 @@ def _run(
                 f"ask for {now.rounds} or more, or use another folder"
             )
         resumed, notes = now.folded, now.notes
-        keeper = _Keeper(checkpoint, saved)
+        keeper = _Keeper(checkpoint, saved, steps.freeze)
         stack.enter_context(progress)
         if rounds > 1:
             progress.start(rounds)

@@ -19,8 +19,9 @@ from unconv.models.resolve import LoadedModel, untrained_model
 from unconv.models.trained import save_trained
 from unconv.train.augment import augmentation
 from unconv.train.examples import FileExamples
-from unconv.train.loop import Epoch, Settings, fit
+from unconv.train.loop import Epoch, fit
 from unconv.train.pictures import pictures_of
+from unconv.train.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Classifier:
     Attributes:
         network: with its weights, in evaluation mode.
         history: an entry for each epoch: ``loss`` (cross-entropy, natural logarithm) and ``accuracy``.
+        epoch: the entry whose weights these are: the last, or with ``patience`` the most accurate.
         about: model, data, classes and settings.
         skipped: pictures that could not be read, and why.
         resumed: steps that an earlier run had done.
@@ -38,6 +40,7 @@ class Classifier:
 
     network: LoadedModel
     history: tuple[Epoch, ...]
+    epoch: Epoch
     about: Mapping[str, Any]
     skipped: tuple[str, ...] = ()
     resumed: int = 0
@@ -46,7 +49,7 @@ class Classifier:
     @property
     def accuracy(self) -> float:
         """The part of the pictures held out that the network names rightly."""
-        return self.history[-1].held_out["accuracy"]
+        return self.epoch.held_out["accuracy"]
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the weights to a safetensors file that ``load_model(..., weights=path)`` reads, classes included."""
@@ -107,6 +110,7 @@ def classify(
         pictures.train,
         pictures.held_out,
         settings,
+        score=lambda numbers: numbers["accuracy"],
         augment=augment,
         executor=Threads() if isinstance(pictures.train, FileExamples) else Serial(),
         checkpoint=checkpoint,
@@ -118,8 +122,10 @@ def classify(
     network = replace(
         loaded, module=loaded.module.eval(), classes=pictures.classes, weights=f"trained on {pictures.name}"
     )
-    told = {**about, "settings": asdict(settings), "history": [asdict(epoch) for epoch in fitted.history]}
-    return Classifier(network, fitted.history, told, fitted.skipped, fitted.resumed, (*loaded.notes, *fitted.notes))
+    history = [asdict(epoch) for epoch in fitted.history]
+    told = {**about, "settings": asdict(settings), "history": history, "epoch": fitted.epoch.number}
+    notes = (*loaded.notes, *fitted.notes)
+    return Classifier(network, fitted.history, fitted.epoch, told, fitted.skipped, fitted.resumed, notes)
 
 
 def scores(outputs: Tensor, targets: Tensor, classes: int) -> dict[str, Tensor]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from math import ceil, isfinite
+from math import ceil, isnan
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -21,44 +21,11 @@ from torch import Generator, Tensor, nn
 from unconv.errors import UnconvError
 from unconv.jobs import Checkpoint, Executor, JobError, Progress, Serial, fingerprint_arrays, iterate
 from unconv.train.augment import Augment
+from unconv.train.device import device_of
 from unconv.train.examples import Batch, Examples
-from unconv.train.trainer import Measure, Moment, Trainer, evaluate
-
-Numbers: TypeAlias = "dict[str, float]"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training is told.
-
-    Attributes:
-        epochs: how often every example is seen.
-        batch_size: examples of a step, at most; the batches of an epoch differ by one example at most.
-        rate: the learning rate at its peak, see :func:`~unconv.train.schedule.one_cycle`.
-        weight_decay: of weights with two axes and more, decoupled from the gradient (AdamW).
-        seed: of order, augmentation and dropout.
-
-    Raises UnconvError for impossible numbers.
-
-    >>> Settings(epochs=0)
-    Traceback (most recent call last):
-    unconv.errors.UnconvError: train: epochs 0; give 1 or more
-    """
-
-    epochs: int = 10
-    batch_size: int = 128
-    rate: float = 0.003
-    weight_decay: float = 0.02
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UnconvError(f"train: {name} {getattr(self, name)}; give 1 or more")
-        if not (isfinite(self.rate) and self.rate > 0):
-            raise UnconvError(f"train: rate {self.rate} makes no steps; give a positive number")
-        if not (isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise UnconvError(f"train: weight_decay {self.weight_decay}; give 0 or more")
+from unconv.train.learner import Conclude, Learner, Moment, Numbers, Score, least_loss, scalars
+from unconv.train.settings import Settings as Settings
+from unconv.train.trainer import Measure, Trainer
 
 
 @dataclass(frozen=True)
@@ -72,12 +39,22 @@ class Epoch:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """How far a training is: where the network stands, sums over the examples of this epoch, epochs done."""
+    """How far a training is.
 
-    moment: Moment
-    sums: Numbers = field(default_factory=dict)
+    Attributes:
+        moment: where the learner stands; None: where it stands now.
+        sums: of what was measured in this epoch, over its examples.
+        seen: how many of these there were.
+        history: the epochs done.
+        best: the weights of the best of them, where they are kept.
+        skipped: what could not be read.
+    """
+
+    moment: Moment | None
+    sums: dict[str, Tensor] = field(default_factory=dict)
     seen: int = 0
     history: tuple[Epoch, ...] = ()
+    best: dict[str, Tensor] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
 
 
@@ -88,13 +65,15 @@ class Fitted:
     Attributes:
         weights: by the names of the network's ``state_dict``.
         history: an entry for each epoch.
+        epoch: the one whose weights these are, an entry of the history: the last, or with ``patience`` the best.
         skipped: examples that could not be read, and why.
         resumed: steps that an earlier run had done.
-        notes: what was found out on the way, such as a damaged checkpoint.
+        notes: what was found out on the way, such as a damaged checkpoint, or that the training ended early.
     """
 
     weights: dict[str, Tensor]
     history: tuple[Epoch, ...]
+    epoch: Epoch
     skipped: tuple[str, ...] = ()
     resumed: int = 0
     notes: tuple[str, ...] = ()
@@ -116,6 +95,8 @@ def fit(
     held_out: Examples,
     settings: Settings | None = None,
     *,
+    conclude: Conclude = scalars,
+    score: Score = least_loss,
     augment: Augment | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -130,12 +111,14 @@ def fit(
 
     Args:
         network: begins with the weights it has; parameters that require no gradient stay.
-        measure: from the network's outputs and the targets of a batch to numbers, one an example; ``"loss"`` is
-            minimised, the others are told.
+        measure: from the network's outputs and the targets of a batch to numbers, one an example, or one tensor an
+            example; ``"loss"`` is minimised, the others are told.
         examples: what is trained on.
         held_out: what every epoch is measured on; it changes nothing else.
         settings: Settings() unless given.
-        augment: changes the inputs of a batch at random, by the generator given.
+        conclude: from means of what is measured to the numbers that are told.
+        score: from the numbers of the examples held out to one that says how good they are, for ``patience``.
+        augment: changes a batch at random, by the generator given.
         executor: fetches batches; :class:`~unconv.jobs.Threads` where that takes long.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
@@ -154,15 +137,58 @@ def fit(
     (tensor([[1., 1., 1.]]), 20)
     """
     settings = settings or Settings()
+    trainer = Trainer(network, measure, settings, settings.epochs * steps_of(examples, settings), conclude)
+    return run_learner(
+        trainer,
+        examples,
+        held_out,
+        settings,
+        conclude=conclude,
+        score=score,
+        augment=augment,
+        executor=executor,
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        about=about,
+        progress=progress,
+    )
+
+
+def steps_of(examples: Examples, settings: Settings) -> int:
+    """Steps of one epoch."""
+    return ceil(len(examples) / settings.batch_size)
+
+
+def run_learner(
+    learner: Learner,
+    examples: Examples,
+    held_out: Examples,
+    settings: Settings,
+    *,
+    conclude: Conclude = scalars,
+    score: Score = least_loss,
+    augment: Augment | None = None,
+    executor: Executor | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
+    about: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Fitted:
+    """The loop: epochs of steps over the examples in an order drawn anew for each, and a measurement after each epoch.
+
+    Args:
+        learner: what takes the steps; it need not be one network with one optimiser.
+        conclude: makes numbers of what the steps of an epoch have measured; the rest is as in :func:`fit`.
+
+    Raises what the learner raises, and as :func:`fit` does.
+    """
     if not len(examples) or not len(held_out):
         raise UnconvError(f"train: {len(examples)} examples and {len(held_out)} held out; give some of both")
-    per_epoch = ceil(len(examples) / settings.batch_size)
-    trainer = Trainer(network, measure, settings.rate, settings.weight_decay, settings.epochs * per_epoch)
-    model = State(trainer.kept())
-    passes = _Passes(trainer, examples, held_out, settings, augment)
+    model = State(learner.kept())
+    passes = _Passes(learner, examples, held_out, settings, conclude, score, augment)
     keeper = None
     if checkpoint is not None:
-        fingerprint = _fingerprint(model, examples, held_out, settings, about)
+        fingerprint = _fingerprint(learner.now(), examples, held_out, settings, about)
         keeper = Checkpoint(Path(checkpoint), fingerprint, checkpoint_seconds, types=(State, Moment, Epoch))
     try:
         result = iterate(
@@ -173,7 +199,9 @@ def fit(
             passes.finish,
             model=model,
             start=lambda state: replace(state, sums={}, seen=0),
+            stop=passes.stop,
             describe=_describe,
+            freeze=passes.freeze,
             executor=executor or Serial(),
             checkpoint=keeper,
             progress=progress,
@@ -183,29 +211,49 @@ def fit(
             raise error.__cause__ from None
         raise
     state = result.state
-    return Fitted(state.moment.weights, state.history, state.skipped, result.resumed, result.notes)
+    told = _fitted(state, settings, score)
+    return replace(told, skipped=state.skipped, resumed=result.resumed, notes=(*result.notes, *told.notes))
+
+
+def _fitted(state: State, settings: Settings, score: Score) -> Fitted:
+    """The last weights; with patience those of the best epoch, and a sentence that says which it was."""
+    last = state.history[-1]
+    if settings.patience is None and state.moment is not None:
+        return Fitted(state.moment.weights, state.history, last)
+    best = state.history[best_of(state.history, score)]
+    early = f"stopped after epoch {last.number} of {settings.epochs}; " if last.number < settings.epochs else ""
+    note = f"{early}the weights are those of epoch {best.number}, the best on the examples held out"
+    return Fitted(state.best, state.history, best, notes=(note,))
+
+
+def best_of(history: tuple[Epoch, ...], score: Score) -> int:
+    """The place of the best epoch; of several the first, and one whose score is no number only where all are."""
+    scores = [score(epoch.held_out) for epoch in history]
+    return max(range(len(scores)), key=lambda place: (not isnan(scores[place]), scores[place], -place))
 
 
 @dataclass(frozen=True, eq=False)
 class _Passes:
     """The functions of the job: an epoch is a round, a step is a part."""
 
-    trainer: Trainer
+    learner: Learner
     examples: Examples
     held_out: Examples
     settings: Settings
+    conclude: Conclude
+    score: Score
     augment: Augment | None
 
     def steps(self, _state: State, epoch: int) -> list[Step]:
         order = torch.randperm(len(self.examples), generator=_generator(self.settings.seed, epoch))
-        parts = order.tensor_split(ceil(len(order) / self.settings.batch_size))
+        parts = order.tensor_split(steps_of(self.examples, self.settings))
         return [Step(epoch, number, tuple(part.tolist())) for number, part in enumerate(parts)]
 
     def fetch(self, _state: State, step: Step) -> tuple[Step, Batch]:
         batch = self.examples.fetch(step.examples)
         if self.augment is not None and len(batch.inputs):
             generator = _generator(self.settings.seed, step.epoch, step.number)
-            batch = replace(batch, inputs=self.augment(batch.inputs, generator))
+            batch = self.augment(batch, generator)
         return step, batch
 
     def step(self, state: State, part: tuple[Step, Batch]) -> State:
@@ -213,23 +261,36 @@ class _Passes:
         skipped = _united(state.skipped, batch.skipped)
         if not len(batch.inputs):
             return replace(state, skipped=skipped)
+        if state.moment is not None:
+            self.learner.load(state.moment)
         place = f"epoch {step.epoch + 1}, step {step.number + 1}"
-        number = step.epoch * ceil(len(self.examples) / self.settings.batch_size) + step.number
-        self.trainer.load(state.moment)
-        measured = self.trainer.step(batch, number, _seed(self.settings.seed, step.epoch, step.number, "drop"), place)
-        sums = {name: state.sums.get(name, 0.0) + value for name, value in measured.items()}
-        return State(self.trainer.now(), sums, state.seen + len(batch.inputs), state.history, skipped)
+        number = step.epoch * steps_of(self.examples, self.settings) + step.number
+        seed = _seed(self.settings.seed, step.epoch, step.number, "drop")
+        measured = self.learner.step(batch, number, seed, place)
+        sums = {name: state.sums[name] + value if state.sums else value for name, value in measured.items()}
+        return State(None, sums, state.seen + len(batch.inputs), state.history, state.best, skipped)
+
+    def freeze(self, state: State) -> State:
+        return state if state.moment is not None else replace(state, moment=self.learner.now())
 
     def finish(self, before: State, total: State) -> State:
-        epoch = len(before.history) + 1
         if not total.seen:
             told = "; ".join(total.skipped[:3])
             raise UnconvError(f"train: no example could be used: {told}")
-        self.trainer.load(total.moment)
-        held_out, skipped = evaluate(self.trainer.network, self.trainer.measure, self.held_out)
-        train = {name: value / total.seen for name, value in total.sums.items()}
-        history = (*before.history, Epoch(epoch, train, held_out))
-        return State(self.trainer.kept(), history=history, skipped=_united(total.skipped, skipped))
+        if total.moment is not None:
+            self.learner.load(total.moment)
+        train = self.conclude({name: value / total.seen for name, value in total.sums.items()})
+        held_out, skipped = self.learner.evaluate(self.held_out)
+        history = (*before.history, Epoch(len(before.history) + 1, dict(train), dict(held_out)))
+        moment = self.learner.kept()
+        best = before.best
+        if self.settings.patience is not None and best_of(history, self.score) == len(history) - 1:
+            best = moment.weights
+        return State(moment, history=history, best=best, skipped=_united(total.skipped, skipped))
+
+    def stop(self, state: State) -> bool:
+        patience = self.settings.patience
+        return patience is not None and len(state.history) - 1 - best_of(state.history, self.score) >= patience
 
 
 def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
@@ -250,8 +311,9 @@ def _generator(*words: object) -> Generator:
 
 
 def _fingerprint(
-    state: State, examples: Examples, held_out: Examples, settings: Settings, about: Mapping[str, Any] | None
+    first: Moment, examples: Examples, held_out: Examples, settings: Settings, about: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    first = fingerprint_arrays(**{name.replace(".", "/"): value for name, value in state.moment.weights.items()})
+    weights = fingerprint_arrays(**{name.replace(".", "/"): value for name, value in first.weights.items()})
     data = {"examples": examples.fingerprint(), "held out": held_out.fingerprint()}
-    return {**asdict(settings), **(about or {}), **data, "first weights": first}
+    told = {**asdict(settings), "device": str(device_of(settings.device))}
+    return {**told, **(about or {}), **data, "first weights": weights}
