@@ -39,6 +39,7 @@ class BuiltIn:
 
 
 BUILT_IN = (
+    BuiltIn("compact", "compact:compact_recipe"),
     BuiltIn("efficientnet-lite0", "efficientnet_lite:efficientnet_lite0_recipe"),
     BuiltIn("zfnet-28", "zfnet28:zfnet28_recipe", spellings=("zfnet28",)),
     BuiltIn("dcgan", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
