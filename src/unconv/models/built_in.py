@@ -39,9 +39,9 @@ class BuiltIn:
 
 
 BUILT_IN = (
-    BuiltIn("compact", "compact:compact_recipe"),
     BuiltIn("efficientnet-lite0", "efficientnet_lite:efficientnet_lite0_recipe"),
     BuiltIn("zfnet-28", "zfnet28:zfnet28_recipe", spellings=("zfnet28",)),
+    BuiltIn("compact", "compact:compact_recipe"),
     BuiltIn("dcgan", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
     BuiltIn("dcgan-32", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
 )
