@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from tests.data.test_fashion import make
 from unconv.cli.main import app
+from unconv.data.fashion import fashion
 from unconv.errors import UnconvError
 from unconv.models.resolve import load_model
 
@@ -18,6 +20,7 @@ from unconv.models.resolve import load_model
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "fashion", count=30)
+    (tmp_path / "fashion.safetensors").mkdir()
     return tmp_path
 
 
@@ -62,6 +65,25 @@ def test_resumed_training_writes_the_same_file(place: Path) -> None:
     assert (place / "one.safetensors").read_bytes() == (place / "two.safetensors").read_bytes()
 
 
+def test_every_option_of_the_loop_arrives(place: Path) -> None:
+    options = ("--precision", "bfloat16", "--device", "cpu", "--patience", 1, "--log", "curves", "--weight-decay", 0)
+    told = json.loads(run("--json", "--rate", 0.01, *options))
+    expected = {"precision": "bfloat16", "device": "cpu", "patience": 1, "rate": 0.01, "weight_decay": 0.0}
+    assert expected.items() <= told["settings"].items()
+    assert told["notes"][0].endswith("the best on the examples held out")
+    assert sorted(path.name for path in (place / "curves").iterdir()) == ["held_out", "steps", "train"]
+
+
+def test_the_accuracy_told_is_that_of_the_weights_written(place: Path) -> None:
+    told = json.loads(run("--json", "--patience", 1, "--rate", 0.5, "--epochs", 6))
+    loaded = load_model("zfnet28", weights=place / told["out"])
+    images, labels = fashion("test", place / "fashion")
+    with torch.no_grad():
+        outputs = loaded.module(loaded.preprocess.normalise(images.float() / 255))
+    accuracy = (outputs.argmax(1) == labels).double().mean().item()
+    assert told["history"][told["epoch"] - 1]["held_out"]["accuracy"] == pytest.approx(accuracy)
+
+
 def test_help_names_the_options() -> None:
     told = CliRunner().invoke(app, ["train", "classify", "--help"]).output
     assert "--checkpoint" in told
@@ -78,6 +100,9 @@ def test_help_names_the_options() -> None:
         (("--rate", "0"), "rate 0.0"),
         (("--rate", "nan"), "rate nan"),
         (("--shift", "1"), "shift 1.0"),
+        (("--precision", "half"), "precision 'half' is unknown"),
+        (("--device", "gpu"), "device 'gpu': cannot be used"),
+        (("-o", "fashion.safetensors"), "it is a folder"),
         (("--size", "x"), "--size"),
         (("--mean", "x"), "--mean"),
         (("--size", "12"), "zfnet28: input 12x12"),

@@ -1,4 +1,6 @@
-"""A small training, and a process that kills it over and over: ``python killed_train.py FOLDER KILLS SEED``.
+"""A small training, and a process that kills it over and over: ``python killed_train.py FOLDER KILLS SEED KIND``.
+
+KIND is ``plain``, or ``all``: in half precision, its loss scaled, stopped early, and logged.
 
 Prints the checksum of what a training left alone has come to, then those of trainings that were killed and resumed.
 """
@@ -6,6 +8,8 @@ Prints the checksum of what a training left alone has come to, then those of tra
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,28 +19,40 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.jobs.killing import kill_and_resume, longest
 from tests.train.tasks import examples, measure, network
+from tests.train.test_log import curves
 from unconv.train.augment import augmentation
 from unconv.train.loop import Settings, fit
 
+CURVES = [(curve, name) for curve in ("held_out", "steps", "train") for name in ("accuracy", "loss")]
+PLAIN = Settings(epochs=5, batch_size=16, rate=0.05, seed=3)
+KINDS = {"plain": PLAIN, "all": replace(PLAIN, epochs=9, rate=0.2, precision="float16", patience=2)}
 
-def train(folder: Path | None) -> str:
-    """The checksum of weights and history."""
+
+def train(folder: Path | None, kind: str) -> str:
+    """The checksum of weights, history and curves."""
     torch.set_num_threads(1)
+    log = None if folder is None or kind == "plain" else folder / "log"
     fitted = fit(
-        network(), measure, examples(160), examples(40, seed=1), Settings(epochs=5, batch_size=16, rate=0.05, seed=3),
-        augment=augmentation(shift=0.2), checkpoint=folder, checkpoint_seconds=0,
+        network(), measure, examples(160), examples(40, seed=1), KINDS[kind],
+        augment=augmentation(shift=0.2), checkpoint=folder, checkpoint_seconds=0, log=log,
     )  # fmt: skip
-    assert not fitted.notes
+    assert len(fitted.notes) == (kind == "all")
     pieces = [value.contiguous().numpy().tobytes() for value in fitted.weights.values()]
-    return sha256(b"".join([*pieces, repr(fitted.history).encode()])).hexdigest()
+    told = [fitted.history, fitted.epoch, fitted.notes]
+    if log is not None:
+        assert sorted(curves(log)) == CURVES
+        told.append(sorted(curves(log).items()))
+    return sha256(b"".join([*pieces, repr(told).encode()])).hexdigest()
 
 
-def main(folder: Path, kills: int, seed: int) -> None:
-    """Trainings that are killed, and before them two left alone."""
-    print(train(None), flush=True)
-    whole = longest(train, folder / "alone")
-    kill_and_resume(lambda _: train, folder, kills, seed, (0.1 * whole, 0.6 * whole))
+def main(folder: Path, kills: int, seed: int, kind: str) -> None:
+    """Trainings that are killed, and before them some left alone."""
+    work = partial(train, kind=kind)
+    if kind == "plain":
+        print(work(None), flush=True)
+    whole = longest(work, folder / "alone")
+    kill_and_resume(lambda _: work, folder, kills, seed, (0.1 * whole, 0.6 * whole))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

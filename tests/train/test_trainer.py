@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -15,9 +16,10 @@ from unconv.train.settings import Settings
 from unconv.train.trainer import Trainer, evaluate
 
 
-def test_steps_are_those_of_plain_torch() -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_steps_are_those_of_plain_torch(precision: str) -> None:
     data, mine = examples(64), network(dropout=0.0)
-    trainer = Trainer(mine, measure, Settings(rate=0.02, weight_decay=0.1), steps=12)
+    trainer = Trainer(mine, measure, Settings(rate=0.02, weight_decay=0.1, precision=precision), steps=12)
     theirs = network(dropout=0.0)
     matrices = [parameter for parameter in theirs.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in theirs.parameters() if parameter.ndim == 1]
@@ -25,15 +27,21 @@ def test_steps_are_those_of_plain_torch() -> None:
         [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}], 0.02, weight_decay=0.1
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.02, 12, pct_start=0.25, cycle_momentum=False)
+    scaler = torch.amp.GradScaler("cpu", enabled=precision == "float16")
     for number in range(12):
         batch = data.fetch(range(5 * number, 5 * number + 5))
         told = trainer.step(batch, number, seed=number, place="")
         optimiser.zero_grad()
-        loss = nn.functional.cross_entropy(theirs(batch.inputs), batch.targets)
-        loss.backward()
-        optimiser.step()
+        with torch.autocast("cpu", getattr(torch, precision), enabled=precision != "float32"):
+            outputs = theirs(batch.inputs)
+        loss = nn.functional.cross_entropy(outputs.float(), batch.targets)
+        scaler.scale(loss).backward()
+        scaler.step(optimiser)
+        scaler.update()
         if number < 11:
-            schedule.step()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a step that the scaler left out
+                schedule.step()
         assert told["loss"] == pytest.approx(5 * loss.item(), rel=1e-4)
     for name, value in trainer.now().weights.items():
         assert torch.allclose(value, theirs.state_dict()[name], atol=1e-5), name

@@ -46,6 +46,7 @@ def classify(
     mean: models.Mean = None,
     std: models.Std = None,
     checkpoint: options.Checkpoint = None,
+    log: options.Log = None,
     json: options.Json = False,
 ) -> None:
     """Train a network to tell classes of pictures apart, from its first weights."""
@@ -66,9 +67,10 @@ def classify(
         flip=flip,
         shift=shift,
         checkpoint=checkpoint,
+        log=log,
         progress=bar(),
     )
-    trained.save(out)
+    options.write(trained.save, out, checkpoint)
     tell(trained, out, time.perf_counter() - start, json)
 
 
@@ -77,7 +79,8 @@ def tell(trained: Classifier, out: Path, seconds: float, json: bool) -> None:
     for item in trained.skipped:
         typer.echo(f"skipped {item}", err=True)
     if json:
-        told = {**trained.about, "seconds": round(seconds, 3), "skipped": list(trained.skipped), "out": str(out)}
+        about = {**trained.about, "notes": trained.notes, "skipped": trained.skipped}
+        told = {**about, "seconds": round(seconds, 3), "out": str(out)}
         typer.echo(json_format.dumps(told, ensure_ascii=False))
         return
     for note in trained.notes:

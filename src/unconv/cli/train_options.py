@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -31,6 +34,7 @@ Shift: TypeAlias = Annotated[float, typer.Option("--shift", help="Move pictures 
 Checkpoint: TypeAlias = Annotated[
     Path | None, typer.Option("--checkpoint", help="Folder to resume from if killed; it is made.")
 ]
+Log: TypeAlias = Annotated[Path | None, typer.Option("--log", help="Folder for the curves, as TensorBoard reads them.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the history as JSON.")]
 
 
@@ -45,6 +49,30 @@ def check_out(out: Path) -> None:
         raise UnconvError(f"--out {out}: files end in .safetensors")
     if not out.parent.is_dir():
         raise UnconvError(f"--out {out}: there is no folder {out.parent}; make it first")
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        what = "it is a folder" if out.is_dir() else f"{out.parent} cannot be written to"
+        raise UnconvError(f"--out {out}: {what}; name another file")
+
+
+def write(save: Callable[[Path], Path], out: Path, checkpoint: Path | None) -> None:
+    """Write what was trained; where that fails it is not lost, and the message says where it is.
+
+    Args:
+        save: writes to a path, whole or not at all.
+        out: where to.
+        checkpoint: the folder that keeps the training; where there is none, a temporary folder takes the file.
+
+    Raises UnconvError where ``out`` could not be written.
+    """
+    try:
+        save(out)
+    except UnconvError as error:
+        if checkpoint is not None:
+            raise UnconvError(
+                f"{error}; {checkpoint} has the training: the same command with another -o ends it"
+            ) from error
+        rescued = save(Path(tempfile.mkdtemp(prefix="unconv-")) / out.name)
+        raise UnconvError(f"{error}; for now it is {rescued}") from error
 
 
 def settings(

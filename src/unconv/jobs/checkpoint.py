@@ -138,9 +138,7 @@ class Checkpoint:
         folder.mkdir()
         files = {}
         if tensors:
-            from safetensors.torch import save_file
-
-            save_file(tensors, folder / TENSORS)
+            _save_tensors(tensors, folder / TENSORS)
             _to_disk(folder / TENSORS)
             files[TENSORS] = file_checksum(folder / TENSORS)
         manifest = {
@@ -247,6 +245,16 @@ def _check(path: Path, expected: str) -> None:
         raise _DamageError(f"{where} is missing") from None
     if actual != expected:
         raise _DamageError(f"{where} is damaged: SHA-256 {actual}, written as {expected}")
+
+
+def _save_tensors(tensors: Tensors, path: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:  # what it makes of a full disk is no OSError
+        raise OSError(str(error)) from error
 
 
 def _to_disk(path: Path) -> None:

@@ -68,6 +68,7 @@ def classify(
     shift: float = 0.08,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
+    log: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Classifier:
     """Train a network, from its first weights, to tell the classes of some pictures apart.
@@ -86,6 +87,7 @@ def classify(
         shift: pictures are moved by up to this part of their side.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
+        log: a folder for files of TensorBoard.
         progress: as :func:`unconv.jobs.bar` makes it; counts epochs.
 
     Raises ModelError for the model, ImageError for the data, UnconvError where they do not fit or the loss is not
@@ -116,6 +118,7 @@ def classify(
         checkpoint=checkpoint,
         checkpoint_seconds=checkpoint_seconds,
         about=about,
+        log=log,
         progress=progress,
     )
     loaded.module.load_state_dict(fitted.weights)

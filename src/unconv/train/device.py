@@ -24,7 +24,7 @@ def device_of(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UnconvError(f"device {name!r}: cannot be used: {one_line(error)}; leave it to 'auto', or cpu") from error
     return device

@@ -19,11 +19,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.jobs import Checkpoint, Executor, JobError, Progress, Serial, fingerprint_arrays, iterate
+from unconv.jobs import Checkpoint, Executor, JobError, Progress, Result, Serial, fingerprint_arrays, iterate
 from unconv.train.augment import Augment
 from unconv.train.device import device_of
 from unconv.train.examples import Batch, Examples
 from unconv.train.learner import Conclude, Learner, Moment, Numbers, Score, least_loss, scalars
+from unconv.train.log import EVERY, Log, logging_to
 from unconv.train.settings import Settings as Settings
 from unconv.train.trainer import Measure, Trainer
 
@@ -102,6 +103,7 @@ def fit(
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
     about: Mapping[str, Any] | None = None,
+    log: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
     """Minimise the mean loss over examples, in steps along its gradient on batches.
@@ -123,6 +125,7 @@ def fit(
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
         about: what else the answer depends on, for the checkpoint to compare.
+        log: a folder for :class:`~unconv.train.log.Log`, which TensorBoard shows.
         progress: as :func:`unconv.jobs.bar` makes it; counts epochs.
 
     Raises UnconvError where there is nothing to train or to train on, the network fails or the loss is not finite;
@@ -150,6 +153,7 @@ def fit(
         checkpoint=checkpoint,
         checkpoint_seconds=checkpoint_seconds,
         about=about,
+        log=log,
         progress=progress,
     )
 
@@ -172,6 +176,7 @@ def run_learner(
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
     about: Mapping[str, Any] | None = None,
+    log: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Fitted:
     """The loop: epochs of steps over the examples in an order drawn anew for each, and a measurement after each epoch.
@@ -185,31 +190,13 @@ def run_learner(
     if not len(examples) or not len(held_out):
         raise UnconvError(f"train: {len(examples)} examples and {len(held_out)} held out; give some of both")
     model = State(learner.kept())
-    passes = _Passes(learner, examples, held_out, settings, conclude, score, augment)
     keeper = None
     if checkpoint is not None:
         fingerprint = _fingerprint(learner.now(), examples, held_out, settings, about)
         keeper = Checkpoint(Path(checkpoint), fingerprint, checkpoint_seconds, types=(State, Moment, Epoch))
-    try:
-        result = iterate(
-            settings.epochs,
-            passes.steps,
-            passes.fetch,
-            passes.step,
-            passes.finish,
-            model=model,
-            start=lambda state: replace(state, sums={}, seen=0),
-            stop=passes.stop,
-            describe=_describe,
-            freeze=passes.freeze,
-            executor=executor or Serial(),
-            checkpoint=keeper,
-            progress=progress,
-        )
-    except JobError as error:
-        if isinstance(error.__cause__, UnconvError):
-            raise error.__cause__ from None
-        raise
+    with logging_to(log) as logged:
+        passes = _Passes(learner, examples, held_out, settings, conclude, score, augment, logged)
+        result = passes.run(model, executor or Serial(), keeper, progress)
     state = result.state
     told = _fitted(state, settings, score)
     return replace(told, skipped=state.skipped, resumed=result.resumed, notes=(*result.notes, *told.notes))
@@ -243,6 +230,31 @@ class _Passes:
     conclude: Conclude
     score: Score
     augment: Augment | None
+    log: Log | None
+
+    def run(
+        self, model: State, executor: Executor, checkpoint: Checkpoint | None, progress: Progress | None
+    ) -> Result[State]:
+        try:
+            return iterate(
+                self.settings.epochs,
+                self.steps,
+                self.fetch,
+                self.step,
+                self.finish,
+                model=model,
+                start=lambda state: replace(state, sums={}, seen=0),
+                stop=self.stop,
+                describe=_describe,
+                freeze=self.freeze,
+                executor=executor,
+                checkpoint=checkpoint,
+                progress=progress,
+            )
+        except JobError as error:
+            if isinstance(error.__cause__, UnconvError):
+                raise error.__cause__ from None
+            raise
 
     def steps(self, _state: State, epoch: int) -> list[Step]:
         order = torch.randperm(len(self.examples), generator=_generator(self.settings.seed, epoch))
@@ -267,6 +279,9 @@ class _Passes:
         number = step.epoch * steps_of(self.examples, self.settings) + step.number
         seed = _seed(self.settings.seed, step.epoch, step.number, "drop")
         measured = self.learner.step(batch, number, seed, place)
+        if self.log is not None and number % EVERY == 0:
+            means = {name: value / len(batch.inputs) for name, value in measured.items()}
+            self.log.add("steps", self.conclude(means), number + 1)
         sums = {name: state.sums[name] + value if state.sums else value for name, value in measured.items()}
         return State(None, sums, state.seen + len(batch.inputs), state.history, state.best, skipped)
 
@@ -279,9 +294,14 @@ class _Passes:
             raise UnconvError(f"train: no example could be used: {told}")
         if total.moment is not None:
             self.learner.load(total.moment)
-        train = self.conclude({name: value / total.seen for name, value in total.sums.items()})
+        train = dict(self.conclude({name: value / total.seen for name, value in total.sums.items()}))
         held_out, skipped = self.learner.evaluate(self.held_out)
-        history = (*before.history, Epoch(len(before.history) + 1, dict(train), dict(held_out)))
+        epoch = Epoch(len(before.history) + 1, train, dict(held_out))
+        if self.log is not None:
+            steps_done = epoch.number * steps_of(self.examples, self.settings)
+            self.log.add("train", epoch.train, steps_done)
+            self.log.add("held_out", epoch.held_out, steps_done)
+        history = (*before.history, epoch)
         moment = self.learner.kept()
         best = before.best
         if self.settings.patience is not None and best_of(history, self.score) == len(history) - 1:
