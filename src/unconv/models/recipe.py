@@ -75,13 +75,16 @@ def unpublished(
     return Recipe(name, build, pretrained, "none", preprocess, classes=lambda: None, notes=notes)
 
 
-def nearest(name: str, names: Iterable[str], source: str = "") -> str:
+def nearest(name: str, names: Iterable[str] | Mapping[str, str], source: str = "") -> str:
     """The end of a message about an unknown name: what was perhaps meant, with its source in front.
+
+    Names in a mapping are told as it says.
 
     >>> nearest("resnet5", ["resnet50", "resnet18", "vgg16"], "torchvision:")
     '; did you mean torchvision:resnet50, torchvision:resnet18?'
-    >>> nearest("zzz", ["resnet50"])
+    >>> nearest("zzz", {"resnet50": "torchvision:resnet50"})
     ''
     """
-    close = difflib.get_close_matches(name, list(names), n=3)
-    return f"; did you mean {', '.join(source + match for match in close)}?" if close else ""
+    told = names if isinstance(names, Mapping) else {known: source + known for known in names}
+    close = difflib.get_close_matches(name, list(told), n=3)
+    return f"; did you mean {', '.join(told[match] for match in close)}?" if close else ""

@@ -234,8 +234,8 @@ def _unknown(model: str) -> str:
         published = ()
     if model in published:
         return f"{model}: say torchvision:{model}; {forms}"
-    close = nearest(model, built_in_names()) or nearest(model, published, "torchvision:")
-    return f"model '{printable(model)}': unknown; {forms}{close}"
+    told = {name: f"torchvision:{name}" for name in published} | {name: name for name in built_in_names()}
+    return f"model '{printable(model)}': unknown; {forms}{nearest(model, told)}"
 
 
 @contextmanager
