@@ -13,6 +13,7 @@ from torch import nn
 
 from tests.data.test_fashion import make
 from unconv.errors import ModelError, UnconvError
+from unconv.jobs import JobError
 from unconv.models.resolve import load_model, untrained_model
 from unconv.models.trained import about_trained
 from unconv.train.classify import classify, scores
@@ -125,6 +126,20 @@ def test_networks_that_do_not_fit_are_one_line(photos: Path, network: str, told:
     with pytest.raises(UnconvError, match=told) as caught:
         classify(f"{photos}/net.py:{network}", photos / "photos", Settings(1, 8), size=16)
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_network_is_refused(photos: Path) -> None:
+    classify(f"{photos}/net.py:build", photos / "photos", Settings(1, 8), checkpoint=photos / "kept")
+    with pytest.raises(JobError, match=r"checkpoint .*kept/: made with .*zfnet-28.*; use another folder") as caught:
+        classify("zfnet-28", photos / "photos", Settings(1, 8), checkpoint=photos / "kept")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_cannot_be_read_is_told_before_anything_is_trained(photos: Path) -> None:
+    for path in (photos / "photos/red").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(UnconvError, match="class red has no picture that can be read, of 27"):
+        classify(f"{photos}/net.py:build", photos / "photos", Settings(1, 8))
 
 
 def test_a_picture_too_small_for_the_network_is_one_line(photos: Path) -> None:

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from unconv.data.images import ImageFile
 from unconv.errors import ImageError, UnconvError
 from unconv.models.preprocess import Preprocess
-from unconv.train.examples import FileExamples, TensorExamples, folder_examples, split_off
+from unconv.train.examples import FileExamples, TensorExamples, check_readable, folder_examples, split_off
 
 SMALL = Preprocess(size=(8, 8), resize=(8, 8))
 
@@ -101,7 +101,28 @@ def test_as_many_are_held_out_as_scikit_learn_would() -> None:
     assert torch.equal(held_out.targets.bincount(), targets[theirs].bincount())
 
 
-def test_a_class_of_one_picture_cannot_be_split() -> None:
-    files = tuple(ImageFile(Path(f"{n}.png"), f"{n}.png") for n in range(3))
-    with pytest.raises(UnconvError, match="class 1 has 1 pictures"):
-        split_off(FileExamples(files, torch.tensor([0, 0, 1])), 0.1, 0)
+def test_the_class_of_one_picture_is_named(tmp_path: Path) -> None:
+    for name in ("cat/a.png", "cat/b.png", "dog/a.png"):
+        write(tmp_path / name, 0)
+    with pytest.raises(UnconvError, match=r"class 1 \(dog\) has 1 pictures, 1 of them held out; give more"):
+        split_off(folder_examples(tmp_path)[0], 0.1, 0)
+
+
+def test_a_class_without_files_is_named(tmp_path: Path) -> None:
+    for name in ("cat/a.png", "dog/a.png"):
+        write(tmp_path / name, 0)
+    for name in ("mouse", ".hidden"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(ImageError, match="no files for class mouse; add pictures, or remove the folder"):
+        folder_examples(tmp_path)
+
+
+def test_a_class_without_a_readable_picture_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "cat/a.png", 0)
+    write(tmp_path / "dog/c.png", 0)
+    (tmp_path / "dog/a.png").write_bytes(b"")
+    examples, classes = folder_examples(tmp_path)
+    check_readable(examples, classes, "data")
+    (tmp_path / "dog/c.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"class dog has no picture that can be read, of 2 \(.*a.png: empty file"):
+        check_readable(examples, classes, "data")

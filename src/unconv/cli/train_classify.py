@@ -20,7 +20,9 @@ unconv train classify -o weights.safetensors    (zfnet28 on Fashion-MNIST)
 
 unconv train classify --data photos/ --model torchvision:resnet18 --size 96 --checkpoint run    (again to resume)
 
-unconv train classify --data photos/ --model net.py:build --epochs 30 --no-flip"""
+unconv train classify --data photos/ --model net.py:build --epochs 30 --patience 5 --log curves
+
+unconv train classify --data digits --shift 0.1 --epochs 30"""
 
 
 def classify(
@@ -28,15 +30,22 @@ def classify(
         str, typer.Option("--model", help="zfnet28, torchvision:NAME, timm:NAME or file.py:callable.")
     ] = "zfnet28",
     data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Folder of Fashion-MNIST, or with a folder of pictures for each class."),
+        str | None,
+        typer.Option(
+            "--data",
+            help="Folder with a folder of pictures for each class, or digits, fashion-mnist, cifar10:DIR, "
+            "cifar100:DIR, mnist:DIR (DIR as torchvision fills it). Fashion-MNIST unless given.",
+        ),
     ] = None,
     out: options.Out = Path("weights.safetensors"),
     epochs: options.Epochs = 10,
     batch: options.BatchSize = 128,
     rate: options.Rate = 0.003,
     weight_decay: options.WeightDecay = 0.02,
-    flip: options.Flip = True,
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Mirror half of the pictures left to right; digits are not."),
+    ] = None,
     shift: options.Shift = 0.08,
     seed: options.Seed = 0,
     precision: options.Precision = "float32",

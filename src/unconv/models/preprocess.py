@@ -86,9 +86,23 @@ class Preprocess:
         """
         if image.shape[0] not in (1, 3) or 0 in image.shape:
             raise ImageError(f"picture of shape {tuple(image.shape)}: a network's picture is (1 or 3, height, width)")
+        return self.pictures(image[None])[0]
+
+    def pictures(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch out_channels rows columns"]:
+        """The same of several pictures of one size, at once.
+
+        >>> Preprocess().pictures(torch.rand(5, 1, 28, 28)).shape
+        torch.Size([5, 3, 224, 224])
+        """
+        count, _, height, width = images.shape
         channels = len(self.mean)
-        image = finish_picture(image.to(torch.float32), None, "grey" if channels == 1 else "rgb", 1.0)
-        return _centre(self._resized(image), self.size)
+        # One below the other: colours do not ask where a pixel is.
+        column = images.to(torch.float32).transpose(0, 1).flatten(1, 2)
+        column = finish_picture(column, None, "grey" if channels == 1 else "rgb", 1.0)
+        planes = column.reshape(channels, count, height, width).transpose(0, 1).flatten(0, 1)
+        return _centre(self._resized(planes), self.size).reshape(count, *self.input_size)
 
     def normalise(
         self, picture: Float[Tensor, "*batch channels rows columns"]

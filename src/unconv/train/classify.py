@@ -17,7 +17,7 @@ from unconv.errors import UnconvError
 from unconv.jobs import Progress, Serial, Threads
 from unconv.models.resolve import LoadedModel, untrained_model
 from unconv.models.trained import save_trained
-from unconv.train.augment import augmentation
+from unconv.train.augment import augmentation, check_shift
 from unconv.train.examples import FileExamples
 from unconv.train.loop import Epoch, fit
 from unconv.train.pictures import pictures_of
@@ -64,7 +64,7 @@ def classify(
     size: int | tuple[int, int] | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
-    flip: bool = True,
+    flip: bool | None = None,
     shift: float = 0.08,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
@@ -77,13 +77,13 @@ def classify(
 
     Args:
         model: a MODEL string; the network gets as many outputs as the data has classes.
-        data: a folder with Fashion-MNIST, or with a folder of pictures for each class, or with ``train`` and ``test``
-            folders of these: see :func:`~unconv.train.pictures.pictures_of`. None: Fashion-MNIST where Debian puts it.
+        data: a folder of pictures for each class, ``digits``, ``cifar10:DIR``, …: see
+            :func:`~unconv.train.pictures.pictures_of`. None: Fashion-MNIST where Debian puts it.
         settings: Settings() unless given.
         size: height and width of the pictures it is given, unless the model says so.
         mean: subtracted from pictures in [0, 1].
         std: what they are divided by.
-        flip: half of the pictures are mirrored left to right.
+        flip: half of the pictures are mirrored left to right; None: unless they are digits.
         shift: pictures are moved by up to this part of their side.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
@@ -93,8 +93,10 @@ def classify(
     Raises ModelError for the model, ImageError for the data, UnconvError where they do not fit or the loss is not
     finite, JobError for a checkpoint of another training.
     """
-    settings, augment = settings or Settings(), augmentation(flip, shift)
+    settings = settings or Settings()
+    check_shift(shift)
     pictures = pictures_of(data, settings.seed)
+    flip = pictures.mirror if flip is None else flip
     loaded = untrained_model(model, len(pictures.classes), seed=settings.seed, size=size, mean=mean, std=std)
     pictures = pictures.prepared(loaded.preprocess)
     measure = partial(scores, classes=len(pictures.classes))
@@ -113,7 +115,7 @@ def classify(
         pictures.held_out,
         settings,
         score=lambda numbers: numbers["accuracy"],
-        augment=augment,
+        augment=augmentation(flip, shift),
         executor=Threads() if isinstance(pictures.train, FileExamples) else Serial(),
         checkpoint=checkpoint,
         checkpoint_seconds=checkpoint_seconds,

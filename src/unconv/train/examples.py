@@ -131,7 +131,7 @@ class FileExamples:
 def folder_examples(folder: Path) -> tuple[FileExamples, tuple[str, ...]]:
     """The pictures below a folder of folders, one for each class, and the names of the classes in their order.
 
-    Raises ImageError where there are not two folders with files in them.
+    Raises ImageError where there are not two folders with files in them, or one is empty.
 
     >>> import tempfile
     >>> folder_examples(Path(tempfile.mkdtemp()))
@@ -144,6 +144,12 @@ def folder_examples(folder: Path) -> tuple[FileExamples, tuple[str, ...]]:
         raise ImageError(
             f"data {printable(folder)}: {len(classes)} folders with files in them; make one for each class, "
             "two at least"
+        )
+    empty = sorted({path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."} - set(classes))
+    if empty:
+        raise ImageError(
+            f"data {printable(folder)}: no files for class {', '.join(map(printable, empty[:3]))}; add pictures, or "
+            "remove the folder"
         )
     place = {name: number for number, name in enumerate(classes)}
     targets = torch.tensor([place[item.name.partition("/")[0]] for item in found])
@@ -166,8 +172,10 @@ def split_off(examples: FileExamples, part: float, seed: int) -> tuple[FileExamp
         members = (examples.targets == target).nonzero().flatten()
         count = max(1, round(part * len(members)))
         if count >= len(members):
+            name = examples.files[int(members[0])].name.partition("/")[0]
             raise UnconvError(
-                f"data: class {target} has {len(members)} pictures, {count} of them held out; give more of them"
+                f"data: class {target} ({printable(name)}) has {len(members)} pictures, {count} of them held out; "
+                "give more of them"
             )
         chosen[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     return _some(examples, ~chosen), _some(examples, chosen)
@@ -176,3 +184,24 @@ def split_off(examples: FileExamples, part: float, seed: int) -> tuple[FileExamp
 def _some(examples: FileExamples, chosen: Tensor) -> FileExamples:
     files = tuple(examples.files[number] for number in chosen.nonzero().flatten().tolist())
     return FileExamples(files, examples.targets[chosen], examples.prepare)
+
+
+def check_readable(examples: FileExamples, classes: tuple[str, ...], what: str) -> None:
+    """Refuse, before anything is trained, a class of which no picture can be read; each is read up to the first.
+
+    Raises ImageError that names the class and what its first file says.
+    """
+    for target, name in enumerate(classes):
+        members = (examples.targets == target).nonzero().flatten().tolist()
+        pictures = iter_images([examples.files[number] for number in members])
+        skipped = []
+        for picture in pictures:
+            if not isinstance(picture, Skipped):
+                break
+            skipped.append(picture)
+        else:
+            first = f" ({skipped[0]})" if skipped else ""
+            raise ImageError(
+                f"{what}: class {printable(name)} has no picture that can be read, of {len(members)}{first}; "
+                "every class needs some"
+            )
