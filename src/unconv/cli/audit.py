@@ -32,8 +32,13 @@ _LEVELS = ("error", "warning", "hint", "never")
 def audit(
     model: models.Model,
     size: Annotated[
-        str, typer.Option("--input", help="Channels and size that it is given: 3x224x224; several joined by commas.")
-    ] = "3x224x224",
+        str | None,
+        typer.Option(
+            "--input",
+            help="Channels and size that it is given: 3x224x224; several joined by commas.",
+            show_default="what the model is made for",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Also write a page (.html), .sarif or .json.")] = None,
     fix: Annotated[
         Path | None,
@@ -57,13 +62,14 @@ def audit(
         raise UnconvError(f"--out {out}: files end in .html, .sarif or .json")
     if fix is not None and fix.suffix != ".py":
         raise UnconvError(f"--fix {fix}: the file ends in .py")
-    sizes = _sizes(size)
+    told = None if size is None else _sizes(size)
     from unconv.models.resolve import load_model
     from unconv.network.audit import audit as run
 
     # A file's own weights are what it makes; of others, random ones do.
     own = re.search(r"\.py:", model) is not None or weights is not None
     loaded = load_model(model, weights=weights, random_weights=not own)
+    sizes = told if told is not None else (loaded.takes or loaded.input_size,)
     found = run(loaded.module, sizes, measure=measure).without(models.names(ignore) or ())
     if out is not None:
         found.save(out, title=model)

@@ -41,6 +41,8 @@ class BuiltIn:
 BUILT_IN = (
     BuiltIn("efficientnet-lite0", "efficientnet_lite:efficientnet_lite0_recipe"),
     BuiltIn("lenet5", "lenet5:lenet5_recipe"),
+    BuiltIn("alexnet-two-tower", "alexnet:alexnet_recipe"),
+    BuiltIn("zfnet", "zfnet:zfnet_recipe"),
     BuiltIn("zfnet-28", "zfnet28:zfnet28_recipe", spellings=("zfnet28",)),
     BuiltIn("compact", "compact:compact_recipe"),
     BuiltIn("dcgan", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),

@@ -217,6 +217,7 @@ def dcgan_recipe(name: str = "dcgan", variant: str | None = None) -> Recipe:
         build=lambda _classes: Generator(form),
         preprocess=Preprocess(size=sides, resize=sides, mean=half, std=half),
         train="generate",
+        takes=(LATENT,),
     )
 
 

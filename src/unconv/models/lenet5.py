@@ -26,12 +26,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from unconv.errors import ModelError
+from unconv.models.fixed_size import fixed_maps
 from unconv.models.preprocess import Preprocess
 from unconv.models.recipe import Recipe, unpublished
 
 SIDE = 32
-# What one unit of S4 is computed from.
-SMALLEST = 16
 CLASSES = 10
 # f(1) = 1 and f(−1) = −1: the targets lie where the squashing function bends most, not where it is flat.
 AMPLITUDE, SLOPE = 1.7159, 2 / 3
@@ -244,11 +243,7 @@ class LeNet5(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch classes"]:
         """Minus the squared distances from the patterns."""
-        # A layer before C5 may be looked at in a window of the picture, which must only be large enough for S4.
-        maps = self.features(x) if min(x.shape[-2:]) >= SMALLEST else None
-        if maps is None or maps.shape[-2:] != (5, 5):
-            raise ModelError(f"lenet5: input {x.shape[-2]}x{x.shape[-1]}; it tells classes apart at {SIDE}x{SIDE} only")
-        scores: Tensor = self.classifier(maps)
+        scores: Tensor = self.classifier(fixed_maps("lenet5", self.features, x, (SIDE, SIDE), (5, 5)))
         return scores
 
 

@@ -30,6 +30,7 @@ class Recipe:
         seedless: the source decides about weights itself, so asking for random ones has no meaning.
         assumed: the sentence that says so, where the picture transform is a guess.
         notes: what else a reader should know.
+        takes: shape of one input, where the network takes something else than pictures.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Recipe:
     seedless: bool = False
     assumed: str = ""
     notes: tuple[str, ...] = ()
+    takes: tuple[int, ...] = ()
 
 
 def unpublished(
@@ -50,6 +52,7 @@ def unpublished(
     preprocess: Preprocess,
     train: str,
     notes: tuple[str, ...] = (),
+    takes: tuple[int, ...] = (),
 ) -> Recipe:
     """The recipe of a network that no trained weights come with: asked for them, it says how to get some.
 
@@ -59,6 +62,7 @@ def unpublished(
         preprocess: the picture transform that it is to be trained with.
         train: what trains it: ``"classify"``, ``"segment"`` or ``"generate"``.
         notes: what else a reader should know.
+        takes: shape of one input, where it takes something else than pictures.
 
     >>> unpublished("lenet9", lambda classes: nn.Linear(2, classes or 10), Preprocess(), "classify").pretrained()
     Traceback (most recent call last):
@@ -72,7 +76,7 @@ def unpublished(
             f"yours, unconv train {train} --model {name} makes some"
         )
 
-    return Recipe(name, build, pretrained, "none", preprocess, classes=lambda: None, notes=notes)
+    return Recipe(name, build, pretrained, "none", preprocess, classes=lambda: None, notes=notes, takes=takes)
 
 
 def nearest(name: str, names: Iterable[str] | Mapping[str, str], source: str = "") -> str:

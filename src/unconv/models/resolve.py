@@ -40,6 +40,7 @@ class LoadedModel:
         classes: names of its outputs, None where they are not known (or mean nothing, as with random weights).
         weights: where the weights came from, as a phrase.
         notes: what had to be assumed, and what else a reader should know.
+        takes: shape of one input, where the network takes something else than pictures.
 
     >>> loaded = load_model("efficientnet-lite0")
     >>> loaded.input_size, loaded.label(281)
@@ -54,6 +55,7 @@ class LoadedModel:
     classes: tuple[str, ...] | None
     weights: str
     notes: tuple[str, ...] = ()
+    takes: tuple[int, ...] = ()
 
     @property
     def input_size(self) -> tuple[int, int, int]:
@@ -109,7 +111,7 @@ def load_model(
         recipe = replace(recipe, preprocess=own, assumed="")
     preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
-    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes)
+    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes, recipe.takes)
 
 
 def untrained_model(
@@ -144,7 +146,7 @@ def untrained_model(
     preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
     source = recipe.weights if recipe.seedless else f"random (seed {seed})"
-    return LoadedModel(recipe.name, module, preprocess, None, source, notes)
+    return LoadedModel(recipe.name, module, preprocess, None, source, notes, recipe.takes)
 
 
 def _looked_at(

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.data.fashion import CLASSES, MEAN, SIZE, STD
-from unconv.errors import ModelError
+from unconv.models.fixed_size import fixed_maps
 from unconv.models.preprocess import Preprocess
 from unconv.models.recipe import Recipe
 
@@ -84,11 +84,7 @@ class ZFNet28(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Class scores before the softmax."""
-        maps = self.features(x)
-        # Asked only here: a layer before the linear ones may be looked at in a window of the picture.
-        if maps.shape[-2:] != (3, 3):
-            raise ModelError(f"zfnet28: input {x.shape[-2]}x{x.shape[-1]}; it tells classes apart at 28x28 only")
-        scores: Tensor = self.classifier(maps.flatten(1))
+        scores: Tensor = self.classifier(fixed_maps("zfnet28", self.features, x, SIZE, (3, 3)).flatten(1))
         return scores
 
 
