@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from unconv.data.arrays import finish_picture
@@ -104,6 +104,19 @@ class Preprocess:
         planes = column.reshape(channels, count, height, width).transpose(0, 1).flatten(0, 1)
         return _centre(self._resized(planes), self.size).reshape(count, *self.input_size)
 
+    def labels(self, mask: UInt8[Tensor, "height width"] | Int64[Tensor, "height width"]) -> Int64[Tensor, "rows columns"]:
+        """The label image of a picture, resized and cropped as ``picture`` does it, each pixel to the nearest label.
+
+        >>> Preprocess(size=(2, 2), resize=(2, 2)).labels(torch.tensor([[7, 7, 0, 0]] * 2))
+        tensor([[7, 0],
+                [7, 0]])
+        """
+        rows, columns = self._resized_to(tuple(mask.shape))
+        image = mask[None].to(torch.float32)
+        if (rows, columns) != tuple(mask.shape):
+            image = F.interpolate(image[None], size=(rows, columns), mode="nearest-exact")[0]
+        return _centre(image, self.size)[0].to(torch.int64)
+
     def normalise(
         self, picture: Float[Tensor, "*batch channels rows columns"]
     ) -> Float[Tensor, "*batch c rows columns"]:
@@ -174,14 +187,18 @@ class Preprocess:
             raise ImageError(f"picture of shape {tuple(values.shape)}: mean and std are for {len(self.mean)} channels")
         return values.new_tensor(self.mean).reshape(-1, 1, 1), values.new_tensor(self.std).reshape(-1, 1, 1)
 
-    def _resized(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        rows, columns = self.resize if self.fit == "stretch" else covering_size((height, width), self.resize)
+    def _resized_to(self, size: tuple[int, int]) -> tuple[int, int]:
+        rows, columns = self.resize if self.fit == "stretch" else covering_size(size, self.resize)
         if rows * columns > MAX_RESIZED_PIXELS:
             raise ImageError(
-                f"picture {height}x{width}: covering {self.resize[0]}x{self.resize[1]} makes it {rows}x{columns}; "
+                f"picture {size[0]}x{size[1]}: covering {self.resize[0]}x{self.resize[1]} makes it {rows}x{columns}; "
                 "crop it first"
             )
+        return rows, columns
+
+    def _resized(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        rows, columns = self._resized_to((height, width))
         if (rows, columns) == (height, width):
             return image
         smooth = self.interpolation != "nearest"

@@ -1,0 +1,64 @@
+"""How well pixels are named: the confusion matrix, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+NOT_COUNTED = 255
+"""The label of pixels that nobody is asked about, as PASCAL VOC has it."""
+
+
+def confusion(
+    predicted: Int64[Tensor, "batch height width"], targets: Int64[Tensor, "batch height width"], classes: int
+) -> Float[Tensor, "batch classes classes"]:
+    """Pixels of each picture by their class (row) and the class they were taken for (column).
+
+    >>> confusion(torch.tensor([[[0, 1, 1, 1]]]), torch.tensor([[[0, 0, 1, 255]]]), classes=2)
+    tensor([[[1., 1.],
+             [0., 1.]]])
+    """
+    count = len(targets)
+    cells = (torch.arange(count, device=targets.device)[:, None, None] * classes + targets) * classes + predicted
+    counted = cells[targets != NOT_COUNTED]
+    table = counted.bincount(minlength=count * classes * classes).reshape(count, classes, classes)
+    return table.to(torch.float32)
+
+
+def class_ious(table: Float[Tensor, "classes classes"]) -> Float[Tensor, " classes"]:
+    """Intersection over union of each class: n_ii / (Σ_j n_ij + Σ_j n_ji − n_ii), section 4 of Long et al. (2015).
+
+    NaN for a class that neither is there nor was seen.
+
+    >>> class_ious(torch.tensor([[3.0, 1.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 0.0]]))
+    tensor([0.7500, 0.8000,    nan])
+    """
+    hits = table.diagonal()
+    return hits / (table.sum(0) + table.sum(1) - hits)
+
+
+def concluded(means: Mapping[str, Tensor], classes: Sequence[str]) -> dict[str, float]:
+    """Loss, pixel accuracy, the mean of the classes' IoU, and each of these, from means over pictures.
+
+    The mean is over classes that occur; one that neither is there nor was seen has no number.
+
+    Args:
+        means: ``"loss"``, and ``"confusion"`` (classes, classes).
+        classes: their names.
+
+    >>> means = {"loss": torch.tensor(0.5), "confusion": torch.tensor([[3.0, 1.0], [0.0, 4.0]])}
+    >>> {name: round(value, 3) for name, value in concluded(means, ("ground", "shoe")).items()}
+    {'loss': 0.5, 'pixel_accuracy': 0.875, 'miou': 0.775, 'iou/ground': 0.75, 'iou/shoe': 0.8}
+    """
+    table = means["confusion"]
+    ious = class_ious(table)
+    told = {
+        "loss": float(means["loss"]),
+        "pixel_accuracy": float(table.diagonal().sum() / table.sum()),
+        "miou": float(ious.nanmean()),
+    }
+    by_class = {f"iou/{name}": iou for name, iou in zip(classes, ious.tolist(), strict=True) if iou == iou}
+    return {**told, **by_class}
