@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unconv.cli import train_classify
+from unconv.cli import train_classify, train_segment
 
 app = typer.Typer(no_args_is_help=True, help="Train a network.")
 
@@ -15,3 +15,4 @@ def train() -> None:
 
 
 app.command(epilog=train_classify.EXAMPLES)(train_classify.classify)
+app.command(epilog=train_segment.EXAMPLES)(train_segment.segment)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 
 from unconv.data.arrays import finish_picture
@@ -104,16 +104,17 @@ class Preprocess:
         planes = column.reshape(channels, count, height, width).transpose(0, 1).flatten(0, 1)
         return _centre(self._resized(planes), self.size).reshape(count, *self.input_size)
 
-    def labels(self, mask: UInt8[Tensor, "height width"] | Int64[Tensor, "height width"]) -> Int64[Tensor, "rows columns"]:
+    def labels(self, mask: Integer[Tensor, "height width"]) -> Int64[Tensor, "rows columns"]:
         """The label image of a picture, resized and cropped as ``picture`` does it, each pixel to the nearest label.
 
         >>> Preprocess(size=(2, 2), resize=(2, 2)).labels(torch.tensor([[7, 7, 0, 0]] * 2))
         tensor([[7, 0],
                 [7, 0]])
         """
-        rows, columns = self._resized_to(tuple(mask.shape))
+        height, width = mask.shape
+        rows, columns = self._resized_to((height, width))
         image = mask[None].to(torch.float32)
-        if (rows, columns) != tuple(mask.shape):
+        if (rows, columns) != (height, width):
             image = F.interpolate(image[None], size=(rows, columns), mode="nearest-exact")[0]
         return _centre(image, self.size)[0].to(torch.int64)
 

@@ -19,9 +19,10 @@ IMAGES, MASKS, CLASSES = "images", "masks", "classes.txt"
 # As torchvision's VOCSegmentation and OxfordIIITPet lay them out.
 VOC, PETS = Path("VOCdevkit"), Path("oxford-iiit-pet")
 VOC_CLASSES = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
-    "pottedplant sheep sofa train tvmonitor"
-).split()
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus",
+    "car", "cat", "chair", "cow", "diningtable", "dog", "horse",
+    "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
 # Trimaps: 1 pet, 2 background, 3 not classified.
 PETS_CLASSES, PETS_LABELS = ("background", "pet"), {1: 1, 2: 0, 3: NOT_COUNTED}
 
@@ -102,7 +103,9 @@ def _pairs_in(folder: Path) -> tuple[Pair, ...]:
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise ImageError(f"data {printable(folder.parent)}: no folder {folder.name} in it; it needs {IMAGES} and {MASKS}")
+        raise ImageError(
+            f"data {printable(folder.parent)}: no folder {folder.name} in it; it needs {IMAGES} and {MASKS}"
+        )
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     if not files:
         raise ImageError(f"data {printable(folder)}: no files in it; put pictures in {IMAGES}, their masks in {MASKS}")
@@ -140,28 +143,29 @@ def _classes(path: Path) -> tuple[str, ...] | None:
 
 def _voc(root: Path) -> Found:
     year = max((path for path in root.iterdir() if path.name.startswith("VOC")), default=root / "VOC2012")
-    sets = (
+    train, held_out = (
         tuple(
             Pair(year / "JPEGImages" / f"{stem}.jpg", year / "SegmentationClass" / f"{stem}.png")
             for stem in _stems(year / "ImageSets" / "Segmentation" / f"{name}.txt")
         )
         for name in ("train", "val")
     )
-    return Found(f"PASCAL {year.name}", tuple(VOC_CLASSES), *sets, torch.arange(256))
+    return Found(f"PASCAL {year.name}", VOC_CLASSES, train, held_out, torch.arange(256))
 
 
 def _pets(root: Path) -> Found:
-    meaning = torch.arange(256).where(torch.tensor([False]), torch.tensor(254))
+    # Any other label is of no class: 254 is beyond the last.
+    meaning = torch.full((256,), 254)
     for label, number in PETS_LABELS.items():
         meaning[label] = number
-    sets = (
+    train, held_out = (
         tuple(
             Pair(root / "images" / f"{stem}.jpg", root / "annotations" / "trimaps" / f"{stem}.png")
             for stem in _stems(root / "annotations" / f"{name}.txt")
         )
         for name in ("trainval", "test")
     )
-    return Found("Oxford-IIIT Pet", PETS_CLASSES, *sets, meaning)
+    return Found("Oxford-IIIT Pet", PETS_CLASSES, train, held_out, meaning)
 
 
 def _stems(path: Path) -> list[str]:

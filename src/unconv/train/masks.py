@@ -7,7 +7,7 @@ palette; 255 is not counted, as in PASCAL VOC.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -79,24 +79,29 @@ class Masked:
     Attributes:
         name: what they are, as a phrase.
         classes: their names, in the order of their numbers.
-        train: what a network is trained on.
-        held_out: what it is measured on.
-        pixels: of each class in the masks that are trained on.
+        train: the files that are trained on.
+        held_out: those that it is measured on.
+        meaning: for each of 256 label values the class that it stands for.
+        counts: pixels of each class in the masks that are trained on.
     """
 
     name: str
     classes: tuple[str, ...]
-    train: MaskExamples
-    held_out: MaskExamples
-    pixels: tuple[int, ...]
+    train: tuple[Pair, ...]
+    held_out: tuple[Pair, ...]
+    meaning: Tensor
+    counts: tuple[int, ...]
 
-    def prepared(self, preprocess: Preprocess) -> Masked:
-        """The same as a network wants them."""
-        return replace(
-            self,
-            train=replace(self.train, prepare=preprocess),
-            held_out=replace(self.held_out, prepare=preprocess),
+    def prepared(self, preprocess: Preprocess) -> tuple[MaskExamples, MaskExamples]:
+        """What is trained on and what is held out, as a network wants them."""
+        return (
+            MaskExamples(self.train, self.meaning, preprocess),
+            MaskExamples(self.held_out, self.meaning, preprocess),
         )
+
+    def pixels(self) -> tuple[int, ...]:
+        """How many pixels each class has in the masks that are trained on."""
+        return self.counts
 
 
 def masked_pictures(data: str | PathLike[str], seed: int = 0) -> Masked:
@@ -134,8 +139,7 @@ def masked_pictures(data: str | PathLike[str], seed: int = 0) -> Masked:
             f"{where}: label {missing} ({classes[missing]}) has no pixel in the {len(found.train)} masks to learn "
             "from; number classes without gaps, or add pictures of it"
         )
-    sets = (MaskExamples(pairs, found.meaning, Preprocess()) for pairs in (found.train, found.held_out))
-    return Masked(found.name, classes, *sets, pixels=tuple(pixels.tolist()))
+    return Masked(found.name, classes, found.train, found.held_out, found.meaning, tuple(pixels.tolist()))
 
 
 def count_labels(pairs: Sequence[Pair], meaning: Tensor, classes: int | None) -> Tensor:

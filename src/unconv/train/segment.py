@@ -1,0 +1,275 @@
+"""Training a network to name every pixel of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from unconv.data.arrays import printable
+from unconv.data.scenes import SIZE
+from unconv.errors import UnconvError
+from unconv.jobs import Progress, Serial, Threads
+from unconv.models.carry import carry_over
+from unconv.models.resolve import LoadedModel, untrained_model
+from unconv.models.trained import save_trained
+from unconv.models.weights import read_state_dict
+from unconv.train.augment import Augment, check_shift, draw_moves, moved
+from unconv.train.confusion import NOT_COUNTED, concluded, confusion
+from unconv.train.examples import Batch, Examples
+from unconv.train.loop import Epoch, fit
+from unconv.train.segmented import SCENES, FashionScenes, balanced, segmented
+from unconv.train.settings import Settings
+
+ClassWeights: TypeAlias = Literal["balanced"] | Sequence[float]
+
+# Batches are small: a picture has thousands of pixels, each of which is an example.
+SETTINGS = Settings(epochs=5, batch_size=16)
+AUXILIARY = 0.5
+"""Weight of the loss of an auxiliary classifier, as torchvision trains its segmentation networks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter:
+    """A network that was trained to name the pixels of pictures.
+
+    Attributes:
+        network: with its weights, in evaluation mode.
+        history: an entry for each epoch: ``loss`` (cross-entropy, natural logarithm), ``pixel_accuracy``, ``miou`` and
+            ``iou/CLASS``.
+        epoch: the entry whose weights these are: the last, or with ``patience`` that of the best mean IoU.
+        about: model, data, classes and settings.
+        held_out: what it was measured on.
+        skipped: pictures that could not be read, and why.
+        resumed: steps that an earlier run had done.
+        notes: what was assumed or found out on the way.
+    """
+
+    network: LoadedModel
+    history: tuple[Epoch, ...]
+    epoch: Epoch
+    about: Mapping[str, Any]
+    held_out: Examples
+    skipped: tuple[str, ...] = ()
+    resumed: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def miou(self) -> float:
+        """Mean over the classes of the intersection over union, of what was held out."""
+        return self.epoch.held_out["miou"]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What each pixel may be."""
+        return self.network.classes or ()
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the weights to a safetensors file that ``load_model(..., weights=path)`` reads, classes included."""
+        return save_trained(self.network.module.state_dict(), Path(path), self.about)
+
+
+def segment(
+    model: str = "fcn8s:compact",
+    data: str | PathLike[str] = SCENES,
+    settings: Settings = SETTINGS,
+    *,
+    scenes: int = 6000,
+    size: int | tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    flip: bool = True,
+    shift: float = 0.0,
+    class_weights: ClassWeights | None = None,
+    start: str | PathLike[str] | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
+    log: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Segmenter:
+    """Train a network to name every pixel of a picture.
+
+    The mean over pictures of the mean cross-entropy of their pixels is minimised by :func:`~unconv.train.loop.fit`.
+    What is measured on the pictures held out is counted in the size that the network is given.
+
+    Args:
+        model: a MODEL string; the network gets as many outputs as the data has classes. It returns scores
+            (batch, classes, height, width), or a dict with these as ``"out"`` as torchvision's networks do; their
+            ``"aux"`` is trained along.
+        data: ``"scenes"``, or a folder, see :func:`~unconv.train.segmented.segmented`.
+        settings: of the loop.
+        scenes: how many different Fashion scenes an epoch has.
+        size: height and width of the pictures it is given, unless the model says so; 96 for scenes.
+        mean: subtracted from pictures in [0, 1].
+        std: what they are divided by.
+        flip: half of the pictures are mirrored left to right, their masks with them.
+        shift: pictures are moved by up to this part of their side, their masks with them.
+        class_weights: one number a class, or ``"balanced"``: in inverse proportion to its pixels.
+        start: a file of weights to begin with, of this network or of the stage before it (an FCN-32s for an FCN-16s):
+            see :func:`~unconv.models.carry.carry_over`.
+        checkpoint: a folder; a training that was killed is resumed from there and ends the same.
+        checkpoint_seconds: how often it is written.
+        log: a folder for files of TensorBoard.
+        progress: as :func:`unconv.jobs.bar` makes it; counts epochs.
+
+    Raises ModelError for the model or the weights to begin with, ImageError for the data, UnconvError where they do
+    not fit or the loss is not finite, JobError for a checkpoint of another training.
+    """
+    augment = mask_augmentation(flip, shift)
+    pictures = segmented(data, settings.seed, scenes)
+    if size is None and isinstance(pictures, FashionScenes):
+        size = SIZE
+    loaded = _uncropped(
+        untrained_model(model, len(pictures.classes), seed=settings.seed, size=size, mean=mean, std=std)
+    )
+    fresh = () if start is None else _started(loaded.module, Path(start))
+    weights = _weights(class_weights, pictures.classes, pictures.pixels)
+    train, held_out = pictures.prepared(loaded.preprocess)
+    about = {
+        "model": loaded.name,
+        "data": pictures.name,
+        "classes": list(pictures.classes),
+        "preprocess": asdict(loaded.preprocess),
+        "pictures": len(train),
+        "flip": flip,
+        "shift": shift,
+        "class_weights": None if weights is None else weights.tolist(),
+    }
+    fitted = fit(
+        loaded.module,
+        partial(pixel_scores, classes=len(pictures.classes), weights=weights),
+        train,
+        held_out,
+        settings,
+        conclude=partial(concluded, classes=pictures.classes),
+        score=lambda numbers: numbers["miou"],
+        augment=augment,
+        executor=Serial() if isinstance(pictures, FashionScenes) else Threads(),
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        about=about,
+        log=log,
+        progress=progress,
+    )
+    loaded.module.load_state_dict(fitted.weights)
+    network = replace(
+        loaded, module=loaded.module.eval(), classes=pictures.classes, weights=f"trained on {pictures.name}"
+    )
+    history = [asdict(epoch) for epoch in fitted.history]
+    told = {**about, "settings": asdict(settings), "history": history, "epoch": fitted.epoch.number}
+    notes = (*loaded.notes, *fresh, *fitted.notes)
+    return Segmenter(network, fitted.history, fitted.epoch, told, held_out, fitted.skipped, fitted.resumed, notes)
+
+
+def pixel_scores(
+    outputs: Tensor | Mapping[str, Tensor], targets: Tensor, classes: int, weights: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Mean cross-entropy of the counted pixels of each picture, and its confusion matrix.
+
+    Σ w_t · (−log softmax(s)_t) / Σ w_t over the pixels whose target t is not 255, w = 1 unless given.
+
+    Args:
+        outputs: scores (batch, classes, height, width), or a mapping with them as ``"out"``.
+        targets: numbers of the classes (batch, height, width).
+        classes: how many there are.
+        weights: one a class.
+
+    Raises UnconvError for outputs of another kind or shape.
+
+    >>> scores = torch.tensor([[2.0, 0.0], [0.0, 0.0]])[None, :, None]  # two classes, a row of two pixels
+    >>> measured = pixel_scores(scores, torch.tensor([[[0, 255]]]), classes=2)
+    >>> measured["loss"], measured["confusion"].shape
+    (tensor([0.1269]), torch.Size([1, 2, 2]))
+    """
+    scores, auxiliary = outputs, None
+    if isinstance(outputs, Mapping):
+        if "out" not in outputs:
+            raise UnconvError(
+                f"train: the network returns a dict with {', '.join(map(str, outputs)) or 'nothing'}; scores "
+                f"(batch, {classes}, height, width) are needed, as themselves or as 'out'"
+            )
+        scores, auxiliary = outputs["out"], outputs.get("aux")
+    scores = _checked(scores, targets, classes)
+    loss = _cross_entropy(scores, targets, weights)
+    if auxiliary is not None:
+        loss = loss + AUXILIARY * _cross_entropy(_checked(auxiliary, targets, classes), targets, weights)
+    return {"loss": loss, "confusion": confusion(scores.detach().argmax(1), targets, classes)}
+
+
+def _checked(scores: object, targets: Tensor, classes: int) -> Tensor:
+    count, height, width = targets.shape
+    wanted = (count, classes, height, width)
+    if not isinstance(scores, Tensor):
+        raise UnconvError(f"train: the network returns a {type(scores).__name__}; scores {wanted} are needed")
+    if tuple(scores.shape) != wanted:
+        way = "give the network as many outputs as there are classes"
+        if scores.ndim == 2:
+            way = "one that tells whole pictures apart is trained by unconv train classify"
+        elif tuple(scores.shape[:2]) == wanted[:2]:
+            way = "end it by a layer that brings scores to the size of the picture"
+        raise UnconvError(
+            f"train: the network returns shape {tuple(scores.shape)} for masks {tuple(targets.shape)} of {classes} "
+            f"classes; {wanted} is needed: {way}"
+        )
+    return scores.float()
+
+
+def _cross_entropy(scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is not None:
+        weights = weights.to(scores)
+    losses = F.cross_entropy(scores, targets, weights, ignore_index=NOT_COUNTED, reduction="none")
+    counted = targets != NOT_COUNTED
+    each = counted.to(scores.dtype) if weights is None else weights[targets.where(counted, 0)] * counted
+    # A picture of which no pixel counts has loss 0.
+    return losses.sum((1, 2)) / each.sum((1, 2)).clamp(min=torch.finfo(scores.dtype).tiny)
+
+
+def mask_augmentation(flip: bool, shift: float) -> Augment | None:
+    """Pictures mirrored and moved with their masks; None where nothing would change.
+
+    >>> batch = Batch(torch.rand(4, 3, 8, 8), torch.arange(64).reshape(1, 8, 8).expand(4, 8, 8))
+    >>> mask_augmentation(flip=True, shift=0.0)(batch, Generator().manual_seed(1)).targets[:, 0, 0]
+    tensor([7, 0, 7, 0])
+    """
+    check_shift(shift)
+    if not flip and not shift:
+        return None
+
+    def changed(batch: Batch, generator: Generator) -> Batch:
+        moves = draw_moves(batch.inputs, generator, flip=flip, shift=shift)
+        return replace(batch, inputs=moved(batch.inputs, moves), targets=moved(batch.targets, moves))
+
+    return changed
+
+
+def _uncropped(loaded: LoadedModel) -> LoadedModel:
+    """No margin is cut off: each pixel counts."""
+    return replace(loaded, preprocess=replace(loaded.preprocess, resize=loaded.preprocess.size))
+
+
+def _started(module: nn.Module, path: Path) -> tuple[str, ...]:
+    fresh = carry_over(module, read_state_dict(path))
+    anew = f"; {len(fresh)} tensors begin anew: {', '.join(fresh)}" if fresh else ""
+    return (f"begins with {printable(path)}{anew}",)
+
+
+def _weights(asked: ClassWeights | None, classes: Sequence[str], pixels: Any) -> Tensor | None:
+    if asked is None:
+        return None
+    if isinstance(asked, str):
+        if asked != "balanced":
+            raise UnconvError(f"class weights {asked!r}: give 'balanced', or one number a class")
+        return balanced(pixels())
+    weights = torch.tensor(asked, dtype=torch.float32)
+    if len(weights) != len(classes):
+        raise UnconvError(f"class weights: {len(weights)} numbers for {len(classes)} classes; give one a class")
+    if not bool(((weights >= 0) & weights.isfinite()).all()) or not bool(weights.any()):
+        raise UnconvError(f"class weights {', '.join(f'{w:g}' for w in asked)}: give finite numbers, none below 0")
+    return weights
