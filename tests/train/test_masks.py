@@ -199,7 +199,10 @@ BAD: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "masks/p3.png").unlink(), r"picture .*p3.jpg: no mask p3.png in .*masks; make one"),
     (as_jpeg, r"mask .*p0.jpg: JPEG changes labels where it saves bytes; save masks as PNG"),
     (replaced(p4=Image.new("RGB", (16, 12))), r"mask .*p4.png: RGB colours are no numbers of classes; save masks as"),
-    (replaced(p4=Image.fromarray(np.full((12, 16), 300, np.uint16))), r"mask .*p4.png: label 300, where 255 \(not counted\) is the last"),
+    (
+        replaced(p4=Image.fromarray(np.full((12, 16), 300, np.uint16))),
+        r"mask .*p4.png: label 300, where 255 \(not counted\) is the last",
+    ),
     (lambda f: (f / "masks/p4.png").write_bytes(b"x"), r"mask .*p4.png: cannot be read: .*; save masks as PNG"),
     (only_one, r"data .*: 1 picture, and one is held out; give two at least"),
     (

@@ -318,8 +318,9 @@ def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _describe(state: State) -> str:
-    last = state.history[-1]
-    return ", ".join(f"{name} {value:.4g}" for name, value in last.held_out.items()) + " held out"
+    # Names with a slash are details, one a class: TensorBoard groups them, a line has no room for them.
+    told = {name: value for name, value in state.history[-1].held_out.items() if "/" not in name}
+    return ", ".join(f"{name} {value:.4g}" for name, value in told.items()) + " held out"
 
 
 def _seed(*words: object) -> int:

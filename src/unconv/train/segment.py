@@ -236,7 +236,7 @@ def mask_augmentation(flip: bool, shift: float) -> Augment | None:
 
     >>> batch = Batch(torch.rand(4, 3, 8, 8), torch.arange(64).reshape(1, 8, 8).expand(4, 8, 8))
     >>> mask_augmentation(flip=True, shift=0.0)(batch, Generator().manual_seed(1)).targets[:, 0, 0]
-    tensor([7, 0, 7, 0])
+    tensor([0, 7, 0, 0])
     """
     check_shift(shift)
     if not flip and not shift:

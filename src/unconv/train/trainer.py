@@ -96,7 +96,9 @@ class Trainer:
 
     def evaluate(self, examples: Examples) -> tuple[dict[str, float], tuple[str, ...]]:
         """What is concluded of examples held out, and which of them could not be read."""
-        return evaluate(self.network, self.measure, examples, self.conclude)
+        # What a step holds in memory, a measurement does.
+        together = min(self.settings.batch_size, EVALUATED_TOGETHER)
+        return evaluate(self.network, self.measure, examples, self.conclude, together)
 
 
 def measured_on(
@@ -128,7 +130,11 @@ def summed(measured: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def evaluate(
-    network: nn.Module, measure: Measure, examples: Examples, conclude: Conclude = scalars
+    network: nn.Module,
+    measure: Measure,
+    examples: Examples,
+    conclude: Conclude = scalars,
+    together: int = EVALUATED_TOGETHER,
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """What is concluded from means over examples, the network in evaluation mode; and which could not be read.
 
@@ -144,8 +150,8 @@ def evaluate(
     skipped: list[str] = []
     seen = 0
     with _evaluating(network), torch.inference_mode():
-        for first in range(0, len(examples), EVALUATED_TOGETHER):
-            batch = examples.fetch(range(first, min(first + EVALUATED_TOGETHER, len(examples))))
+        for first in range(0, len(examples), together):
+            batch = examples.fetch(range(first, min(first + together, len(examples))))
             skipped.extend(batch.skipped)
             if not len(batch.inputs):
                 continue
