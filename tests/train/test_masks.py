@@ -130,7 +130,8 @@ def test_masks_move_with_their_pictures(height: int, width: int, size: tuple[int
     half = torch.zeros(1, height, width)
     half[..., width // 2 :] = 1
     moved = smooth.labels(half[0].long())
-    assert ((smooth.picture(half)[0] > 0.5) == moved.bool()).float().mean() > 0.9
+    # The edge of a picture's half lies at most one column beside that of its mask.
+    assert ((smooth.picture(half)[0] > 0.5) != moved.bool()).sum() <= size[0]
 
 
 def test_a_picture_turned_by_its_camera_fits_its_mask(tmp_path: Path) -> None:
