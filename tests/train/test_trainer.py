@@ -20,7 +20,7 @@ from unconv.train.trainer import Trainer, evaluate
 def test_steps_are_those_of_plain_torch(precision: str) -> None:
     data, mine = examples(64), network(dropout=0.0)
     trainer = Trainer(mine, measure, Settings(rate=0.02, weight_decay=0.1, precision=precision), steps=12)
-    theirs = network(dropout=0.0)
+    theirs = network(dropout=0.0).to(memory_format=torch.channels_last)
     matrices = [parameter for parameter in theirs.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in theirs.parameters() if parameter.ndim == 1]
     optimiser = torch.optim.AdamW(
