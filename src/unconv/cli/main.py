@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from unconv import __version__
-from unconv.cli import arithmetic, audit, bench, demo, denoise, encode, experiment, inpaint, learn, scan, see, train
+from unconv.cli import (
+    arithmetic,
+    audit,
+    bench,
+    demo,
+    denoise,
+    encode,
+    experiment,
+    inpaint,
+    learn,
+    sample,
+    scan,
+    see,
+    train,
+)
 from unconv.errors import UnconvError
 
 app = typer.Typer(
@@ -24,6 +38,7 @@ app.command(epilog=audit.EXAMPLES)(audit.audit)
 app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=see.EXAMPLES)(see.see)
 app.add_typer(train.app, name="train")
+app.command(epilog=sample.EXAMPLES)(sample.sample)
 app.add_typer(experiment.app, name="experiment")
 app.command(epilog=learn.EXAMPLES)(learn.learn)
 app.command(epilog=encode.EXAMPLES)(encode.encode)

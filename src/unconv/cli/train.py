@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unconv.cli import train_classify, train_segment
+from unconv.cli import train_classify, train_generate, train_segment
 
 app = typer.Typer(no_args_is_help=True, help="Train a network.")
 
@@ -16,3 +16,4 @@ def train() -> None:
 
 app.command(epilog=train_classify.EXAMPLES)(train_classify.classify)
 app.command(epilog=train_segment.EXAMPLES)(train_segment.segment)
+app.command(epilog=train_generate.EXAMPLES)(train_generate.generate)
