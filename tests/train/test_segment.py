@@ -17,6 +17,7 @@ from tests.train.segmenting import write_garments, write_masks, write_networks
 from unconv.data.fashion import CLASSES as GARMENTS
 from unconv.data.scenes import Drawn, Scenes
 from unconv.errors import ImageError, ModelError, UnconvError
+from unconv.models.preprocess import Preprocess
 from unconv.models.resolve import load_model
 from unconv.train.confusion import NOT_COUNTED
 from unconv.train.examples import Batch
@@ -24,6 +25,7 @@ from unconv.train.segment import Segmenter, mask_augmentation, pixel_scores, seg
 from unconv.train.segmented import FashionScenes, balanced, segmented
 from unconv.train.settings import Settings
 
+SMALL = Preprocess(size=(32, 32), resize=(32, 32))
 QUICK = Settings(epochs=2, batch_size=8, rate=0.02)
 
 
@@ -37,7 +39,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(model: str = "net.py:tiny", settings: Settings = QUICK, **options: Any) -> Segmenter:
-    return segment(model, "fashion", settings, **{"scenes": 20, "size": 32, **options})
+    return segment(model, options.pop("data", "scenes:fashion"), settings, **{"scenes": 20, "size": 32, **options})
 
 
 @given(seed=st.integers(0, 2**32), weighted=st.booleans(), ignored=st.booleans())
@@ -102,6 +104,13 @@ def test_a_network_learns_and_its_file_brings_everything_along(place: Path, mode
     assert torch.equal(ours, theirs)
 
 
+def test_a_folder_with_fashion_mnist_is_for_scenes(place: Path) -> None:
+    one, other = (segmented(data, 2, 7) for data in ("scenes:fashion", place / "fashion"))
+    for ours, theirs in zip(*(data.prepared(SMALL) for data in (one, other)), strict=True):
+        assert ours.fingerprint() == theirs.fingerprint()
+        assert torch.equal(ours.fetch([1]).inputs, theirs.fetch([1]).inputs)
+
+
 @pytest.mark.parametrize("calls", [2, 5, 8])
 def test_a_run_that_was_interrupted_ends_the_same(place: Path, monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
     alone = run(shift=0.1)
@@ -140,10 +149,8 @@ def test_masks_from_a_folder_train(place: Path) -> None:
     assert torch.allclose(torch.tensor(weighted.about["class_weights"]), balanced(segmented(folder).pixels()))
 
 
-def test_scenes_are_those_of_the_seed_and_measured_on_the_same() -> None:
-    (train, held_out), (other, same) = (
-        FashionScenes(None, seed, 9).prepared(load_model("compact", random_weights=True).preprocess) for seed in (0, 1)
-    )
+def test_scenes_are_those_of_the_seed_and_measured_on_the_same(place: Path) -> None:
+    (train, held_out), (other, same) = (FashionScenes(place / "fashion", seed, 9).prepared(SMALL) for seed in (0, 1))
     assert not torch.equal(train.fetch([3]).inputs, other.fetch([3]).inputs)
     assert torch.equal(held_out.fetch([3]).inputs, same.fetch([3]).inputs)
     assert held_out.scenes.split == "test"

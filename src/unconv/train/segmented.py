@@ -94,8 +94,8 @@ def segmented(data: str | PathLike[str] = SCENES, seed: int = 0, scenes: int = 6
     """Find pictures of which the class of every pixel is known.
 
     Args:
-        data: ``"scenes"``: Fashion scenes, of Fashion-MNIST from where Debian puts it; a folder with Fashion-MNIST: the
-            same of what is there; or a folder with pictures and masks, see
+        data: ``"scenes"``: Fashion scenes, of Fashion-MNIST from where Debian puts it; ``"scenes:DIR"``, or a folder
+            with Fashion-MNIST alone: the same of what is there; or a folder with pictures and masks, see
             :func:`~unconv.train.masks.masked_pictures`.
         seed: of the scenes, or of the choice of what is held out.
         scenes: how many different ones.
@@ -109,6 +109,9 @@ def segmented(data: str | PathLike[str] = SCENES, seed: int = 0, scenes: int = 6
         raise UnconvError(f"train: {scenes} scenes; give 1 or more")
     if str(data) == SCENES:
         return FashionScenes(None, seed, scenes)
+    kind, colon, folder = str(data).partition(":")
+    if colon and kind == SCENES:
+        return FashionScenes(Path(folder), seed, scenes)
     if holds_fashion(data):
         return FashionScenes(Path(data), seed, scenes)
     return masked_pictures(data, seed)
