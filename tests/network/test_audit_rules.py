@@ -23,6 +23,21 @@ def even(layer: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
     return layer
 
 
+def alike(layer: nn.Conv2d) -> nn.Conv2d:
+    """All of its output channels are the same."""
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight[:1].expand_as(layer.weight))
+        layer.bias.fill_(1.0)  # type: ignore[union-attr]
+    return layer
+
+
+def opposed(layer: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
+    """Two input channels whose patterns cancel each other."""
+    with torch.no_grad():
+        layer.weight[1] = layer.weight[0].mean((1, 2), keepdim=True) * 2 - layer.weight[0]
+    return layer
+
+
 def icnr(out: int, factor: int) -> nn.Conv2d:
     layer = nn.Conv2d(3, out * factor**2, 3, padding=1)
     with torch.no_grad():
@@ -152,6 +167,20 @@ FAULTS: dict[str, list[Case]] = {
 }
 
 
+class Attentive(nn.Module):
+    """Patches, attention among all of them, and their mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 4, stride=4)
+        self.mix = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.patch(x).flatten(2).transpose(1, 2)
+        mixed: Tensor = self.mix(tokens, tokens, tokens, need_weights=False)[0]
+        return mixed.transpose(1, 2).unflatten(2, (8, 8)).mean((2, 3))
+
+
 class Unused(nn.Module):
     """A parameter of its own that the pass leaves out."""
 
@@ -174,6 +203,8 @@ NEAR: dict[str, list[tuple[Callable[[], nn.Module], Size]]] = {
     ],
     "unequal-phases": [
         (lambda: even(UP(3, 8, 4, stride=2, padding=1)), (3, 9, 9)),
+        # Each channel makes a pattern, and all of them together none.
+        (lambda: nn.Sequential(alike(nn.Conv2d(3, 2, 1)), opposed(UP(2, 4, 2, stride=2))), (3, 9, 9)),
         (lambda: nn.Sequential(icnr(4, 2), nn.PixelShuffle(2)), (3, 9, 9)),
         (lambda: UP(3, 8, 3, stride=1), (3, 9, 9)),
     ],
@@ -206,6 +237,8 @@ NEAR: dict[str, list[tuple[Callable[[], nn.Module], Size]]] = {
     ],
     "small-field": [
         (lambda: shallow(3, 6)[0], (3, 6, 6)),
+        # Attention, and no window, is what joins the patches.
+        (lambda: Attentive(), (3, 32, 32)),
         (lambda: nn.Sequential(nn.Conv2d(3, 3, 3), nn.Flatten(), nn.Linear(3 * 30 * 30, 5)), (3, 32, 32)),
     ],
     "large-field": [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.assemble import assembled
@@ -119,11 +119,12 @@ def audit(
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     measure: bool = True,
+    images: Tensor | Sequence[Tensor] | None = None,
 ) -> Audit:
     """A model's layers with sizes, receptive fields, parameters and MACs, and what is likely to be wrong.
 
-    Nothing is computed but sizes, and, where weights are there, what their phases pass of a constant; and the time of
-    transposed convolutions with few output channels.
+    Nothing is computed but sizes; and, where there are transposed convolutions or pixel shuffles, what their weights
+    make of a constant, behind one pass of a picture of ones unless images are given, and which form is the fastest.
 
     Args:
         model: any torch module; weights may be random, or on the meta device.
@@ -131,6 +132,8 @@ def audit(
         dtype: of the inputs, as in :func:`unconv.trace`.
         measure: try forms of transposed convolutions against each other; False for findings that do not depend on the
             machine.
+        images: what the model is for, (batch, channels, *axes), one tensor for each input: checkerboard patterns are
+            then judged by what these bring to each upsampling layer.
 
     Raises :class:`~unconv.errors.ModelError` where the model does not take such an input, or its path depends on
     values; tensors of different sizes that are joined are no error but a finding.
@@ -154,9 +157,21 @@ def audit(
     if not recorder.records:
         raise ModelError("audit: the model does nothing with its input; there is no layer to show")
     subject = Subject(model, assembled(recorder, sizes))
-    found = [*pattern(subject), *borders(subject), *fields(subject), *ends(subject), *only_some_sizes(subject, dtype)]
+    shown = _images_of(images, sizes)
+    found = [*pattern(subject, shown), *borders(subject), *fields(subject), *ends(subject)]
+    found.extend(only_some_sizes(subject, dtype))
     if measure:
         found.extend(forms(subject))
     order = {layer.name: n for n, layer in enumerate(subject.graph)}
     found.sort(key=lambda one: (SEVERITIES.index(one.severity), order.get(one.layer, len(order))))
     return Audit(subject.graph, tuple(found), model)
+
+
+def _images_of(images: Tensor | Sequence[Tensor] | None, sizes: Sequence[Sequence[int]]) -> Sequence[Tensor] | None:
+    """One tensor for each input, of its size; raises ModelError for others."""
+    given = [images] if isinstance(images, Tensor) else images
+    if given is not None and [tuple(one.shape[1:]) for one in given] != [tuple(size) for size in sizes]:
+        shapes = " and ".join(str(tuple(one.shape)) for one in given)
+        wanted = " and ".join(f"(batch, {', '.join(map(str, size))})" for size in sizes)
+        raise ModelError(f"audit: images of shape {shapes} for inputs of {wanted}; give one tensor for each input")
+    return given

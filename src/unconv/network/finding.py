@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from keyword import iskeyword
 from typing import Any
 
 from torch import nn
@@ -53,19 +54,46 @@ class Subject:
         if not any(True for _ in self.model.children()):
             return self.model if layer.module_type == type(self.model).__name__ else None
         try:
-            return self.model.get_submodule(layer.name.partition("#")[0])
+            return self.model.get_submodule(module_of(layer.name))
         except AttributeError:
             return None
 
+    def spelled(self, layer: Layer) -> str:
+        """The module of a layer, as code that reads it from ``model``."""
+        return "model" if self.module(layer) is self.model else spelled(module_of(layer.name))
 
-def axes(values: Iterable[object]) -> str:
-    """Numbers of the axes, joined; one where all are the same.
 
-    >>> axes((3, 3)), axes((3, 5)), axes([2])
-    ('3', '3×5', '2')
+def spelled(name: str, root: str = "model") -> str:
+    """A module, by its dotted name, as code that reads it.
+
+    >>> spelled("up.0.conv"), spelled("conv", "self"), spelled(""), spelled("stage.block1-0")
+    ('model.up[0].conv', 'self.conv', 'model', 'model.get_submodule("stage.block1-0")')
     """
-    texts = [str(value) for value in values]
-    return texts[0] if len(set(texts)) == 1 else "×".join(texts)
+    parts = name.split(".") if name else []
+    if not all(part.isdecimal() or (part.isidentifier() and not iskeyword(part)) for part in parts):
+        return f'{root}.get_submodule("{name}")'
+    return root + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
+
+
+def assigned(name: str, value: str, root: str = "model") -> str:
+    """Code that puts something else in a module's place.
+
+    >>> assigned("up.0", "nn.Identity()"), assigned("stage.block1-0", "None")
+    ('model.up[0] = nn.Identity()', 'setattr(model.stage, "block1-0", None)')
+    """
+    parent, _, child = name.rpartition(".")
+    if child.isdecimal() or child.isidentifier() or not child:
+        return f"{spelled(name, root)} = {value}"
+    return f'setattr({spelled(parent, root)}, "{child}", {value})'
+
+
+def module_of(layer: str) -> str:
+    """Name of the module that a layer belongs to: that of the layer, without the number of its use.
+
+    >>> module_of("pool#1")
+    'pool'
+    """
+    return layer.partition("#")[0]
 
 
 def by_size(values: Iterable[object]) -> str:

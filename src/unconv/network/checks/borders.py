@@ -9,6 +9,9 @@ from unconv.network.graph import Layer
 from unconv.operators.geometry_base import Geometry
 from unconv.operators.walk import Walk
 
+_Told = list[tuple[int, str, str]]
+"""Axis, message with a place for its name, and fix."""
+
 
 def borders(subject: Subject) -> Iterator[Finding]:
     """``dropped-border``, ``skipped-cells``, ``only-padding``, ``idle-taps`` and ``same-differs``."""
@@ -51,19 +54,20 @@ def _unread(layer: Layer, geometry: Geometry) -> Iterator[Finding]:
             "as ResNet-D does",
         )
         return
-    for axis, walk in enumerate(geometry.walks):
-        dropped = _dropped(walk)
-        if dropped:
+    dropped = [_dropped(walk) for walk in geometry.walks]
+    more = [walk.stride - count if count else 0 for walk, count in zip(geometry.walks, dropped, strict=True)]
+    sides = ", ".join(f"0, {count}" for count in reversed(more))
+    fix = "ceil_mode=True in the layer" if layer.operator.endswith("pool") else f"F.pad(x, ({sides})) before the layer"
+    told: _Told = []
+    for axis, (walk, count) in enumerate(zip(geometry.walks, dropped, strict=True)):
+        if count:
             size = walk.input_size
-            fits = f"sizes {size - dropped} and {size - dropped + walk.stride} fit"
-            fix = "ceil_mode=True" if layer.operator.endswith("pool") else f"F.pad(x, ...) by {walk.stride - dropped}"
-            yield Finding(
-                "dropped-border",
-                layer.name,
-                f"the last {dropped} of {size} cells{geometry.axis_name(axis)} are read by no window (kernel "
-                f"{walk.kernel_size}, stride {walk.stride}, padding {geometry.padding[axis][0]}); {fits}",
-                f"{fix} in the layer, or an input for which the size is {size - dropped}",
+            what = (
+                f"{'is' if count == 1 else 'are'} read by no window (kernel {walk.kernel_size}, stride {walk.stride}, "
+                f"padding {geometry.padding[axis][0]}); sizes {size - count} and {size - count + walk.stride} fit"
             )
+            told.append((axis, f"the last {count} of {size} cells{{axis}} {what}", fix))
+    yield from _by_axis("dropped-border", layer, geometry, told)
 
 
 def _dropped(walk: Walk) -> int:
@@ -75,29 +79,41 @@ def _dropped(walk: Walk) -> int:
 
 
 def _padding_only(layer: Layer, geometry: Geometry) -> Iterator[Finding]:
+    told: _Told = []
     for axis, walk in enumerate(geometry.walks):
         blind = [o for o in range(walk.output_size) if not walk.touched(o)]
         if blind:
             largest = walk.dilation * (walk.kernel_size - 1)
-            yield Finding(
-                "only-padding",
-                layer.name,
-                f"{len(blind)} of {walk.output_size} outputs{geometry.axis_name(axis)} see only padding "
-                f"(kernel {walk.kernel_size}, dilation {walk.dilation}, padding {geometry.padding[axis][0]})",
-                f"padding={largest} at most",
+            keeps = largest // 2 if walk.stride == 1 and largest % 2 == 0 else None
+            what = f"see only padding (kernel {walk.kernel_size}, dilation {walk.dilation}, padding "
+            told.append(
+                (
+                    axis,
+                    f"{len(blind)} of {walk.output_size} outputs{{axis}} {what}{geometry.padding[axis][0]})",
+                    f"padding={largest} at most" + ("" if keeps is None else f"; padding={keeps} keeps the size"),
+                )
             )
+    yield from _by_axis("only-padding", layer, geometry, told)
+    told = []
     for axis, walk in enumerate(geometry.walks):
         idle = [tap for tap in range(walk.kernel_size) if not walk.windows_with(tap)]
         if idle:
-            yield Finding(
-                "idle-taps",
-                layer.name,
-                f"{len(idle)} of {walk.kernel_size} taps{geometry.axis_name(axis)} only ever meet padding: dilation "
-                f"{walk.dilation} on an input of {walk.input_size}",
-                f"a dilation below {walk.input_size}, or a larger input"
-                if walk.dilation > 1
-                else "a larger input, or a smaller kernel",
-            )
+            what = f"only ever meet padding: dilation {walk.dilation} on an input of {walk.input_size}"
+            fix = f"a dilation below {walk.input_size}" if walk.dilation > 1 else "a smaller kernel"
+            told.append((axis, f"{len(idle)} of {walk.kernel_size} taps{{axis}} {what}", f"{fix}, or a larger input"))
+    yield from _by_axis("idle-taps", layer, geometry, told)
+
+
+def _by_axis(rule: str, layer: Layer, geometry: Geometry, told: _Told) -> Iterator[Finding]:
+    """One finding for all axes of which the same is told."""
+    axes: dict[tuple[str, str], list[int]] = {}
+    for axis, message, fix in told:
+        axes.setdefault((message, fix), []).append(axis)
+    for (message, fix), where in axes.items():
+        every = len(where) == geometry.dimensions > 1
+        some = geometry.axis_name(where[0]) if len(where) == 1 else f" on axes {' and '.join(map(str, where))}"
+        name = " on every axis" if every else some
+        yield Finding(rule, layer.name, message.format(axis=name), fix)
 
 
 def _same(axis: int, geometry: Geometry) -> tuple[int, int]:

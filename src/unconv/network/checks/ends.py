@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unconv.network.finding import Finding, Subject
+from unconv.network.finding import Finding, Subject, assigned
 
 
 def ends(subject: Subject) -> Iterator[Finding]:
@@ -19,7 +19,7 @@ def ends(subject: Subject) -> Iterator[Finding]:
             "unused-parameters",
             root,
             f"{count:,} parameters are not used in evaluation mode ({names[0]}{', ...' if len(names) > 1 else ''})",
-            f"del model.{root}, unless training uses it",
+            f"{assigned(root, 'None')}, unless training uses it",
         )
 
 

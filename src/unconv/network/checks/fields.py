@@ -14,12 +14,16 @@ MANY = 10
 def fields(subject: Subject) -> Iterator[Finding]:
     """``small-field`` and ``large-field``, of the last layer with a window before positions are summed up."""
     size = subject.graph.input_sizes[0][1:]
-    layer = _last(subject)
-    if layer is None or not size:
+    last = _last(subject)
+    if last is None or not size:
         return
-    seen = layer.receptive_field.size
-    if layer.receptive_field.covers_everything or len(seen) != len(size):
+    layer, read = last
+    # What mixes positions without a window, as attention does, comes after the last window.
+    seen = read.receptive_field.size
+    if read.receptive_field.covers_everything or len(seen) != len(size):
         return
+    if seen != layer.receptive_field.size:
+        layer = read
     if all(one < whole for one, whole in zip(seen, size, strict=True)):
         yield Finding(
             "small-field",
@@ -38,8 +42,8 @@ def fields(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _last(subject: Subject) -> Layer | None:
-    """The last convolution that a pooling over all positions reads from."""
+def _last(subject: Subject) -> tuple[Layer, Layer] | None:
+    """The last convolution that a pooling over all positions reads from, and the layer that it reads."""
     graph = subject.graph
     for layer in graph:
         pooled = layer.operator in ("adaptive_avg_pool", "adaptive_max_pool", "mean", "amax")
@@ -60,5 +64,6 @@ def _last(subject: Subject) -> Layer | None:
         # A squeeze over positions that is multiplied back in is no end of positions.
         rest = [one for one in graph.layers[graph.layers.index(layer) + 1 :] if one.geometry is not None]
         if found and not any(max(one.output_shape[1:], default=1) > 1 for one in rest):
-            return max(found, key=graph.layers.index)
+            read = [graph[name] for name in layer.inputs]
+            return max(found, key=graph.layers.index), max(read, key=graph.layers.index)
     return None

@@ -7,14 +7,18 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from unconv.network.finding import Finding, Subject
+from unconv.network.finding import Finding, Subject, assigned, module_of
+from unconv.network.graph import Layer
 from unconv.operators.geometry import ConvTransposeGeometry
 from unconv.operators.transpose_forms import subpixel_form
 
 FEW, ROUNDS, GAIN = 16, 5, 1.2
 """Layers with at most so many output channels are tried, so many times, and reported from this gain on."""
+
+
+_TORCHS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def forms(subject: Subject) -> Iterator[Finding]:
@@ -24,6 +28,9 @@ def forms(subject: Subject) -> Iterator[Finding]:
         few = bool(layer.output_shape) and layer.output_shape[0] <= FEW
         if not isinstance(geometry, ConvTransposeGeometry) or layer.groups != 1 or not few or max(geometry.stride) == 1:
             continue
+        module = subject.module(layer)
+        if module is not None and type(module) not in _TORCHS:
+            continue  # a layer of its own making may take whichever form it likes
         if any(before != after for before, after in geometry.padding):
             continue
         torch_time, other_time = _times(layer.input_shape[0], layer.output_shape[0], geometry)
@@ -31,10 +38,18 @@ def forms(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 "faster-form",
                 layer.name,
-                f"{torch_time / other_time:.1f} times as fast as a convolution with a pixel shuffle behind "
-                f"({1000 * torch_time:.2g} ms against {1000 * other_time:.2g} ms here, one input)",
-                f'model.{layer.name} = uc.upsample.convert(model.{layer.name}, "sub-pixel")',
+                f"a convolution with a pixel shuffle behind returns the same, {torch_time / other_time:.1f} times as "
+                f"fast ({1000 * other_time:.2g} ms against {1000 * torch_time:.2g} ms here, one input)",
+                _fix(subject, layer),
             )
+
+
+def _fix(subject: Subject, layer: Layer) -> str:
+    module = subject.module(layer)
+    if module is None:
+        return "uc.conv_transpose(x, weight, ...), which takes the faster form by itself"
+    made = f'uc.upsample.convert({subject.spelled(layer)}, "sub-pixel")'
+    return f"model = {made}" if module is subject.model else assigned(module_of(layer.name), made)
 
 
 def _times(inputs: int, outputs: int, geometry: ConvTransposeGeometry) -> tuple[float, float]:

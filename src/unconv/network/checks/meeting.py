@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from unconv.network.assemble import assembled
-from unconv.network.finding import Finding, Subject, argument, by_size
+from unconv.network.finding import Finding, Subject, argument, by_size, module_of, spelled
 from unconv.network.graph import Graph, Layer
 from unconv.network.record import Recorder
 from unconv.network.trace import attempt
@@ -134,7 +134,7 @@ def way_out(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str,
         return "F.interpolate(x, size=skip.shape[2:])"
     rows = zip(second[1], first[1], geometry.output_padding, strict=True)
     extra = tuple(wanted - now + already for wanted, now, already in rows)
-    name = f"self.{first[0]}"
+    name = spelled(module_of(first[0]), "self")
     if all(0 <= more < step for more, step in zip(extra, geometry.stride, strict=True)):
         return f"{name}(x, output_size=skip.shape[2:]), here output_padding={argument(extra)}"
     resized = f"F.interpolate({name}(x), size=skip.shape[2:])"
