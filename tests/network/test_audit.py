@@ -103,21 +103,32 @@ def test_totals_are_fvcores(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "size", "macs", "field"),
+    ("layer", "size", "field"),
     [
-        # torchinfo and torchscan multiply by the output's size, s² too much; torchscan's field of a k=4 layer is −4.
-        (nn.ConvTranspose2d(64, 32, 4, 2, 1), (64, 8, 8), 64 * 32 * 16 * 8 * 8, (2, 2)),
-        (nn.ConvTranspose2d(8, 3, 3, 2, 1, 1), (8, 10, 12), 8 * 3 * 9 * 10 * 12, (2, 2)),
-        (nn.ConvTranspose2d(16, 16, 2, 2, groups=4), (16, 7, 7), 16 * 4 * 4 * 49, (1, 1)),
-        (nn.ConvTranspose1d(4, 2, 9, 3), (4, 11), 4 * 2 * 9 * 11, (3,)),
+        (nn.ConvTranspose2d(64, 32, 4, 2, 1), (64, 8, 8), (2, 2)),
+        (nn.ConvTranspose2d(8, 3, 3, 2, 1, 1), (8, 10, 12), (2, 2)),
+        (nn.ConvTranspose2d(16, 16, 2, 2, groups=4), (16, 7, 7), (1, 1)),
+        (nn.ConvTranspose1d(4, 2, 9, 3), (4, 11), (3,)),
+        (nn.ConvTranspose3d(4, 2, 3, 2), (4, 5, 4, 3), (2, 2, 2)),
     ],
 )
-def test_counts_of_transposed_layers(
-    layer: nn.Module, size: tuple[int, ...], macs: int, field: tuple[int, ...]
+def test_counts_of_transposed_layers_are_right_where_others_are_not(
+    layer: nn.Module, size: tuple[int, ...], field: tuple[int, ...]
 ) -> None:
+    x = torch.zeros(1, *size)
     found = audit(layer, size, measure=False)
-    assert found.macs == macs
+    with FlopCounterMode(display=False) as counter:
+        y = layer(x)
+    assert 2 * found.macs == counter.get_total_flops()
     assert found.layers[0].receptive_field.size == field
+    # Both take the output's positions for the input's, about s² too many; and a field of −k.
+    wrong = found.macs * (y[0, 0].numel() / x[0, 0].numel())
+    assert wrong > 1.5 * found.macs
+    torchinfo, torchscan = pytest.importorskip("torchinfo"), pytest.importorskip("torchscan.modules")
+    assert torchinfo.summary(layer, input_data=x, verbose=0).total_mult_adds == wrong + y.numel()  # and the bias
+    assert torchscan.module_macs(layer, x, y) == wrong + 4 * (x.ndim - 2)
+    assert torchscan.module_rf(layer, x, y)[0] == -layer.kernel_size[0]  # type: ignore[index, operator]
+
 
 
 class Skip(nn.Module):
@@ -147,6 +158,16 @@ def test_a_mismatch_names_both_layers_and_sizes_that_work(size: tuple[int, int])
     assert "multiples of 2" in finding.message
     assert "output_size=skip.shape[2:]" in finding.fix
     assert model(torch.zeros(1, 3, *size), sized=True).shape[2:] == size
+
+
+def test_sizes_that_work_are_no_accident() -> None:
+    class Deep(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + F.interpolate(F.max_pool2d(x, 8), scale_factor=8)
+
+    # 96 is a multiple of 2 that works, and 94 is one that does not.
+    (finding,) = audit(Deep(), (3, 94, 94)).findings
+    assert "multiples of 8, as 88×88 and 96×96" in finding.message
 
 
 def test_a_mismatch_that_no_output_padding_mends_says_so() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
+from unconv.network.assemble import assembled
 from unconv.network.finding import by_size
 from unconv.network.shape_answers import Answer, Sizes, answer
 from unconv.network.trace import replay
-from unconv.network.working_sizes import working_sizes
+from unconv.network.working_sizes import deepest_stride, working_sizes
 
 
 class ShapeError(UnconvError, RuntimeError):
@@ -86,7 +87,8 @@ def explanation(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -
         if found is None:
             return None
         plain = not kwargs and all(isinstance(one, Tensor) for one in args) and len(args) == len(sizes)
-        works = working_sizes(model, sizes) if found.by_input and plain else ()
+        stride = deepest_stride(assembled(recorder, sizes)) if recorder.records else 1
+        works = working_sizes(model, sizes, stride=stride) if found.by_input and plain else ()
         return ShapeError(found, works)
     except UnconvError:
         return None

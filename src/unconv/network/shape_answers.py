@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from torch import nn
 
+from unconv.network.answer import Answer
 from unconv.network.assemble import assembled
 from unconv.network.checks.meeting import Mismatch, maker_of, mismatch_of, upsampled_first, way_out
 from unconv.network.finding import argument, by_size
 from unconv.network.graph import Graph
 from unconv.network.record import Failed, ModuleCall, Recorder
 from unconv.network.size_story import size_story
+from unconv.network.transposed_answers import transposed_answer
 
 Sizes = tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What does not fit, how that came about, and what mends it.
-
-    Attributes:
-        what: in a sentence.
-        story: lines of arithmetic.
-        layers: whose sizes they are.
-        fix: what to write instead.
-        by_input: whether another input size may help.
-    """
-
-    what: str
-    story: tuple[str, ...]
-    layers: tuple[str, ...]
-    fix: str
-    by_input: bool = True
 
 
 def answer(recorder: Recorder, sizes: Sizes, error: Exception) -> Answer | None:
@@ -223,7 +205,7 @@ def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Except
     if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) and len(shape) == 2 + len(
         layer.stride
     ):
-        return _out_of_reach(layer, shape, name, path)
+        return transposed_answer(layer, shape, name, path)
     weights = getattr(layer, "in_features", None)
     if weights is not None and shape[-1] != weights:
         return Answer(
@@ -242,17 +224,6 @@ def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Except
     if hasattr(layer, "kernel_size") and _is_too_small(error):
         return _too_small(graph, name, path, shape, layer)
     return None
-
-
-def _out_of_reach(layer: Any, shape: tuple[int, ...], name: str, path: str) -> Answer:
-    """A transposed convolution that was asked for a size that no output padding reaches."""
-    rows = zip(shape[2:], layer.kernel_size, layer.stride, layer.padding, layer.dilation, strict=True)
-    least = [s * (i - 1) + d * (k - 1) + 1 - 2 * p for i, k, s, p, d in rows]
-    most = [low + step - 1 for low, step in zip(least, layer.stride, strict=True)]
-    reach = f"from {by_size(least)} up to {by_size(most)}"
-    what = f"{path} comes to sizes {reach} from an input of {by_size(shape[2:])}, not to the size asked for"
-    fix = f"an output_size {reach}, or F.interpolate(..., size=skip.shape[2:]) behind it"
-    return Answer(what, (), (name, path), fix)
 
 
 def _name(graph: Graph | None, index: int | None) -> str:

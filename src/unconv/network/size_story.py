@@ -20,15 +20,24 @@ def size_story(graph: Graph, name: str, axis: int) -> list[str]:
     lines: list[str] = []
     layer = _found(graph, name)
     while layer is not None:
-        line = _line(layer, axis)
+        source = _source(graph, layer, axis)
+        line = _line(layer, source, axis)
         if line:
             lines.append(f"{layer.name} ({layer.operator}): {line}")
-        layer = _found(graph, layer.inputs[0] if layer.inputs else "")
+        layer = source
     if len(lines) > LONGEST:
         lines = [*lines[: LONGEST - 1], "..."]
     if axis < len(sizes):
         lines.append(f"the input: {sizes[axis]}")
     return lines[::-1]
+
+
+def _source(graph: Graph, layer: Layer, axis: int) -> Layer | None:
+    """The layer whose size it takes along an axis: of several, the first that is not broadcast to it."""
+    inputs = [found for name in layer.inputs if (found := _found(graph, name)) is not None]
+    size = layer.output_shape[1 + axis : 2 + axis]
+    alike = [one for one in inputs if len(inputs) > 1 and one.output_shape[1 + axis : 2 + axis] == size]
+    return next(iter(alike or inputs), None)
 
 
 def _found(graph: Graph, name: str) -> Layer | None:
@@ -38,10 +47,11 @@ def _found(graph: Graph, name: str) -> Layer | None:
     return graph[name]
 
 
-def _line(layer: Layer, axis: int) -> str:
-    before, after = layer.input_shape[1:], layer.output_shape[1:]
+def _line(layer: Layer, source: Layer | None, axis: int) -> str:
+    shape = source.output_shape if source is not None and len(layer.inputs) > 1 else layer.input_shape
+    before, after = shape[1:], layer.output_shape[1:]
     if axis >= len(before) or axis >= len(after):
-        return f"{'×'.join(map(str, layer.input_shape))} to {'×'.join(map(str, layer.output_shape))}"
+        return f"{'×'.join(map(str, shape))} to {'×'.join(map(str, layer.output_shape))}"
     if before[axis] == after[axis]:
         return ""
     geometry = layer.geometry

@@ -13,13 +13,13 @@ from unconv.network.finding import Finding, Subject, argument, by_size, module_o
 from unconv.network.graph import Graph, Layer
 from unconv.network.record import Recorder
 from unconv.network.trace import attempt
+from unconv.network.working_sizes import deepest_stride, least_multiple
 from unconv.operators.geometry import ConvTransposeGeometry
 
 UPSAMPLING = frozenset(
     {"conv_transpose", "interpolate", "pixel_shuffle", "max_unpool2d", "max_unpool3d", "scatter_add"}
 )
 JOINS = frozenset({"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "addcmul"})
-MULTIPLES = (2, 4, 8, 16, 32, 64, 128)
 
 Sizes = tuple[tuple[int, ...], ...]
 Dtype = torch.dtype | Sequence[torch.dtype] | None
@@ -68,7 +68,7 @@ def mismatch_of(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
 def do_not_meet(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -> Finding:
     """``sizes-do-not-meet``: both layers, the sizes for which they do, and what mends it."""
     first, second = upsampled_first(found)
-    works = sizes_that_work(model, sizes, dtype)
+    works = sizes_that_work(model, sizes, dtype, deepest_stride(found.graph))
     known = f"; it works for {works}" if works else ""
     return Finding(
         "sizes-do-not-meet",
@@ -91,7 +91,7 @@ def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     if found is None:
         return
     first, second = upsampled_first(found)
-    multiple = _multiple(subject.model, sizes, dtype)
+    multiple = least_multiple(subject.model, sizes, dtype, deepest_stride(graph))
     told = f"works for sizes that are multiples of {multiple}" if multiple else "does not"
     yield Finding(
         "only-some-sizes",
@@ -102,9 +102,9 @@ def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     )
 
 
-def sizes_that_work(model: nn.Module, sizes: Sizes, dtype: Dtype) -> str:
+def sizes_that_work(model: nn.Module, sizes: Sizes, dtype: Dtype, stride: int) -> str:
     """The nearest input sizes, above and below, that a model takes, in words; "" where none was found."""
-    multiple = _multiple(model, sizes, dtype)
+    multiple = least_multiple(model, sizes, dtype, stride)
     if not multiple:
         return ""
     below = [tuple(side // multiple * multiple for side in size[1:]) for size in sizes]
@@ -112,15 +112,6 @@ def sizes_that_work(model: nn.Module, sizes: Sizes, dtype: Dtype) -> str:
     near = [one[0] for one in (below, above) if all(all(side > 0 for side in size) for size in one)]
     names = " and ".join(dict.fromkeys(by_size(size) for size in near))
     return f"input sizes that are multiples of {multiple}, as {names}"
-
-
-def _multiple(model: nn.Module, sizes: Sizes, dtype: Dtype) -> int:
-    """The least power of two whose multiples work, tried with the next above; 0 where none does."""
-    for multiple in MULTIPLES:
-        tried = tuple((size[0], *((side // multiple + 1) * multiple for side in size[1:])) for size in sizes)
-        if attempt(model, tried, dtype=dtype)[2] is None:
-            return multiple
-    return 0
 
 
 def way_out(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str, tuple[int, ...]]) -> str:
