@@ -130,7 +130,6 @@ def test_counts_of_transposed_layers_are_right_where_others_are_not(
     assert torchscan.module_rf(layer, x, y)[0] == -layer.kernel_size[0]  # type: ignore[index, operator]
 
 
-
 class Skip(nn.Module):
     """A skip connection around a step down and up."""
 
@@ -299,6 +298,11 @@ def test_forms_of_an_audit(tmp_path: Path) -> None:
         line = location["region"]["startLine"]
         assert Path(__file__).read_text().splitlines()[line - 1].startswith("class Skip")
     assert sarif_of(())["runs"][0]["results"] == []
+    # Generated from the schema, and strict about what it does not know.
+    schema = pytest.importorskip("pydantic_sarif.model").StaticAnalysisResultsFormatSarifVersion210JsonSchema
+    schema.model_validate_json((tmp_path / "audit.sarif").read_text())
+    with pytest.raises(ValueError, match="results"):
+        schema.model_validate({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}, "results": [{}]}]})
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:

@@ -41,9 +41,22 @@ def test_another_form_is_equal_and_the_model_given_stays_as_it_is() -> None:
     x = torch.randn(2, 3, 16, 16)
     torch.testing.assert_close(patched.model(x), model(x), rtol=1e-5, atol=1e-5)
     assert patched.changes[0].equal
+    assert patched.difference is not None
+    assert patched.difference < 1e-5
     assert "equal outputs" in patched.changes[0].told
     assert isinstance(model[1][0], nn.ConvTranspose2d)
     assert not isinstance(patched.model[1][0], nn.ConvTranspose2d)
+
+
+def test_a_model_that_returns_something_else_is_refused() -> None:
+    class Asks(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = super().forward(x)
+            # Depends on what its layer is, and not only on what that returns.
+            return y if isinstance(self[0], nn.ConvTranspose2d) else 2 * y
+
+    with pytest.raises(UnconvError, match=r"returns something else, by .* --ignore faster-form"):
+        patch(found_in(Asks(nn.ConvTranspose2d(3, 3, 4, stride=2)), ("faster-form", "0")))
 
 
 def test_phases_are_made_equal_and_the_change_is_told() -> None:

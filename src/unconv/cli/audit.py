@@ -92,6 +92,10 @@ def _patch(found: Audit, path: Path, model: str, random_weights: bool, quiet: bo
         return
     for change in patched.changes:
         typer.echo(f"fixed {change.finding.layer} [{change.finding.rule}]: {change.told}", err=quiet)
+    if patched.difference is not None:
+        typer.echo(
+            f"the whole model, layers in other forms: equal, {patched.difference:.1g} apart, relative", err=quiet
+        )
     file, weights = patched.save(path, model, random_weights)
     typer.echo(f"wrote {file} and {weights}; use it as {file}:build", err=quiet)
 

@@ -11,16 +11,20 @@ from typing import Any
 import torch
 from safetensors.torch import save_model
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from unconv.errors import UnconvError
 from unconv.network.audit import Audit
 from unconv.network.finding import Finding
 from unconv.network.graph import Graph
+from unconv.network.keep import preserved
 from unconv.operators.checkerboard import checkerboard_score, subpixel_score
 from unconv.upsample.convert import convert
 from unconv.upsample.initialise import equalised_, equalised_phases_
 
-EQUAL = 1e-5
+EQUAL, WHOLE = 1e-5, 1e-4
+"""Largest difference of a layer's outputs, and of the model's, which adds up the rounding of all layers behind."""
+
 _CHANGED = ": outputs change by the pattern that is taken out"
 
 
@@ -49,11 +53,14 @@ class Patched:
         model: the copy.
         changes: what was done.
         left: findings that cannot be mended without a decision, or retraining.
+        difference: of all that the model returns for random inputs, before and after the changes that are to leave
+            them equal: the largest, relative. None where there are none of these.
     """
 
     model: nn.Module
     changes: tuple[Change, ...]
     left: tuple[Finding, ...]
+    difference: float | None = None
 
     def save(self, path: str | Path, source: str, random_weights: bool = False) -> tuple[Path, Path]:
         """Write a file whose ``build()`` makes the patched model, and its weights beside it.
@@ -107,7 +114,10 @@ def patch(audit: Audit) -> Patched:
     """A copy of an audited model in which what can be mended is.
 
     Transposed convolutions that another form computes sooner are put into that form, and have to return the same on
-    random inputs; where phases pass unequal amounts of a constant, the nearest kernels that do not are put in.
+    random inputs, each by itself and the model as a whole; where phases pass unequal amounts of a constant, the nearest
+    kernels that do not are put in.
+
+    Raises :class:`~unconv.errors.UnconvError` if the model as a whole returns something else than before.
 
     >>> from unconv.network.audit import audit
     >>> patched = patch(audit(nn.Sequential(nn.ConvTranspose2d(8, 3, 3, stride=2)), (8, 16, 16), measure=False))
@@ -119,13 +129,41 @@ def patch(audit: Audit) -> Patched:
     left: list[Finding] = []
     # Weights first: a layer in another form is no transposed convolution any more.
     order = sorted(audit.findings, key=lambda one: one.rule == "faster-form")
+    before: list[Tensor] | None = None
+    inputs = _inputs(model, audit.graph)
     for finding in order:
+        if finding.rule == "faster-form" and before is None:
+            before = _outputs(model, inputs)
         change = _mended(model, audit.graph, finding) if finding.rule in _RULES else None
         if change is None:
             left.append(finding)
         else:
             changes.append(change)
-    return Patched(model, tuple(changes), tuple(one for one in audit.findings if one in left))
+    difference = None
+    if before is not None and any(change.equal for change in changes):
+        pairs = zip(_outputs(model, inputs), before, strict=True)
+        difference = max((_relative(one, other) for one, other in pairs), default=0.0)
+        if not difference <= WHOLE:
+            raise UnconvError(
+                f"audit: with layers in other forms the model returns something else, by {difference:.1g} of its largest "
+                f"value, not {WHOLE:g}; leave them as they are with --ignore faster-form"
+            )
+    return Patched(model, tuple(changes), tuple(one for one in audit.findings if one in left), difference)
+
+
+def _inputs(model: nn.Module, graph: Graph) -> list[Tensor]:
+    """Random inputs, two of each."""
+    like = next((one for one in model.parameters() if one.is_floating_point()), torch.empty(0))
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(2, *size, generator=generator).to(like) for size in graph.input_sizes]
+
+
+def _outputs(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
+    """All floating tensors that a model returns, in eval mode."""
+    with preserved(model), torch.no_grad():
+        model.eval()
+        returned = tree_leaves(model(*inputs))
+    return [one for one in returned if isinstance(one, Tensor) and one.is_floating_point()]
 
 
 _RULES = ("uneven-overlap", "unequal-phases", "faster-form")
