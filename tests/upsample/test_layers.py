@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.checkerboard import stride_pattern
+from unconv.upsample.bilinear import Bilinear2d
 from unconv.upsample.resize import ResizeConv1d, ResizeConv2d, ResizeConv3d
 from unconv.upsample.smooth import Smooth, smoothing_kernel
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_shuffle
 from unconv.upsample.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from unconv.upsample.unpool import Unpool2d
 
 SIZES = {1: (9,), 2: (7, 9), 3: (4, 5, 3)}
 LAYERS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
@@ -64,15 +67,37 @@ def test_layers_run_in_bfloat16_and_with_channels_last(name: str) -> None:
         torch.testing.assert_close(last, y, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: ConvTranspose2d(2, 3, 3, 2), lambda: ResizeConv2d(2, 3), lambda: ResizeConv2d(2, 3, mode="linear")]
-)
-def test_size_of_a_skip_connection_is_met_whatever_it_is(make: Callable[[], nn.Module]) -> None:
+SIZED: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    **{
+        f"transposed, kernel {k}, stride {s}": (partial(ConvTranspose2d, 1, 1, k, s), s)
+        for k in (2, 3, 4, 5, 7)
+        for s in (2, 3, 4)
+    },
+    **{f"sub-pixel, {s}": (partial(SubPixel2d, 1, 1, factor=s), s) for s in (2, 3, 4)},
+    **{f"resize, {mode}": (partial(ResizeConv2d, 1, 1, mode=mode), 2) for mode in ("nearest", "linear")},
+    **{f"bilinear, {s}": (partial(Bilinear2d, 1, s), s) for s in (2, 3, 4, 8)},
+    **{f"bilinear, learned, {s}": (partial(Bilinear2d, 1, s, learnable=True), s) for s in (2, 3)},
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_sizes_asked_for_are_the_sizes_that_come_from_17_to_300(name: str) -> None:
+    make, step = SIZED[name]
     layer = make()
-    for height in (17, 44, 45, 300):
-        skip = torch.zeros(1, 5, height, 63)
-        x = torch.zeros(1, 2, -(-height // 2), 32)
-        assert layer(x, skip).shape == layer(x, (height, 63)).shape == (1, 3, height, 63)
+    with torch.no_grad():
+        for size in range(17, 301):
+            # Whatever halved it so that it rounds up, as a padded convolution of that stride does.
+            x = torch.zeros(1, 1, -(-size // step), 3)
+            skip = torch.empty(1, 5, size, 3 * step - 1, device="meta")
+            assert layer(x, skip).shape == layer(x, (size, 3 * step - 1)).shape == (1, 1, size, 3 * step - 1)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "ceil"), [(2, 2, 0, False), (3, 2, 1, False), (3, 3, 0, True)])
+def test_unpooling_comes_to_the_size_that_was_pooled(kernel: int, stride: int, padding: int, ceil: bool) -> None:
+    pool = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil, return_indices=True)
+    for size in range(17, 301):
+        x = torch.zeros(1, 1, size, 7)
+        assert Unpool2d(kernel, stride, padding)(*pool(x), x).shape == x.shape
 
 
 def test_state_dicts_go_to_torch_and_back() -> None:
@@ -140,6 +165,8 @@ def test_what_does_not_fit_is_refused_in_a_line() -> None:
         Smooth(2, 0)
     with pytest.raises(GeometryError, match="output size 50 on axis 0 cannot be reached from 22"):
         ConvTranspose2d(2, 2, 3, 2)(torch.zeros(1, 2, 22, 22), 50)
+    with pytest.raises(GeometryError, match="sub-pixel: output size 45 on axis 0 cannot be reached from 22"):
+        SubPixel2d(2, 2)(torch.zeros(1, 2, 22, 22), 45)
 
 
 def test_nearest_is_exact_for_sizes_that_are_no_multiples() -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
+from unconv.network.answer import Answer
 from unconv.network.assemble import assembled
 from unconv.network.finding import by_size
-from unconv.network.shape_answers import Answer, Sizes, answer
+from unconv.network.shape_answers import Sizes, answer
 from unconv.network.trace import replay
 from unconv.network.working_sizes import deepest_stride, working_sizes
 

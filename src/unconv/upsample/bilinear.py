@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from unconv.errors import GeometryError
 from unconv.operators.sizes import Size, per_axis
 from unconv.operators.transpose import conv_transpose
+from unconv.upsample.first_cells import first_cells
 from unconv.upsample.initialise import bilinear_, bilinear_geometry
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -51,12 +52,7 @@ class _Bilinear(nn.Module):
                 f"bilinear: shape {tuple(x.shape)} is not (batch, {self.channels}, {', '.join(['size'] * self.axes)})"
             )
         whole = tuple(size * step for size, step in zip(x.shape[2:], self.factor, strict=True))
-        sizes = whole if output_size is None else self._asked(x, whole, output_size)
-        y = self._upsampled(x, whole)
-        for axis, size in enumerate(sizes):
-            if size != whole[axis]:
-                y = y.narrow(2 + axis, 0, size)
-        return y
+        return first_cells(self._upsampled(x, whole), output_size, self.factor, "bilinear")
 
     def _upsampled(self, x: Tensor, whole: tuple[int, ...]) -> Tensor:
         if self.weight is None:
@@ -67,17 +63,6 @@ class _Bilinear(nn.Module):
         return conv_transpose(
             F.pad(x, sides, mode="replicate"), self.weight, stride=self.factor, padding=padding, groups=self.channels
         )
-
-    def _asked(self, x: Tensor, whole: tuple[int, ...], output_size: Size | Tensor) -> tuple[int, ...]:
-        asked = tuple(output_size.shape[2:]) if isinstance(output_size, Tensor) else output_size
-        sizes = per_axis("bilinear", "output_size", asked, self.axes, least=1)
-        for axis, (size, most, step) in enumerate(zip(sizes, whole, self.factor, strict=True)):
-            if not most - step < size <= most:
-                raise GeometryError(
-                    f"bilinear: output size {size} on axis {axis}; {x.shape[2 + axis]} cells with factor {step} give "
-                    f"{most}, or any from {most - step + 1} on"
-                )
-        return sizes
 
     def extra_repr(self) -> str:
         """Arguments."""

@@ -145,8 +145,8 @@ def patch(audit: Audit) -> Patched:
         difference = max((_relative(one, other) for one, other in pairs), default=0.0)
         if not difference <= WHOLE:
             raise UnconvError(
-                f"audit: with layers in other forms the model returns something else, by {difference:.1g} of its largest "
-                f"value, not {WHOLE:g}; leave them as they are with --ignore faster-form"
+                f"audit: with layers in other forms the model returns something else, by {difference:.1g} of its "
+                f"largest value, not {WHOLE:g}; leave them as they are with --ignore faster-form"
             )
     return Patched(model, tuple(changes), tuple(one for one in audit.findings if one in left), difference)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unconv.errors import GeometryError
 from unconv.operators.sizes import Size, per_axis
+from unconv.upsample.first_cells import first_cells
 from unconv.upsample.initialise import icnr_
 from unconv.upsample.same import same_convolution
 
@@ -65,10 +66,12 @@ class _SubPixel(nn.Module):
         if self.conv.bias is not None:
             nn.init.zeros_(self.conv.bias)
 
-    def forward(self, x: Float[Tensor, "batch channel *size"]) -> Float[Tensor, "batch out *larger_size"]:
-        """The output, ``factor`` times as large along each axis."""
+    def forward(
+        self, x: Float[Tensor, "batch channel *size"], output_size: Size | Tensor | None = None
+    ) -> Float[Tensor, "batch out *larger_size"]:
+        """The output, ``factor`` times as large; or, where a size or a tensor that has it is given, its first cells."""
         y: Tensor = pixel_shuffle(self.conv(x), self.factor)
-        return y
+        return first_cells(y, output_size, self.factor, "sub-pixel")
 
     def extra_repr(self) -> str:
         """Arguments that the convolution inside does not show."""

@@ -28,13 +28,14 @@ def borders(subject: Subject) -> Iterator[Finding]:
         first = moved[0].geometry
         assert first is not None
         front = argument(tuple(_same(axis, first)[0] for axis in range(first.dimensions)))
+        least = ', value=float("-inf")' if moved[0].operator == "max_pool" else ""
         others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""
         yield Finding(
             "same-differs",
             moved[0].name,
             f"pads {argument(tuple(before for before, _ in first.padding))} on both sides, where SAME pads "
             f"{front} in front{others}: weights that come from TensorFlow or Keras see the input moved",
-            f"F.pad(x, {_pad_order(first)}) before the layer and padding=0 in it, if its weights come from there",
+            f"F.pad(x, {_pad_order(first)}{least}) before the layer and padding=0 in it, if weights come from there",
         )
 
 

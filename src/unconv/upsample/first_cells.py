@@ -1,0 +1,43 @@
+"""The first cells of an output that has a whole multiple of its input's size: how odd sizes are met."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from unconv.errors import GeometryError
+from unconv.operators.sizes import Size, per_axis
+
+
+def first_cells(
+    y: Float[Tensor, "batch channel *size"], output_size: Size | Tensor | None, factor: tuple[int, ...], name: str
+) -> Float[Tensor, "batch channel *smaller_size"]:
+    """As many cells of each axis as are asked for: all, or up to ``factor`` − 1 fewer.
+
+    Args:
+        y: an output, ``factor`` times as large as what it was made of.
+        output_size: an int, one per axis, or a tensor that has this size; None for all.
+        factor: one number for each axis.
+        name: of the layer, for errors.
+
+    Raises :class:`~unconv.errors.GeometryError`, naming those that can be reached, for another size.
+
+    >>> import torch
+    >>> first_cells(torch.zeros(1, 3, 8, 6), (7, 6), (2, 2), "sub-pixel").shape
+    torch.Size([1, 3, 7, 6])
+    """
+    if output_size is None:
+        return y
+    asked = tuple(output_size.shape[2:]) if isinstance(output_size, Tensor) else output_size
+    for axis, (size, step) in enumerate(
+        zip(per_axis(name, "output_size", asked, len(factor), least=1), factor, strict=True)
+    ):
+        most = y.shape[2 + axis]
+        if not most - step < size <= most:
+            raise GeometryError(
+                f"{name}: output size {size} on axis {axis} cannot be reached from {most // step} with factor {step}; "
+                f"{most - step + 1} to {most} can"
+            )
+        if size != most:
+            y = y.narrow(2 + axis, 0, size)
+    return y
