@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.signal import correlate2d
 from scipy.special import logsumexp
 from sklearn.datasets import load_digits
@@ -115,6 +115,7 @@ def test_sizes_and_fields_follow_the_figure(network: LeNet5) -> None:
     assert [graph.value_of(name).field.axes[0].size for name in names] == [5, 6, 14, 16, 32]
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4))
 def test_subsampling_is_four_times_the_mean(channels: int, height: int, width: int) -> None:
     layer, x = Subsampling(channels).double(), torch.rand(2, channels, 2 * height, 2 * width, dtype=torch.float64)
@@ -139,6 +140,7 @@ def test_digits_are_drawn_in_seven_by_twelve_cells() -> None:
     assert all(len(row.split()) == 10 for row in rows)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 40))
 def test_patterns_are_signs_far_from_one_another_and_not_trained(classes: int) -> None:
     drawn = patterns(classes)
@@ -180,6 +182,7 @@ def of_map(weight):
     return [(number, next(kernels)) for number, maps in TABLE.items() for _ in maps]
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 6), st.floats(0.1, 200), st.integers(0, 99))
 def test_map_criterion_is_equation_nine(classes: int, rubbish: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

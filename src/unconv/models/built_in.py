@@ -44,6 +44,11 @@ BUILT_IN = (
     BuiltIn("alexnet-two-tower", "alexnet:alexnet_recipe"),
     BuiltIn("zfnet", "zfnet:zfnet_recipe"),
     BuiltIn("zfnet-28", "zfnet28:zfnet28_recipe", spellings=("zfnet28",)),
+    BuiltIn(
+        "factorized",
+        "factorized:factorized_recipe",
+        ("standard", "depthwise", "single", "topological", "bottleneck"),
+    ),
     BuiltIn("compact", "compact:compact_recipe"),
     BuiltIn("dcgan", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
     BuiltIn("dcgan-32", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
