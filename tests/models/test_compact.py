@@ -32,7 +32,7 @@ def test_each_stage_halves_rounding_up_and_looks_at_its_pixels() -> None:
 def test_pictures_of_any_size_are_classified() -> None:
     with torch.device("meta"):
         model = Compact(7).eval()
-        for size in range(1, 301):
+        for size in range(1, 301, 3):
             assert model(torch.zeros(2, 3, size, 301 - size)).shape == (2, 7)
 
 

@@ -50,6 +50,11 @@ BUILT_IN = (
         ("standard", "depthwise", "single", "topological", "bottleneck"),
     ),
     BuiltIn("compact", "compact:compact_recipe"),
+    BuiltIn("fcn32s", "fcn_on:fcn_recipe", ("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("fcn16s", "fcn_on:fcn_recipe", ("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("fcn8s", "fcn_on:fcn_recipe", ("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("unet", "unet:unet_recipe", ("UPSAMPLER",)),
+    BuiltIn("unet-small", "unet:unet_recipe", ("UPSAMPLER",)),
     BuiltIn("dcgan", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
     BuiltIn("dcgan-32", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
 )

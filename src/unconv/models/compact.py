@@ -64,22 +64,24 @@ class Compact(nn.Module):
         for number, (inputs, outputs) in enumerate(zip((in_channels, *channels), channels, strict=False), start=1):
             made |= stage(number, inputs, outputs)
         self.features = nn.Sequential(made)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(channels[-1], num_classes)
+        # In one module, so that a decoder on the feature maps can leave it out.
+        self.classifier = nn.Sequential(
+            OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), linear=nn.Linear(channels[-1], num_classes))
+        )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
-        """Class scores before the softmax."""
-        scores: Tensor = self.classifier(self.pool(self.features(x)).flatten(1))
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:
+        """Class scores (batch, classes) before the softmax; the feature maps where the classifier was left out."""
+        scores: Tensor = self.classifier(self.features(x))
         return scores
 
 
 def compact_recipe(name: str = "compact") -> Recipe:
     """The network without weights, for colour pictures of 96².
 
-    >>> compact_recipe().build(7).classifier.out_features
+    >>> compact_recipe().build(7).classifier.linear.out_features
     7
     """
     return unpublished(

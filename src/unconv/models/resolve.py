@@ -102,7 +102,7 @@ def load_model(
     if weights is not None and random_weights:
         raise ModelError(f"{model}: weights from a file and random weights exclude each other; give one of them")
     with _seeded():
-        recipe = _recipe(model)
+        recipe = recipe_of(model)
         if random_weights and recipe.seedless:
             raise ModelError(f"{model}: the file itself makes the weights; leave random weights out")
         module, classes, source = _made(recipe, Path(weights) if weights is not None else None, random_weights)
@@ -141,7 +141,7 @@ def untrained_model(
     Linear(in_features=128, out_features=3, bias=True)
     """
     with _seeded(seed):
-        recipe = _recipe(model)
+        recipe = recipe_of(model)
         module = recipe.build(classes)
     preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
@@ -197,7 +197,12 @@ def _classes_for(recipe: Recipe, module: nn.Module) -> tuple[str, ...] | None:
     return classes if classes is not None and outputs == [len(classes)] else None
 
 
-def _recipe(model: str) -> Recipe:
+def recipe_of(model: str) -> Recipe:
+    """How to make the network that a MODEL string names; raises ModelError for one that names none.
+
+    >>> recipe_of("zfnet-28").preprocess.input_size
+    (1, 28, 28)
+    """
     first, colon, rest = model.partition(":")
     built_in = find_built_in(first)
     if built_in is not None:

@@ -57,7 +57,7 @@ class Upscore(nn.Module):
     def reset_parameters(self) -> None:
         """Back to interpolation."""
         rows, columns = (
-            (1 - (torch.arange(size) - float(middle)).abs() / self.factor).clamp(min=0)
+            (1 - (torch.arange(size, dtype=torch.float64) - float(middle)).abs() / self.factor).clamp(min=0)
             for size, middle in zip(self.weight.shape[2:], self.middle, strict=True)
         )
         with torch.no_grad():

@@ -156,12 +156,18 @@ def _wrong_shapes(state: StateDict, module: nn.Module) -> dict[str, str]:
 
 
 def _other_number_of_classes(state: StateDict, module: nn.Module) -> int | None:
-    """The number of classes of the file, if nothing but that one number differs between file and network."""
+    """The number of classes of the file, if nothing but that one number differs between file and network.
+
+    It may be in more than one place: layers that bring class scores to another resolution have it twice.
+    """
     own = _shapes(module)
-    differing = [(list(state[key].shape), own[key]) for key in _wrong_shapes(state, module)]
-    pairs = {(there[0], here[0]) for there, here in differing if there and here and there[1:] == here[1:]}
-    same_kind = all(there and here and there[1:] == here[1:] for there, here in differing)
-    return pairs.pop()[0] if same_kind and len(pairs) == 1 else None
+    pairs = set()
+    for key in _wrong_shapes(state, module):
+        there, here = list(state[key].shape), own[key]
+        if len(there) != len(here) or there[0] == here[0]:
+            return None
+        pairs |= {(one, other) for one, other in zip(there, here, strict=True) if one != other}
+    return pairs.pop()[0] if len(pairs) == 1 else None
 
 
 def _told(what: str, names: list[str]) -> str:
