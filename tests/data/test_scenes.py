@@ -81,8 +81,8 @@ def test_labels_are_classes_each_as_often_and_garments_of_sane_size() -> None:
     assert present[1:].min() > 0.14
     assert present[1:].max() < 0.22
     covered = (labels > 0).double().mean((1, 2))
-    assert 0.15 < covered.mean() < 0.35
-    assert covered.max() < 0.9
+    assert 0.25 < covered.mean() < 0.45
+    assert covered.max() < 0.95
     assert (covered > 0).all()
 
 
@@ -158,8 +158,8 @@ def thumbnail(picture: torch.Tensor) -> torch.Tensor:
     return centred / centred.norm()
 
 
-FROZEN_MEAN = 99.900
-FROZEN_COUNTS = [423906, 23292, 10642, 20318, 12968, 16123, 11261, 23706, 7391, 26115, 14102]
+FROZEN_MEAN = 106.806
+FROZEN_COUNTS = [365381, 31742, 13763, 27504, 17606, 22151, 16016, 30411, 9998, 35911, 19341]
 
 
 def test_the_generator_is_frozen() -> None:

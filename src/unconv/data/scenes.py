@@ -34,15 +34,15 @@ CLASSES = ("background", *fashion.CLASSES)
 SIZE = (96, 96)
 MOST_GARMENTS = 3
 
-SIDES = (0.4, 0.75)
+SIDES = (0.5, 0.9)
 """Side of a garment's picture, as a part of the scene's shorter side."""
-TURN = 15.0
+TURN = 12.0
 """Most degrees that a garment is turned by."""
 MARGIN = 0.2
 """How near to the border, as a part of the scene's side, the middle of a garment may lie."""
-TINT, DARKEST = (0.4, 1.0), 0.2
+TINT, DARKEST = (0.5, 1.0), 0.2
 """Colour channels of a garment where it is white, and the most light of it where it is black."""
-BACKGROUND_GAIN, LIGHT, NOISE = (0.7, 1.2), (0.75, 1.15), 0.05
+BACKGROUND_GAIN, LIGHT, NOISE = (0.7, 1.2), (0.8, 1.15), 0.04
 """Gains of the background's colour channels, of the light on the whole scene, most deviation of the noise."""
 
 # So many are computed together: their layers stay in the cache.
@@ -144,8 +144,8 @@ def where_from(draws: Numbers, size: tuple[int, int]) -> Float[Tensor, "batch he
 
     >>> upright = np.array([[0.5, 0.5, 0.5, 0.5, 0.9]])  # in the middle, not mirrored
     >>> where_from(upright, (4, 4))[0, 0, :2].round(decimals=2)
-    tensor([[-1.3000, -1.3000],
-            [-0.4300, -1.3000]])
+    tensor([[-1.0700, -1.0700],
+            [-0.3600, -1.0700]])
     """
     height, width = size
     side, turn, down, right, mirrored = draws.T
