@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from tests.data.test_fashion import make
@@ -74,6 +75,25 @@ def test_every_option_of_the_loop_arrives(place: Path) -> None:
     assert sorted(path.name for path in (place / "curves").iterdir()) == ["held_out", "steps", "train"]
 
 
+def test_json_tells_every_class_and_what_it_is_taken_for(place: Path) -> None:
+    told = json.loads(run("--json", "--plot", "kernels.png"))
+    table = torch.tensor(told["confusion"])
+    assert table.sum() == 30
+    assert table.diagonal().sum() / 30 == pytest.approx(told["accuracy"])
+    right = (table.diagonal() / table.sum(1)).tolist()
+    assert list(told["by_class"].values()) == pytest.approx(right)
+    assert list(told["by_class"])[9] == "Ankle boot"
+    with Image.open(place / "kernels.png") as picture:
+        assert picture.size == (6 * 55 - 5, 6 * 55 - 5)
+
+
+@pytest.mark.usefixtures("place")
+def test_classes_are_listed_the_worst_first() -> None:
+    parts = [float(line.split("%")[0].split()[-1]) for line in run().splitlines()[:10]]
+    assert len(parts) == 10
+    assert parts == sorted(parts)
+
+
 def test_the_accuracy_told_is_that_of_the_weights_written(place: Path) -> None:
     told = json.loads(run("--json", "--patience", 1, "--rate", 0.5, "--epochs", 6))
     loaded = load_model("zfnet28", weights=place / told["out"])
@@ -102,6 +122,8 @@ def test_help_names_the_options() -> None:
         (("--shift", "1"), "shift 1.0"),
         (("--precision", "half"), "precision 'half' is unknown"),
         (("--device", "gpu"), "device 'gpu': cannot be used"),
+        (("--plot", "kernels.txt"), "files end in .png or .jpg"),
+        (("--plot", "nowhere/k.png"), "there is no folder nowhere"),
         (("-o", "fashion.safetensors"), "it is a folder"),
         (("--size", "x"), "--size"),
         (("--mean", "x"), "--mean"),

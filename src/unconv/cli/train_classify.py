@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from unconv.cli import models, spelling, train_options as options
 
 if TYPE_CHECKING:
     from unconv.train.classify import Classifier
+    from unconv.train.named import Share
+
+MOST_LINES = 20
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -56,16 +60,20 @@ def classify(
     std: models.Std = None,
     checkpoint: options.Checkpoint = None,
     log: options.Log = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the kernels of the first convolution into this PNG.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Train a network to tell classes of pictures apart, from its first weights."""
     options.check_out(out)
+    options.check_picture("--plot", plot)
     sides = None if size is None else spelling.all_axes("--size", size, 2)
     means, deviations = models.numbers("--mean", mean), models.numbers("--std", std)
     from unconv.jobs import bar
     from unconv.train.classify import classify as run
 
-    start = time.perf_counter()
+    begin = time.perf_counter()
     trained = run(
         model,
         data,
@@ -79,23 +87,68 @@ def classify(
         log=log,
         progress=bar(),
     )
+    seconds = time.perf_counter() - begin
     options.write(trained.save, out, checkpoint)
-    tell(trained, out, time.perf_counter() - start, json)
+    if plot is not None:
+        from unconv.train.named import draw_kernels
+
+        draw_kernels(trained.network.module, plot)
+    tell(trained, out, plot, seconds, json)
 
 
-def tell(trained: Classifier, out: Path, seconds: float, json: bool) -> None:
+def tell(trained: Classifier, out: Path, plot: Path | None, seconds: float, json: bool) -> None:
     """What has come out, on stdout; what was left out, on stderr."""
+    from unconv.train.named import shares
+
     for item in trained.skipped:
         typer.echo(f"skipped {item}", err=True)
+    classes, told = trained.about["classes"], shares(trained.confusion)
     if json:
-        about = {**trained.about, "notes": trained.notes, "skipped": trained.skipped}
-        told = {**about, "seconds": round(seconds, 3), "out": str(out)}
-        typer.echo(json_format.dumps(told, ensure_ascii=False))
+        by_class = {name: share and share.right for name, share in zip(classes, told, strict=True)}
+        report = {
+            **trained.about,
+            "accuracy": trained.accuracy,
+            "by_class": by_class,
+            "confusion": trained.confusion.tolist(),
+            "notes": trained.notes,
+            "skipped": trained.skipped,
+            "seconds": round(seconds, 3),
+            "out": str(out),
+            "plot": None if plot is None else str(plot),
+        }
+        typer.echo(json_format.dumps(report, ensure_ascii=False))
         return
     for note in trained.notes:
         typer.echo(f"note: {note}")
+    for line in class_lines(classes, told):
+        typer.echo(line)
     typer.echo(
         f"{len(trained.history)} epochs in {seconds:.1f} s, loss {trained.epoch.train['loss']:.4f}; of the pictures "
         f"held out {100 * trained.accuracy:.2f}% named rightly"
     )
-    typer.echo(f"wrote {out}")
+    for path in filter(None, (out, plot)):
+        typer.echo(f"wrote {path}")
+
+
+def class_lines(classes: Sequence[str], told: Sequence[Share | None]) -> list[str]:
+    """A line for each class, the most often mistaken ones first, and no more than MOST_LINES.
+
+    >>> from unconv.train.named import Share
+    >>> told = [Share(0.9, 1, 0.1), Share(0.5, 0, 0.3), Share(1, None, 0)]
+    >>> print(*class_lines(["coat", "shirt", "bag"], told), sep="\\n")
+    shirt   50.0%, for coat 30.0%
+    coat    90.0%, for shirt 10.0%
+    bag    100.0%
+    """
+    there = sorted((share.right, number) for number, share in enumerate(told) if share is not None)
+    width = max(len(classes[number]) for _, number in there)
+    lines = []
+    for right, number in there[:MOST_LINES]:
+        share = told[number]
+        mistaken = ""
+        if share is not None and share.taken_for is not None:
+            mistaken = f", for {classes[share.taken_for]} {100 * share.share:.1f}%"
+        lines.append(f"{classes[number]:{width}}  {100 * right:5.1f}%{mistaken}")
+    if len(there) > MOST_LINES:
+        lines.append(f"… and {len(there) - MOST_LINES} classes that are mistaken less often")
+    return lines

@@ -54,6 +54,21 @@ def check_out(out: Path) -> None:
         raise UnconvError(f"--out {out}: {what}; name another file")
 
 
+def check_picture(option: str, path: Path | None, suffixes: tuple[str, ...] = (".png", ".jpg")) -> None:
+    """Refuse, before anything is trained, a picture that could not be written after.
+
+    >>> check_picture("--plot", Path("kernels.txt"))
+    Traceback (most recent call last):
+    unconv.errors.UnconvError: --plot kernels.txt: files end in .png or .jpg
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise UnconvError(f"{option} {path}: files end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise UnconvError(f"{option} {path}: there is no folder {path.parent}; make it first")
+
+
 def write(save: Callable[[Path], Path], out: Path, checkpoint: Path | None) -> None:
     """Write what was trained; where that fails it is not lost, and the message says where it is.
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from unconv.data.mosaic import columns_for, enlarge, kernel_picture, map_picture, mosaic
 from unconv.errors import SparseError
 from unconv.sparse.boundary import code_size
 from unconv.sparse.encoding import Encoding
-from unconv.sparse.mosaic import columns_for, enlarge, kernel_picture, map_picture, mosaic
 from unconv.sparse.plots_results import need_matplotlib, plot_before_after, plot_convergence
 from unconv.sparse.validate import as_float, as_tensor, check_dictionary
 

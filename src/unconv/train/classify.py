@@ -20,6 +20,7 @@ from unconv.models.trained import save_trained
 from unconv.train.augment import augmentation, check_shift
 from unconv.train.examples import FileExamples
 from unconv.train.loop import Epoch, fit
+from unconv.train.named import confusion_matrix
 from unconv.train.pictures import pictures_of
 from unconv.train.settings import Settings
 
@@ -33,6 +34,7 @@ class Classifier:
         history: an entry for each epoch: ``loss`` (cross-entropy, natural logarithm) and ``accuracy``.
         epoch: the entry whose weights these are: the last, or with ``patience`` the most accurate.
         about: model, data, classes and settings.
+        confusion: of the pictures held out, by their class (row) and the one they are taken for (column).
         skipped: pictures that could not be read, and why.
         resumed: steps that an earlier run had done.
         notes: what was assumed or found out on the way.
@@ -42,6 +44,7 @@ class Classifier:
     history: tuple[Epoch, ...]
     epoch: Epoch
     about: Mapping[str, Any]
+    confusion: Tensor
     skipped: tuple[str, ...] = ()
     resumed: int = 0
     notes: tuple[str, ...] = ()
@@ -128,9 +131,10 @@ def classify(
         loaded, module=loaded.module.eval(), classes=pictures.classes, weights=f"trained on {pictures.name}"
     )
     history = [asdict(epoch) for epoch in fitted.history]
+    confusion = confusion_matrix(network.module, pictures.held_out, len(pictures.classes))
     told = {**about, "settings": asdict(settings), "history": history, "epoch": fitted.epoch.number}
     notes = (*loaded.notes, *fitted.notes)
-    return Classifier(network, fitted.history, fitted.epoch, told, fitted.skipped, fitted.resumed, notes)
+    return Classifier(network, fitted.history, fitted.epoch, told, confusion, fitted.skipped, fitted.resumed, notes)
 
 
 def scores(outputs: Tensor, targets: Tensor, classes: int) -> dict[str, Tensor]:

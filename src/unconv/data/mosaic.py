@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def kernel_picture(kernel: Float[Tensor, "channels height width"]) -> Float[Tensor, "height width rgb"]:
+def kernel_picture(kernel: Float[Tensor, "channels height width"]) -> Float[Tensor, "rows columns rgb"]:
     """A kernel with 0 as mid-grey and its largest magnitude as black or white; three channels are a colour.
 
     Other numbers of channels stand side by side. Rows and columns that are zero throughout at the end are left out:
@@ -50,7 +50,7 @@ def enlarge(picture: Float[Tensor, "height width rgb"], times: int) -> Float[Ten
     return picture.repeat_interleave(times, 0).repeat_interleave(times, 1)
 
 
-def columns_for(count: int, width: float = 1.0, height: float = 1.0) -> int:
+def columns_for(count: int, width: float | int = 1, height: float | int = 1) -> int:
     """How many columns make cells of that width and height a board about square.
 
     >>> columns_for(64), columns_for(36), columns_for(5), columns_for(1)
