@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import count, pairwise
-from typing import Literal, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor, cat, nn
@@ -34,10 +33,8 @@ CHANNELS = (64, 128, 256, 512, 1024)
 SMALL = (16, 32, 64, 128, 256)
 PUBLISHED_UPSAMPLER = "transposed-k2"
 
-Padding: TypeAlias = Literal["same", "valid"]
 
-
-def two_convolutions(inputs: int, outputs: int, padding: Padding, normalised: bool) -> nn.Sequential:
+def two_convolutions(inputs: int, outputs: int, padding: str, normalised: bool) -> nn.Sequential:
     """Two convolutions 3×3, each rectified, with batch normalisation in between where asked for.
 
     >>> import torch
@@ -87,7 +84,7 @@ class UNet(nn.Module):
         channels: Sequence[int] = CHANNELS,
         *,
         up: str = PUBLISHED_UPSAMPLER,
-        padding: Padding = "same",
+        padding: str = "same",
         normalised: bool = False,
     ) -> None:
         super().__init__()
