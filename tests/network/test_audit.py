@@ -159,6 +159,24 @@ def test_a_mismatch_names_both_layers_and_sizes_that_work(size: tuple[int, int])
     assert model(torch.zeros(1, 3, *size), sized=True).shape[2:] == size
 
 
+def test_a_mismatch_with_a_part_of_the_input_says_so() -> None:
+    class Part(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+            self.up = nn.ConvTranspose2d(8, 8, 3, stride=2, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.up(self.down(x)) + x[:, :1]
+            return y
+
+    (finding,) = audit(Part(), (3, 32, 32)).findings
+    assert finding.message.startswith("up comes to 31×31 and the input to 32×32")
+    (hint,) = [one for one in audit(Part(), (3, 33, 33), measure=False).findings if one.rule == "only-some-sizes"]
+    assert "meets the input for an input of 33×33" in hint.message
+    assert "nor do powers of two work" in hint.message
+
+
 def test_sizes_that_work_are_no_accident() -> None:
     class Deep(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import nn
 
 from unconv.network.assemble import assembled
 from unconv.network.finding import Finding, Subject, argument, by_size, module_of, spelled
-from unconv.network.graph import Graph, Layer
+from unconv.network.graph import Graph
 from unconv.network.record import Recorder
 from unconv.network.trace import attempt
 from unconv.network.working_sizes import deepest_stride, least_multiple
@@ -92,12 +92,12 @@ def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
         return
     first, second = upsampled_first(found)
     multiple = least_multiple(subject.model, sizes, dtype, deepest_stride(graph))
-    told = f"works for sizes that are multiples of {multiple}" if multiple else "does not"
+    told = f"the model works for sizes that are multiples of {multiple}" if multiple else "nor do powers of two work"
     yield Finding(
         "only-some-sizes",
         first[0],
         f"meets {second[0]} for an input of {by_size(sizes[0][1:])}, but for {by_size(larger[0][1:])} it comes to "
-        f"{by_size(first[1])} against {by_size(second[1])}; the model {told}",
+        f"{by_size(first[1])} against {by_size(second[1])}; {told}",
         way_out(found.graph, first, second),
     )
 
@@ -149,12 +149,11 @@ def _differ(one: tuple[int, ...], two: tuple[int, ...]) -> bool:
 
 
 def maker_of(graph: Graph, index: int) -> str:
-    """The layer that made a tensor, by the index of that; "the input" where none did."""
-    if index == 0:
-        return "the input"
-    made: list[tuple[int, Layer]] = []
-    for layer in graph:
-        value = graph.value_of(layer.name)
-        if value.index <= index:
-            made.append((value.index, layer))
-    return max(made, key=lambda one: one[0])[1].name if made else "the input"
+    """The layer that made a tensor, by the index of that, through views and slices; "the input" where none did."""
+    made = {graph.value_of(layer.name).index: layer.name for layer in graph}
+    while index not in made:
+        parents = [parent for parent, _ in graph.values[index].parents]
+        if not parents:
+            return "the input"
+        index = max(parents)
+    return made[index]
