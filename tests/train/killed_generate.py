@@ -24,7 +24,7 @@ def train(folder: Path | None) -> str:
     torch.set_num_threads(1)
     learner = adversaries()
     fitted = run_learner(
-        learner, halves(160), halves(40, 1), Settings(4, 16, seed=3), checkpoint=folder, checkpoint_seconds=0
+        learner, halves(160), halves(40, 1), Settings(3, 16, seed=3), checkpoint=folder, checkpoint_seconds=0
     )
     assert not fitted.notes
     pieces = [value.contiguous().numpy().tobytes() for value in fitted.weights.values()]

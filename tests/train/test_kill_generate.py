@@ -9,7 +9,7 @@ from pathlib import Path
 
 def test_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     script = Path(__file__).with_name("killed_generate.py")
-    command = [sys.executable, "-W", "error", str(script), str(tmp_path), "6", "20250101"]
+    command = [sys.executable, "-W", "error", str(script), str(tmp_path), "4", "20250101"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     given = done.stdout.split()

@@ -28,7 +28,7 @@ from unconv.train.samples import pattern_scores
 from unconv.train.settings import Settings
 from unconv.train.unlabelled import framed, pictures_without_classes
 
-# One epoch takes 55 s of one core here; what they were found with is in docs/train.md.
+# An epoch of Fashion-MNIST takes a minute and a half of one core; what comes out is in docs/train.md.
 EPOCHS, BATCH_SIZE, RATE = 4, 64, 5e-4
 
 
@@ -107,7 +107,13 @@ def generate(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed + 1)
         discriminator = Discriminator(generator.form)
-    about = {"model": loaded.name, "data": pictures.name, "preprocess": asdict(loaded.preprocess), **asdict(contest)}
+    about = {
+        "model": loaded.name,
+        "data": pictures.name,
+        "preprocess": asdict(loaded.preprocess),
+        "samples": samples,
+        **asdict(contest),
+    }
     first = measured(generator.eval(), judge, pictures.held_out)
     fitted = run_learner(
         Adversaries(generator, discriminator, settings, contest, judge),

@@ -125,7 +125,7 @@ class Judge:
         if self.clothes:
             shares = seen.shares.tolist()
             told["rarest"] = min(shares)
-            told["entropy"] = -sum(share * log(share) for share in shares if share)
+            told["entropy"] = sum(share * log(1 / share) for share in shares if share)
         return told
 
     def reference(self, held_out: Examples) -> Reference:
