@@ -209,9 +209,11 @@ def test_kernels_are_laid_out_once_and_again_when_they_change() -> None:
     weight = nn.Parameter(torch.randn(4, 3, 3, 3), requires_grad=False)
     x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
     with kept_kernels():
-        once = laid_out(weight, x)
+        once, packs = laid_out(weight, x)
         assert once.is_contiguous(memory_format=torch.channels_last)
-        assert laid_out(weight, x) is once
+        assert laid_out(weight, x)[0] is once
+        assert packs is not None
+        assert packs.weight is once
         weight.mul_(2)
-        assert torch.equal(laid_out(weight, x), weight)
-    assert laid_out(weight, x) is weight
+        assert torch.equal(laid_out(weight, x)[0], weight)
+    assert laid_out(weight, x) == (weight, None)

@@ -19,6 +19,7 @@ from torch import Tensor
 from unconv.visualize.boxes import Portion, nonzero_boxes, portions_of, window
 from unconv.visualize.course import Box, Needed, upcoming
 from unconv.visualize.kernels import Call, convolve, empty_like, laid_out, transposed
+from unconv.visualize.packed import Packs
 
 _ALL = slice(None)
 
@@ -82,11 +83,12 @@ class Convolution(torch.autograd.Function):
         groups: int,
         boxes: tuple[Box, ...] = (),
         number: int | None = None,
+        packs: Packs | None = None,
     ) -> Tensor:
         # The same tensors as torch's own keeps, in the same order: checkpointing counts them.
         ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding, ctx.dilation, ctx.groups, ctx.number = stride, padding, dilation, groups, number
-        call = Call(weight, x.shape[2:], stride, padding, dilation, groups)
+        ctx.size, ctx.geometry, ctx.number, ctx.packs = x.shape[2:], (stride, padding, dilation, groups), number, packs
+        call = Call(weight, ctx.size, *ctx.geometry, packs)
         portions = portions_of(boxes, call.output_size) if boxes else None
         if portions is None:
             return convolve(call, x, bias, padding)
@@ -95,11 +97,16 @@ class Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
         (signal,) = signals
-        x, weight = ctx.saved_tensors
-        call = Call(weight, x.shape[2:], ctx.stride, ctx.padding, ctx.dilation, ctx.groups)
-        portions = (_WAY.get(None) or _WayBack(())).portions(signal, ctx.number)
-        back = transposed(call, signal, x, call.padding) if portions is None else _boxed(call, signal, portions)
-        return back, *(None,) * 8
+        _, weight = ctx.saved_tensors
+        return sent_back(Call(weight, ctx.size, *ctx.geometry, ctx.packs), signal, ctx.number), *(None,) * 9
+
+
+def sent_back(call: Call, signal: Tensor, number: int | None) -> Tensor:
+    """Cᵀ of a signal, of its cone alone where that is less; ``number``: of the convolution in the forward pass."""
+    portions = (_WAY.get(None) or _WayBack(())).portions(signal, number)
+    if portions is None:
+        return transposed(call, signal, call.size, call.padding)
+    return _boxed(call, signal, portions)
 
 
 def _boxed(call: Call, signal: Tensor, portions: Sequence[Portion]) -> Tensor:
@@ -108,8 +115,7 @@ def _boxed(call: Call, signal: Tensor, portions: Sequence[Portion]) -> Tensor:
     back = empty_like(signal, (len(signal), channels, *call.size)).zero_()
     for portion in portions:
         crops = torch.cat([signal[window(run.rows, run.start, portion.size)] for run in portion.runs])
-        under = empty_like(signal, (portion.count, channels, *call.reach(portion.size)))
-        spread = transposed(call, crops, under, (0,) * len(portion.size))
+        spread = transposed(call, crops, call.reach(portion.size), (0,) * len(portion.size))
         for run, ones in zip(portion.runs, portion.parts(spread), strict=True):
             target, source = call.under(run.start, spread.shape[2:])
             back[(run.rows, *target)] = ones[(_ALL, *source)]
@@ -150,8 +156,9 @@ def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     stride, padding, dilation = (
         _per_axis(value, count) for value in (named.get("stride", 1), padding, named.get("dilation", 1))
     )
+    kernels, packs = laid_out(weight, x)
     found: Tensor = Convolution.apply(
-        x, laid_out(weight, x), bias, stride, padding, dilation, named.get("groups", 1), boxes, number
+        x, kernels, bias, stride, padding, dilation, named.get("groups", 1), boxes, number, packs
     )
     return found
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unconv.visualize.gates import name_products
 from unconv.visualize.nodes import (
+    NORMED,
     REVERSED,
     UNTOUCHED,
     is_reversed,
@@ -92,6 +93,8 @@ def read_coverage(value: Tensor, rule: str) -> Coverage:
             reversed_ += is_reversed(node)
         elif is_switch(node):
             switches += 1
+        elif operation_of(node) == NORMED:
+            linear.update(("convolution", "batch norm"))
         elif kind is not None:
             linear[kind] += 1
         else:

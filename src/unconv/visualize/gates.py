@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from unconv.visualize.nodes import FACTORS, RESHAPES, REVERSED, UNTOUCHED, operation_of
+from unconv.visualize.nodes import FACTORS, NORMED, RESHAPES, REVERSED, UNTOUCHED, operation_of
 
 _SIGMOIDS = frozenset({"Sigmoid", "Hardsigmoid"})
 _SOFTMAX = frozenset({"Softmax"})
@@ -14,7 +14,7 @@ _MATRICES = frozenset({"Mm", "Bmm", "Addmm", "Baddbmm"})
 _SCALES = RESHAPES | {"Mul", "Div", "Add", "Sub", "MaskedFill"}
 # What may stand between the mean over an image and the factors that it gives.
 _EXCITES = _SCALES | _SIGMOIDS | {*REVERSED, *UNTOUCHED, "Convolution", "MkldnnConvolution", "Linear", "MkldnnLinear"}
-_EXCITES |= {"Addmm", "Mm", "BatchNorm", "NativeBatchNorm", "CudnnBatchNorm", "NativeLayerNorm"}
+_EXCITES |= {"Addmm", "Mm", NORMED, "BatchNorm", "NativeBatchNorm", "CudnnBatchNorm", "NativeLayerNorm"}
 
 
 def name_products(nodes: Iterable[Any]) -> dict[Any, str]:

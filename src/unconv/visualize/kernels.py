@@ -11,6 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unconv.operators.transpose import conv_transpose
+from unconv.operators.transpose_choice import MANY_CHANNELS
+from unconv.visualize.packed import Packs, packs
+
 # Up to so many positions a kernel of one tap is multiplied as a matrix: two maps of 14² are 1.2 times as quick as by a
 # convolution, of 7² twice, of 3² four times; of 28² they are alike.
 FEW = 1024
@@ -21,7 +25,7 @@ CONVOLUTIONS = frozenset(_BY_AXES.values())
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What a convolution was called with; ``size`` is that of its input."""
+    """What a convolution was called with; ``size`` is that of its input, ``packs`` its kernels if they are kept."""
 
     weight: Tensor
     size: tuple[int, ...]
@@ -29,6 +33,7 @@ class Call:
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
+    packs: Packs | None = None
 
     @property
     def output_size(self) -> tuple[int, ...]:
@@ -72,6 +77,8 @@ def _is_matrix(call: Call, x: Tensor, padding: tuple[int, ...]) -> bool:
 
 def convolve(call: Call, x: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
     """The convolution, with another padding than the call's."""
+    if call.packs is not None and tuple(x.shape[2:]) == tuple(call.size) and packs(x, call.weight, call.groups):
+        return call.packs.convolve(x, bias, call.stride, padding, call.dilation)
     if _is_matrix(call, x, padding):
         # Into a tensor of its own: autograd lets nobody rectify a view in place that was made here.
         out = empty_like(x, (len(x), len(call.weight), *x.shape[2:]))
@@ -80,13 +87,21 @@ def convolve(call: Call, x: Tensor, bias: Tensor | None, padding: tuple[int, ...
     return _BY_AXES[len(padding)](x, call.weight, bias, call.stride, padding, call.dilation, call.groups)
 
 
-def transposed(call: Call, signal: Tensor, x: Tensor, padding: tuple[int, ...]) -> Tensor:
-    """Cᵀ of a signal, for an input like ``x``; torch's own way back, which does not look into it."""
+def transposed(call: Call, signal: Tensor, size: Sequence[int], padding: tuple[int, ...]) -> Tensor:
+    """Cᵀ of a signal, for an input of some size, with another padding than the call's; it does not look into it."""
+    spans = call.reach(signal.shape[2:])
+    extra = tuple(length + 2 * pad - span for length, pad, span in zip(size, padding, spans, strict=True))
+    if call.weight.shape[1] * call.groups < MANY_CHANNELS:
+        # The pixels' own convolution: few channels come out of its transpose, which has forms that are quicker.
+        return conv_transpose(signal, call.weight, None, call.stride, padding, extra, call.groups, call.dilation)
+    whole = tuple(signal.shape[2:]) == call.output_size
+    if call.packs is not None and whole and packs(signal, call.weight, call.groups):
+        return call.packs.transpose(signal, call.stride, padding, extra, call.dilation)
     if _is_matrix(call, signal, padding):
         return torch.matmul(signal.permute(0, 2, 3, 1), call.weight[:, :, 0, 0]).permute(0, 3, 1, 2)
     back: Tensor = torch.ops.aten.convolution_backward(
         signal,
-        x,
+        empty_like(signal, (len(signal), call.weight.shape[1] * call.groups, *size)),
         call.weight,
         None,
         call.stride,
@@ -100,7 +115,17 @@ def transposed(call: Call, signal: Tensor, x: Tensor, padding: tuple[int, ...]) 
     return back
 
 
-_KERNELS: ContextVar[dict[int, tuple[Tensor, int, Tensor]] | None] = ContextVar("kernels", default=None)
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Kernels as a model has them, in a version of theirs, and what was made of them."""
+
+    weight: Tensor
+    version: int
+    laid_out: Tensor
+    packs: Packs
+
+
+_KERNELS: ContextVar[dict[int, Kept] | None] = ContextVar("kernels", default=None)
 
 
 @contextmanager
@@ -113,16 +138,16 @@ def kept_kernels() -> Iterator[None]:
         _KERNELS.reset(token)
 
 
-def laid_out(weight: Tensor, x: Tensor) -> Tensor:
-    """Kernels in the memory format of what they meet, in which torch would bring them at every call."""
+def laid_out(weight: Tensor, x: Tensor) -> tuple[Tensor, Packs | None]:
+    """Kernels in the memory format of what they meet, in which torch would bring them at every call; and packed."""
     kept = _KERNELS.get()
     if kept is None or not isinstance(weight, nn.Parameter):
-        return weight
+        return weight, None
     known = kept.get(id(weight))
-    if known is None or known[1] != weight._version:
-        known = weight, weight._version, weight.detach().contiguous(memory_format=memory_format(x))
-        kept[id(weight)] = known
-    return known[2]
+    if known is None or known.version != weight._version:
+        laid = weight.detach().contiguous(memory_format=memory_format(x))
+        known = kept[id(weight)] = Kept(weight, weight._version, laid, Packs(laid))
+    return known.laid_out, known.packs
 
 
 def memory_format(x: Tensor) -> torch.memory_format:

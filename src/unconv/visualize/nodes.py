@@ -25,6 +25,8 @@ UNTOUCHED = {
 }
 # What our own way back of a rectifier is called.
 REVERSED = frozenset({"Reversed", "ReversedReLU"})
+# And that of a convolution with the batch norm behind it.
+NORMED = "ConvolutionNorm"
 _SWITCHES = frozenset({"MaxPool", "AdaptiveMaxPool", "FractionalMaxPool", "MkldnnMaxPool", "Max", "Amax"})
 # Values in another order or shape: no operation that a reader would count.
 RESHAPES = frozenset(

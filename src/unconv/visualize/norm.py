@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from unconv.visualize.cone import Convolution, sent_back
+from unconv.visualize.kernels import Call
 
 
 class BatchNorm(torch.autograd.Function):
@@ -16,16 +20,54 @@ class BatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, norm: Callable[[Tensor], Tensor], factor: Tensor) -> Tensor:
         ctx.factor = factor
-        with torch.enable_grad():
-            # Torch's own graph is not gone back through, but keeps the tensors that checkpointing counts.
-            return norm(x.detach().requires_grad_()).detach()
+        return _forward(x, norm)
 
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
         return signals[0] * ctx.factor, None, None
 
 
-def normed(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+class ConvolutionNorm(torch.autograd.Function):
+    """Batch norm of what a convolution returned, whose way back goes through both: the kernels bear the factors.
+
+    It leads from the convolution's input, so that whoever else reads the convolution's output has a way back of his
+    own.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, _x: Tensor, y: Tensor, norm: Callable[[Tensor], Tensor], call: Call, number: int) -> Tensor:
+        ctx.call, ctx.number = call, number
+        return _forward(y, norm)
+
+    @staticmethod
+    def backward(ctx: Any, *signals: Any) -> Any:
+        return sent_back(ctx.call, signals[0], ctx.number), *(None,) * 4
+
+
+def _forward(x: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
+    with torch.enable_grad():
+        # Torch's own graph is not gone back through, but keeps the tensors that checkpointing counts.
+        return norm(x.detach().requires_grad_()).detach()
+
+
+@dataclass(frozen=True, eq=False)
+class Latest:
+    """The convolution that ran last: its input, in the version that it read, and what it returned."""
+
+    x: Tensor
+    version: int
+    y: Tensor
+
+    def call(self, y: Tensor) -> Any:
+        """The convolution, if that is where a tensor comes from, untouched and unwatched, and its kernels are kept."""
+        node: Any = y.grad_fn
+        returned: Any = Convolution._backward_cls
+        if y is not self.y or self.x._version != self.version or node.__class__ != returned or node.packs is None:
+            return None
+        return None if y._backward_hooks or y.retains_grad else node
+
+
+def normed(x: Tensor, *args: Any, latest: Latest | None = None, **kwargs: Any) -> Tensor | None:
     """What ``F.batch_norm`` gives for such arguments, with a quicker way back; None where it is not of that kind.
 
     Constant statistics, weights and biases, in the type of the batch, which leads back to the images.
@@ -42,8 +84,18 @@ def normed(x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
         return None
     if any(one.requires_grad or one.dtype != x.dtype for one in constants):
         return None
-    factor = torch.rsqrt(var + named.get("eps", 1e-5))
-    if weight is not None:
-        factor = factor * weight
-    shape = (1, -1, *(1,) * (x.ndim - 2))
-    return BatchNorm.apply(x, lambda x: F.batch_norm(x, **named), factor.view(shape))  # type: ignore[no-any-return]
+    eps = named.get("eps", 1e-5)
+
+    def factor() -> Tensor:
+        scale = torch.rsqrt(var + eps)
+        return scale if weight is None else scale * weight
+
+    def norm(x: Tensor) -> Tensor:
+        return F.batch_norm(x, **named)
+
+    convolution = None if latest is None else latest.call(x)
+    if latest is not None and convolution is not None:
+        packs = convolution.packs.scaled(factor, (var, weight), eps)
+        call = Call(packs.weight, convolution.size, *convolution.geometry, packs)
+        return ConvolutionNorm.apply(latest.x, x.detach(), norm, call, convolution.number)  # type: ignore[no-any-return]
+    return BatchNorm.apply(x, norm, factor().view(1, -1, *(1,) * (x.ndim - 2)))  # type: ignore[no-any-return]

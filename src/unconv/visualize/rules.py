@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from unconv.errors import UnconvError
 from unconv.visualize.cone import convolved
 from unconv.visualize.kernels import CONVOLUTIONS
-from unconv.visualize.norm import normed
+from unconv.visualize.norm import Latest, normed
 from unconv.visualize.relu import RELUS, Pull, ReversedReLU, Rule, changes_in_place, keep_before
 
 
@@ -112,6 +112,7 @@ class ReverseRule(TorchFunctionMode):
     def __init__(self, rule: str) -> None:
         super().__init__()
         self.rule = find_rule(rule)
+        self._latest: Latest | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -120,9 +121,13 @@ class ReverseRule(TorchFunctionMode):
             keep_before(args[0])
         if func in CONVOLUTIONS and torch.is_grad_enabled():
             result = convolved(args, kwargs)
+            x = args[0] if args else kwargs["input"]
+            self._latest = None if result is None else Latest(x, x._version, result)
             return func(*args, **kwargs) if result is None else result
         if func is F.batch_norm and torch.is_grad_enabled():
-            result = normed(*args, **({"x" if name == "input" else name: value for name, value in kwargs.items()}))
+            named = {"x" if name == "input" else name: value for name, value in kwargs.items()}
+            result = normed(*args, latest=self._latest, **named)
+            self._latest = None
             return func(*args, **kwargs) if result is None else result
         rectifier = recognise(func, args, kwargs)
         if rectifier is None or not torch.is_grad_enabled():

@@ -26,6 +26,8 @@ from unconv.visualize.reverse import Passage, run_forward
 # Pixels computed at a time: two images of 224². More leave the cache between one layer and the next (VGG-16, two cores:
 # conv4_3 44 ms a projection by two, 73 by eight; conv5_3 142 and 240).
 PIXELS = 2 * 224 * 224
+# The part of what a batch sends back that may be for nothing.
+IDLE = 1 / 8
 
 # A window, by its image and start, and the numbers of the picks that look at it.
 Crop = tuple[tuple[int, tuple[int, ...]], list[int]]
@@ -218,11 +220,15 @@ def _batches(
         return -len(numbers), windows.within(picks[numbers[0]].position, start), crop[0]
 
     batch: list[Crop] = []
+    idle = 0
     for crop in sorted(shared.items(), key=likeness):
-        # A batch goes back as often as its first window has picks, all of it: the others should have half as many.
-        if batch and (len(batch) == count or 2 * len(crop[1]) < len(batch[0][1])):
-            yield batch
-            batch = []
+        if batch:
+            # A batch goes back as often as its first window has picks, all of it: where others have fewer, for nothing.
+            turns = len(batch[0][1])
+            idle += turns - len(crop[1])
+            if len(batch) == count or idle > IDLE * turns * (len(batch) + 1):
+                yield batch
+                batch, idle = [], 0
         batch.append(crop)
     yield batch
 
