@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -208,3 +210,23 @@ def test_picks_that_are_not_there_are_one_line(picks: list[Pick], told: str) -> 
         project_units(model, torch.rand(2, 3, 16, 16), windows, picks)
     with pytest.raises(UnconvError, match="size"):
         project_units(model, torch.rand(2, 3, 18, 16), windows, [Pick(0, 0, (0, 0))])
+
+
+def test_little_is_sent_back_for_nothing() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    images = torch.rand(40, 3, 32, 32)
+    windows = windows_of(trace(model, (3, 32, 32)), "2")
+    # Two images are looked at by three units each, the others by one, as in a data set with a few favourites.
+    picks = [Pick(image, unit, (9, 9)) for image in range(40) for unit in range(3 if image in (5, 23) else 1)]
+    rows = []
+
+    @contextmanager
+    def watch(_passage: Passage, signal: Tensor, placed: Mapping[int, tuple[int, ...]]) -> Iterator[None]:
+        rows.append((len(signal), len(placed)))
+        yield
+
+    project_units(model, images, windows, picks, "guided", watch=watch)
+    assert sum(used for _, used in rows) == len(picks)
+    assert sum(sent for sent, _ in rows) <= 9 / 8 * len(picks)
+    # And as many together as may be.
+    assert len(rows) <= 5

@@ -35,7 +35,9 @@ class ConvolutionNorm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, _x: Tensor, y: Tensor, norm: Callable[[Tensor], Tensor], call: Call, number: int) -> Tensor:
+    def forward(
+        ctx: Any, _x: Tensor, y: Tensor, norm: Callable[[Tensor], Tensor], call: Call, number: int | None
+    ) -> Tensor:
         ctx.call, ctx.number = call, number
         return _forward(y, norm)
 

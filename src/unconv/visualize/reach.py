@@ -37,9 +37,9 @@ class Reach:
             Needed(
                 found.channels,
                 found.kernel_size,
-                tuple(self._box(found, start, units) for start, units in shown) if self._placed(found) else (),
+                tuple(self._box(number, start, units) for start, units in shown) if self._placed(found) else (),
             )
-            for found in self._convolutions
+            for number, found in enumerate(self._convolutions)
         ]
 
     def _cells(self, axis: int, unit: int) -> dict[int, Interval]:
@@ -51,14 +51,16 @@ class Reach:
         axes = len(self.windows.image_size)
         return len(found.strides) == axes and len(self.windows.shape) == axes + 1
 
-    def _box(self, found: Reached, start: Place, units: Sequence[Place]) -> Box:
+    def _box(self, number: int, start: Place, units: Sequence[Place]) -> Box:
         return tuple(
-            _spanning([self._within(found, axis, first, unit[axis]) for unit in units])
+            _spanning([self._within(number, axis, first, unit[axis]) for unit in units])
             for axis, first in enumerate(start)
         )
 
-    def _interval(self, found: Reached, axis: int, first: int, unit: int) -> Interval:
-        """Along an axis, the cells that a unit needs, in a window that starts there; none: it needs nothing of it."""
+    def _interval(self, number: int, axis: int, first: int, unit: int) -> Interval:
+        """Of a convolution, by its number, what a unit needs along an axis of a window that starts there."""
+        # By number: to look up a value with fractions takes longer than what is looked up.
+        found = self._convolutions[number]
         there = self._along(axis, unit).get(found.value)
         if there is None:
             return _NOTHING

@@ -190,8 +190,17 @@ def check_value(model: nn.Module, layer: str, value: Tensor | None, batch: int) 
             f"layer {layer!r}: returns shape {tuple(value.shape)} for {batch} images, not (batch, unit, ...); "
             "choose another layer"
         )
-    if not torch.isfinite(value).all():
+    if not all_finite(value):
         raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether all values are finite: those of a finite sum are, and a sum takes a tenth of the time.
+
+    >>> all_finite(torch.tensor([1.0, torch.nan])), all_finite(torch.full((2,), 3e38))
+    (False, True)
+    """
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
 def check_images(images: Any) -> None:
@@ -204,7 +213,7 @@ def check_images(images: Any) -> None:
         )
     if not images.is_floating_point():
         raise UnconvError(f"images: {images.dtype} is not floating point; images.float() / 255 and normalise")
-    if not torch.isfinite(images).all():
+    if not all_finite(images):
         raise UnconvError("images: contain NaN or infinite values; remove or replace them")
 
 

@@ -52,6 +52,11 @@ def gradient(signal: Float[Tensor, "*shape"], pull: Pull) -> Float[Tensor, "*sha
     return pull(signal)
 
 
+def _guided_relu(signal: Tensor, pull: Pull) -> Tensor:
+    # f′ is 0 or 1, so that its product may come first: it is a tensor of its own, to be rectified in place.
+    return pull(signal).clamp_(min=0)
+
+
 RULES: Mapping[str, Rule] = {"deconvnet": deconvnet, "guided": guided, "gradient": gradient}
 
 RECTIFIERS = frozenset(
@@ -138,7 +143,7 @@ class ReverseRule(TorchFunctionMode):
             return func(*args, **kwargs)
         in_place = changes or (func is F.relu and len(args) > 1 and bool(args[1]))
         if func in RELUS and not (in_place and (x.is_leaf or x._is_view())):
-            return ReversedReLU.apply(x, self.rule, in_place)
+            return ReversedReLU.apply(x, _guided_relu if self.rule is guided else self.rule, in_place)
 
         def rectify(x: Tensor) -> Tensor:
             copy = x.clone() if in_place else x

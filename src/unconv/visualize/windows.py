@@ -21,7 +21,7 @@ from unconv.visualize.course import following
 from unconv.visualize.coverage import Coverage
 from unconv.visualize.kernels import kept_kernels
 from unconv.visualize.reach import Reach
-from unconv.visualize.reverse import Passage, run_forward
+from unconv.visualize.reverse import Passage, all_finite, run_forward
 
 # Pixels computed at a time: two images of 224². More leave the cache between one layer and the next (VGG-16, two cores:
 # conv4_3 44 ms a projection by two, 73 by eight; conv5_3 142 and 240).
@@ -165,7 +165,7 @@ def _by_cones(
         if course.kept:
             found = _sent_back(passage, known, crops, picks, watch)
             # Where nobody looks convolutions leave zeros. What divides by them gives no numbers, nor does its way back.
-            if all(bool(back.isfinite().all()) for back, _ in found.values()):
+            if all(all_finite(back) for back, _ in found.values()):
                 return passage, found
     passage = run_forward(model, batch, [layer], rule)
     return passage, _sent_back(passage, known, crops, picks, watch)
