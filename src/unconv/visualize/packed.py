@@ -23,7 +23,7 @@ def packs(x: Tensor, weight: Tensor, groups: int) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and x.numel() > 0
         and x.is_contiguous(memory_format=torch.channels_last)
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and torch._C._get_mkldnn_enabled()
         and not torch.is_autocast_enabled("cpu")
     )
