@@ -152,3 +152,9 @@ def test_loss_is_scikit_learns_log_loss() -> None:
     measured = scores(outputs, targets, classes=4)
     expected = log_loss(targets.numpy(), nn.functional.softmax(outputs, 1).numpy())
     assert measured["loss"].mean().item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_lenet_learns_scikit_learns_digits_in_seconds() -> None:
+    trained = classify("lenet5", "digits", Settings(6, 32, 0.002), shift=0.04)
+    assert trained.accuracy > 0.8
+    assert int(trained.confusion.sum()) == 450

@@ -116,7 +116,7 @@ def fit(
         measure: from the network's outputs and the targets of a batch to numbers, one an example, or one tensor an
             example; ``"loss"`` is minimised, the others are told.
         examples: what is trained on.
-        held_out: what every epoch is measured on; it changes nothing else.
+        held_out: what every epoch is measured on; without ``patience`` it changes nothing.
         settings: Settings() unless given.
         conclude: from means of what is measured to the numbers that are told.
         score: from the numbers of the examples held out to one that says how good they are, for ``patience``.
