@@ -63,6 +63,8 @@ def assert_trains(model: nn.Module, x: Tensor, classes: int, rate: float = 1e-2)
 @contextmanager
 def unwatched() -> Iterator[None]:
     """Without the checks of shapes, which are there in tests alone, and which torch.compile cannot see through."""
+    # What was compiled of other networks counts against the same limit.
+    torch._dynamo.reset()
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         yield
