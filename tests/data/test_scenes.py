@@ -158,7 +158,7 @@ def thumbnail(picture: torch.Tensor) -> torch.Tensor:
     return centred / centred.norm()
 
 
-FROZEN_MEAN = 106.806
+FROZEN_MEAN = 103.445
 FROZEN_COUNTS = [365381, 31742, 13763, 27504, 17606, 22151, 16016, 30411, 9998, 35911, 19341]
 
 
