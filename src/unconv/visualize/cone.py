@@ -88,7 +88,7 @@ class Convolution(torch.autograd.Function):
         # The same tensors as torch's own keeps, in the same order: checkpointing counts them.
         ctx.save_for_backward(x, weight)
         ctx.size, ctx.geometry, ctx.number, ctx.packs = x.shape[2:], (stride, padding, dilation, groups), number, packs
-        call = Call(weight, ctx.size, *ctx.geometry, packs=packs)
+        call = Call(weight, x.shape[2:], stride, padding, dilation, groups, packs)
         portions = portions_of(boxes, call.output_size) if boxes else None
         if portions is None:
             return convolve(call, x, bias, padding)
@@ -98,7 +98,9 @@ class Convolution(torch.autograd.Function):
     def backward(ctx: Any, *signals: Any) -> Any:
         (signal,) = signals
         _, weight = ctx.saved_tensors
-        return sent_back(Call(weight, ctx.size, *ctx.geometry, packs=ctx.packs), signal, ctx.number), *(None,) * 9
+        stride, padding, dilation, groups = ctx.geometry
+        call = Call(weight, ctx.size, stride, padding, dilation, groups, ctx.packs)
+        return sent_back(call, signal, ctx.number), *(None,) * 9
 
 
 def sent_back(call: Call, signal: Tensor, number: int | None) -> Tensor:

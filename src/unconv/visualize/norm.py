@@ -98,6 +98,7 @@ def normed(x: Tensor, *args: Any, latest: Latest | None = None, **kwargs: Any) -
     convolution = None if latest is None else latest.call(x)
     if latest is not None and convolution is not None:
         packs = convolution.packs.scaled(factor, (var, weight), eps)
-        call = Call(packs.weight, convolution.size, *convolution.geometry, packs=packs)
+        stride, padding, dilation, groups = convolution.geometry
+        call = Call(packs.weight, convolution.size, stride, padding, dilation, groups, packs)
         return ConvolutionNorm.apply(latest.x, x.detach(), norm, call, convolution.number)  # type: ignore[no-any-return]
     return BatchNorm.apply(x, norm, factor().view(1, -1, *(1,) * (x.ndim - 2)))  # type: ignore[no-any-return]
