@@ -240,6 +240,13 @@ def test_projections_say_that_there_is_nothing_to_reverse() -> None:
     assert "without a deconvnet meaning, by their own gradient: tanh ×2" in projection.coverage.sentence
 
 
+def test_a_report_is_made_of_it_by_the_guided_rule(tmp_path) -> None:
+    loaded = untrained_model("lenet5", 10)
+    report = uc.see(loaded, torch.rand(2, 1, 28, 28), layers=["features.c1", "features.c3"], out=tmp_path, fidelity=0)
+    assert report.rule == "guided"
+    assert (tmp_path / "index.html").stat().st_size > 1000
+
+
 def test_windows_show_what_the_whole_picture_does(network: LeNet5) -> None:
     images = torch.rand(2, 1, 32, 32, dtype=torch.float64)
     graph = uc.trace(network, (1, 32, 32))
