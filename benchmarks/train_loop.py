@@ -27,6 +27,10 @@ from unconv.train.classify import scores
 from unconv.train.examples import Batch, TensorExamples
 from unconv.train.loop import Fitted, Settings, fit
 
+NOTES = (
+    "Processor time of one thread, in milliseconds: time in which the machine did other work is nobody's. Ratios are "
+    "of neighbouring steps."
+)
 MOST_OVERHEAD = 1.03
 WARM = 5
 CHECKED, TOLERANCE = 8, 1e-9
@@ -87,6 +91,7 @@ def run(quick: bool = False) -> dict[str, Any]:
         torch.set_num_threads(threads)
     return {
         "threads": 1,
+        "notes": NOTES,
         "columns": COLUMNS,
         "rows": rows,
         "goals": [
