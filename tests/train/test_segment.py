@@ -210,3 +210,21 @@ def test_balanced_weights_are_scikit_learn_s() -> None:
     labels = [0] * 50 + [1] * 30 + [2] * 5
     theirs = compute_class_weight("balanced", classes=np.arange(3), y=labels)
     assert balanced([50, 30, 5]).tolist() == pytest.approx(theirs.tolist())
+
+
+def test_stages_begin_where_the_one_before_ended(place: Path) -> None:
+    once = Settings(epochs=1, batch_size=4)
+    before = run("fcn32s:compact", once, scenes=8).save(place / "stage.safetensors")
+    for stride in (16, 8):
+        trained = run(f"fcn{stride}s:compact", once, scenes=8, start=before)
+        (note,) = [note for note in trained.notes if "begins with" in note]
+        assert "stage.safetensors; " in note
+        assert "begin anew: " in note
+        assert "backbone" not in note
+        before = trained.save(place / "stage.safetensors")
+    loaded = load_model("fcn8s:compact", weights=before)
+    assert loaded.classes == trained.classes
+    inputs = torch.rand(1, 3, 40, 56)
+    assert torch.equal(loaded.module(inputs), trained.network.module(inputs))
+    with pytest.raises(ModelError, match=r"carry over: .* tensors are not there"):
+        run("net.py:tiny", once, scenes=8, start=before)
