@@ -1,0 +1,1 @@
+"""Studies: networks trained several times each, compared, and written up in docs/study.md."""

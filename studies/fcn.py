@@ -1,0 +1,40 @@
+"""FCN-32s, 16s, 8s on Fashion scenes: does each stage gain, and does learning the interpolation?
+
+J. Long, E. Shelhamer, T. Darrell, "Fully Convolutional Networks for Semantic Segmentation" (2015), section 4: each
+stage gains, the last one little. Here a compact backbone is trained from its first weights; each stage begins with the
+weights of the one before it; the interpolation is fixed, or learned from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from studies.runs import Run
+from studies.summary import Number, held_out, told
+
+STAGES = ("fcn32s", "fcn16s", "fcn8s")
+KINDS = {"learned": "compact", "fixed": "compact,fixed"}
+FIRST, LATER = ("--epochs", "6"), ("--epochs", "2")
+QUICK = ("--epochs", "1", "--scenes", "64", "--size", "32", "--batch", "8")
+
+
+HEADING = "network, interpolation"
+NAMES = tuple(f"{stage} {kind}" for kind in KINDS for stage in STAGES)
+NUMBERS = (
+    Number("mean IoU", held_out("miou")),
+    Number("pixel accuracy", held_out("pixel_accuracy")),
+    Number("s", told("seconds"), drawn=False),
+)
+
+
+def runs(seeds: Sequence[int], quick: bool = False) -> list[Run]:
+    """Three stages, two kinds of interpolation."""
+    made = []
+    for seed in seeds:
+        for kind, variant in KINDS.items():
+            for number, stage in enumerate(STAGES):
+                length = QUICK if quick else LATER if number else FIRST
+                before = f"{STAGES[number - 1]} {kind}" if number else None
+                arguments = ("segment", "--model", f"{stage}:{variant}", *length)
+                made.append(Run("fcn", f"{stage} {kind}", seed, arguments, before))
+    return made

@@ -1,0 +1,33 @@
+"""Six ways up in the same DCGAN on Fashion-MNIST: distance from real pictures, checkerboard, time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from studies.runs import Run
+from studies.summary import Number, told
+
+UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
+LENGTH: tuple[str, ...] = ()
+QUICK = ("--epochs", "1", "--samples", "64")
+
+
+HEADING = "upsampler"
+NAMES = UPSAMPLERS
+NUMBERS = (
+    Number("distance", told("trained", "distance")),
+    Number("distance untrained", told("untrained", "distance"), drawn=False),
+    Number("rarest class, part", told("trained", "rarest")),
+    Number("pattern of samples", told("trained", "stride_pattern")),
+    Number("s", told("seconds")),
+)
+
+
+def runs(seeds: Sequence[int], quick: bool = False) -> list[Run]:
+    """One generator for each upsampler."""
+    length = QUICK if quick else LENGTH
+    return [
+        Run("gan", name, seed, ("generate", "--model", f"dcgan-32:{name}", *length))
+        for seed in seeds
+        for name in UPSAMPLERS
+    ]

@@ -1,0 +1,40 @@
+"""Six ways up in the same U-Net on Fashion scenes: accuracy, checkerboard, time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from studies.patterns import segmentation_patterns
+from studies.runs import Run
+from studies.summary import Number, held_out, told
+
+UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
+LENGTH = ("--epochs", "3")
+QUICK = ("--epochs", "1", "--scenes", "64", "--size", "32", "--batch", "8")
+
+
+HEADING = "upsampler"
+NAMES = UPSAMPLERS
+NUMBERS = (
+    Number("mean IoU", held_out("miou")),
+    Number("pattern, mean of upsamplers", told("measured", "mean")),
+    Number("pattern of the scores", told("measured", "scores")),
+    Number("s", told("seconds")),
+)
+
+
+def runs(seeds: Sequence[int], quick: bool = False) -> list[Run]:
+    """One network for each upsampler."""
+    length = QUICK if quick else LENGTH
+    return [
+        Run("unet", name, seed, ("segment", "--model", f"unet-small:{name}", *length))
+        for seed in seeds
+        for name in UPSAMPLERS
+    ]
+
+
+def measure(run: Run, weights: Path) -> dict[str, Any]:
+    """The pattern of its layers and of its scores."""
+    return segmentation_patterns(run.arguments[2], weights)
