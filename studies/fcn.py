@@ -14,8 +14,7 @@ from studies.summary import Number, held_out, told
 
 STAGES = ("fcn32s", "fcn16s", "fcn8s")
 KINDS = {"learned": "compact", "fixed": "compact,fixed"}
-FIRST, LATER = ("--epochs", "6"), ("--epochs", "2")
-QUICK = ("--epochs", "1", "--scenes", "64", "--size", "32", "--batch", "8")
+LENGTHS = {"fcn32s": ("--epochs", "6"), "fcn16s": ("--epochs", "2"), "fcn8s": ("--epochs", "2")}
 
 
 HEADING = "network, interpolation"
@@ -27,14 +26,13 @@ NUMBERS = (
 )
 
 
-def runs(seeds: Sequence[int], quick: bool = False) -> list[Run]:
+def runs(seeds: Sequence[int], length: Sequence[str] | None = None) -> list[Run]:
     """Three stages, two kinds of interpolation."""
     made = []
     for seed in seeds:
         for kind, variant in KINDS.items():
             for number, stage in enumerate(STAGES):
-                length = QUICK if quick else LATER if number else FIRST
                 before = f"{STAGES[number - 1]} {kind}" if number else None
-                arguments = ("segment", "--model", f"{stage}:{variant}", *length)
+                arguments = ("segment", "--model", f"{stage}:{variant}", *(length or LENGTHS[stage]))
                 made.append(Run("fcn", f"{stage} {kind}", seed, arguments, before))
     return made

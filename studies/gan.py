@@ -9,7 +9,6 @@ from studies.summary import Number, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
 LENGTH: tuple[str, ...] = ()
-QUICK = ("--epochs", "1", "--samples", "64")
 
 
 HEADING = "upsampler"
@@ -18,14 +17,13 @@ NUMBERS = (
     Number("distance", told("trained", "distance")),
     Number("distance untrained", told("untrained", "distance"), drawn=False),
     Number("rarest class, part", told("trained", "rarest")),
-    Number("pattern of samples", told("trained", "stride_pattern")),
+    Number("pattern of samples", told("trained", "stride_pattern", "samples")),
     Number("s", told("seconds")),
 )
 
 
-def runs(seeds: Sequence[int], quick: bool = False) -> list[Run]:
+def runs(seeds: Sequence[int], length: Sequence[str] = LENGTH) -> list[Run]:
     """One generator for each upsampler."""
-    length = QUICK if quick else LENGTH
     return [
         Run("gan", name, seed, ("generate", "--model", f"dcgan-32:{name}", *length))
         for seed in seeds

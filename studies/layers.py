@@ -17,7 +17,6 @@ from unconv.network.trace import trace
 
 VARIANTS = ("standard", "depthwise", "single", "topological", "bottleneck")
 LENGTH = ("--epochs", "4")
-QUICK = ("--epochs", "1", "--data", "digits", "--batch", "32")
 
 
 HEADING = "layers"
@@ -46,9 +45,8 @@ NUMBERS = (
 )
 
 
-def runs(seeds: Sequence[int], quick: bool = False) -> list[Run]:
+def runs(seeds: Sequence[int], length: Sequence[str] = LENGTH) -> list[Run]:
     """One network for each kind of layer."""
-    length = QUICK if quick else LENGTH
     return [
         Run("layers", name, seed, ("classify", "--model", f"factorized:{name}", *length))
         for seed in seeds

@@ -1,6 +1,6 @@
 """What all studies share: runs of ``unconv train``, some at once, each logged as a line of JSON when it has ended.
 
-A study is a module of this folder: ``runs(seeds, quick)``, the ``NAMES`` of the networks that it compares under their
+A study is a module of this folder: ``runs(seeds, length)``, the ``NAMES`` of the networks that it compares under their
 ``HEADING``, the ``NUMBERS`` that it compares them by; what it wants to know of trained weights is in its
 ``measure(run, weights)``. A run is a command of ``unconv train``, by one thread. What it told stands with its command
 in ``docs/studies/STUDY.jsonl``; a run that is in the log is not made again, so that a study that was stopped goes on

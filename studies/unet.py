@@ -12,7 +12,6 @@ from studies.summary import Number, held_out, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
 LENGTH = ("--epochs", "3")
-QUICK = ("--epochs", "1", "--scenes", "64", "--size", "32", "--batch", "8")
 
 
 HEADING = "upsampler"
@@ -25,9 +24,8 @@ NUMBERS = (
 )
 
 
-def runs(seeds: Sequence[int], quick: bool = False) -> list[Run]:
+def runs(seeds: Sequence[int], length: Sequence[str] = LENGTH) -> list[Run]:
     """One network for each upsampler."""
-    length = QUICK if quick else LENGTH
     return [
         Run("unet", name, seed, ("segment", "--model", f"unet-small:{name}", *length))
         for seed in seeds

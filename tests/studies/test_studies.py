@@ -3,24 +3,46 @@
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from studies.__main__ import STUDIES
 from studies.runs import Run, log_of, make
 from studies.summary import draw, markdown
 from studies.writeup import DOCUMENT, put
+from unconv.data.fashion import write_idx
+
+SCENES = ("--epochs", "1", "--scenes", "32", "--size", "32", "--batch", "8")
 
 
-def one_of_each(study):
+@pytest.fixture(scope="module")
+def clothes(tmp_path_factory):
+    """Fashion-MNIST, but for most of it."""
+    folder = tmp_path_factory.mktemp("fashion")
+    rng = np.random.default_rng(0)
+    for prefix, count in {"train": 128, "t10k": 64}.items():
+        write_idx(folder / f"{prefix}-images-idx3-ubyte", rng.integers(0, 256, (count, 28, 28)).astype(np.uint8))
+        write_idx(folder / f"{prefix}-labels-idx1-ubyte", (np.arange(count) % 10).astype(np.uint8))
+    return folder
+
+
+def short(study, clothes):
+    """Words for a training of seconds."""
+    if study in ("fcn", "unet"):
+        return (*SCENES, "--data", f"scenes:{clothes}")
+    return ("--epochs", "1", "--data", str(clothes), *(("--samples", "32") if study == "gan" else ()))
+
+
+def one_of_each(study, length):
     """The first of its runs, and the one that starts from it."""
-    runs = importlib.import_module(f"studies.{study}").runs([0], quick=True)
+    runs = importlib.import_module(f"studies.{study}").runs([0], length)
     return [run for run in runs if run is runs[0] or run.start == runs[0].name]
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_a_study_is_made_once_and_written_up(study, tmp_path):
+def test_a_study_is_made_once_and_written_up(study, tmp_path, clothes):
     """Runs by the command line itself, as in the long version; numbers and figure come from the log alone."""
-    module, runs = importlib.import_module(f"studies.{study}"), one_of_each(study)
+    module, runs = importlib.import_module(f"studies.{study}"), one_of_each(study, short(study, clothes))
     assert make(runs, jobs=2, scratch=tmp_path / "runs", logs=tmp_path) == []
     entries = log_of(study, tmp_path).entries()
     assert {(entry["name"], entry["seed"]) for entry in entries} == {(run.name, run.seed) for run in runs}
