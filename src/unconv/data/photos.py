@@ -14,7 +14,7 @@ from unconv.errors import ImageError, MissingExtraError
 
 Split: TypeAlias = Literal["train", "test"]
 
-# Whole photographs are held out: an animal, a thing, a texture, a view. Those to train on have smooth and busy ones too.
+# Whole photographs are held out: an animal, a thing, a texture, a view. Those to train on are smooth and busy ones.
 # motorcycle_right is left out: it shows what motorcycle_left shows.
 PHOTOGRAPHS: dict[str, tuple[str, ...]] = {
     "train": (
