@@ -2,7 +2,8 @@
 
 The same square, step and class; captum gets what is best for it: as many covered pictures at once as are quickest, and
 weights with channels last where that helps. It returns one map, unconv three (score, strongest feature map, most
-probable class). Equal first, then in turn. *whole*: unconv without leaving anything out.
+probable class). Equal first, then in turn. *whole*: unconv without leaving anything out. *bound*: multiply-accumulates
+of the whole network by those at units that see the square, on average over its places: what leaving out can gain.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from torch import Tensor, nn
 from benchmarks.harness import goal, ratio, spread
 from benchmarks.unit_windows import photographs
 from unconv.models.resolve import load_model
+from unconv.network.graph import Graph
+from unconv.network.trace import trace
 from unconv.visualize.experiments.occlusion import occlusion
 
 THREADS = 2
+SIDE = 224
 TARGET = 3.0
 ROWS = (1, 8, 32)
 SQUARES = {"VGG-16": ((32, 16), (56, 28)), "ResNet-50": ((32, 16),), "EfficientNet-Lite0": ((32, 16),)}
@@ -36,6 +40,7 @@ COLUMNS = {
     "whole": "whole, s",
     "ours": "unconv, s",
     "ratio": "ratio",
+    "bound": "bound",
     "computed": "unconv computes",
 }
 
@@ -92,8 +97,25 @@ def compare(title: str, model: nn.Module, square: int, step: int, rounds: int) -
         "setting": setting,
         **{side: spread(times, unit=1.0) for side, times in samples.items()},
         "ratio": ratio(samples["captum"], samples["ours"]),
+        "bound": float(f"{bound(trace(model, (3, SIDE, SIDE)), square, step):.3g}"),
         "computed": maps.computed,
     }
+
+
+def bound(graph: Graph, square: int, step: int) -> float:
+    """Multiply-accumulates of everything by those at the units whose fields meet the square."""
+    starts = sorted({*range(0, SIDE - square, step), SIDE - square})
+    needed = 0.0
+    for layer in graph.layers:
+        fields, sizes = layer.receptive_field, layer.output_shape[1:]
+        part = 1.0
+        if fields is not None and not fields.covers_everything and len(sizes) == len(fields.axes):
+            for axis, size in zip(fields.axes, sizes, strict=True):
+                seen = [axis.of(unit) for unit in range(size)]
+                met = sum(first < start + square and stop > start for start in starts for first, stop in seen)
+                part *= met / len(starts) / size
+        needed += layer.macs * part
+    return graph.macs / needed
 
 
 def best_captum(
