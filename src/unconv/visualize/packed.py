@@ -8,10 +8,18 @@ the products and their order stay, and so do all bits of the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
+
+OPERATIONS = (
+    "_reorder_convolution_weight",
+    "_convolution_pointwise",
+    "_reorder_convolution_transpose_weight",
+    "_convolution_transpose_pointwise",
+)
 
 
 def packs(x: Tensor, weight: Tensor, groups: int) -> bool:
@@ -23,10 +31,17 @@ def packs(x: Tensor, weight: Tensor, groups: int) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and x.numel() > 0
         and x.is_contiguous(memory_format=torch.channels_last)
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and _offered()
         and torch._C._get_mkldnn_enabled()
         and not torch.is_autocast_enabled("cpu")
     )
+
+
+@cache
+def _offered() -> bool:
+    """Whether this torch has what its compiler packs kernels by; names with an underscore may go."""
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and all(hasattr(torch.ops.mkldnn, name) for name in OPERATIONS)
 
 
 class Packs:
