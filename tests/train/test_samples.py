@@ -39,7 +39,7 @@ def test_samples_stand_above_and_rows_between_two_of_them_below() -> None:
     generator = Generator(dcgan_form("dcgan-32", "2")).eval()
     for name, value in generator.named_parameters():
         if "norm" not in name:
-            value.data *= 40
+            value.data *= 10
     whole = samples_sheet(generator, count=6, seed=3, columns=3)
     first = painted(generator, noise(6, 3))
     assert torch.equal(whole[:, 1:33, 1:33], first[0])
@@ -47,9 +47,9 @@ def test_samples_stand_above_and_rows_between_two_of_them_below() -> None:
     ends = painted(generator, noise(4, 4))
     assert ends.std(0).max() > 0.01
     top = 67 + 3 + 1
-    assert torch.allclose(whole[:, top : top + 32, 1:33], ends[0], atol=1e-6)
-    assert torch.allclose(whole[:, top : top + 32, 67:99], ends[1], atol=1e-6)
-    assert torch.allclose(whole[:, top + 33 : top + 65, 67:99], ends[3], atol=1e-6)
+    assert torch.allclose(whole[:, top : top + 32, 1:33], ends[0], atol=1e-4)
+    assert torch.allclose(whole[:, top : top + 32, 67:99], ends[1], atol=1e-4)
+    assert torch.allclose(whole[:, top + 33 : top + 65, 67:99], ends[3], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", UPSAMPLERS)
