@@ -14,7 +14,12 @@ from studies.summary import Number, held_out, told
 
 STAGES = ("fcn32s", "fcn16s", "fcn8s")
 KINDS = {"learned": "compact", "fixed": "compact,fixed"}
-LENGTHS = {"fcn32s": ("--epochs", "6"), "fcn16s": ("--epochs", "2"), "fcn8s": ("--epochs", "2")}
+LEARNING = ("--precision", "bfloat16", "--rate", "0.004", "--epochs", "3")
+LENGTHS = {
+    "fcn32s": (*LEARNING, "--scenes", "20000"),
+    "fcn16s": (*LEARNING, "--scenes", "10000"),
+    "fcn8s": (*LEARNING, "--scenes", "10000"),
+}
 
 
 HEADING = "network, interpolation"

@@ -8,7 +8,7 @@ from studies.runs import Run
 from studies.summary import Number, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
-LENGTH: tuple[str, ...] = ()
+LENGTH = ("--epochs", "3")
 
 
 HEADING = "upsampler"

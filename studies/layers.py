@@ -16,7 +16,7 @@ from unconv.network.graph import Graph
 from unconv.network.trace import trace
 
 VARIANTS = ("standard", "depthwise", "single", "topological", "bottleneck")
-LENGTH = ("--epochs", "4")
+LENGTH = ("--epochs", "3")
 
 
 HEADING = "layers"

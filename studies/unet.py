@@ -11,7 +11,7 @@ from studies.runs import Run
 from studies.summary import Number, held_out, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
-LENGTH = ("--epochs", "3")
+LENGTH = ("--precision", "bfloat16", "--epochs", "3", "--scenes", "10000")
 
 
 HEADING = "upsampler"
