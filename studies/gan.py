@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from studies.runs import Run
-from studies.summary import Number, told
+from studies.summary import Number, mean_told, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
 LENGTH = ("--epochs", "3")
@@ -17,6 +17,7 @@ NUMBERS = (
     Number("distance", told("trained", "distance")),
     Number("distance untrained", told("untrained", "distance"), drawn=False),
     Number("rarest class, part", told("trained", "rarest")),
+    Number("checkerboard score, mean of layers", mean_told("trained", "checkerboard")),
     Number("pattern of samples", told("trained", "stride_pattern", "samples")),
     Number("s", told("seconds")),
 )

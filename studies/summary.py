@@ -6,10 +6,14 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any, TypeAlias
 
 Entry: TypeAlias = Mapping[str, Any]
 """A line of a log: ``name``, ``seed``, ``arguments``, ``told``."""
+
+
+TITLE_WIDTH = 24
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,22 @@ def told(*keys: str) -> Callable[[Entry], float]:
         for key in keys:
             value = value[key]
         return float(value)
+
+    return read
+
+
+def mean_told(*keys: str) -> Callable[[Entry], float]:
+    """Reads the mean of the numbers at a place in what a run told.
+
+    >>> mean_told("scores")({"told": {"scores": {"up1": 1, "up2": 2}}})
+    1.5
+    """
+
+    def read(entry: Entry) -> float:
+        value: Any = entry["told"]
+        for key in keys:
+            value = value[key]
+        return statistics.fmean(value.values())
 
     return read
 
@@ -87,19 +107,23 @@ def markdown(entries: Sequence[Entry], heading: str, names: Sequence[str], numbe
 
 def draw(entries: Sequence[Entry], names: Sequence[str], numbers: Sequence[Number], path: Path) -> None:
     """The figure: a row for each network, a panel for each number, a point for each run, a line at the median."""
+    from matplotlib.ticker import MaxNLocator
+
     from unconv.data.figure import BLUE, INK, blank, ruled
 
     rows = [name for name in names if any(entry["name"] == name for entry in entries)]
     drawn = [number for number in numbers if number.drawn]
-    figure = blank(1.6 + 2.2 * len(drawn), 0.7 + 0.3 * len(rows))
+    figure = blank(1.6 + 2.0 * len(drawn), 0.9 + 0.3 * len(rows))
     panels = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
     for axes, number in zip(panels, drawn, strict=True):
-        ruled(axes, number.title, "")
+        ruled(axes, fill(number.title, TITLE_WIDTH), "")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         for row, name in enumerate(rows):
             values = [number.read(entry) for entry in entries if entry["name"] == name]
             axes.plot(values, [row] * len(values), "o", color=BLUE, markersize=5, alpha=0.6, markeredgewidth=0)
             axes.plot([statistics.median(values)] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=1.5)
-        axes.margins(x=0.15)
+        # From zero: a difference looks as large as it is.
+        axes.set_xlim(0, 1.1 * max(number.read(entry) for entry in entries))
     panels[0].set_yticks(range(len(rows)), rows, fontsize=8, color=INK)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     path.parent.mkdir(parents=True, exist_ok=True)
