@@ -123,7 +123,7 @@ def draw(entries: Sequence[Entry], names: Sequence[str], numbers: Sequence[Numbe
             axes.plot(values, [row] * len(values), "o", color=BLUE, markersize=5, alpha=0.6, markeredgewidth=0)
             axes.plot([statistics.median(values)] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=1.5)
         # From zero: a difference looks as large as it is.
-        axes.set_xlim(0, 1.1 * max(number.read(entry) for entry in entries))
+        axes.set_xlim(0, 1.1 * max(number.read(entry) for entry in entries) or 1)
     panels[0].set_yticks(range(len(rows)), rows, fontsize=8, color=INK)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     path.parent.mkdir(parents=True, exist_ok=True)
