@@ -24,6 +24,10 @@ _LEAST_WORK = 2**21
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 
+_HALVES = (torch.bfloat16, torch.float16)
+_ROUNDED = (*_HALVES, torch.float32)
+"""What autocast brings to half precision."""
+
 _is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # torch 2.7 and later
 
 
@@ -58,7 +62,9 @@ def conv_transpose(
     :mod:`~unconv.operators.transpose_forms` has them to be read and compared. The RGB or class end of a decoder becomes
     2 to 8 times as fast, the rest stays as it is. Float32 on a CPU has a choice; everything else, all that is
     too small to matter, and whatever an observer watches (autocast, tensor subclasses, function and dispatch modes,
-    ``torch.export``) is torch's operator itself.
+    ``torch.export``) is torch's operator itself. Only a depthwise one in half precision on a CPU, by dtype or by
+    autocast, is computed in float32 and rounded: torch has no kernel for it, and what it does instead takes many times
+    as long.
 
     Arguments:
         x: input, (batch, in, *size) or (in, *size).
@@ -84,6 +90,8 @@ def conv_transpose(
         if y is not None:
             return y
     try:
+        if groups != 1 and _has_no_kernel(x, weight, groups):
+            return _in_float32(x, weight, bias, (stride, padding, output_padding, groups, dilation))
         return TORCH[weight.ndim](x, weight, bias, stride, padding, output_padding, groups, dilation)
     except (RuntimeError, TypeError, AttributeError, KeyError):
         # torch's own checks are free where they pass; where they do not, ours find the words.
@@ -103,10 +111,35 @@ def _has_a_choice(x: Tensor, weight: Tensor, groups: int) -> bool:
         return not _is_exporting() and not torch.is_autocast_enabled("cpu")
     if x.numel() * weight.numel() < _LEAST_WORK * weight.shape[0]:
         return False
+    return not _is_watched(x, weight) and not torch.is_autocast_enabled("cpu")
+
+
+def _is_watched(x: Tensor, weight: Tensor) -> bool:
     # Under torch.func and in forward mode, results must not be written in place, and torch has the rules.
     transformed = torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
-    watched = transformed or has_torch_function((x, weight)) or is_in_torch_dispatch_mode()
-    return not watched and not torch.is_autocast_enabled("cpu")
+    return transformed or has_torch_function((x, weight)) or is_in_torch_dispatch_mode()
+
+
+def _has_no_kernel(x: Tensor, weight: Tensor, groups: int) -> bool:
+    """Whether torch would come to half precision, for which oneDNN has no depthwise transposed convolution."""
+    if type(x) not in _PLAIN or type(weight) not in _PLAIN or weight.ndim not in TORCH or not x.is_cpu:
+        return False
+    if groups != len(weight) or weight.shape[1] != 1:
+        return False
+    halved = torch.is_autocast_enabled("cpu") and x.dtype in _ROUNDED and weight.dtype in _ROUNDED
+    if not halved and not (x.dtype in _HALVES and weight.dtype is x.dtype):
+        return False
+    return not torch.compiler.is_compiling() and not _is_watched(x, weight)
+
+
+def _in_float32(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[Any, ...]) -> Tensor:
+    """torch's result in float32, rounded to what it would have been computed in."""
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    last, planes = channels_last(x, weight), x.ndim == weight.ndim == 4
+    with torch.autocast("cpu", enabled=False):
+        wide = x.to(torch.float32, memory_format=torch.channels_last if planes else torch.preserve_format)
+        y = TORCH[weight.ndim](wide, weight.float(), None if bias is None else bias.float(), *given)
+        return y.to(dtype, memory_format=torch.preserve_format if last else torch.contiguous_format)
 
 
 def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[Any, ...]) -> Tensor | None:
