@@ -1,9 +1,9 @@
 """How fast is ``unconv.conv_transpose`` against torch's, forward and with its gradients?
 
 Both sides run in float32, unless a row says otherwise, on two threads, interleaved, and each in its best setting:
-tensors contiguous, the input channels-last, or input and weight channels-last. The ratio is the median over rounds of torch's best time by our best;
-*contiguous* is ours fed with contiguous tensors, against the same best of torch. Before anything is timed, our result
-is compared with torch's in float64.
+tensors contiguous, the input channels-last, or input and weight channels-last. The ratio is the median over rounds of
+torch's best time by our best; *contiguous* is ours fed with contiguous tensors, against the same best of torch. Before
+anything is timed, our result is compared with torch's in float64.
 
     python -m benchmarks.conv_transpose [--quick] [SHAPE...]
 """

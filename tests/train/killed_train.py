@@ -1,6 +1,6 @@
 """A small training, and a process that kills it over and over: ``python killed_train.py FOLDER KILLS SEED KIND``.
 
-KIND is ``plain``, or ``all``: in half precision, its loss scaled, stopped early, and logged.
+KIND is ``plain``, ``muon``, or ``all``: in half precision, its loss scaled, stopped early, and logged.
 
 Prints the checksum of what a training left alone has come to, then those of trainings that were killed and resumed.
 """
@@ -18,22 +18,26 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.jobs.killing import kill_and_resume, longest
-from tests.train.tasks import examples, measure, network
+from tests.train.tasks import examples, measure, network, wide
 from tests.train.test_log import curves
 from unconv.train.augment import augmentation
 from unconv.train.loop import Settings, fit
 
 CURVES = [(curve, name) for curve in ("held_out", "steps", "train") for name in ("accuracy", "loss")]
 PLAIN = Settings(epochs=5, batch_size=16, rate=0.05, seed=3)
-KINDS = {"plain": PLAIN, "all": replace(PLAIN, epochs=9, rate=0.2, precision="float16", patience=2)}
+KINDS = {
+    "plain": PLAIN,
+    "muon": replace(PLAIN, optimiser="muon"),
+    "all": replace(PLAIN, epochs=9, rate=0.2, precision="float16", patience=2),
+}
 
 
 def train(folder: Path | None, kind: str) -> str:
     """The checksum of weights, history and curves."""
     torch.set_num_threads(1)
-    log = None if folder is None or kind == "plain" else folder / "log"
+    log = None if folder is None or kind != "all" else folder / "log"
     fitted = fit(
-        network(), measure, examples(160), examples(40, seed=1), KINDS[kind],
+        wide() if kind == "muon" else network(), measure, examples(160), examples(40, seed=1), KINDS[kind],
         augment=augmentation(shift=0.2), checkpoint=folder, checkpoint_seconds=0, log=log,
     )  # fmt: skip
     assert len(fitted.notes) == (kind == "all")

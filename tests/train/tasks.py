@@ -38,3 +38,12 @@ def network(dropout: float = 0.2) -> nn.Module:
                 linear=nn.Linear(72, 3),
             )
         )
+
+
+def wide() -> nn.Module:
+    """Layers that are matrices to Muon, and one that is not."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, 16, 5), nn.ReLU(), nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 3)
+        )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize(("kind", "kills", "answers"), [("plain", "10", 3), ("all", "6", 2)])
+@pytest.mark.parametrize(("kind", "kills", "answers"), [("plain", "10", 3), ("muon", "4", 2), ("all", "6", 2)])
 def test_kills_at_random_moments_change_no_bit(tmp_path: Path, kind: str, kills: str, answers: int) -> None:
     script = Path(__file__).with_name("killed_train.py")
     command = [sys.executable, "-W", "error", str(script), str(tmp_path), kills, "20250101", kind]

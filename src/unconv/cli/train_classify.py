@@ -46,6 +46,7 @@ def classify(
     batch: options.BatchSize = 128,
     rate: options.Rate = 0.003,
     weight_decay: options.WeightDecay = 0.02,
+    optimiser: options.Optimiser = "adamw",
     flip: Annotated[
         bool | None,
         typer.Option("--flip/--no-flip", help="Mirror half of the pictures left to right; digits are not."),
@@ -77,7 +78,7 @@ def classify(
     trained = run(
         model,
         data,
-        options.settings(epochs, batch, rate, weight_decay, seed, precision, device, patience),
+        options.settings(epochs, batch, rate, weight_decay, seed, precision, device, patience, optimiser),
         size=None if sides is None else (sides[0], sides[1]),
         mean=means,
         std=deviations,

@@ -19,7 +19,10 @@ Out: TypeAlias = Annotated[Path, typer.Option("-o", "--out", help="The weights, 
 Epochs: TypeAlias = Annotated[int, typer.Option("--epochs", min=1, help="How often each example is seen.")]
 BatchSize: TypeAlias = Annotated[int, typer.Option("--batch", min=1, help="Examples of a step.")]
 Rate: TypeAlias = Annotated[float, typer.Option("--rate", help="Learning rate at its peak.")]
-WeightDecay: TypeAlias = Annotated[float, typer.Option("--weight-decay", help="Decay of the weights (AdamW).")]
+WeightDecay: TypeAlias = Annotated[float, typer.Option("--weight-decay", help="Decay of the weights, each step.")]
+Optimiser: TypeAlias = Annotated[
+    str, typer.Option("--optimiser", "--optimizer", help="adamw, or muon: fewer steps, more arithmetic in each.")
+]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", min=0, help="Of weights, order, augmentation and dropout.")]
 Precision: TypeAlias = Annotated[
     str, typer.Option("--precision", help="float32, or bfloat16 or float16 where they are enough.")
@@ -99,6 +102,7 @@ def settings(
     precision: str,
     device: str,
     patience: int | None,
+    optimiser: str = "adamw",
 ) -> Settings:
     """The settings of the loop.
 
@@ -107,4 +111,4 @@ def settings(
     """
     from unconv.train.settings import Settings
 
-    return Settings(epochs, batch, rate, weight_decay, seed, precision, device, patience)
+    return Settings(epochs, batch, rate, weight_decay, seed, precision, device, patience, optimiser)

@@ -38,6 +38,7 @@ def segment(
     batch: options.BatchSize = 16,
     rate: options.Rate = 0.003,
     weight_decay: options.WeightDecay = 0.02,
+    optimiser: options.Optimiser = "adamw",
     class_weights: Annotated[
         str | None,
         typer.Option("--class-weights", help="Of the loss: balanced, or a number a class joined by commas."),
@@ -75,7 +76,7 @@ def segment(
     trained = run(
         model,
         data,
-        options.settings(epochs, batch, rate, weight_decay, seed, precision, device, patience),
+        options.settings(epochs, batch, rate, weight_decay, seed, precision, device, patience, optimiser),
         scenes=scenes,
         size=None if sides is None else (sides[0], sides[1]),
         mean=means,

@@ -80,6 +80,8 @@ class Adversaries:
     def __init__(
         self, generator: nn.Module, discriminator: nn.Module, settings: Settings, contest: Contest, judge: Judged
     ) -> None:
+        if settings.optimiser != Settings.optimiser:
+            raise UnconvError(f"train: optimiser {settings.optimiser!r}; generator and discriminator are Adam's")
         self.settings, self.contest, self.judge = settings, contest, judge
         self.device = device_of(settings.device)
         self.networks = {

@@ -58,8 +58,9 @@ def fit(
 ) -> Fitted:
     """Minimise the mean loss over examples, in steps along its gradient on batches.
 
-    AdamW (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019, algorithm 2) with the learning
-    rate of :func:`~unconv.train.schedule.one_cycle`. The network given is left as it is.
+    AdamW (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019, algorithm 2) or
+    :class:`~unconv.train.muon.Muon`, with the learning rate of :func:`~unconv.train.schedule.one_cycle`. The network
+    given is left as it is.
 
     Args:
         network: begins with the weights it has; parameters that require no gradient stay.

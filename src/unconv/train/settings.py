@@ -8,6 +8,7 @@ from math import isfinite
 from unconv.errors import UnconvError
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+OPTIMISERS = ("adamw", "muon")
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,15 @@ class Settings:
         epochs: how often every example is seen.
         batch_size: examples of a step, at most; the batches of an epoch differ by one example at most.
         rate: the learning rate at its peak, see :func:`~unconv.train.schedule.one_cycle`.
-        weight_decay: of weights with two axes and more, decoupled from the gradient (AdamW).
+        weight_decay: of weights with two axes and more, decoupled from the gradient.
         seed: of order, augmentation and dropout.
         precision: ``"float32"``, or what :class:`torch.autocast` computes a step in: ``"bfloat16"``, ``"float16"``
             (its loss is scaled). Weights, and what is measured on the examples held out, are float32 always.
         device: what torch calls it; ``"auto"``: ``"cuda"`` where there is one, ``"cpu"`` otherwise.
         patience: epochs without a better result on the examples held out before the training stops, and its best
             epoch's weights are what it comes to; None: it goes on to the end and keeps the last weights.
+        optimiser: ``"adamw"`` (Loshchilov & Hutter 2019), or ``"muon"``, which needs fewer steps and more arithmetic
+            for each: see :class:`~unconv.train.muon.Muon`.
 
     Raises UnconvError for impossible numbers.
 
@@ -41,6 +44,7 @@ class Settings:
     precision: str = "float32"
     device: str = "auto"
     patience: int | None = None
+    optimiser: str = "adamw"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
@@ -53,3 +57,5 @@ class Settings:
             raise UnconvError(f"train: weight_decay {self.weight_decay}; give 0 or more")
         if self.precision not in PRECISIONS:
             raise UnconvError(f"train: precision {self.precision!r} is unknown; it is {', '.join(PRECISIONS)}")
+        if self.optimiser not in OPTIMISERS:
+            raise UnconvError(f"train: optimiser {self.optimiser!r} is unknown; it is {' or '.join(OPTIMISERS)}")

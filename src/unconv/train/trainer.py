@@ -16,6 +16,7 @@ from unconv.errors import UnconvError
 from unconv.train.device import autocast, device_of, placed, where
 from unconv.train.examples import Batch, Examples
 from unconv.train.learner import Conclude, Moment, scalars
+from unconv.train.muon import Muon
 from unconv.train.schedule import one_cycle
 from unconv.train.settings import Settings
 
@@ -27,12 +28,12 @@ EVALUATED_TOGETHER = 250
 
 
 class Trainer:
-    """A copy of a network and its optimiser (AdamW with one cycle of the learning rate), brought from moment to moment.
+    """A copy of a network and its optimiser (with one cycle of the learning rate), brought from moment to moment.
 
     Args:
         network: what is copied.
         measure: what is minimised (``"loss"``) and told.
-        settings: rate, decay, precision, device.
+        settings: optimiser, rate, decay, precision, device.
         steps: how many there will be in all.
         conclude: what is told of examples held out, from the means of what is measured.
 
@@ -54,7 +55,8 @@ class Trainer:
             {"params": [parameter for parameter in free if parameter.ndim > 1], "weight_decay": settings.weight_decay},
             {"params": [parameter for parameter in free if parameter.ndim <= 1], "weight_decay": 0.0},
         ]
-        self._optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.rate)
+        kind = Muon if settings.optimiser == "muon" else torch.optim.AdamW
+        self._optimiser = kind([group for group in groups if group["params"]], lr=settings.rate)
         # Half precision loses gradients below 6e-8, unless the loss is large.
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
 
