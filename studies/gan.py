@@ -8,7 +8,7 @@ from studies.runs import Run
 from studies.summary import Number, mean_told, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
-LENGTH = ("--epochs", "3")
+LENGTH = ("--precision", "bfloat16", "--epochs", "3")
 
 
 HEADING = "upsampler"
