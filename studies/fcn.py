@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from studies.runs import Run
-from studies.summary import Number, held_out, told
+from studies.summary import Number, held_out, step
 
 STAGES = ("fcn32s", "fcn16s", "fcn8s")
 KINDS = {"learned": "compact", "fixed": "compact,fixed"}
@@ -28,7 +28,7 @@ NAMES = (*(f"{stage} {kind}" for kind in KINDS for stage in STAGES), AS_LONG)
 NUMBERS = (
     Number("mean IoU", held_out("miou")),
     Number("pixel accuracy", held_out("pixel_accuracy")),
-    Number("s", told("seconds"), drawn=False),
+    Number("step, ms", step("fcn"), drawn=False),
 )
 
 

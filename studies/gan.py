@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from studies.runs import Run
-from studies.summary import Number, mean_told, told
+from studies.summary import Number, mean_told, step, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
 LENGTH = ("--precision", "bfloat16", "--epochs", "3")
@@ -19,7 +19,7 @@ NUMBERS = (
     Number("rarest class, part", told("trained", "rarest")),
     Number("checkerboard score, mean of layers", mean_told("trained", "checkerboard")),
     Number("pattern of samples", told("trained", "stride_pattern", "samples")),
-    Number("s", told("seconds")),
+    Number("step, ms", step("gan")),
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from studies.runs import Run
-from studies.summary import Entry, Number, held_out, told
+from studies.summary import Entry, Number, held_out, step
 from unconv.models.resolve import load_model
 from unconv.network.graph import Graph
 from unconv.network.trace import trace
@@ -41,7 +41,7 @@ NUMBERS = (
     Number("MACs", _macs, drawn=False),
     Number("parameters", _parameters),
     Number("accuracy", held_out("accuracy"), 4),
-    Number("s", told("seconds")),
+    Number("step, ms", step("layers")),
 )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from textwrap import fill
 from typing import Any, TypeAlias
@@ -13,6 +15,7 @@ Entry: TypeAlias = Mapping[str, Any]
 """A line of a log: ``name``, ``seed``, ``arguments``, ``told``."""
 
 
+STEPS = Path(__file__).parent.parent / "benchmarks" / "results" / "study_steps.json"
 TITLE_WIDTH = 24
 
 
@@ -68,6 +71,20 @@ def mean_told(*keys: str) -> Callable[[Entry], float]:
         return statistics.fmean(value.values())
 
     return read
+
+
+@cache
+def _steps() -> dict[tuple[str, str], float]:
+    rows = json.loads(STEPS.read_text(encoding="utf-8"))["rows"]
+    return {(row["study"], row["name"]): row["step"]["median"] for row in rows}
+
+
+def step(study: str) -> Callable[[Entry], float]:
+    """Reads how long a step of the network takes, in milliseconds, from what ``unconv bench study_steps`` has saved.
+
+    Seconds of runs tell what else the machine did; steps were timed in turns.
+    """
+    return lambda entry: _steps()[study, entry["name"]]
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:

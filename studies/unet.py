@@ -8,7 +8,7 @@ from typing import Any
 
 from studies.patterns import segmentation_patterns
 from studies.runs import Run
-from studies.summary import Number, held_out, told
+from studies.summary import Number, held_out, step, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
 LENGTH = ("--precision", "bfloat16", "--epochs", "3", "--scenes", "10000")
@@ -20,7 +20,7 @@ NUMBERS = (
     Number("mean IoU", held_out("miou")),
     Number("pattern, mean of upsamplers", told("measured", "mean")),
     Number("pattern of the scores", told("measured", "scores")),
-    Number("s", told("seconds")),
+    Number("step, ms", step("unet")),
 )
 
 

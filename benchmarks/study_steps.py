@@ -1,0 +1,86 @@
+"""How long is a training step of each network that the studies compare? Those of a study take turns.
+
+The step is the one that the study's command makes, optimiser and precision included, on a batch that is there already:
+forward, loss, backward, and the optimiser's step; of a GAN, of both its networks. One thread.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks.harness import interleave, spread
+from studies.__main__ import STUDIES
+from studies.runs import Run
+from unconv.data.fashion import CLASSES, MEAN, STD, fashion
+from unconv.models.dcgan import Discriminator
+from unconv.models.resolve import untrained_model
+from unconv.train.adversarial import Adversaries, Contest
+from unconv.train.classify import scores
+from unconv.train.examples import Batch
+from unconv.train.generate import usual_settings
+from unconv.train.learner import Learner
+from unconv.train.segment import pixel_scores
+from unconv.train.segmented import FashionScenes
+from unconv.train.settings import Settings
+from unconv.train.trainer import Trainer
+
+STEPS = 10**6
+"""Of a training, so long that the learning rate stays where it begins."""
+PIXEL_BATCH, BATCH = 16, 128
+COLUMNS = {"study": "study", "name": "network", "step": "a step, ms", "batch": "batch"}
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """All networks of all studies."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        rows = [row for study in STUDIES for row in _rows(study, 1.0 if quick else 20.0)]
+    finally:
+        torch.set_num_threads(threads)
+    return {"threads": 1, "columns": COLUMNS, "rows": rows}
+
+
+def _rows(study: str, seconds: float) -> list[dict[str, Any]]:
+    module = importlib.import_module(f"studies.{study}")
+    # Networks of the same command are one: a longer training has no longer steps.
+    runs = {run.name: run for run in module.runs([0])}
+    sides = {name: _step(run) for name, run in runs.items()}
+    times = interleave({name: call for name, (call, _) in sides.items()}, seconds * len(sides) / 6)
+    return [
+        {"study": study, "name": name, "step": spread(times[name]), "batch": batch}
+        for name, (_, batch) in sides.items()
+    ]
+
+
+def _step(run: Run) -> tuple[Callable[[], object], int]:
+    """A step of a run's training, and its batch."""
+    task, *words = run.arguments
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    told = {"precision": given.get("--precision", "float32"), "optimiser": given.get("--optimiser", "adamw")}
+    learner: Learner
+    if task == "generate":
+        generator = untrained_model(given["--model"], len(CLASSES)).module
+        usual = usual_settings()
+        settings = Settings(rate=usual.rate, weight_decay=usual.weight_decay, precision=told["precision"])
+        learner = Adversaries(generator, Discriminator(generator.form), settings, Contest(), lambda *_: ({}, ()))
+        batch, count = Batch(torch.rand(BATCH, 1, 32, 32) * 2 - 1, torch.zeros(BATCH)), BATCH
+    elif task == "segment":
+        scenes = FashionScenes(None, 0, PIXEL_BATCH)
+        loaded = untrained_model(given["--model"], len(scenes.classes), size=(96, 96))
+        measure = partial(pixel_scores, classes=len(scenes.classes))
+        learner = Trainer(loaded.module, measure, Settings(**told), STEPS)
+        batch, count = scenes.prepared(loaded.preprocess)[0].fetch(range(PIXEL_BATCH)), PIXEL_BATCH
+    else:
+        loaded = untrained_model(given["--model"], len(CLASSES))
+        learner = Trainer(loaded.module, partial(scores, classes=len(CLASSES)), Settings(**told), STEPS)
+        images, targets = fashion("train")
+        batch, count = Batch((images[:BATCH].to(torch.float32) / 255 - MEAN) / STD, targets[:BATCH]), BATCH
+    numbers = itertools.count()
+    return lambda: learner.step(batch, next(numbers), 0, "benchmark"), count
