@@ -29,8 +29,8 @@ class Muon(torch.optim.AdamW):
         M ← 0.95 M + 0.05 G        B = 0.95 M + 0.05 G
         W ← (1 − ηλ) W − 0.2 η √max(n, m) · UVᵀ,        B = UΣVᵀ
 
-    UVᵀ is found to within a third by five steps of X ← aX + b XXᵀX + c XXᵀXXᵀX. Weights of fewer than 16 rows or columns
-    are AdamW's: scores of a few classes, and the kernels that bring these up.
+    UVᵀ is found to within a third by five steps of X ← aX + b XXᵀX + c XXᵀXXᵀX. Weights of fewer than 16 rows or
+    columns are AdamW's: scores of a few classes, and the kernels that bring these up.
 
     Args are those of :class:`torch.optim.AdamW`.
 
@@ -90,8 +90,9 @@ def orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows col
     >>> bool(((values > 0.6) & (values < 1.3)).all())
     True
     """
-    # A step multiplies from the left by P = aI + bS + cS², S = XXᵀ, and turns S into PSP. So all of them are made on the
-    # small side; the published form, whose every step multiplies the wide matrix, takes bfloat16 and half as long again.
+    # A step multiplies from the left by P = aI + bS + cS², S = XXᵀ, and turns S into PSP. So all of them are made on
+    # the small side; the published form multiplies the wide matrix in every step, in bfloat16, and takes half as long
+    # again.
     a, b, c = COEFFICIENTS
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
     x = wide / wide.norm().clamp(min=LEAST_NORM)
