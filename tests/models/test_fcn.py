@@ -123,6 +123,18 @@ def test_vgg16s_weights_give_vgg16s_maps() -> None:
     torch.testing.assert_close(fc7.flatten(1), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_begins_from_vgg16s_own_file() -> None:
+    torch.manual_seed(0)
+    model, theirs = FCN(32, 3, hidden=8), vgg16().features.state_dict()
+    state = {f"features.{name}": torch.randn(value.shape) for name, value in theirs.items()}
+    state |= {"classifier.0.weight": torch.randn(8, 512 * 49), "classifier.0.bias": torch.randn(8)}
+    state |= {"classifier.3.weight": torch.randn(8, 8), "classifier.3.bias": torch.randn(8)}
+    new = carry_over(model, {**state, "classifier.6.bias": torch.zeros(1000)})
+    assert {name.partition(".")[0] for name in new} == {"score_fr", "upscore"}
+    assert torch.equal(model.features.conv5_3.weight, state["features.28.weight"])
+    assert torch.equal(model.fc7.bias, state["classifier.3.bias"])
+
+
 def far(found: Tensor, expected: Tensor) -> float:
     return float(((found - expected).norm() / expected.norm()).detach())
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor
 
 import unconv as uc
 from tests.models import decoding
@@ -72,6 +73,20 @@ def test_stages_go_on_from_one_another() -> None:
     new = carry_over(finest, finer.state_dict())
     assert {name.rpartition(".")[0] for name in new} == {"score.8", "upscore.16to8.up", "upscore.8to1.up"}
     assert float(((finest(x) - finer(x)).norm() / finer(x).norm()).detach()) < 0.1
+
+
+def test_begins_from_its_classifier() -> None:
+    torch.manual_seed(1)
+    classifier, model = models.resnet18().eval(), FCNOn(models.resnet18(), 3).eval()
+    new = carry_over(model, classifier.state_dict())
+    assert {name.partition(".")[0] for name in new} == {"score", "upscore"}
+    x = torch.randn(1, 3, 64, 64)
+    *_, coarse = create_feature_extractor(classifier, ["layer4"])(x).values()
+    torch.testing.assert_close(model.backbone(x)[0], coarse)
+    with pytest.raises(
+        ModelError, match=r"tensors are not there \(backbone\.body\..*only layers that score or upscale"
+    ):
+        carry_over(model, Compact(10).state_dict())
 
 
 @pytest.mark.parametrize(("stride", "learned"), [(32, True), (8, True), (8, False)])

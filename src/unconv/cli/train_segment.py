@@ -21,6 +21,8 @@ unconv train segment -o weights.safetensors --sheet predictions.png    (fcn8s:co
 
 unconv train segment --model fcn16s:compact --start fcn32s.safetensors -o fcn16s.safetensors
 
+unconv train segment --data pets/ --model fcn8s:torchvision:resnet18 --start resnet18.safetensors
+
 unconv train segment --data pets/ --model unet --size 128 --checkpoint run    (images/ and masks/; again to resume)"""
 
 
@@ -44,7 +46,8 @@ def segment(
         typer.Option("--class-weights", help="Of the loss: balanced, or a number a class joined by commas."),
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--start", help="Weights to begin with, of an FCN of the stage before.")
+        Path | None,
+        typer.Option("--start", help="Weights to begin with: of the FCN of the stage before, or of its backbone."),
     ] = None,
     flip: options.Flip = True,
     shift: options.Shift = 0.0,

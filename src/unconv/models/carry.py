@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from unconv.errors import ModelError
 from unconv.models.fcn import CONVOLUTIONS
 
+BACKBONE = "backbone.body."
+"""What the names of a network begin with where an FCN stands on it."""
+
 # Layers that may begin as they are initialised: those that score classes, and those that bring scores up.
 FRESH = ("score", "upscore")
 
@@ -18,11 +21,12 @@ def carry_over(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]
 
     For training in stages, as published: an FCN-16s goes on from an FCN-32s, an FCN-8s from an FCN-16s. Its new
     score layer begins at zero and its new upscaling as interpolation, so that it begins near where the other stopped.
-    Also for a network that begins from a classifier, see :func:`vgg16_to_fcn`.
+    And from a classifier, as the first of them does: the network that an FCN stands on, or torchvision's VGG-16.
 
     Args:
         model: is changed in place.
-        state: tensors by name; names that the model does not have are passed over.
+        state: tensors by name; names that the model does not have are passed over. Where no layer has a name of the
+            model's, they are taken to be a classifier's.
 
     Raises ModelError for tensors of another shape, and where a layer that does not score is missing.
 
@@ -32,6 +36,8 @@ def carry_over(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]
     ('upscore2.weight', 'score_pool4.weight', 'score_pool4.bias', 'upscore16.weight')
     """
     own = model.state_dict()
+    if not any(name in state for name in own if not name.startswith(FRESH)):
+        state = _classifiers(state, BACKBONE if any(name.startswith(BACKBONE) for name in own) else "")
     for name, tensor in own.items():
         if name in state and state[name].shape != tensor.shape:
             raise ModelError(
@@ -48,6 +54,13 @@ def carry_over(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]
         )
     model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
     return new
+
+
+def _classifiers(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    if prefix:
+        return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+    # What is no VGG-16's stays, so that it is named where it is missing.
+    return vgg16_to_fcn(state) or dict(state)
 
 
 def vgg16_to_fcn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -112,8 +112,8 @@ def segment(
         flip: half of the pictures are mirrored left to right, their masks with them.
         shift: pictures are moved by up to this part of their side, their masks with them.
         class_weights: one number a class, or ``"balanced"``: in inverse proportion to its pixels.
-        start: a file of weights to begin with, of this network or of the stage before it (an FCN-32s for an FCN-16s):
-            see :func:`~unconv.models.carry.carry_over`.
+        start: a file of weights to begin with, of this network, of the stage before it (an FCN-32s for an FCN-16s), or
+            of the classifier that an FCN stands on: see :func:`~unconv.models.carry.carry_over`.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
         log: a folder for files of TensorBoard.
