@@ -61,7 +61,7 @@ def _rows(study: str, seconds: float) -> list[dict[str, Any]]:
 
 def _step(run: Run) -> tuple[Callable[[], object], int]:
     """A step of a run's training, and its batch."""
-    task, *words = run.arguments
+    task, *words = (word for word in run.arguments if word != "--no-flip")
     given = dict(zip(words[::2], words[1::2], strict=True))
     told = {"precision": given.get("--precision", "float32"), "optimiser": given.get("--optimiser", "adamw")}
     learner: Learner

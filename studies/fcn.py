@@ -15,13 +15,13 @@ from studies.summary import Number, held_out, step
 
 STAGES = ("fcn32s", "fcn16s", "fcn8s")
 KINDS = {"learned": "compact", "fixed": "compact,fixed"}
-LEARNING = ("--precision", "bfloat16", "--rate", "0.004", "--epochs", "3")
+LEARNING = ("--precision", "bfloat16", "--optimiser", "muon", "--rate", "0.01", "--no-flip", "--epochs", "1")
 LENGTHS = {
-    "fcn32s": (*LEARNING, "--scenes", "20000"),
-    "fcn16s": (*LEARNING, "--scenes", "10000"),
-    "fcn8s": (*LEARNING, "--scenes", "10000"),
+    "fcn32s": (*LEARNING, "--scenes", "24000"),
+    "fcn16s": (*LEARNING, "--scenes", "12000"),
+    "fcn8s": (*LEARNING, "--scenes", "12000"),
 }
-AS_LONG, ALL_SCENES = "fcn32s as long", (*LEARNING, "--scenes", "40000")
+AS_LONG, ALL_SCENES = "fcn32s as long", (*LEARNING, "--scenes", "48000")
 
 HEADING = "network, interpolation"
 NAMES = (*(f"{stage} {kind}" for kind in KINDS for stage in STAGES), AS_LONG)
