@@ -179,6 +179,8 @@ def test_grey_networks_see_grey_scenes() -> None:
         ({"class_weights": [0.0] * 11}, "none below 0"),
         ({"class_weights": [-1.0] * 11}, "none below 0"),
         ({"class_weights": [float("nan")] * 11}, "none below 0"),
+        ({"jaccard": -1.0}, "jaccard -1.0; give 0 or more"),
+        ({"jaccard": float("nan")}, "jaccard nan; give 0 or more"),
         ({"size": 8}, "size 8x8; both sides"),
         ({"model": "net.py:small"}, r"\(7, 11, 16, 16\) .* needed: end it by a layer that brings scores to the size"),
         ({"model": "net.py:three"}, r"\(7, 3, 32, 32\) .* needed: give the network as many outputs"),

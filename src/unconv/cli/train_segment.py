@@ -45,6 +45,9 @@ def segment(
         str | None,
         typer.Option("--class-weights", help="Of the loss: balanced, or a number a class joined by commas."),
     ] = None,
+    jaccard: Annotated[
+        float, typer.Option("--jaccard", help="Weight of the soft intersection over union in the loss.")
+    ] = 0.0,
     start: Annotated[
         Path | None,
         typer.Option("--start", help="Weights to begin with: of the FCN of the stage before, or of its backbone."),
@@ -87,6 +90,7 @@ def segment(
         flip=flip,
         shift=shift,
         class_weights=weights,  # type: ignore[arg-type]
+        jaccard=jaccard,
         start=start,
         checkpoint=checkpoint,
         log=log,

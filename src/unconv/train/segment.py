@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import isfinite
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from unconv.data.arrays import printable
@@ -88,6 +90,7 @@ def segment(
     flip: bool = True,
     shift: float = 0.0,
     class_weights: ClassWeights | None = None,
+    jaccard: float = 0.0,
     start: str | PathLike[str] | None = None,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
@@ -96,8 +99,9 @@ def segment(
 ) -> Segmenter:
     """Train a network to name every pixel of a picture.
 
-    The mean over pictures of the mean cross-entropy of their pixels is minimised by :func:`~unconv.train.loop.fit`.
-    What is measured on the pictures held out is counted in the size that the network is given.
+    The mean over pictures of the mean cross-entropy of their pixels is minimised by :func:`~unconv.train.loop.fit`, and
+    with it, where that is asked for, what the intersections over union lack: see :func:`pixel_scores`. What is measured
+    on the pictures held out is counted in the size that the network is given.
 
     Args:
         model: a MODEL string; the network gets as many outputs as the data has classes. It returns scores
@@ -112,6 +116,7 @@ def segment(
         flip: half of the pictures are mirrored left to right, their masks with them.
         shift: pictures are moved by up to this part of their side, their masks with them.
         class_weights: one number a class, or ``"balanced"``: in inverse proportion to its pixels.
+        jaccard: weight of the soft intersection over union in the loss, 0 or more.
         start: a file of weights to begin with, of this network, of the stage before it (an FCN-32s for an FCN-16s), or
             of the classifier that an FCN stands on: see :func:`~unconv.models.carry.carry_over`.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
@@ -123,6 +128,8 @@ def segment(
     not fit or the loss is not finite, JobError for a checkpoint of another training.
     """
     augment = mask_augmentation(flip, shift)
+    if not (isfinite(jaccard) and jaccard >= 0):
+        raise UnconvError(f"train: jaccard {jaccard}; give 0 or more")
     pictures = segmented(data, settings.seed, scenes)
     if size is None and isinstance(pictures, FashionScenes):
         size = SIZE
@@ -141,10 +148,11 @@ def segment(
         "flip": flip,
         "shift": shift,
         "class_weights": None if weights is None else weights.tolist(),
+        "jaccard": jaccard,
     }
     fitted = fit(
         loaded.module,
-        partial(pixel_scores, classes=len(pictures.classes), weights=weights),
+        partial(pixel_scores, classes=len(pictures.classes), weights=weights, jaccard=jaccard),
         train,
         held_out,
         settings,
@@ -169,17 +177,25 @@ def segment(
 
 
 def pixel_scores(
-    outputs: Tensor | Mapping[str, Tensor], targets: Tensor, classes: int, weights: Tensor | None = None
+    outputs: Tensor | Mapping[str, Tensor],
+    targets: Tensor,
+    classes: int,
+    weights: Tensor | None = None,
+    jaccard: float = 0.0,
 ) -> dict[str, Tensor]:
     """Mean cross-entropy of the counted pixels of each picture, and its confusion matrix.
 
-    Σ w_t · (−log softmax(s)_t) / Σ w_t over the pixels whose target t is not 255, w = 1 unless given.
+    Σ w_t · (−log softmax(s)_t) / Σ w_t over the pixels whose target t is not 255, w = 1 unless given. To it is added,
+    times ``jaccard``, 1 − mean of Σ p y / Σ (p + y − p y) over the classes that a picture has, p = softmax(s) and y
+    where the class is: the intersection over union with probabilities in the place of decisions (Rahman & Wang 2016,
+    section 2.2).
 
     Args:
         outputs: scores (batch, classes, height, width), or a mapping with them as ``"out"``.
         targets: numbers of the classes (batch, height, width).
         classes: how many there are.
         weights: one a class.
+        jaccard: weight of the second part.
 
     Raises UnconvError for outputs of another kind or shape.
 
@@ -187,6 +203,8 @@ def pixel_scores(
     >>> measured = pixel_scores(scores, torch.tensor([[[0, 255]]]), classes=2)
     >>> measured["loss"], measured["confusion"].shape
     (tensor([0.1269]), torch.Size([1, 2, 2]))
+    >>> pixel_scores(scores, torch.tensor([[[0, 255]]]), classes=2, jaccard=1.0)["loss"]
+    tensor([0.2461])
     """
     scores, auxiliary = outputs, None
     if isinstance(outputs, Mapping):
@@ -198,6 +216,8 @@ def pixel_scores(
         scores, auxiliary = outputs["out"], outputs.get("aux")
     scores = _checked(scores, targets, classes)
     loss = _cross_entropy(scores, targets, weights)
+    if jaccard:
+        loss = loss + jaccard * (1 - soft_jaccard(scores, targets))
     if auxiliary is not None:
         loss = loss + AUXILIARY * _cross_entropy(_checked(auxiliary, targets, classes), targets, weights)
     return {"loss": loss, "confusion": confusion(scores.detach().argmax(1), targets, classes)}
@@ -229,6 +249,27 @@ def _cross_entropy(scores: Tensor, targets: Tensor, weights: Tensor | None) -> T
     each = counted.to(scores.dtype) if weights is None else weights[targets.where(counted, 0)] * counted
     # A picture of which no pixel counts has loss 0.
     return losses.sum((1, 2)) / each.sum((1, 2)).clamp(min=torch.finfo(scores.dtype).tiny)
+
+
+def soft_jaccard(
+    scores: Float[Tensor, "batch classes height width"], targets: Int64[Tensor, "batch height width"]
+) -> Float[Tensor, " batch"]:
+    """The mean intersection over union of the classes that a picture has, of probabilities, over counted pixels.
+
+    1 where no pixel counts.
+
+    >>> scores = torch.tensor([[100.0, 100.0], [0.0, 0.0]])[None, :, None]  # the first class for sure, in both pixels
+    >>> soft_jaccard(scores, torch.tensor([[[0, 1]]]))
+    tensor([0.2500])
+    """
+    counted = (targets != NOT_COUNTED)[:, None]
+    chances = scores.softmax(1) * counted
+    places = torch.zeros_like(chances).scatter_(1, targets[:, None].where(counted, 0), counted.to(scores.dtype))
+    pixels = places.sum((2, 3))
+    met = (chances * places).sum((2, 3))
+    there = pixels > 0
+    each = met / (chances.sum((2, 3)) + pixels - met).where(there, 1)
+    return ((each * there).sum(1) / there.sum(1).clamp(min=1)).where(there.any(1), 1)
 
 
 def mask_augmentation(flip: bool, shift: float) -> Augment | None:
