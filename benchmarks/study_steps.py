@@ -74,7 +74,8 @@ def _step(run: Run) -> tuple[Callable[[], object], int]:
     elif task == "segment":
         scenes = FashionScenes(None, 0, PIXEL_BATCH)
         loaded = untrained_model(given["--model"], len(scenes.classes), size=(96, 96))
-        measure = partial(pixel_scores, classes=len(scenes.classes))
+        overlap = float(given.get("--jaccard", 0))
+        measure = partial(pixel_scores, classes=len(scenes.classes), jaccard=overlap)
         learner = Trainer(loaded.module, measure, Settings(**told), STEPS)
         batch, count = scenes.prepared(loaded.preprocess)[0].fetch(range(PIXEL_BATCH)), PIXEL_BATCH
     else:

@@ -11,7 +11,8 @@ from studies.runs import Run
 from studies.summary import Number, held_out, step, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
-LENGTH = ("--precision", "bfloat16", "--epochs", "3", "--scenes", "10000")
+STEPS = ("--precision", "bfloat16", "--optimiser", "muon", "--rate", "0.01", "--jaccard", "1", "--no-flip")
+LENGTH = (*STEPS, "--epochs", "1", "--scenes", "24000")
 
 
 HEADING = "upsampler"

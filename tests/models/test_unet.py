@@ -10,7 +10,7 @@ import unconv as uc
 from tests.models import decoding
 from unconv.errors import ModelError, UnconvError
 from unconv.models.resolve import load_model, untrained_model
-from unconv.models.unet import CHANNELS, SMALL, UNet
+from unconv.models.unet import CHANNELS, UNet
 from unconv.upsample.named import UPSAMPLERS
 
 TINY = (4, 6, 8)
@@ -28,7 +28,9 @@ def table(channels: tuple[int, ...], inputs: int, classes: int) -> int:
     return total + channels[0] * classes + classes
 
 
-@pytest.mark.parametrize(("channels", "inputs", "classes"), [(CHANNELS, 1, 2), (CHANNELS, 3, 1), (SMALL, 3, 11)])
+@pytest.mark.parametrize(
+    ("channels", "inputs", "classes"), [(CHANNELS, 1, 2), (CHANNELS, 3, 1), ((16, 32, 64, 128, 256), 3, 11)]
+)
 def test_parameters_are_those_of_the_figure(channels: tuple[int, ...], inputs: int, classes: int) -> None:
     with torch.device("meta"):
         model = UNet(classes, inputs, channels)
@@ -76,18 +78,48 @@ def test_it_is_its_transcript_in_plain_torch() -> None:
 
 
 @pytest.mark.parametrize("up", UPSAMPLERS)
-def test_it_learns_and_is_one_graph(up: str) -> None:
+def test_a_light_ones_scores_have_the_size_of_the_picture(up: str) -> None:
+    step = 1 if up == "transposed-k2" else 7
+    decoding.assert_meets(lambda: UNet(3, channels=(2, 3, 4, 5, 6), up=up, light=True), 17, 3, step=step)
+
+
+def test_a_light_one_is_the_figure_on_half_the_size() -> None:
     torch.manual_seed(0)
-    model, x = UNet(3, channels=TINY, up=up, normalised=True), torch.randn(2, 3, 25, 30)
+    model, x = UNet(3, channels=TINY, light=True).double(), torch.randn(1, 3, 44, 53, dtype=torch.float64)
+    state = model.state_dict()
+
+    def convolved(x: torch.Tensor, name: str, stride: int = 1) -> torch.Tensor:
+        return F.relu(F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], stride, padding=1))
+
+    def pooled(x: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(x, 2, ceil_mode=True)
+
+    first = convolved(x, "down.0.conv1", 2)
+    second = convolved(convolved(pooled(first), "down.1.conv1"), "down.1.conv2")
+    y = convolved(convolved(pooled(second), "down.2.conv1"), "down.2.conv2")
+    assert [tuple(one.shape[2:]) for one in (first, second, y)] == [(22, 27), (11, 14), (6, 7)]
+    for name, size_of in (("up.0", second), ("up.1", first), ("score", x)):
+        y = F.conv_transpose2d(y, state[f"{name}.layer.weight"], state[f"{name}.layer.bias"], stride=2)
+        y = y[..., : size_of.shape[2], : size_of.shape[3]]
+        if name != "score":
+            y = convolved(torch.cat([size_of, y], 1), f"join.{name[-1]}.conv1")
+    torch.testing.assert_close(model(x), y)
+
+
+@pytest.mark.parametrize("light", [False, True])
+@pytest.mark.parametrize("up", UPSAMPLERS)
+def test_it_learns_and_is_one_graph(up: str, light: bool) -> None:
+    torch.manual_seed(0)
+    model, x = UNet(3, channels=TINY, up=up, normalised=True, light=light), torch.randn(2, 3, 25, 30)
     decoding.assert_one_graph(model, x)
     decoding.assert_trains(model, x, 3)
 
 
 def test_names_make_the_networks() -> None:
-    for name, count in (("unet", CHANNELS), ("unet-small", SMALL)):
+    for name, light in (("unet", False), ("unet-small", True)):
         loaded = untrained_model(name, 4)
         assert isinstance(loaded.module, UNet)
-        assert loaded.module.score.in_channels == count[0]
+        assert loaded.module.light is light
         assert loaded.module(torch.zeros(1, 3, 33, 47)).shape == (1, 4, 33, 47)
     for up in UPSAMPLERS:
         loaded = load_model(f"unet-small:{up}", random_weights=True)
@@ -104,6 +136,8 @@ def test_what_does_not_fit_is_refused_in_a_line() -> None:
         small(torch.zeros(1, 1, 570, 572))
     with pytest.raises(ModelError, match="padding 'full' is neither 'same' nor 'valid'"):
         UNet(padding="full")
+    with pytest.raises(ModelError, match="a light one has padding 'same'"):
+        UNet(padding="valid", light=True)
     with pytest.raises(UnconvError, match="upsampler 'cubic': unknown"):
         UNet(up="cubic")
     with pytest.raises(ModelError, match=r"unet-small:bilinea: no such upsampler; .* did you mean unet-small:bilinear"):

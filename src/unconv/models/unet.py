@@ -13,6 +13,10 @@ Each number is two convolutions 3×3, each rectified. The paper leaves them unpa
 cropped, and gives a border of mirrored pixels to the picture; here they are padded unless told otherwise, so that
 scores have the picture's size. Poolings then round up, and the path up leaves out the last cells where a size is odd:
 any size is met. The layer that doubles is the paper's transposed convolution 2×2, or another by its name.
+
+A light one, as encoders with a strided first convolution make it: the whole of the figure stands on pictures of half
+the size, which the first convolution makes, one convolution follows each copy, and the last layer that doubles makes
+the scores.
 """
 
 from __future__ import annotations
@@ -30,20 +34,23 @@ from unconv.models.recipe import Recipe, nearest, unpublished
 from unconv.upsample.named import UPSAMPLERS, upsampler
 
 CHANNELS = (64, 128, 256, 512, 1024)
-SMALL = (16, 32, 64, 128, 256)
+LIGHT = (24, 48, 96, 128, 160)
 PUBLISHED_UPSAMPLER = "transposed-k2"
 
 
-def two_convolutions(inputs: int, outputs: int, padding: str, normalised: bool) -> nn.Sequential:
-    """Two convolutions 3×3, each rectified, with batch normalisation in between where asked for.
+def convolutions(
+    count: int, inputs: int, outputs: int, padding: str, normalised: bool, stride: int = 1
+) -> nn.Sequential:
+    """Convolutions 3×3, each rectified, with batch normalisation in between where asked for; the first may stride.
 
     >>> import torch
-    >>> two_convolutions(3, 8, "valid", False)(torch.zeros(1, 3, 20, 9)).shape
+    >>> convolutions(2, 3, 8, "valid", False)(torch.zeros(1, 3, 20, 9)).shape
     torch.Size([1, 8, 16, 5])
     """
     made: OrderedDict[str, nn.Module] = OrderedDict()
-    for step in (1, 2):
-        layer = nn.Conv2d(inputs, outputs, 3, padding=1 if padding == "same" else 0, bias=not normalised)
+    for step in range(1, count + 1):
+        padded, steps = 1 if padding == "same" else 0, stride if step == 1 else 1
+        layer = nn.Conv2d(inputs, outputs, 3, steps, padded, bias=not normalised)
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
@@ -65,9 +72,11 @@ class UNet(nn.Module):
         up: the layer that doubles, by its name: see :func:`~unconv.upsample.named.upsampler`.
         padding: ``"same"``, or ``"valid"`` as published, with scores for the inner pixels: 388² of 572².
         normalised: batch normalisation before each rectifier, which the paper does not have yet.
+        light: on pictures of half the size, with one convolution behind each copy, see above; a quarter of the
+            arithmetic.
 
-    Raises ModelError for a padding that is neither, and, where a picture goes through, for a size at which a valid
-    pooling would leave out a row; UnconvError for an upsampler of another name.
+    Raises ModelError for a padding that is neither, or not ``"same"`` where it is light, and, where a picture goes
+    through, for a size at which a valid pooling would leave out a row; UnconvError for an upsampler of another name.
 
     >>> import torch
     >>> UNet(2, channels=(8, 16, 32))(torch.zeros(1, 3, 83, 96)).shape
@@ -86,18 +95,22 @@ class UNet(nn.Module):
         up: str = PUBLISHED_UPSAMPLER,
         padding: str = "same",
         normalised: bool = False,
+        light: bool = False,
     ) -> None:
         super().__init__()
         if padding not in ("same", "valid"):
             raise ModelError(f"unet: padding {padding!r} is neither 'same' nor 'valid'")
-        self.padding = padding
-        ends = (in_channels, *channels)
-        self.down = nn.ModuleList(two_convolutions(one, two, padding, normalised) for one, two in pairwise(ends))
+        if light and padding != "same":
+            raise ModelError("unet: a light one has padding 'same'; valid convolutions are those of the full one")
+        self.padding, self.light = padding, light
+        kind = padding, normalised
+        first = convolutions(1 if light else 2, in_channels, channels[0], *kind, stride=2 if light else 1)
+        self.down = nn.ModuleList([first, *(convolutions(2, one, two, *kind) for one, two in pairwise(channels))])
         self.pool = nn.ModuleList(nn.MaxPool2d(2, ceil_mode=padding == "same") for _ in channels[1:])
         steps = [(coarse, fine) for fine, coarse in reversed(list(pairwise(channels)))]
         self.up = nn.ModuleList(upsampler(up, coarse, fine) for coarse, fine in steps)
-        self.join = nn.ModuleList(two_convolutions(2 * fine, fine, padding, normalised) for _, fine in steps)
-        self.score = nn.Conv2d(channels[0], classes, 1)
+        self.join = nn.ModuleList(convolutions(1 if light else 2, 2 * fine, fine, *kind) for _, fine in steps)
+        self.score = upsampler(up, channels[0], classes) if light else nn.Conv2d(channels[0], classes, 1)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes rows columns"]:
         """Scores before the softmax: for every pixel, or with valid convolutions for those inside."""
@@ -112,7 +125,7 @@ class UNet(nn.Module):
         for up, join, copy in zip(self.up, self.join, reversed(copies), strict=True):
             x = up(x, copy) if self.padding == "same" else up(x)
             x = join(cat([centre(copy, x), x], dim=1))
-        scores: Tensor = self.score(x)
+        scores: Tensor = self.score(x, picture) if self.light else self.score(x)
         return scores
 
     def _check(self, x: Tensor, picture: Tensor) -> None:
@@ -149,9 +162,9 @@ def centre(x: Tensor, size_of: Tensor) -> Tensor:
 
 
 def unet_recipe(name: str, variant: str | None = None) -> Recipe:
-    """U-Net by name, for colour pictures: ``unet`` as wide as published, ``unet-small`` a quarter of that.
+    """U-Net by name, for colour pictures: ``unet`` as wide as published, ``unet-small`` a light one.
 
-    The small one has batch normalisation, so that it trains in minutes.
+    The small one has batch normalisation and the compact network's widths, so that it trains in minutes.
 
     Args:
         name: ``unet`` or ``unet-small``.
@@ -176,7 +189,8 @@ def unet_recipe(name: str, variant: str | None = None) -> Recipe:
     side = 96 if small else 256
 
     def build(classes: int | None) -> nn.Module:
-        return UNet(2 if classes is None else classes, channels=SMALL if small else CHANNELS, up=up, normalised=small)
+        count = 2 if classes is None else classes
+        return UNet(count, channels=LIGHT if small else CHANNELS, up=up, normalised=small, light=small)
 
     preprocess = Preprocess(size=(side, side), resize=(side, side), mean=(0.5,) * 3, std=(0.25,) * 3)
     return unpublished(full, build, preprocess, "segment")
