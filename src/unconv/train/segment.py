@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from unconv.data.arrays import printable
@@ -24,9 +22,10 @@ from unconv.models.resolve import LoadedModel, untrained_model
 from unconv.models.trained import save_trained
 from unconv.models.weights import read_state_dict
 from unconv.train.augment import Augment, check_shift, draw_moves, moved
-from unconv.train.confusion import NOT_COUNTED, concluded, confusion
+from unconv.train.confusion import concluded, confusion, strongest
 from unconv.train.examples import Batch, Examples
 from unconv.train.loop import Epoch, fit
+from unconv.train.pixel_loss import pixel_loss
 from unconv.train.segmented import SCENES, FashionScenes, balanced, segmented
 from unconv.train.settings import Settings
 
@@ -183,19 +182,14 @@ def pixel_scores(
     weights: Tensor | None = None,
     jaccard: float = 0.0,
 ) -> dict[str, Tensor]:
-    """Mean cross-entropy of the counted pixels of each picture, and its confusion matrix.
-
-    Σ w_t · (−log softmax(s)_t) / Σ w_t over the pixels whose target t is not 255, w = 1 unless given. To it is added,
-    times ``jaccard``, 1 − mean of Σ p y / Σ (p + y − p y) over the classes that a picture has, p = softmax(s) and y
-    where the class is: the intersection over union with probabilities in the place of decisions (Rahman & Wang 2016,
-    section 2.2).
+    """The loss of each picture, see :func:`~unconv.train.pixel_loss.pixel_loss`, and its confusion matrix.
 
     Args:
         outputs: scores (batch, classes, height, width), or a mapping with them as ``"out"``.
         targets: numbers of the classes (batch, height, width).
         classes: how many there are.
         weights: one a class.
-        jaccard: weight of the second part.
+        jaccard: weight of what the intersections over union lack.
 
     Raises UnconvError for outputs of another kind or shape.
 
@@ -215,12 +209,10 @@ def pixel_scores(
             )
         scores, auxiliary = outputs["out"], outputs.get("aux")
     scores = _checked(scores, targets, classes)
-    loss = _cross_entropy(scores, targets, weights)
-    if jaccard:
-        loss = loss + jaccard * (1 - soft_jaccard(scores, targets))
+    loss = pixel_loss(scores, targets, weights, jaccard)
     if auxiliary is not None:
-        loss = loss + AUXILIARY * _cross_entropy(_checked(auxiliary, targets, classes), targets, weights)
-    return {"loss": loss, "confusion": confusion(scores.detach().argmax(1), targets, classes)}
+        loss = loss + AUXILIARY * pixel_loss(_checked(auxiliary, targets, classes), targets, weights)
+    return {"loss": loss, "confusion": confusion(strongest(scores.detach()), targets, classes)}
 
 
 def _checked(scores: object, targets: Tensor, classes: int) -> Tensor:
@@ -238,38 +230,7 @@ def _checked(scores: object, targets: Tensor, classes: int) -> Tensor:
             f"train: the network returns shape {tuple(scores.shape)} for masks {tuple(targets.shape)} of {classes} "
             f"classes; {wanted} is needed: {way}"
         )
-    return scores.float()
-
-
-def _cross_entropy(scores: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-    if weights is not None:
-        weights = weights.to(scores)
-    losses = F.cross_entropy(scores, targets, weights, ignore_index=NOT_COUNTED, reduction="none")
-    counted = targets != NOT_COUNTED
-    each = counted.to(scores.dtype) if weights is None else weights[targets.where(counted, 0)] * counted
-    # A picture of which no pixel counts has loss 0.
-    return losses.sum((1, 2)) / each.sum((1, 2)).clamp(min=torch.finfo(scores.dtype).tiny)
-
-
-def soft_jaccard(
-    scores: Float[Tensor, "batch classes height width"], targets: Int64[Tensor, "batch height width"]
-) -> Float[Tensor, " batch"]:
-    """The mean intersection over union of the classes that a picture has, of probabilities, over counted pixels.
-
-    1 where no pixel counts.
-
-    >>> scores = torch.tensor([[100.0, 100.0], [0.0, 0.0]])[None, :, None]  # the first class for sure, in both pixels
-    >>> soft_jaccard(scores, torch.tensor([[[0, 1]]]))
-    tensor([0.2500])
-    """
-    counted = (targets != NOT_COUNTED)[:, None]
-    chances = scores.softmax(1) * counted
-    places = torch.zeros_like(chances).scatter_(1, targets[:, None].where(counted, 0), counted.to(scores.dtype))
-    pixels = places.sum((2, 3))
-    met = (chances * places).sum((2, 3))
-    there = pixels > 0
-    each = met / (chances.sum((2, 3)) + pixels - met).where(there, 1)
-    return ((each * there).sum(1) / there.sum(1).clamp(min=1)).where(there.any(1), 1)
+    return scores
 
 
 def mask_augmentation(flip: bool, shift: float) -> Augment | None:

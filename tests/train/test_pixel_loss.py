@@ -1,0 +1,119 @@
+"""The loss of pixels: torch's cross-entropy, scikit-learn's intersection over union, and the one walk for both."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings, strategies as st
+from sklearn.metrics import jaccard_score
+from torch import Generator, Tensor
+
+from unconv.train import confusion
+from unconv.train.confusion import NOT_COUNTED, strongest
+from unconv.train.pixel_loss import cross_entropy, pixel_loss, soft_jaccard
+from unconv.train.segment import pixel_scores
+
+CLASSES = 4
+
+
+def drawn(seed: int, count: int = 2, side: int = 6) -> tuple[Tensor, Tensor]:
+    random = Generator().manual_seed(seed)
+    scores = torch.randn(count, CLASSES, side, side, generator=random, dtype=torch.float64)
+    targets = torch.randint(0, 3, (count, side, side), generator=random)
+    return scores, targets.masked_fill(torch.rand(targets.shape, generator=random) < 0.2, NOT_COUNTED)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32))
+def test_of_decisions_it_is_scikit_learns(seed: int) -> None:
+    scores, targets = drawn(seed)
+    sure = torch.zeros_like(scores).scatter_(1, scores.argmax(1, keepdim=True), 1e4)
+    found = soft_jaccard(sure, targets)
+    for own, predicted, truth in zip(found, scores.argmax(1), targets, strict=True):
+        counted = truth != NOT_COUNTED
+        there = truth[counted].unique().tolist()
+        each = jaccard_score(truth[counted], predicted[counted], labels=there, average=None)
+        assert own.item() == pytest.approx(each.mean(), abs=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32))
+def test_of_probabilities_it_is_its_definition(seed: int) -> None:
+    scores, targets = drawn(seed)
+    for own, chances, truth in zip(soft_jaccard(scores, targets), scores.softmax(1), targets, strict=True):
+        each = []
+        for number in truth[truth != NOT_COUNTED].unique():
+            p, y = chances[number][truth != NOT_COUNTED], (truth[truth != NOT_COUNTED] == number).double()
+            each.append((p * y).sum() / (p + y - p * y).sum())
+        assert own.item() == pytest.approx(torch.stack(each).mean().item(), abs=1e-12)
+
+
+def test_pixels_that_do_not_count_change_nothing_and_none_is_no_loss() -> None:
+    scores, targets = drawn(0)
+    other = torch.where((targets == NOT_COUNTED)[:, None], 50 * torch.rand(1, CLASSES, 1, 1).double(), scores)
+    torch.testing.assert_close(soft_jaccard(other, targets), soft_jaccard(scores, targets))
+    assert soft_jaccard(scores, torch.full_like(targets, NOT_COUNTED)).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("jaccard", [0.0, 0.7])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32), st.integers(1, 400))
+def test_value_and_gradient_are_those_of_the_definitions(
+    monkeypatch: pytest.MonkeyPatch, jaccard: float, weighted: bool, seed: int, cached: int
+) -> None:
+    monkeypatch.setattr(confusion, "CACHED", cached)  # one, two or three pictures together
+    scores, targets = drawn(seed, count=3)
+    scores = (3 * scores).contiguous(memory_format=torch.channels_last if seed % 2 else torch.contiguous_format)
+    weights = torch.rand(CLASSES, generator=Generator().manual_seed(seed)).double() if weighted else None
+    ours, theirs = (scores.clone().requires_grad_() for _ in range(2))
+    found = pixel_loss(ours, targets, weights, jaccard)
+    expected = cross_entropy(theirs, targets, weights) + jaccard * (1 - soft_jaccard(theirs, targets))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(pixel_loss(scores, targets, weights, jaccard), expected)
+    factors = torch.tensor([0.5, -2.0, 3.0], dtype=torch.float64)
+    (found * factors).sum().backward()  # type: ignore[no-untyped-call]
+    (expected * factors).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert ours.grad is not None
+    assert ours.grad.stride() == ours.stride()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_summed_in_single(dtype: torch.dtype) -> None:
+    scores, targets = drawn(3)
+    ours = scores.to(dtype).requires_grad_()
+    exact = ours.detach().double().requires_grad_()
+    found = pixel_loss(ours, targets, jaccard=1.0)
+    expected = cross_entropy(exact, targets) + 1 - soft_jaccard(exact, targets)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+    gradients = [torch.autograd.grad(one.sum(), of)[0].double() for one, of in ((found, ours), (expected, exact))]
+    torch.testing.assert_close(*gradients, rtol=2 * torch.finfo(dtype).eps, atol=1e-6)
+
+
+def test_certain_scores_have_finite_loss_and_no_gradient() -> None:
+    targets = torch.tensor([[[0, 1], [2, NOT_COUNTED]]])
+    scores = 1e4 * torch.eye(3)[[0, 1, 2, 0]].T.reshape(1, 3, 2, 2)
+    scores.requires_grad_()
+    loss = pixel_loss(scores, targets, jaccard=1.0)
+    assert loss.tolist() == [0.0]
+    assert torch.autograd.grad(loss.sum(), scores)[0].abs().max() < 1e-6
+    assert pixel_loss(-scores, targets).item() == pytest.approx(1e4, rel=1e-3)
+    assert pixel_loss(scores, torch.full_like(targets, NOT_COUNTED), jaccard=1.0).tolist() == [0.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 300), st.integers(0, 2**32), st.booleans())
+def test_the_strongest_class_is_argmax_the_first_of_equals(classes: int, seed: int, last: bool) -> None:
+    random = Generator().manual_seed(seed)
+    scores = torch.randint(0, 4, (3, classes, 5, 4), generator=random).float()
+    scores = scores.contiguous(memory_format=torch.channels_last) if last else scores
+    assert torch.equal(strongest(scores), scores.argmax(1))
+    assert strongest(torch.full((1, 3, 1, 1), float("nan"))).item() in range(3)
+
+
+def test_it_is_added_to_the_cross_entropy() -> None:
+    scores, targets = drawn(1, side=3)
+    plain, both = (pixel_scores(scores, targets, CLASSES, jaccard=weight)["loss"] for weight in (0.0, 2.0))
+    torch.testing.assert_close(both, plain + 2 * (1 - soft_jaccard(scores, targets)))
