@@ -66,7 +66,7 @@ def soft_jaccard(
 ) -> Float[Tensor, " batch"]:
     """The mean of Σ p y / Σ (p + y − p y) over the classes that a picture has, p = softmax(s) and y where the class is.
 
-    The intersection over union with probabilities in the place of decisions (Rahman & Wang 2016, section 2.2), of the
+    The intersection over union with probabilities in the place of decisions (Rahman & Wang 2016), of the
     pixels that count; 1 where none does.
 
     >>> scores = torch.tensor([[100.0, 100.0], [0.0, 0.0]])[None, :, None]  # the first class for sure, in both pixels
