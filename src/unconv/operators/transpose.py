@@ -62,9 +62,9 @@ def conv_transpose(
     :mod:`~unconv.operators.transpose_forms` has them to be read and compared. The RGB or class end of a decoder becomes
     2 to 8 times as fast, the rest stays as it is. Float32 on a CPU has a choice; everything else, all that is
     too small to matter, and whatever an observer watches (autocast, tensor subclasses, function and dispatch modes,
-    ``torch.export``) is torch's operator itself. Only a depthwise one in half precision on a CPU, by dtype or by
-    autocast, is computed in float32 and rounded: torch has no kernel for it, and what it does instead takes many times
-    as long.
+    ``torch.export``) is torch's operator itself. Two things are done otherwise, where torch's kernels for the CPU take
+    many times as long: the bias of groups is added behind them, and a depthwise one in half precision, by dtype or by
+    autocast, is computed in float32 and rounded.
 
     Arguments:
         x: input, (batch, in, *size) or (in, *size).
@@ -92,6 +92,9 @@ def conv_transpose(
     try:
         if groups != 1 and _has_no_kernel(x, weight, groups):
             return _in_float32(x, weight, bias, (stride, padding, output_padding, groups, dilation))
+        if groups != 1 and _bias_goes_apart(x, weight, bias, groups):
+            y = TORCH[weight.ndim](x, weight, None, stride, padding, output_padding, groups, dilation)
+            return _added(y, bias, weight)
         return TORCH[weight.ndim](x, weight, bias, stride, padding, output_padding, groups, dilation)
     except (RuntimeError, TypeError, AttributeError, KeyError):
         # torch's own checks are free where they pass; where they do not, ours find the words.
@@ -138,7 +141,7 @@ def _in_float32(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[Any
     last, planes = channels_last(x, weight), x.ndim == weight.ndim == 4
     with torch.autocast("cpu", enabled=False):
         wide = x.to(torch.float32, memory_format=torch.channels_last if planes else torch.preserve_format)
-        y = TORCH[weight.ndim](wide, weight.float(), None if bias is None else bias.float(), *given)
+        y = _added(TORCH[weight.ndim](wide, weight.float(), None, *given), bias, weight)
         return y.to(dtype, memory_format=torch.preserve_format if last else torch.contiguous_format)
 
 
@@ -164,6 +167,20 @@ def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[A
     else:
         y = apply_form(form, batched, weight, bias, arguments)
     return y if x.ndim == weight.ndim else y.squeeze(0)
+
+
+def _bias_goes_apart(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> bool:
+    """Whether torch would be many times as slow with the bias as without it, for what is its bias."""
+    if bias is None or not x.is_cpu or weight.ndim not in TORCH or torch.compiler.is_compiling():
+        return False
+    if type(x) not in _PLAIN or type(weight) not in _PLAIN or type(bias) not in _PLAIN:
+        return False
+    fits = bias.dtype is weight.dtype and bias.shape == (weight.shape[1] * groups,)
+    return fits and not _is_watched(x, weight)
+
+
+def _added(y: Tensor, bias: Tensor | None, weight: Tensor) -> Tensor:
+    return y if bias is None else y.add_(bias.to(y.dtype).view(-1, *(1,) * (weight.ndim - 2)))
 
 
 @lru_cache(maxsize=4096)
