@@ -19,6 +19,7 @@ NUMBERS = (
     Number("rarest class, part", told("trained", "rarest")),
     Number("checkerboard score, mean of layers", mean_told("trained", "checkerboard")),
     Number("pattern of samples", told("trained", "stride_pattern", "samples")),
+    Number("of real pictures", told("trained", "stride_pattern", "real"), drawn=False),
     Number("step, ms", step("gan")),
 )
 

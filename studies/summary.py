@@ -17,6 +17,8 @@ Entry: TypeAlias = Mapping[str, Any]
 
 STEPS = Path(__file__).parent.parent / "benchmarks" / "results" / "study_steps.json"
 TITLE_WIDTH = 24
+ROUNDING = 1e-6
+"""What float32 leaves of a zero."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,16 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
 
     >>> spread([0.71, 0.7325, 0.72]), spread([12345.0, 12345.0])
     ('0.72 (0.71–0.733)', '12,345')
+    >>> spread([2e-8, 1e-8])
+    '0'
     """
     low, middle, high = (_text(value, digits) for value in (min(values), statistics.median(values), max(values)))
     return middle if low == high else f"{middle} ({low}–{high})"
 
 
 def _text(value: float, digits: int) -> str:
+    if abs(value) < ROUNDING:
+        return "0"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
