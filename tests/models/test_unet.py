@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ import unconv as uc
 from tests.models import decoding
 from unconv.errors import ModelError, UnconvError
 from unconv.models.resolve import load_model, untrained_model
+from unconv.models.trained import save_trained
 from unconv.models.unet import CHANNELS, UNet
 from unconv.upsample.named import UPSAMPLERS
 
@@ -128,6 +131,15 @@ def test_names_make_the_networks() -> None:
         assert found.at_least("error") == ()
         # The one that the literature warns of is found out.
         assert bool(found.at_least("warning")) is (up == "transposed-k3")
+
+
+@pytest.mark.parametrize("up", UPSAMPLERS)
+def test_a_file_of_other_classes_is_followed(up: str, tmp_path: Path) -> None:
+    trained = untrained_model(f"unet-small:{up}", 11).module
+    path = save_trained(trained.state_dict(), tmp_path / "weights.safetensors", {})
+    x = torch.randn(1, 3, 32, 32)
+    loaded = load_model(f"unet-small:{up}", weights=path).module
+    torch.testing.assert_close(loaded(x), trained.eval()(x))
 
 
 def test_what_does_not_fit_is_refused_in_a_line() -> None:

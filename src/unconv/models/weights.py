@@ -107,7 +107,7 @@ def fit_weights(
     """
     module = build(None)
     state = dict(names(_without_prefix(state, module)))
-    classes = _other_number_of_classes(state, module)
+    classes = _other_number_of_classes(state, module, build)
     if classes is not None and not _wrong_shapes(state, follower := build(classes)):
         module = follower
     wrong = _wrong_shapes(state, module)
@@ -155,19 +155,28 @@ def _wrong_shapes(state: StateDict, module: nn.Module) -> dict[str, str]:
     }
 
 
-def _other_number_of_classes(state: StateDict, module: nn.Module) -> int | None:
+def _other_number_of_classes(
+    state: StateDict, module: nn.Module, build: Callable[[int | None], nn.Module]
+) -> int | None:
     """The number of classes of the file, if nothing but that one number differs between file and network.
 
-    It may be in more than one place: layers that bring class scores to another resolution have it twice.
+    It may be in more than one place, and as a multiple: layers that bring class scores to another resolution have it
+    twice, a sub-pixel convolution has each class for every phase. How often is seen in the network of one class.
     """
-    own = _shapes(module)
-    pairs = set()
-    for key in _wrong_shapes(state, module):
-        there, here = list(state[key].shape), own[key]
-        if len(there) != len(here) or there[0] == here[0]:
+    wrong = _wrong_shapes(state, module)
+    if not wrong:
+        return None
+    own, of_one = _shapes(module), _shapes(build(1))
+    counts = set()
+    for key in wrong:
+        shapes = list(state[key].shape), own[key], of_one.get(key, [])
+        if len({len(shape) for shape in shapes}) > 1:
             return None
-        pairs |= {(one, other) for one, other in zip(there, here, strict=True) if one != other}
-    return pairs.pop()[0] if len(pairs) == 1 else None
+        for there, here, unit in zip(*shapes, strict=True):
+            if there != here:
+                counts.add(there // unit if unit and there % unit == 0 else 0)
+    number = counts.pop()
+    return number if number and not counts else None
 
 
 def _told(what: str, names: list[str]) -> str:
