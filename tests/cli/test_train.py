@@ -53,6 +53,7 @@ def test_json_is_the_history(place: Path) -> None:
         "precision": "float32",
         "device": "auto",
         "patience": None,
+        "optimiser": "adamw",
     }
     assert told["epoch"] == 2
     assert (told["flip"], told["shift"], told["data"], told["skipped"]) == (False, 0.0, "Fashion-MNIST", [])
