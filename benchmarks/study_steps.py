@@ -49,7 +49,6 @@ def run(quick: bool = False) -> dict[str, Any]:
 
 def _rows(study: str, seconds: float) -> list[dict[str, Any]]:
     module = importlib.import_module(f"studies.{study}")
-    # Networks of the same command are one: a longer training has no longer steps.
     runs = {run.name: run for run in module.runs([0])}
     sides = {name: _step(run) for name, run in runs.items()}
     times = interleave({name: call for name, (call, _) in sides.items()}, seconds * len(sides) / 6)

@@ -303,10 +303,12 @@ def test_the_bias_of_groups_is_torchs(dimensions: int, groups: int, per_group: i
             torch.testing.assert_close(gradient.double(), theirs, rtol=tolerance, atol=10 * tolerance)
 
 
-@pytest.mark.parametrize("bias", [torch.zeros(5), torch.zeros(6).double(), torch.zeros(6, 1)])
-def test_a_bias_that_does_not_fit_groups_is_refused(bias: Tensor) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [torch.zeros(5), torch.zeros(1), torch.zeros(6).double(), torch.zeros(6, 1)])
+def test_a_bias_that_does_not_fit_groups_is_refused(bias: Tensor, dtype: torch.dtype) -> None:
+    given_ = bias.to(dtype) if bias.dtype is torch.float32 else bias
     with pytest.raises(uc.UnconvError):
-        uc.conv_transpose(torch.ones(1, 6, 4), torch.ones(6, 1, 3), bias, groups=6)
+        uc.conv_transpose(torch.ones(1, 6, 4, dtype=dtype), torch.ones(6, 1, 3, dtype=dtype), given_, groups=6)
 
 
 def test_functional_transforms_pass_through() -> None:

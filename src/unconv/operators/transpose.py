@@ -90,7 +90,7 @@ def conv_transpose(
         if y is not None:
             return y
     try:
-        if groups != 1 and _has_no_kernel(x, weight, groups):
+        if groups != 1 and _has_no_kernel(x, weight, bias, groups):
             return _in_float32(x, weight, bias, (stride, padding, output_padding, groups, dilation))
         if groups != 1 and _bias_goes_apart(x, weight, bias, groups):
             y = TORCH[weight.ndim](x, weight, None, stride, padding, output_padding, groups, dilation)
@@ -123,11 +123,11 @@ def _is_watched(x: Tensor, weight: Tensor) -> bool:
     return transformed or has_torch_function((x, weight)) or is_in_torch_dispatch_mode()
 
 
-def _has_no_kernel(x: Tensor, weight: Tensor, groups: int) -> bool:
+def _has_no_kernel(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> bool:
     """Whether torch would come to half precision, for which oneDNN has no depthwise transposed convolution."""
     if type(x) not in _PLAIN or type(weight) not in _PLAIN or weight.ndim not in TORCH or not x.is_cpu:
         return False
-    if groups != len(weight) or weight.shape[1] != 1:
+    if groups != len(weight) or weight.shape[1] != 1 or not (bias is None or _fits(bias, weight, groups)):
         return False
     halved = torch.is_autocast_enabled("cpu") and x.dtype in _ROUNDED and weight.dtype in _ROUNDED
     if not halved and not (x.dtype in _HALVES and weight.dtype is x.dtype):
@@ -173,10 +173,14 @@ def _bias_goes_apart(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int
     """Whether torch would be many times as slow with the bias as without it, for what is its bias."""
     if bias is None or not x.is_cpu or weight.ndim not in TORCH or torch.compiler.is_compiling():
         return False
-    if type(x) not in _PLAIN or type(weight) not in _PLAIN or type(bias) not in _PLAIN:
+    if type(x) not in _PLAIN or type(weight) not in _PLAIN:
         return False
-    fits = bias.dtype is weight.dtype and bias.shape == (weight.shape[1] * groups,)
-    return fits and not _is_watched(x, weight)
+    return _fits(bias, weight, groups) and not _is_watched(x, weight)
+
+
+def _fits(bias: Tensor, weight: Tensor, groups: int) -> bool:
+    """Whether torch would take it: what is added behind is broadcast, and would be taken in any shape and dtype."""
+    return type(bias) in _PLAIN and bias.dtype is weight.dtype and bias.shape == (weight.shape[1] * groups,)
 
 
 def _added(y: Tensor, bias: Tensor | None, weight: Tensor) -> Tensor:
