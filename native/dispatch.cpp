@@ -4,13 +4,16 @@
 #include <type_traits>
 
 #include "kernels.hpp"
+#include "pixels.hpp"
 
 namespace unconv {
 
-#define UNCONV_DECLARE(target)            \
-    namespace target {                    \
-    const Kernels<float>& single();       \
-    const Kernels<double>& twofold();     \
+#define UNCONV_DECLARE(target)                    \
+    namespace target {                            \
+    const Kernels<float>& single();               \
+    const Kernels<double>& twofold();             \
+    const PixelKernels<float>& single_pixels();   \
+    const PixelKernels<double>& twofold_pixels(); \
     }
 UNCONV_DECLARE(baseline)
 #ifdef UNCONV_X86
@@ -38,20 +41,29 @@ Level level() {
     return best;
 }
 
+// The table of the best instructions, of single or double numbers.
+#define UNCONV_TABLE(target, single, twofold) \
+    if constexpr (std::is_same_v<T, float>) return target::single(); \
+    else return target::twofold();
+#ifdef UNCONV_X86
+#define UNCONV_CHOOSE(single, twofold)                                       \
+    switch (level()) {                                                       \
+        case Level::avx512: UNCONV_TABLE(avx512, single, twofold)            \
+        case Level::avx2: UNCONV_TABLE(avx2, single, twofold)                \
+        default: UNCONV_TABLE(baseline, single, twofold)                     \
+    }
+#else
+#define UNCONV_CHOOSE(single, twofold) UNCONV_TABLE(baseline, single, twofold)
+#endif
+
 template <class T>
 const Kernels<T>& choose() {
-#define UNCONV_TABLE(target) (*[]() -> const Kernels<T>* { \
-    if constexpr (std::is_same_v<T, float>) return &target::single(); \
-    else return &target::twofold(); }())
-#ifdef UNCONV_X86
-    switch (level()) {
-        case Level::avx512: return UNCONV_TABLE(avx512);
-        case Level::avx2: return UNCONV_TABLE(avx2);
-        default: break;
-    }
-#endif
-    return UNCONV_TABLE(baseline);
-#undef UNCONV_TABLE
+    UNCONV_CHOOSE(single, twofold)
+}
+
+template <class T>
+const PixelKernels<T>& choose_pixels() {
+    UNCONV_CHOOSE(single_pixels, twofold_pixels)
 }
 
 }  // namespace
@@ -64,6 +76,16 @@ const Kernels<float>& kernels<float>() {
 template <>
 const Kernels<double>& kernels<double>() {
     return choose<double>();
+}
+
+template <>
+const PixelKernels<float>& pixel_kernels<float>() {
+    return choose_pixels<float>();
+}
+
+template <>
+const PixelKernels<double>& pixel_kernels<double>() {
+    return choose_pixels<double>();
 }
 
 }  // namespace unconv

@@ -4,3 +4,4 @@
 #define UNCONV_BLOCK 8
 #define UNCONV_VECTORS 3
 #include "kernels.inl"
+#include "pixels.inl"

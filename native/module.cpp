@@ -135,6 +135,7 @@ void bind_solve(nb::module_& module) {
 }  // namespace
 
 void bind_statistics(nb::module_& module);
+void bind_pixels(nb::module_& module);
 
 }  // namespace unconv
 
@@ -143,4 +144,5 @@ NB_MODULE(_native, module) {
     unconv::bind_solve<float>(module);
     unconv::bind_solve<double>(module);
     unconv::bind_statistics(module);
+    unconv::bind_pixels(module);
 }

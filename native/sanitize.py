@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ("tests/sparse/test_encode.py", "tests/sparse/test_statistics.py")
+TESTS = ("tests/sparse/test_encode.py", "tests/sparse/test_statistics.py", "tests/train/test_pixel_loss.py")
 INSTRUCTIONS = ("baseline", "avx2", "avx512")
 
 

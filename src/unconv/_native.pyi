@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 _Array = np.ndarray[Any, Any]
 
@@ -33,3 +34,13 @@ def add_statistics(
     gram: _Array,
     correlation: _Array,
 ) -> None: ...
+def pixel_loss(
+    scores: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    jaccard: float,
+    threads: int,
+    losses: Tensor,
+    gradient: Tensor | None,
+) -> None: ...
+def confusion(scores: Tensor, targets: Tensor, threads: int, tables: Tensor) -> None: ...

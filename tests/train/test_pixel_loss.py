@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sklearn.metrics import jaccard_score
 from torch import Generator, Tensor
 
-from unconv.train import confusion
-from unconv.train.confusion import NOT_COUNTED, strongest
+from unconv.train import pixel_loss as module
+from unconv.train.confusion import NOT_COUNTED, confusion, confusion_of
 from unconv.train.pixel_loss import cross_entropy, pixel_loss, soft_jaccard
 from unconv.train.segment import pixel_scores
 
 CLASSES = 4
+LAYOUTS: tuple[Callable[[Tensor], Tensor], ...] = (
+    torch.clone,
+    lambda x: x.contiguous(memory_format=torch.channels_last),
+    lambda x: x.transpose(2, 3).contiguous().transpose(2, 3),
+)
+"""Planes, pixels, and columns one after the other."""
+DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
 
 
 def drawn(seed: int, count: int = 2, side: int = 6) -> tuple[Tensor, Tensor]:
@@ -55,16 +74,18 @@ def test_pixels_that_do_not_count_change_nothing_and_none_is_no_loss() -> None:
     assert soft_jaccard(scores, torch.full_like(targets, NOT_COUNTED)).tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("jaccard", [0.0, 0.7])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 2**32), st.integers(1, 400))
+@given(st.integers(0, 2**32), st.integers(1, 20), st.sampled_from(LAYOUTS))
 def test_value_and_gradient_are_those_of_the_definitions(
-    monkeypatch: pytest.MonkeyPatch, jaccard: float, weighted: bool, seed: int, cached: int
+    monkeypatch: pytest.MonkeyPatch, jaccard: float, weighted: bool, elsewhere: bool, seed: int, side: int, layout: Any
 ) -> None:
-    monkeypatch.setattr(confusion, "CACHED", cached)  # one, two or three pictures together
-    scores, targets = drawn(seed, count=3)
-    scores = (3 * scores).contiguous(memory_format=torch.channels_last if seed % 2 else torch.contiguous_format)
+    if elsewhere:  # the walk of other devices
+        monkeypatch.setattr(module, "_walked_on_cpu", module._walked)
+    scores, targets = drawn(seed, count=3, side=side)
+    scores = layout(3 * scores)
     weights = torch.rand(CLASSES, generator=Generator().manual_seed(seed)).double() if weighted else None
     ours, theirs = (scores.clone().requires_grad_() for _ in range(2))
     found = pixel_loss(ours, targets, weights, jaccard)
@@ -77,6 +98,29 @@ def test_value_and_gradient_are_those_of_the_definitions(
     torch.testing.assert_close(ours.grad, theirs.grad)
     assert ours.grad is not None
     assert ours.grad.stride() == ours.stride()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.floats(0.1, 30), st.sampled_from(LAYOUTS), st.integers(1, 3))
+def test_single_precision_is_double_precision_to_its_last_digits(
+    seed: int, scale: float, layout: Any, threads: int
+) -> None:
+    scores, targets = drawn(seed, count=5, side=17)
+    ours = layout((scale * scores).float()).requires_grad_()
+    exact = ours.detach().double().requires_grad_()
+    with torch_threads(threads):
+        found = pixel_loss(ours, targets, jaccard=1.0)
+    expected = cross_entropy(exact, targets) + 1 - soft_jaccard(exact, targets)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+    gradients = [torch.autograd.grad(one.sum(), of)[0].double() for one, of in ((found, ours), (expected, exact))]
+    torch.testing.assert_close(*gradients, rtol=2e-5, atol=2e-8)
+
+
+def test_a_target_of_no_class_is_named() -> None:
+    scores = torch.zeros(1, 3, 1, 2)
+    for measure in (pixel_loss, confusion_of):
+        with pytest.raises(ValueError, match="target 7 is none of 3 classes"):
+            measure(scores, torch.tensor([[[0, 7]]]))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -104,13 +148,17 @@ def test_certain_scores_have_finite_loss_and_no_gradient() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 300), st.integers(0, 2**32), st.booleans())
-def test_the_strongest_class_is_argmax_the_first_of_equals(classes: int, seed: int, last: bool) -> None:
+@given(st.integers(1, 300), st.integers(0, 2**32), st.sampled_from(LAYOUTS), st.sampled_from(DTYPES))
+def test_confusion_is_that_of_argmax_the_first_of_equals(
+    classes: int, seed: int, layout: Any, dtype: torch.dtype
+) -> None:
     random = Generator().manual_seed(seed)
-    scores = torch.randint(0, 4, (3, classes, 5, 4), generator=random).float()
-    scores = scores.contiguous(memory_format=torch.channels_last) if last else scores
-    assert torch.equal(strongest(scores), scores.argmax(1))
-    assert strongest(torch.full((1, 3, 1, 1), float("nan"))).item() in range(3)
+    scores = layout(torch.randint(0, 4, (3, classes, 5, 14), generator=random).to(dtype))
+    targets = torch.randint(0, classes, (3, 5, 14), generator=random)
+    targets = targets.masked_fill(torch.rand(targets.shape, generator=random) < 0.2, NOT_COUNTED)
+    if classes > NOT_COUNTED:
+        targets = targets.clamp(max=NOT_COUNTED)
+    assert torch.equal(confusion_of(scores, targets), confusion(scores.argmax(1), targets, classes))
 
 
 def test_it_is_added_to_the_cross_entropy() -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from unconv import _native
+
 NOT_COUNTED = 255
 """The label of pixels that nobody is asked about, as PASCAL VOC has it."""
-
-MOST_BYTES = 255
-"""Classes that a byte can tell apart."""
-
-CACHED = 2**18
-"""Numbers that stay in the cache of a core while they are worked on."""
 
 
 def confusion(
@@ -35,35 +31,24 @@ def confusion(
     return table.reshape(count, classes, classes).to(torch.float32)
 
 
-def strongest(scores: Float[Tensor, "batch classes height width"]) -> Int64[Tensor, "batch height width"]:
-    """The class of the largest score, the first of equals: ``scores.argmax(1)`` in a fraction of its time.
+def confusion_of(
+    scores: Float[Tensor, "batch classes height width"], targets: Int64[Tensor, "batch height width"]
+) -> Float[Tensor, "batch classes classes"]:
+    """:func:`confusion` of the classes with the largest scores, the first of equals.
 
-    >>> strongest(torch.tensor([[1.0, 2.0, 0.0], [3.0, 2.0, 0.0]])[None, :, None])
-    tensor([[[1, 0, 0]]])
+    >>> confusion_of(torch.tensor([[1.0, 2.0, 0.0], [3.0, 2.0, 0.0]])[None, :, None], torch.tensor([[[0, 0, 255]]]))
+    tensor([[[1., 1.],
+             [0., 0.]]])
     """
-    count, classes, height, width = scores.shape
-    if classes > MOST_BYTES:
-        return scores.argmax(1)
-    # The largest of n, n − 1, … where the maximum is: of planes, and of bytes, that is found in no time.
-    places = torch.arange(classes, 0, -1, dtype=torch.uint8, device=scores.device).view(-1, 1, 1)
-    found = torch.empty(count, height, width, dtype=torch.int64, device=scores.device)
-    for few in pieces(scores):
-        planes = scores[few].contiguous()
-        first = ((planes == planes.amax(1, keepdim=True)) * places).amax(1)
-        found[few] = classes - first.to(torch.int64)
-    # Where a score is not a number nothing is the maximum.
-    return found.clamp_(max=classes - 1)
-
-
-def pieces(scores: Float[Tensor, "batch classes height width"]) -> Iterator[slice]:
-    """Pictures so few that their scores stay in a core's cache; all of them on another device.
-
-    >>> list(pieces(torch.zeros(5, 11, 96, 96)))
-    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
-    """
-    count = len(scores)
-    few = max(1, CACHED // max(1, scores[:1].numel())) if scores.is_cpu else max(1, count)
-    return (slice(first, min(first + few, count)) for first in range(0, count, few))
+    count, classes, *_ = scores.shape
+    if not scores.is_cpu:
+        return confusion(scores.argmax(1), targets, classes)
+    if not scores.is_contiguous(memory_format=torch.channels_last):
+        scores = scores.contiguous()
+    scores = scores.detach().to(torch.promote_types(scores.dtype, torch.float32))
+    tables = torch.zeros(count, classes, classes)
+    _native.confusion(scores.flatten(2), targets.flatten(1).contiguous(), torch.get_num_threads(), tables)
+    return tables
 
 
 def class_ious(table: Float[Tensor, "classes classes"]) -> Float[Tensor, " classes"]:

@@ -22,7 +22,7 @@ from unconv.models.resolve import LoadedModel, untrained_model
 from unconv.models.trained import save_trained
 from unconv.models.weights import read_state_dict
 from unconv.train.augment import Augment, check_shift, draw_moves, moved
-from unconv.train.confusion import concluded, confusion, strongest
+from unconv.train.confusion import concluded, confusion_of
 from unconv.train.examples import Batch, Examples
 from unconv.train.loop import Epoch, fit
 from unconv.train.pixel_loss import pixel_loss
@@ -212,7 +212,7 @@ def pixel_scores(
     loss = pixel_loss(scores, targets, weights, jaccard)
     if auxiliary is not None:
         loss = loss + AUXILIARY * pixel_loss(_checked(auxiliary, targets, classes), targets, weights)
-    return {"loss": loss, "confusion": confusion(strongest(scores.detach()), targets, classes)}
+    return {"loss": loss, "confusion": confusion_of(scores, targets)}
 
 
 def _checked(scores: object, targets: Tensor, classes: int) -> Tensor:
