@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -35,17 +36,30 @@ def test_matrices_are_moved_as_by_torchs(shape: tuple[int, int]) -> None:
     assert (ours - theirs).abs().max() < 0.05 * (theirs - 1).abs().max()
 
 
-def test_kernels_are_moved_as_the_matrices_that_they_are() -> None:
-    shape = (32, 16, 3, 3)
-    kernel = nn.Parameter(torch.ones(shape).contiguous(memory_format=torch.channels_last))
-    matrix = nn.Parameter(torch.ones(32, 144))
+def pixels(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def columns(x: Tensor) -> Tensor:
+    return x.transpose(2, 3).contiguous().transpose(2, 3)
+
+
+@pytest.mark.parametrize("of_gradient", [pixels, columns, torch.clone])
+@pytest.mark.parametrize("of_kernel", [pixels, columns, torch.clone])
+def test_kernels_are_moved_as_the_matrices_that_they_are(
+    of_kernel: Callable[[Tensor], Tensor], of_gradient: Callable[[Tensor], Tensor]
+) -> None:
+    shape = (32, 16, 3, 2)
+    kernel = nn.Parameter(of_kernel(torch.ones(shape)))
+    strides = kernel.stride()
+    matrix = nn.Parameter(torch.ones(32, 96))
     optimisers = [Muon([one], lr=0.02, weight_decay=0.1) for one in (kernel, matrix)]
     for (gradient,) in gradients(4, shape):
-        kernel.grad = gradient.contiguous(memory_format=torch.channels_last)
+        kernel.grad = of_gradient(gradient)
         matrix.grad = gradient.flatten(1)
         for optimiser in optimisers:
             optimiser.step()
-    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    assert kernel.stride() == strides
     torch.testing.assert_close(kernel.flatten(1), matrix)
 
 

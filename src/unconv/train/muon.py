@@ -67,9 +67,11 @@ class Muon(torch.optim.AdamW):
             state["step"], state["momentum"] = torch.zeros(()), torch.zeros_like(weight)
         state["step"] += 1
         momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        update = orthogonal(gradient.lerp(momentum, MOMENTUM).flatten(1))
+        update = orthogonal(rows(gradient.lerp(momentum, MOMENTUM), weight))
         scale = RMS_OF_ADAM * max(update.shape) ** 0.5
-        weight.mul_(1 - rate * decay).add_(update.reshape(weight.shape), alpha=-rate * scale)
+        moved = rows(weight, weight).mul_(1 - rate * decay).add_(update, alpha=-rate * scale)
+        if moved.data_ptr() != weight.data_ptr():
+            weight.copy_(moved.view(weight.shape))
 
 
 def is_matrix(weight: Tensor) -> bool:
@@ -79,6 +81,18 @@ def is_matrix(weight: Tensor) -> bool:
     [True, False, False, False]
     """
     return weight.ndim > 1 and min(len(weight), weight[0].numel()) >= LEAST_SIDE
+
+
+def rows(values: Tensor, weight: Tensor) -> Tensor:
+    """What belongs to a weight as a matrix, its columns in the order in which the weight's lie, to copy nothing.
+
+    >>> weight = torch.zeros(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    >>> rows(weight, weight).shape, rows(weight, weight).data_ptr() == weight.data_ptr()
+    (torch.Size([4, 12]), True)
+    """
+    if weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+        values = values.permute(0, 2, 3, 1)
+    return values.flatten(1)
 
 
 def orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
@@ -96,11 +110,12 @@ def orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows col
     a, b, c = COEFFICIENTS
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T
     x = wide / wide.norm().clamp(min=LEAST_NORM)
-    squares, product = x @ x.T, None
-    for _ in range(ITERATIONS):
+    squares = product = x @ x.T
+    for number in range(ITERATIONS):
         step = torch.addmm(b * squares, squares, squares, alpha=c)
         step.diagonal().add_(a)
-        product = step if product is None else step @ product
-        squares = step @ squares @ step
+        product = step @ product if number else step
+        if number < ITERATIONS - 1:
+            squares = step @ squares @ step
     found: Tensor = product @ x
     return found if wide is matrix else found.T
