@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 
@@ -10,7 +12,9 @@ from unconv.models.compact import CHANNELS, Compact
 
 
 def test_parameters_are_those_of_the_layer_table() -> None:
-    convolutions = [(3, 24), (24, 48), (48, 48), (48, 96), (96, 96), (96, 128), (128, 128), (128, 160), (160, 160)]
+    ends = (3, *CHANNELS)
+    convolutions = [pair for one, two in pairwise(ends) for pair in ((one, two), (two, two))]
+    assert len(convolutions) == 10
     table = sum(9 * inputs * outputs + 2 * outputs for inputs, outputs in convolutions)
     model = Compact(7)
     assert sum(one.numel() for one in model.features.parameters()) == table
@@ -20,7 +24,7 @@ def test_parameters_are_those_of_the_layer_table() -> None:
 def test_each_stage_halves_rounding_up_and_looks_at_its_pixels() -> None:
     graph = uc.trace(Compact(7), (3, 96, 83))
     for number, channels in enumerate(CHANNELS, start=1):
-        last = graph[f"features.relu{number}_{1 if number == 1 else 2}"]
+        last = graph[f"features.relu{number}_2"]
         stride = 2**number
         assert last.output_shape == (channels, -(-96 // stride), -(-83 // stride))
         for axis in last.receptive_field.axes:

@@ -22,19 +22,19 @@ SIZE = (96, 96)
 
 
 def stage(number: int, inputs: int, outputs: int) -> OrderedDict[str, nn.Module]:
-    """The layers of one stage by name: the first halves by its convolution's stride, the others by a pooling.
+    """The layers of one stage by name: the first halves by its first convolution's stride, the others by a pooling.
 
     >>> list(stage(1, 3, 24))
-    ['conv1_1', 'norm1_1', 'relu1_1']
+    ['conv1_1', 'norm1_1', 'relu1_1', 'conv1_2', 'norm1_2', 'relu1_2']
     >>> list(stage(2, 24, 48))
     ['pool1', 'conv2_1', 'norm2_1', 'relu2_1', 'conv2_2', 'norm2_2', 'relu2_2']
     """
     made: OrderedDict[str, nn.Module] = OrderedDict()
     if number > 1:
         made[f"pool{number - 1}"] = nn.MaxPool2d(3, stride=2, padding=1)
-    for step in (1,) if number == 1 else (1, 2):
+    for step in (1, 2):
         name = f"{number}_{step}"
-        stride = 2 if number == 1 else 1
+        stride = 2 if (number, step) == (1, 1) else 1
         made[f"conv{name}"] = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
         made[f"norm{name}"] = nn.BatchNorm2d(outputs)
         made[f"relu{name}"] = nn.ReLU()
@@ -43,7 +43,7 @@ def stage(number: int, inputs: int, outputs: int) -> OrderedDict[str, nn.Module]
 
 
 class Compact(nn.Module):
-    """Nine convolutions in five stages, down to stride 32; for pictures of any size, meant for about 96².
+    """Ten convolutions in five stages, down to stride 32; for pictures of any size, meant for about 96².
 
     Args:
         num_classes: number of classes the last layer tells apart.
@@ -55,7 +55,7 @@ class Compact(nn.Module):
     >>> model(torch.zeros(2, 3, 96, 96)).shape, model.features(torch.zeros(2, 3, 97, 17)).shape
     (torch.Size([2, 10]), torch.Size([2, 160, 4, 1]))
     >>> sum(parameter.numel() for parameter in model.features.parameters())
-    830712
+    835944
     """
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, channels: tuple[int, ...] = CHANNELS) -> None:
