@@ -62,9 +62,9 @@ def conv_transpose(
     :mod:`~unconv.operators.transpose_forms` has them to be read and compared. The RGB or class end of a decoder becomes
     2 to 8 times as fast, the rest stays as it is. Float32 on a CPU has a choice; everything else, all that is
     too small to matter, and whatever an observer watches (autocast, tensor subclasses, function and dispatch modes,
-    ``torch.export``) is torch's operator itself. Two things are done otherwise, where torch's kernels for the CPU take
-    many times as long: the bias of groups is added behind them, and a depthwise one in half precision, by dtype or by
-    autocast, is computed in float32 and rounded.
+    ``torch.export``) is torch's operator itself. Three things are done otherwise, where torch's kernels for the CPU
+    take many times as long: the bias of groups is added behind them; in half precision, by dtype or by autocast, the
+    gradient of a bias is a sum of its own, and what is depthwise is computed in float32 and rounded.
 
     Arguments:
         x: input, (batch, in, *size) or (in, *size).
@@ -95,6 +95,8 @@ def conv_transpose(
         if groups != 1 and _bias_goes_apart(x, weight, bias, groups):
             y = TORCH[weight.ndim](x, weight, None, stride, padding, output_padding, groups, dilation)
             return _added(y, bias, weight)
+        if groups == 1 and bias is not None and _bias_learns(x, weight, bias):
+            return _bias_summed(x, weight, bias, (stride, padding, output_padding, groups, dilation))
         return TORCH[weight.ndim](x, weight, bias, stride, padding, output_padding, groups, dilation)
     except (RuntimeError, TypeError, AttributeError, KeyError):
         # torch's own checks are free where they pass; where they do not, ours find the words.
@@ -129,10 +131,7 @@ def _has_no_kernel(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) 
         return False
     if groups != len(weight) or weight.shape[1] != 1 or not (bias is None or _fits(bias, weight, groups)):
         return False
-    halved = torch.is_autocast_enabled("cpu") and x.dtype in _ROUNDED and weight.dtype in _ROUNDED
-    if not halved and not (x.dtype in _HALVES and weight.dtype is x.dtype):
-        return False
-    return not torch.compiler.is_compiling() and not _is_watched(x, weight)
+    return _is_halved(x, weight) and not torch.compiler.is_compiling() and not _is_watched(x, weight)
 
 
 def _in_float32(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[Any, ...]) -> Tensor:
@@ -176,6 +175,33 @@ def _bias_goes_apart(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int
     if type(x) not in _PLAIN or type(weight) not in _PLAIN:
         return False
     return _fits(bias, weight, groups) and not _is_watched(x, weight)
+
+
+def _bias_learns(x: Tensor, weight: Tensor, bias: Tensor) -> bool:
+    """Whether there will be the gradient of a bias in half precision, and its sum pays for asking."""
+    if not (bias.requires_grad and torch.is_grad_enabled()) or not x.is_cpu or weight.ndim not in TORCH:
+        return False
+    if type(x) not in _PLAIN or type(weight) not in _PLAIN or x.ndim != weight.ndim or not _fits(bias, weight, 1):
+        return False
+    if not _is_halved(x, weight) or x.numel() * weight.numel() < _LEAST_WORK * weight.shape[0]:
+        return False
+    return not torch.compiler.is_compiling() and not _is_watched(x, weight)
+
+
+def _is_halved(x: Tensor, weight: Tensor) -> bool:
+    """Whether torch would compute in half precision."""
+    if torch.is_autocast_enabled("cpu"):
+        return x.dtype in _ROUNDED and weight.dtype in _ROUNDED
+    return x.dtype in _HALVES and weight.dtype is x.dtype
+
+
+def _bias_summed(x: Tensor, weight: Tensor, bias: Tensor, given: tuple[Any, ...]) -> Tensor:
+    """torch's result, with a gradient of the bias that is not."""
+    arguments = resolve(x, weight, bias, *given)
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    with torch.autocast("cpu", enabled=False):
+        y: Tensor = ChosenForm.apply(x.to(dtype), weight.to(dtype), bias.to(dtype), "torch", arguments)
+    return y
 
 
 def _fits(bias: Tensor, weight: Tensor, groups: int) -> bool:
