@@ -97,7 +97,7 @@ def test_a_light_one_is_the_figure_on_half_the_size() -> None:
     def pooled(x: torch.Tensor) -> torch.Tensor:
         return F.max_pool2d(x, 2, ceil_mode=True)
 
-    first = convolved(x, "down.0.conv1", 2)
+    first = convolved(convolved(x, "down.0.conv1", 2), "down.0.conv2")
     second = convolved(convolved(pooled(first), "down.1.conv1"), "down.1.conv2")
     y = convolved(convolved(pooled(second), "down.2.conv1"), "down.2.conv2")
     assert [tuple(one.shape[2:]) for one in (first, second, y)] == [(22, 27), (11, 14), (6, 7)]

@@ -72,7 +72,7 @@ class UNet(nn.Module):
         up: the layer that doubles, by its name: see :func:`~unconv.upsample.named.upsampler`.
         padding: ``"same"``, or ``"valid"`` as published, with scores for the inner pixels: 388² of 572².
         normalised: batch normalisation before each rectifier, which the paper does not have yet.
-        light: on pictures of half the size, with one convolution behind each copy, see above; a quarter of the
+        light: on pictures of half the size, with one convolution behind each copy, see above; a third of the
             arithmetic.
 
     Raises ModelError for a padding that is neither, or not ``"same"`` where it is light, and, where a picture goes
@@ -104,7 +104,7 @@ class UNet(nn.Module):
             raise ModelError("unet: a light one has padding 'same'; valid convolutions are those of the full one")
         self.padding, self.light = padding, light
         kind = padding, normalised
-        first = convolutions(1 if light else 2, in_channels, channels[0], *kind, stride=2 if light else 1)
+        first = convolutions(2, in_channels, channels[0], *kind, stride=2 if light else 1)
         self.down = nn.ModuleList([first, *(convolutions(2, one, two, *kind) for one, two in pairwise(channels))])
         self.pool = nn.ModuleList(nn.MaxPool2d(2, ceil_mode=padding == "same") for _ in channels[1:])
         steps = [(coarse, fine) for fine, coarse in reversed(list(pairwise(channels)))]
