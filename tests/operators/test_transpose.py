@@ -283,7 +283,7 @@ def test_depthwise_in_half_precision_is_rounded_once(dimensions: int, by: str, l
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["contiguous", "channels-last"])
-@pytest.mark.parametrize("by", ["bfloat16", "float16", "autocast"])
+@pytest.mark.parametrize("by", ["bfloat16", "float16", "autocast", "autocast between layers"])
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
 def test_a_bias_learns_in_half_precision_as_with_torch(
     monkeypatch: pytest.MonkeyPatch, dimensions: int, by: str, last: bool
@@ -294,14 +294,16 @@ def test_a_bias_learns_in_half_precision_as_with_torch(
     monkeypatch.setattr(transpose, "_bias_summed", lambda *given: (used.append(1), summed(*given))[1])
     dtype = torch.float16 if by == "float16" else torch.bfloat16
     sizes = torch.randn(2, 5, *(5, 7, 3)[:dimensions]), torch.randn(5, 4, *(4, 3, 2)[:dimensions]), torch.randn(4)
-    tensors = [tensor if by == "autocast" else tensor.to(dtype) for tensor in sizes]
+    tensors = [tensor if "autocast" in by else tensor.to(dtype) for tensor in sizes]
+    if by == "autocast between layers":
+        tensors[0] = tensors[0].to(dtype)
     if last and dimensions > 1:
         layout = torch.channels_last if dimensions == 2 else torch.channels_last_3d
         tensors[0] = tensors[0].contiguous(memory_format=layout)
     found = []
     for call in (uc.conv_transpose, TORCH[dimensions]):
         own = [tensor.clone().requires_grad_() for tensor in tensors]
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=by == "autocast"):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled="autocast" in by):
             y = call(*own, stride=2, padding=1, output_padding=1)
         gradients = torch.autograd.grad(y.float().square().mean(), own, create_graph=True)
         further = torch.autograd.grad(sum(one.float().square().mean() for one in gradients), own)

@@ -197,10 +197,10 @@ def _is_halved(x: Tensor, weight: Tensor) -> bool:
 
 def _bias_summed(x: Tensor, weight: Tensor, bias: Tensor, given: tuple[Any, ...]) -> Tensor:
     """torch's result, with a gradient of the bias that is not."""
-    arguments = resolve(x, weight, bias, *given)
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
     with torch.autocast("cpu", enabled=False):
-        y: Tensor = ChosenForm.apply(x.to(dtype), weight.to(dtype), bias.to(dtype), "torch", arguments)
+        y: Tensor = ChosenForm.apply(x, weight, bias, "torch", resolve(x, weight, bias, *given))
     return y
 
 
