@@ -11,6 +11,8 @@ import torch.nn.functional as F
 import unconv as uc
 from tests.models import decoding
 from unconv.errors import ModelError, UnconvError
+from unconv.models.carry import carry_over
+from unconv.models.compact import Compact
 from unconv.models.resolve import load_model, untrained_model
 from unconv.models.trained import save_trained
 from unconv.models.unet import CHANNELS, UNet
@@ -95,7 +97,7 @@ def test_a_light_one_is_the_figure_on_half_the_size() -> None:
         return F.relu(F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], stride, padding=1))
 
     def pooled(x: torch.Tensor) -> torch.Tensor:
-        return F.max_pool2d(x, 2, ceil_mode=True)
+        return F.max_pool2d(x, 3, stride=2, padding=1)
 
     first = convolved(convolved(x, "down.0.conv1", 2), "down.0.conv2")
     second = convolved(convolved(pooled(first), "down.1.conv1"), "down.1.conv2")
@@ -107,6 +109,27 @@ def test_a_light_one_is_the_figure_on_half_the_size() -> None:
         if name != "score":
             y = convolved(torch.cat([size_of, y], 1), f"join.{name[-1]}.conv1")
     torch.testing.assert_close(model(x), y)
+
+
+@pytest.mark.parametrize("of_fcn", [False, True])
+def test_a_light_ones_path_down_is_the_compact_network(of_fcn: bool) -> None:
+    torch.manual_seed(0)
+    compact = Compact(10, channels=TINY).eval()
+    with torch.no_grad():
+        compact(torch.randn(4, 3, 64, 64))
+    model = UNet(3, channels=TINY, normalised=True, light=True).eval()
+    state = {f"backbone.body.{name}": tensor for name, tensor in compact.state_dict().items()}
+    new = carry_over(model, state if of_fcn else compact.state_dict())
+    assert {name.partition(".")[0] for name in new} == {"up", "join", "score"}
+    x = expected = torch.randn(1, 3, 61, 50)
+    for layers, pool in zip(model.down, [*model.pool, torch.nn.Identity()], strict=True):
+        expected = layers(expected)
+        deepest, expected = expected, pool(expected)
+    torch.testing.assert_close(compact.features(x), deepest)
+    with pytest.raises(ModelError, match=r"tensors are not there \(down\.0\.conv1\.weight"):
+        carry_over(model, {"conv.weight": torch.zeros(1)})
+    with pytest.raises(ModelError, match=r"down\.0\.conv1\.weight is \(24, 3, 3, 3\), the network's \("):
+        carry_over(model, Compact(10).state_dict())
 
 
 @pytest.mark.parametrize("light", [False, True])

@@ -228,5 +228,7 @@ def test_stages_begin_where_the_one_before_ended(place: Path) -> None:
     assert loaded.classes == trained.classes
     inputs = torch.rand(1, 3, 40, 56)
     assert torch.equal(loaded.module(inputs), trained.network.module(inputs))
+    (note,) = [note for note in run("unet-small", once, scenes=8, start=before).notes if "begins with" in note]
+    assert "; 13 layers begin anew: up.0.layer, " in note
     with pytest.raises(ModelError, match=r"carry over: .* tensors are not there"):
         run("net.py:tiny", once, scenes=8, start=before)

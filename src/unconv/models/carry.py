@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from torch import Tensor, nn
@@ -12,16 +13,21 @@ from unconv.models.fcn import CONVOLUTIONS
 BACKBONE = "backbone.body."
 """What the names of a network begin with where an FCN stands on it."""
 
-# Layers that may begin as they are initialised: those that score classes, and those that bring scores up.
-FRESH = ("score", "upscore")
+# Layers that may begin as they are initialised: those that score classes, those that bring scores up, and the path up
+# of a U-Net.
+FRESH = ("score", "upscore", "up.", "join.")
+
+PATH_DOWN = "down."
+OF_COMPACT = re.compile(rf"(?:{re.escape(BACKBONE)})?features\.(conv|norm)(\d+)_(\d+)\.(\w+)")
 
 
 def carry_over(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Load into a fully convolutional network what another has learned; the names of what begins anew.
+    """Load into a network that names pixels what another has learned; the names of what begins anew.
 
     For training in stages, as published: an FCN-16s goes on from an FCN-32s, an FCN-8s from an FCN-16s. Its new
     score layer begins at zero and its new upscaling as interpolation, so that it begins near where the other stopped.
-    And from a classifier, as the first of them does: the network that an FCN stands on, or torchvision's VGG-16.
+    And from a classifier, as the first of them does: the network that an FCN stands on, or torchvision's VGG-16. The
+    path down of a light U-Net begins from a compact network, or from an FCN on one.
 
     Args:
         model: is changed in place.
@@ -37,7 +43,7 @@ def carry_over(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]
     """
     own = model.state_dict()
     if not any(name in state for name in own if not name.startswith(FRESH)):
-        state = _classifiers(state, BACKBONE if any(name.startswith(BACKBONE) for name in own) else "")
+        state = _of_another(state, own)
     for name, tensor in own.items():
         if name in state and state[name].shape != tensor.shape:
             raise ModelError(
@@ -56,11 +62,28 @@ def carry_over(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[str, ...]
     return new
 
 
-def _classifiers(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    if prefix:
-        return {f"{prefix}{name}": tensor for name, tensor in state.items()}
-    # What is no VGG-16's stays, so that it is named where it is missing.
+def _of_another(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by the names of the network whose names these are; as they are, to be named as missing, without a way."""
+    if any(name.startswith(BACKBONE) for name in own):
+        return {f"{BACKBONE}{name}": tensor for name, tensor in state.items()}
+    if any(name.startswith(PATH_DOWN) for name in own):
+        return compact_to_unet(state) or dict(state)
     return vgg16_to_fcn(state) or dict(state)
+
+
+def compact_to_unet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The convolutions of a compact network, or of an FCN on it, by the names of a light U-Net's path down.
+
+    >>> import torch
+    >>> list(compact_to_unet({"features.conv2_1.weight": torch.zeros(48, 24, 3, 3), "score.8.bias": torch.zeros(9)}))
+    ['down.1.conv1.weight']
+    """
+    found = {}
+    for name, tensor in state.items():
+        if match := OF_COMPACT.fullmatch(name):
+            kind, stage, step, rest = match.groups()
+            found[f"{PATH_DOWN}{int(stage) - 1}.{kind}{step}.{rest}"] = tensor
+    return found
 
 
 def vgg16_to_fcn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,9 +14,10 @@ cropped, and gives a border of mirrored pixels to the picture; here they are pad
 scores have the picture's size. Poolings then round up, and the path up leaves out the last cells where a size is odd:
 any size is met. The layer that doubles is the paper's transposed convolution 2×2, or another by its name.
 
-A light one, as encoders with a strided first convolution make it: the whole of the figure stands on pictures of half
-the size, which the first convolution makes, one convolution follows each copy, and the last layer that doubles makes
-the scores.
+A light one's path down is the network :mod:`~unconv.models.compact`, so that it may begin with what that has learned
+(:func:`~unconv.models.carry.carry_over`): the whole of the figure stands on pictures of half the size, which the first
+convolution makes, and poolings are 3×3. One convolution follows each copy, and the last layer that doubles makes the
+scores.
 """
 
 from __future__ import annotations
@@ -106,7 +107,10 @@ class UNet(nn.Module):
         kind = padding, normalised
         first = convolutions(2, in_channels, channels[0], *kind, stride=2 if light else 1)
         self.down = nn.ModuleList([first, *(convolutions(2, one, two, *kind) for one, two in pairwise(channels))])
-        self.pool = nn.ModuleList(nn.MaxPool2d(2, ceil_mode=padding == "same") for _ in channels[1:])
+        self.pool = nn.ModuleList(
+            nn.MaxPool2d(3, stride=2, padding=1) if light else nn.MaxPool2d(2, ceil_mode=padding == "same")
+            for _ in channels[1:]
+        )
         steps = [(coarse, fine) for fine, coarse in reversed(list(pairwise(channels)))]
         self.up = nn.ModuleList(upsampler(up, coarse, fine) for coarse, fine in steps)
         self.join = nn.ModuleList(convolutions(1 if light else 2, 2 * fine, fine, *kind) for _, fine in steps)

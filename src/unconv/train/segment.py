@@ -117,7 +117,8 @@ def segment(
         class_weights: one number a class, or ``"balanced"``: in inverse proportion to its pixels.
         jaccard: weight of the soft intersection over union in the loss, 0 or more.
         start: a file of weights to begin with, of this network, of the stage before it (an FCN-32s for an FCN-16s), or
-            of the classifier that an FCN stands on: see :func:`~unconv.models.carry.carry_over`.
+            of the classifier that an FCN stands on, of the FCN that a light U-Net's path down is taken from: see
+            :func:`~unconv.models.carry.carry_over`.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
         log: a folder for files of TensorBoard.
@@ -258,7 +259,8 @@ def _uncropped(loaded: LoadedModel) -> LoadedModel:
 
 def _started(module: nn.Module, path: Path) -> tuple[str, ...]:
     fresh = carry_over(module, read_state_dict(path))
-    anew = f"; {len(fresh)} tensors begin anew: {', '.join(fresh)}" if fresh else ""
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in fresh)
+    anew = f"; {len(layers)} layers begin anew: {', '.join(layers)}" if layers else ""
     return (f"begins with {printable(path)}{anew}",)
 
 
