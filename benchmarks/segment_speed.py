@@ -23,7 +23,7 @@ from unconv.train.trainer import Trainer
 
 TARGET_MINUTES = 20
 BATCH, SIZE = 16, (96, 96)
-SCENES = {"fcn8s:compact": 320_000, "unet-small": 320_000}
+SCENES = {"fcn8s:compact": 320_000, "unet-small": 128_000}
 """Of the trainings in docs/train.md."""
 THREADS = (1, 2)
 STEPS = 10**6

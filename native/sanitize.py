@@ -63,7 +63,8 @@ def inside(arguments: list[str]) -> int:
 
     unconv._native = module  # type: ignore[attr-defined]
     print(f"sanitized: {module.__file__}, {module.instructions()}")
-    return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *(arguments or TESTS)]))
+    # In this process: another one would take the installed module.
+    return int(pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", *(arguments or TESTS)]))
 
 
 def main() -> int:

@@ -17,11 +17,11 @@ STAGES = ("fcn32s", "fcn16s", "fcn8s")
 KINDS = {"learned": "compact", "fixed": "compact,fixed"}
 LEARNING = ("--precision", "bfloat16", "--optimiser", "muon", "--rate", "0.01", "--no-flip", "--epochs", "1")
 LENGTHS = {
-    "fcn32s": (*LEARNING, "--scenes", "24000"),
-    "fcn16s": (*LEARNING, "--scenes", "12000"),
-    "fcn8s": (*LEARNING, "--scenes", "12000"),
+    "fcn32s": (*LEARNING, "--scenes", "16000"),
+    "fcn16s": (*LEARNING, "--scenes", "8000"),
+    "fcn8s": (*LEARNING, "--scenes", "8000"),
 }
-AS_LONG, ALL_SCENES = "fcn32s as long", (*LEARNING, "--scenes", "48000")
+AS_LONG, ALL_SCENES = "fcn32s as long", (*LEARNING, "--scenes", "32000")
 
 HEADING = "network, interpolation"
 NAMES = (*(f"{stage} {kind}" for kind in KINDS for stage in STAGES), AS_LONG)

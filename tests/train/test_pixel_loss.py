@@ -116,6 +116,16 @@ def test_single_precision_is_double_precision_to_its_last_digits(
     torch.testing.assert_close(*gradients, rtol=2e-5, atol=2e-8)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("number", range(3))
+def test_a_score_that_is_no_number_makes_a_loss_that_is_none(value: float, number: int) -> None:
+    scores, targets = torch.zeros(1, 3, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64)
+    scores[0, number, 1, 1] = value
+    for dtype in (torch.float32, torch.float64):
+        for jaccard in (0.0, 1.0):
+            assert pixel_loss(scores.to(dtype), targets, jaccard=jaccard).isnan().all()
+
+
 def test_a_target_of_no_class_is_named() -> None:
     scores = torch.zeros(1, 3, 1, 2)
     for measure in (pixel_loss, confusion_of):
