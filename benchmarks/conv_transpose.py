@@ -48,6 +48,7 @@ class Layer:
     output_padding: int = 0
     groups: int = 1
     dtype: torch.dtype = torch.float32
+    biased: bool = False
 
     @property
     def few(self) -> bool:
@@ -62,9 +63,13 @@ class Layer:
         weight = torch.randn(self.in_channels, self.out_channels // self.groups, *kernel, generator=random)
         return x.to(self.dtype), (weight / math.sqrt(self.in_channels)).to(self.dtype)
 
-    def run(self, operator: Callable[..., Tensor], x: Tensor, weight: Tensor) -> Tensor:
+    def bias(self) -> tuple[Tensor, ...]:
+        """What is added to the output channels, where something is."""
+        return (torch.linspace(-1, 1, self.out_channels).to(self.dtype),) if self.biased else ()
+
+    def run(self, operator: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """One call."""
-        return operator(x, weight, None, self.stride, self.padding, self.output_padding, self.groups)
+        return operator(x, weight, bias, self.stride, self.padding, self.output_padding, self.groups)
 
     def layouts(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Input and weight in the memory formats that a user may have them in."""
@@ -101,6 +106,9 @@ LAYERS = (
     Layer("depthwise 64 k4s2, bfloat16", 4, 64, 64, 64, 2, 4, 2, 1, groups=64, dtype=torch.bfloat16),
     Layer("depthwise 162 k2s2, bfloat16", 16, 162, 162, 7, 2, 2, 2, groups=162, dtype=torch.bfloat16),
     Layer("4 groups 64→64 k4s2, bfloat16", 4, 64, 64, 64, 2, 4, 2, 1, groups=4, dtype=torch.bfloat16),
+    Layer("depthwise 64 k4s2, bias", 4, 64, 64, 64, 2, 4, 2, 1, groups=64, biased=True),
+    Layer("U-Net 24→11 k2s2, bias, bfloat16", 16, 24, 11, 48, 2, 2, 2, dtype=torch.bfloat16, biased=True),
+    Layer("U-Net 128→64 k2s2, bias, bfloat16", 4, 128, 64, 64, 2, 2, 2, dtype=torch.bfloat16, biased=True),
     Layer("AlexNet 96→3 k11s4", 4, 96, 3, 55, 2, 11, 4),
     Layer("ZFNet 96→3 k7s2", 1, 96, 3, 110, 2, 7, 2, 1),
     Layer("ResNet 64→3 k7s2", 1, 64, 3, 112, 2, 7, 2, 3, 1),
@@ -220,10 +228,12 @@ def limit(layer: Layer, seconds: float) -> dict[str, Any]:
 def check(layer: Layer) -> float:
     """Largest difference from torch in float64, relative to the largest value."""
     x, weight = layer.tensors()
-    exact = layer.run(TORCH[layer.dimensions], x.double(), weight.double())
+    exact = layer.run(TORCH[layer.dimensions], *(one.double() for one in (x, weight, *layer.bias())))
     worst = 0.0
     for inputs in layer.layouts().values():
-        difference = (layer.run(conv_transpose, *inputs).double() - exact).abs().max() / exact.abs().max()
+        difference = (
+            layer.run(conv_transpose, *inputs, *layer.bias()).double() - exact
+        ).abs().max() / exact.abs().max()
         worst = max(worst, difference.item())
     most = TOLERANCE[layer.dtype]
     if worst > most:
@@ -233,6 +243,8 @@ def check(layer: Layer) -> float:
 
 def forms(layer: Layer) -> str:
     """What the rule chooses, for a contiguous and for a channels-last input."""
+    if layer.dtype is not torch.float32:
+        return "torch"
     found = []
     for x, weight in layer.layouts().values():
         arguments = resolve(x, weight, None, layer.stride, layer.padding, layer.output_padding, layer.groups, 1)
@@ -247,16 +259,17 @@ def forward_calls(layer: Layer) -> dict[str, Callable[[], object]]:
     calls: dict[str, Callable[[], object]] = {}
     for side, operator in sides(layer).items():
         for layout, (x, weight) in layer.layouts().items():
-            calls[f"{side} {layout}"] = lambda operator=operator, x=x, weight=weight: layer.run(operator, x, weight)
+            inputs = (x, weight, *layer.bias())
+            calls[f"{side} {layout}"] = lambda operator=operator, inputs=inputs: layer.run(operator, *inputs)
     return calls
 
 
 def gradient_calls(layer: Layer) -> dict[str, Callable[[], object]]:
-    """The same with the gradients of input and weight, the gradient of the output in the output's layout."""
+    """The same with the gradients of input, weight and bias, the gradient of the output in the output's layout."""
     calls: dict[str, Callable[[], object]] = {}
     for side, operator in sides(layer).items():
         for layout, (x, weight) in layer.layouts().items():
-            inputs = (x.requires_grad_(), weight.clone().requires_grad_())
+            inputs = (x.requires_grad_(), *(one.clone().requires_grad_() for one in (weight, *layer.bias())))
             seed = torch.randn_like(layer.run(operator, *inputs).detach())
             calls[f"{side} {layout}"] = lambda operator=operator, inputs=inputs, seed=seed: torch.autograd.grad(
                 layer.run(operator, *inputs), inputs, seed
