@@ -16,7 +16,7 @@ from unconv.network.graph import Graph
 from unconv.network.trace import trace
 
 VARIANTS = ("standard", "depthwise", "single", "topological", "bottleneck")
-LENGTH = ("--precision", "bfloat16", "--epochs", "2")
+LENGTH = ("--precision", "bfloat16", "--epochs", "1")
 
 
 HEADING = "layers"

@@ -12,7 +12,7 @@ from studies.summary import Number, held_out, step, told
 
 UPSAMPLERS = ("transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear")
 STEPS = ("--precision", "bfloat16", "--optimiser", "muon", "--rate", "0.01", "--jaccard", "1", "--no-flip")
-LENGTH = (*STEPS, "--epochs", "1", "--scenes", "12000")
+LENGTH = (*STEPS, "--epochs", "1", "--scenes", "8000")
 
 
 HEADING = "upsampler"
