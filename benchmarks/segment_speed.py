@@ -44,7 +44,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     threads = torch.get_num_threads()
     try:
         sides = [(model, few) for model in SCENES for few in THREADS]
-        times = interleave({f"{model} {few}": _step(model, few) for model, few in sides}, 1.0 if quick else 60.0)
+        times = interleave({f"{model} {few}": _step(model, few) for model, few in sides}, 1.0 if quick else 40.0)
     finally:
         torch.set_num_threads(threads)
     rows = [_row(model, few, times[f"{model} {few}"]) for model, few in sides]
