@@ -92,11 +92,12 @@ void confusion(Scores<const T> scores, Array<const int64_t, 2> targets, int thre
     });
 }
 
+// What is written to, and what tells the overloads apart, is never converted: a copy would be written instead.
 template <class T>
 void bind(nb::module_& module) {
-    module.def("pixel_loss", &pixel_loss<T>, "scores"_a, "targets"_a, "weights"_a.none(), "jaccard"_a, "threads"_a,
-               "losses"_a, "gradient"_a.none());
-    module.def("confusion", &confusion<T>, "scores"_a, "targets"_a, "threads"_a, "tables"_a);
+    module.def("pixel_loss", &pixel_loss<T>, "scores"_a.noconvert(), "targets"_a, "weights"_a.none(), "jaccard"_a,
+               "threads"_a, "losses"_a.noconvert(), "gradient"_a.noconvert().none());
+    module.def("confusion", &confusion<T>, "scores"_a.noconvert(), "targets"_a, "threads"_a, "tables"_a.noconvert());
 }
 
 }  // namespace

@@ -56,36 +56,21 @@ Level level() {
 #define UNCONV_CHOOSE(single, twofold) UNCONV_TABLE(baseline, single, twofold)
 #endif
 
+}  // namespace
+
 template <class T>
-const Kernels<T>& choose() {
+const Kernels<T>& kernels() {
     UNCONV_CHOOSE(single, twofold)
 }
 
 template <class T>
-const PixelKernels<T>& choose_pixels() {
+const PixelKernels<T>& pixel_kernels() {
     UNCONV_CHOOSE(single_pixels, twofold_pixels)
 }
 
-}  // namespace
-
-template <>
-const Kernels<float>& kernels<float>() {
-    return choose<float>();
-}
-
-template <>
-const Kernels<double>& kernels<double>() {
-    return choose<double>();
-}
-
-template <>
-const PixelKernels<float>& pixel_kernels<float>() {
-    return choose_pixels<float>();
-}
-
-template <>
-const PixelKernels<double>& pixel_kernels<double>() {
-    return choose_pixels<double>();
-}
+template const Kernels<float>& kernels<float>();
+template const Kernels<double>& kernels<double>();
+template const PixelKernels<float>& pixel_kernels<float>();
+template const PixelKernels<double>& pixel_kernels<double>();
 
 }  // namespace unconv

@@ -116,6 +116,14 @@ def test_single_precision_is_double_precision_to_its_last_digits(
     torch.testing.assert_close(*gradients, rtol=2e-5, atol=2e-8)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_targets_of_another_integer_type_are_the_same_targets(dtype: torch.dtype) -> None:
+    scores, targets = drawn(5)
+    scores = scores.to(dtype)
+    for measure in (lambda truth: pixel_loss(scores, truth, jaccard=1.0), lambda truth: confusion_of(scores, truth)):
+        torch.testing.assert_close(measure(targets.to(torch.int32)), measure(targets), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("number", range(3))
 def test_a_score_that_is_no_number_makes_a_loss_that_is_none(value: float, number: int) -> None:

@@ -43,12 +43,21 @@ def confusion_of(
     count, classes, *_ = scores.shape
     if not scores.is_cpu:
         return confusion(scores.argmax(1), targets, classes)
+    planes = by_pixel(scores.detach().to(torch.promote_types(scores.dtype, torch.float32)))
+    tables = torch.zeros(count, classes, classes)
+    _native.confusion(planes, targets.flatten(1).contiguous(), torch.get_num_threads(), tables)
+    return tables
+
+
+def by_pixel(scores: Float[Tensor, "batch classes height width"]) -> Float[Tensor, "batch classes pixels"]:
+    """Scores with one step from pixel to pixel, as C++ reads them: a view, of planes or of channels last.
+
+    >>> by_pixel(torch.zeros(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)).stride()
+    (60, 1, 3)
+    """
     if not scores.is_contiguous(memory_format=torch.channels_last):
         scores = scores.contiguous()
-    scores = scores.detach().to(torch.promote_types(scores.dtype, torch.float32))
-    tables = torch.zeros(count, classes, classes)
-    _native.confusion(scores.flatten(2), targets.flatten(1).contiguous(), torch.get_num_threads(), tables)
-    return tables
+    return scores.flatten(2)
 
 
 def class_ious(table: Float[Tensor, "classes classes"]) -> Float[Tensor, " classes"]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from unconv import _native
-from unconv.train.confusion import NOT_COUNTED
+from unconv.train.confusion import NOT_COUNTED, by_pixel
 
 
 def pixel_loss(
@@ -111,14 +111,12 @@ def _walked_on_cpu(
     scores: Tensor, targets: Tensor, weights: Tensor | None, jaccard: float, wanted: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The losses of pictures, and their gradient in the layout of the scores, where it is wanted."""
-    if not scores.is_contiguous(memory_format=torch.channels_last):
-        scores = scores.contiguous()
+    planes = by_pixel(scores)
     losses = scores.new_empty(len(scores))
-    gradient = torch.empty_like(scores) if wanted else None
-    slopes = None if gradient is None else gradient.flatten(2)
+    slopes = torch.empty_like(planes) if wanted else None
     truth = targets.flatten(1).contiguous()
-    _native.pixel_loss(scores.flatten(2), truth, weights, jaccard, torch.get_num_threads(), losses, slopes)
-    return losses, gradient
+    _native.pixel_loss(planes, truth, weights, jaccard, torch.get_num_threads(), losses, slopes)
+    return losses, None if slopes is None else slopes.view(scores.shape)
 
 
 def _walked(
