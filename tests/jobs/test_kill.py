@@ -81,8 +81,10 @@ def test_power_cut_at_every_call_to_the_disk_changes_nothing(tmp_path) -> None:
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from unconv.jobs import Checkpoint, Serial, Threads, run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
 
 def slow(item):
     if item == 3:
