@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from benchmarks.harness import goal
-from unconv.network.incoming import channel_means
+from unconv.network.audit.channel_means import channel_means
 from unconv.operators.checkerboard import checkerboard_score, stride_pattern
 from unconv.upsample.initialise import equalised_
 

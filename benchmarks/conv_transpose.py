@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import goal, interleave, quickest, ratio, spread
-from unconv.operators.transpose import conv_transpose
-from unconv.operators.transpose_arguments import resolve
-from unconv.operators.transpose_blocks import blocks_of
-from unconv.operators.transpose_fast import form_for
+from unconv.operators.transpose.arguments import resolve
+from unconv.operators.transpose.blocks import blocks_of
+from unconv.operators.transpose.conv_transpose import conv_transpose
+from unconv.operators.transpose.fast import form_for
 
 THREADS = 2
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2**-8}

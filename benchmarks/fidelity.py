@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from benchmarks.harness import goal
 from unconv.data.fashion import MEAN, STD, fashion
 from unconv.data.images import read_images
-from unconv.models.resolve import load_model
-from unconv.visualize.fidelity import fidelity
-from unconv.visualize.rules import RULES
-from unconv.visualize.scan import scan
-from unconv.visualize.similarity import Similarity
-from unconv.visualize.verdict import Fidelity
-from unconv.visualize.windows import Pick
+from unconv.models.load.resolve import load_model
+from unconv.visualize.fidelity.measure import fidelity
+from unconv.visualize.fidelity.similarity import Similarity
+from unconv.visualize.fidelity.verdict import Fidelity
+from unconv.visualize.reverse.project_units import Pick
+from unconv.visualize.reverse.rules import RULES
+from unconv.visualize.scan.scan import scan
 
 UNITS, TOP, PICTURES = 8, 9, 1000
 PHOTOGRAPHS = (

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from benchmarks.harness import goal, ratio, spread
 from benchmarks.unit_windows import photographs
-from unconv.models.resolve import load_model
-from unconv.network.graph import Graph
-from unconv.network.trace import trace
-from unconv.visualize.experiments.occlusion import occlusion
+from unconv.models.load.resolve import load_model
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.trace import trace
+from unconv.visualize.experiments.occlusion.sensitivity import occlusion
 
 THREADS = 2
 SIDE = 224

@@ -16,7 +16,7 @@ from captum.attr import NeuronDeconvolution, NeuronGuidedBackprop
 from torch import Tensor, nn
 
 from benchmarks.harness import goal, interleave, ratio, spread
-from unconv.visualize.project import project
+from unconv.visualize.reverse.project import project
 
 CAPTUM = {"deconvnet": NeuronDeconvolution, "guided": NeuronGuidedBackprop}
 # Layer, and a place in the middle of its feature maps.

@@ -82,9 +82,9 @@ def report(folder: Path, units: int) -> Path:
     import torch
     from torch import nn
 
-    from unconv.models.preprocess import Preprocess
-    from unconv.models.resolve import LoadedModel
-    from unconv.visualize.see import see
+    from unconv.models.load.preprocess import Preprocess
+    from unconv.models.load.resolve import LoadedModel
+    from unconv.visualize.report.see import see
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, units - 8, 3), nn.ReLU())

@@ -60,7 +60,7 @@ def scanned(count: int) -> dict[str, Any]:
     import torch
     from torch import nn
 
-    from unconv.visualize.scan import scan
+    from unconv.visualize.scan.scan import scan
 
     torch.manual_seed(0)
     model = nn.Sequential(

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from benchmarks.harness import goal, spread
 from benchmarks.unit_windows import photographs
-from unconv.models.resolve import LoadedModel, load_model
-from unconv.visualize.scan import convolutions, scan
+from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.visualize.scan.scan import convolutions, scan
 
 THREADS = 2
 BATCH = 16

@@ -36,7 +36,7 @@ def run(quick: bool = False) -> dict[str, Any]:
 
 def _row(size: tuple[int, int], rounds: int) -> dict[str, Any]:
     from unconv.data.scenes import CLASSES, fashion_scenes
-    from unconv.models.resolve import untrained_model
+    from unconv.models.load.resolve import untrained_model
 
     scenes = fashion_scenes("test", size=size)
     first = scenes.draw(range(BATCH))

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from benchmarks.harness import goal, interleave, spread
-from unconv.models.resolve import untrained_model
-from unconv.train.segment import pixel_scores
-from unconv.train.segmented import FashionScenes
-from unconv.train.settings import Settings
-from unconv.train.trainer import Trainer
+from unconv.models.load.resolve import untrained_model
+from unconv.train.data.segmented import FashionScenes
+from unconv.train.loop.settings import Settings
+from unconv.train.loop.trainer import Trainer
+from unconv.train.tasks.segment import pixel_scores
 
 TARGET_MINUTES = 20
 BATCH, SIZE = 16, (96, 96)

@@ -24,8 +24,8 @@ import torch
 from benchmarks.harness import goal
 from benchmarks.rivals.sporco_coders import THREADS
 from benchmarks.sparse_tasks import Array
-from unconv.sparse.encode import encode
-from unconv.sparse.learner import DictionaryLearner
+from unconv.sparse.code.encode import encode
+from unconv.sparse.learn.learner import DictionaryLearner
 
 SIGNALS, LENGTH, KERNELS, KERNEL = 100, 512, 2, 64
 PENALTY = 0.1

@@ -120,14 +120,14 @@ def inpainting() -> Job:
 
 def denoised(noisy: Array, dictionary: Array) -> Array:
     """By ``unconv``."""
-    from unconv.sparse.denoise import denoise
+    from unconv.sparse.restore.denoise import denoise
 
     return as_picture(denoise(noisy[np.newaxis], dictionary, sigma=NOISE, threads=THREADS).image)
 
 
 def inpainted(spoilt: Array, mask: Array, dictionary: Array) -> Array:
     """By ``unconv``."""
-    from unconv.sparse.inpaint import inpaint
+    from unconv.sparse.restore.inpaint import inpaint
 
     return as_picture(inpaint(spoilt[np.newaxis], mask[np.newaxis], dictionary, threads=THREADS).image)
 

@@ -28,7 +28,7 @@ from benchmarks.sparse_reference import best
 from benchmarks.sparse_tasks import Task, coding_tasks
 
 if TYPE_CHECKING:
-    from unconv.sparse.encoding import Encoding
+    from unconv.sparse.code.encoding import Encoding
 
 BOUNDARIES = ("circular", "crop", "valid")
 TOL, THEIR_TOL, LEAST_TOL = 1e-3, 1e-5, 1e-6
@@ -117,7 +117,7 @@ def coded(
     task: Task, boundary: str, dtype: type, tol: float, solver: str, start: Any = None, steps: int | None = None
 ) -> Encoding:
     """What ``encode`` finds."""
-    from unconv.sparse.encode import encode
+    from unconv.sparse.code.encode import encode
 
     return encode(
         task.image[np.newaxis].astype(dtype),

@@ -23,8 +23,8 @@ from benchmarks.rivals.objective import Codes, objective
 from benchmarks.rivals.sporco_coders import THREADS, sporco
 from benchmarks.sparse_reference import NEAR, NEARER, best, optimum
 from benchmarks.sparse_tasks import Task, coding_tasks
-from unconv.sparse.encode import encode
-from unconv.sparse.encoding import Encoding
+from unconv.sparse.code.encode import encode
+from unconv.sparse.code.encoding import Encoding
 
 TOLERANCES = tuple(float(f"{step:.3g}") for step in np.geomspace(0.3, 1e-6, 34))
 PLAIN = 1e-3

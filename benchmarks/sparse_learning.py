@@ -24,8 +24,8 @@ from benchmarks.rivals.objective import objective
 from benchmarks.rivals.sporco_coders import THREADS, Setting, sporco
 from benchmarks.sparse_coding import codes_of
 from benchmarks.sparse_tasks import SEED, Array, Task, training_images
-from unconv.sparse.encode import encode
-from unconv.sparse.learner import DictionaryLearner
+from unconv.sparse.code.encode import encode
+from unconv.sparse.learn.learner import DictionaryLearner
 
 REFERENCE = RESULTS / "sparse_learning_reference.json"
 KERNELS, SIDE, PENALTY = 64, 8, 0.2

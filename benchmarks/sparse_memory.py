@@ -93,7 +93,7 @@ def from_file(path: Path) -> Task:
 
 def by_unconv(task: Task, boundary: str) -> object:
     """Our side."""
-    from unconv.sparse.encode import encode
+    from unconv.sparse.code.encode import encode
 
     return encode(task.image[np.newaxis], task.dictionary, task.penalty, boundary=boundary, tol=1e-3)
 

@@ -149,7 +149,7 @@ def candidates(task: Task, steps: int) -> Iterator[tuple[str, Codes]]:
             f"SPORCO, float64, {steps} iterations, {setting}",
             sporco(task, setting, steps, dtype=np.float64, every=steps).codes,
         )
-    from unconv.sparse.encode import encode
+    from unconv.sparse.code.encode import encode
 
     mask = None if task.mask is None else task.mask[np.newaxis].astype(np.float64)
     answer = encode(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from unconv.sparse.penalty import InverseCorrelation
+    from unconv.sparse.code.penalty import InverseCorrelation
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FLOOR = 1e-8
@@ -53,7 +53,7 @@ class Task:
         """λ as ``unconv.encode`` takes it."""
         if not self.inverse_correlation:
             return self.scale
-        from unconv.sparse.penalty import InverseCorrelation
+        from unconv.sparse.code.penalty import InverseCorrelation
 
         return InverseCorrelation(self.scale, power=2.0, floor=FLOOR)
 

@@ -19,16 +19,16 @@ from studies.__main__ import STUDIES
 from studies.runs import Run
 from unconv.data.fashion import CLASSES, MEAN, STD, fashion
 from unconv.models.dcgan import Discriminator
-from unconv.models.resolve import untrained_model
-from unconv.train.adversarial import Adversaries, Contest
-from unconv.train.classify import scores
-from unconv.train.examples import Batch
-from unconv.train.generate import usual_settings
-from unconv.train.learner import Learner
-from unconv.train.segment import pixel_scores
-from unconv.train.segmented import FashionScenes
-from unconv.train.settings import Settings
-from unconv.train.trainer import Trainer
+from unconv.models.load.resolve import untrained_model
+from unconv.train.data.examples import Batch
+from unconv.train.data.segmented import FashionScenes
+from unconv.train.loop.learner import Learner
+from unconv.train.loop.settings import Settings
+from unconv.train.loop.trainer import Trainer
+from unconv.train.tasks.adversarial import Adversaries, Contest
+from unconv.train.tasks.classify import scores
+from unconv.train.tasks.generate import usual_settings
+from unconv.train.tasks.segment import pixel_scores
 
 STEPS = 10**6
 """Of a training, so long that the learning rate stays where it begins."""

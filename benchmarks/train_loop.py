@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from benchmarks.harness import goal, spread
 from unconv.data.fashion import MEAN, STD, fashion
 from unconv.models.zfnet28 import ZFNet28
-from unconv.train.classify import scores
-from unconv.train.examples import Batch, TensorExamples
-from unconv.train.loop import Fitted, Settings, fit
+from unconv.train.data.examples import Batch, TensorExamples
+from unconv.train.loop.loop import Fitted, Settings, fit
+from unconv.train.tasks.classify import scores
 
 NOTES = (
     "Processor time of one thread, in milliseconds: time in which the machine did other work is nobody's. Ratios are "

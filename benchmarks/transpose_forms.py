@@ -20,10 +20,10 @@ from torch import Tensor
 
 from benchmarks.conv_transpose import LAYERS, THREADS, Layer
 from benchmarks.harness import goal, interleave, spread
-from unconv.operators.transpose_arguments import resolve
-from unconv.operators.transpose_blocks import blocks_of
-from unconv.operators.transpose_choice import FEW_CHANNELS, MANY_CHANNELS, Form
-from unconv.operators.transpose_fast import apply_form, form_for
+from unconv.operators.transpose.arguments import resolve
+from unconv.operators.transpose.blocks import blocks_of
+from unconv.operators.transpose.choice import FEW_CHANNELS, MANY_CHANNELS, Form
+from unconv.operators.transpose.fast import apply_form, form_for
 
 MORE_LAYERS = (
     Layer("64→8 k4s2", 8, 64, 8, 28, 2, 4, 2, 1),

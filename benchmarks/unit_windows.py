@@ -23,13 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import goal
-from unconv.models.preprocess import Preprocess
-from unconv.network.graph import Graph
-from unconv.network.trace import trace
+from unconv.models.load.preprocess import Preprocess
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.trace import trace
 from unconv.network.windows import windows_of
-from unconv.visualize.scan import scan
-from unconv.visualize.top_activations import TopActivations
-from unconv.visualize.windows import Pick, project_units
+from unconv.visualize.reverse.project_units import Pick, project_units
+from unconv.visualize.scan.scan import scan
+from unconv.visualize.scan.top_activations import TopActivations
 
 THREADS = 2
 PICTURES, UNITS, TOP = 512, 16, 9

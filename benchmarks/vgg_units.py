@@ -19,10 +19,10 @@ from torch import Tensor
 
 from benchmarks.unit_windows import photographs
 from unconv.data.images import save_image
-from unconv.models.resolve import LoadedModel, load_model
-from unconv.visualize.scan import convolutions, scan
-from unconv.visualize.see import see
-from unconv.visualize.top_activations import TopActivations
+from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.visualize.report.see import see
+from unconv.visualize.scan.scan import convolutions, scan
+from unconv.visualize.scan.top_activations import TopActivations
 
 THREADS = 2
 PICTURES, TOP = 512, 9

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import goal
-from unconv.models.resolve import load_model
-from unconv.network.trace import trace
+from unconv.models.load.resolve import load_model
+from unconv.network.trace.trace import trace
 from unconv.network.windows import windows_of
-from unconv.visualize.reverse import run_forward
-from unconv.visualize.scan import convolutions
-from unconv.visualize.windows import Pick, project_units
+from unconv.visualize.reverse.passage import run_forward
+from unconv.visualize.reverse.project_units import Pick, project_units
+from unconv.visualize.scan.scan import convolutions
 
 RULE = "guided"
 FLIP, EQUAL = 1e-4, 1e-9

@@ -11,9 +11,9 @@ from functools import cache
 
 from studies.runs import Run
 from studies.summary import Entry, Number, held_out, step
-from unconv.models.resolve import load_model
-from unconv.network.graph import Graph
-from unconv.network.trace import trace
+from unconv.models.load.resolve import load_model
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.trace import trace
 
 VARIANTS = ("standard", "depthwise", "single", "topological", "bottleneck")
 LENGTH = ("--precision", "bfloat16", "--epochs", "1")

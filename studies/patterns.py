@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from unconv.data.scenes import fashion_scenes
-from unconv.models.resolve import load_model
+from unconv.models.load.resolve import load_model
 from unconv.operators.checkerboard import stride_pattern
-from unconv.upsample.named import Doubling
+from unconv.upsample.upsamplers import Doubling
 
 PICTURES = 32
 

@@ -19,7 +19,6 @@ install_import_hook(
         "unconv.operators.linear",
         "unconv.operators.conv",
         "unconv.operators.pool",
-        "unconv.operators.matrix",
         "unconv.operators.dottest",
         "unconv.visualize",
     ],

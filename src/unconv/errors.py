@@ -32,6 +32,10 @@ class SparseError(UnconvError):
     """Images, a dictionary, a penalty or a mask that do not make a sparse-coding problem."""
 
 
+class JobError(UnconvError):
+    """A long job that cannot start, go on or be resumed; the message says what would."""
+
+
 class MissingExtraError(UnconvError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from unconv.cli.main import app
-from unconv.visualize.top_activations import TopActivations
+from unconv.visualize.scan.top_activations import TopActivations
 
 NET = """
 import torch

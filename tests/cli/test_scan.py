@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from unconv.cli.main import app
 from unconv.errors import UnconvError
-from unconv.visualize.top_activations import TopActivations
+from unconv.visualize.scan.top_activations import TopActivations
 
 NET = """
 from torch import nn

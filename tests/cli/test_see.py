@@ -67,7 +67,7 @@ def test_json_is_the_report(place: Path, monkeypatch: pytest.MonkeyPatch, capsys
 def test_weights_come_from_a_file(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from unconv.models.resolve import load_model
+    from unconv.models.load.resolve import load_model
 
     state = load_model("net.py:build").module.state_dict()
     save_file({name: tensor * 0 + 1 for name, tensor in state.items()}, place / "ones.safetensors")
@@ -135,7 +135,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     words: tuple[str, ...],
     line: str,
 ) -> None:
-    from unconv.models.resolve import load_model
+    from unconv.models.load.resolve import load_model
 
     (place / "empty").mkdir()
     state = load_model("net.py:build").module.state_dict()
@@ -176,7 +176,7 @@ def test_a_scan_is_taken_up_and_units_are_chosen(
 def test_two_sets_of_weights_are_compared(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from unconv.models.resolve import load_model
+    from unconv.models.load.resolve import load_model
 
     save_image(torch.rand(3, 50, 40), place / "pictures" / "c.png")
     save_file(load_model("net.py:build").module.state_dict(), place / "same.safetensors")

@@ -11,7 +11,6 @@ from PIL import Image as PillowImage
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from unconv.data.arrays import (
-    as_image_tensor,
     finish_picture,
     one_line,
     printable,
@@ -19,6 +18,7 @@ from unconv.data.arrays import (
     to_pil,
     to_uint8,
 )
+from unconv.data.convert import as_image_tensor
 from unconv.errors import ImageError
 
 SIZES = st.integers(5, 40)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image as PillowImage, ImageCms, ImageOps, PngImagePlugin
 from skimage import data as skimage_data
 
-from unconv.data.arrays import as_image_tensor
+from unconv.data.convert import as_image_tensor
 from unconv.data.decode import decode_file, picture_from_pillow
 from unconv.errors import ImageError
 

@@ -14,8 +14,8 @@ from scipy.ndimage import map_coordinates
 
 from tests.data.test_fashion import make, real
 from unconv.data.backdrops import backdrops
-from unconv.data.draws import uniform
 from unconv.data.fashion import Split, fashion
+from unconv.data.philox import uniform
 from unconv.data.photos import PHOTOGRAPHS, photograph_files, photographs
 from unconv.data.scenes import (
     BACKGROUND_GAIN,

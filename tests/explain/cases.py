@@ -7,9 +7,9 @@ from hypothesis import assume, strategies as st
 from tests.operators.strategies import conv_cases, transpose_cases
 from unconv.explain.drawing import Drawing, draw, views_of
 from unconv.explain.numbers import NumbersSpec
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.geometry_base import Geometry
-from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
 
 EVERY_KIND: tuple[Geometry, ...] = (
     ConvGeometry(7, 3, 2, 1),

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from unconv.explain.numbers import Numbers
 from unconv.explain.scene import Scene
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.geometry_base import Geometry
-from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

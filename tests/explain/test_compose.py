@@ -13,8 +13,8 @@ from unconv.explain.drawing import draw
 from unconv.explain.fonts import font, text_width
 from unconv.explain.layout import NARROWEST_TEXT, wrapped
 from unconv.explain.page import BODY, Label, Page
-from unconv.operators.geometry import ConvGeometry
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry
 
 DRAWINGS = [drawing for geometry in EVERY_KIND for drawing in all_views(geometry, numbers=5)] + [
     draw(ConvGeometry((32, 32), 5), in_channels=3, out_channels=2),

@@ -13,9 +13,9 @@ import unconv as uc
 from tests.explain.cases import EVERY_KIND, all_views
 from unconv.errors import UnconvError
 from unconv.explain.drawing import FORMATS, draw, views_of
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.geometry_base import Geometry
-from unconv.operators.pool_geometry import MaxPoolGeometry
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.pool import MaxPoolGeometry
 
 CONV = ConvGeometry((5, 5), 3, 2, 1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from unconv.cli.arithmetic import app
+from unconv.cli.arithmetic.commands import app
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "arithmetic.md").read_text(encoding="utf-8")

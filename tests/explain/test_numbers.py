@@ -14,8 +14,8 @@ from tests.explain.cases import conv_geometries, pool_geometries, transpose_geom
 from tests.explain.oracles import tensors, torch_output
 from unconv.errors import GeometryError
 from unconv.explain.numbers import Numbers, number_text
-from unconv.operators.geometry import ConvGeometry
-from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
+from unconv.operators.geometry.conv import ConvGeometry
+from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
 
 IMAGE = [[3, 3, 2, 1, 0], [0, 0, 1, 3, 1], [3, 1, 2, 2, 3], [2, 0, 0, 2, 2], [2, 0, 0, 0, 1]]
 KERNEL = [[0, 1, 2], [2, 2, 0], [0, 1, 2]]

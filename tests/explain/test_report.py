@@ -8,9 +8,9 @@ import pytest
 
 from tests.explain.cases import EVERY_KIND
 from unconv.explain.report import facts, matrix_text, solutions_table, summary
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.geometry_base import Geometry
-from unconv.operators.solve import solve_transpose
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.solve import solve_transpose
 
 
 @pytest.mark.parametrize("geometry", EVERY_KIND, ids=repr)

@@ -10,8 +10,8 @@ from tests.explain.cases import conv_geometries, transpose_geometries
 from tests.explain.oracles import torch_output
 from unconv.errors import GeometryError
 from unconv.explain.symbolic import latex_entries, matrix_taps, symbolic_matrix, symbolic_transpose
-from unconv.operators.geometry import ConvGeometry
-from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
+from unconv.operators.geometry.conv import ConvGeometry
+from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
 
 GUIDE = """\
 w00 w01 w02 0   w10 w11 w12 0   w20 w21 w22 0   0   0   0   0

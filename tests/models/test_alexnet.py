@@ -10,7 +10,7 @@ from torch import nn
 import unconv as uc
 from unconv.errors import ModelError
 from unconv.models.alexnet import AlexNet, response_norm
-from unconv.models.resolve import untrained_model
+from unconv.models.load.resolve import untrained_model
 
 # Layers of Caffe's bvlc_alexnet/train_val.prototxt: name, type, then its parameters. Inner products have a num_output.
 CAFFE = """

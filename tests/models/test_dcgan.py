@@ -12,10 +12,10 @@ from torch import nn
 import unconv
 from unconv.errors import ModelError
 from unconv.models.dcgan import FORMS, LATENT, Discriminator, Form, Generator, dcgan_form
-from unconv.models.resolve import load_model, untrained_model
-from unconv.models.trained import save_trained
+from unconv.models.load.resolve import load_model, untrained_model
+from unconv.models.load.trained import save_trained
 from unconv.models.zfnet28 import WEIGHTS
-from unconv.upsample.named import UPSAMPLERS
+from unconv.upsample.upsamplers import UPSAMPLERS
 
 SMALL = Form(channels=1, doublings=3, width=4, kernel_size=4)
 

@@ -30,10 +30,10 @@ from unconv.models.factorized_layers import (
     standard_macs,
     topological_macs,
 )
-from unconv.models.resolve import untrained_model
-from unconv.train.classify import scores
-from unconv.train.examples import TensorExamples
-from unconv.train.loop import Settings, fit
+from unconv.models.load.resolve import untrained_model
+from unconv.train.data.examples import TensorExamples
+from unconv.train.loop.loop import Settings, fit
+from unconv.train.tasks.classify import scores
 
 sides = st.integers(1, 12)
 channels = st.integers(1, 12)

@@ -13,11 +13,11 @@ from torchvision.models.feature_extraction import create_feature_extractor
 import unconv as uc
 from tests.models import decoding
 from unconv.errors import ModelError
-from unconv.models.carry import carry_over
 from unconv.models.compact import Compact
 from unconv.models.fcn import FCN
 from unconv.models.fcn_on import FCNOn
-from unconv.models.resolve import load_model, untrained_model
+from unconv.models.load.resolve import load_model, untrained_model
+from unconv.models.load.transfer_weights import carry_over
 
 
 def made(stride: int, learned: bool = True) -> FCNOn:

@@ -18,11 +18,11 @@ from tests.data.test_fashion import real
 from unconv.data.fashion import fashion
 from unconv.errors import ModelError
 from unconv.models.lenet5 import BITMAPS, LeNet5, Squash, Subsampling, map_loss, patterns
-from unconv.models.resolve import load_model, untrained_model
+from unconv.models.load.resolve import load_model, untrained_model
 from unconv.network.windows import windows_of
-from unconv.train.classify import scores
-from unconv.train.examples import TensorExamples
-from unconv.train.loop import Settings, fit
+from unconv.train.data.examples import TensorExamples
+from unconv.train.loop.loop import Settings, fit
+from unconv.train.tasks.classify import scores
 
 # As published, written again: map of C3, colon, maps of S2.
 TABLE = "0:012 1:123 2:234 3:345 4:045 5:015 6:0123 7:1234 8:2345 9:0345 10:0145 11:0125 12:0134 13:1245 14:0235"

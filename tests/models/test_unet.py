@@ -11,12 +11,12 @@ import torch.nn.functional as F
 import unconv as uc
 from tests.models import decoding
 from unconv.errors import ModelError, UnconvError
-from unconv.models.carry import carry_over
 from unconv.models.compact import Compact
-from unconv.models.resolve import load_model, untrained_model
-from unconv.models.trained import save_trained
+from unconv.models.load.resolve import load_model, untrained_model
+from unconv.models.load.trained import save_trained
+from unconv.models.load.transfer_weights import carry_over
 from unconv.models.unet import CHANNELS, UNet
-from unconv.upsample.named import UPSAMPLERS
+from unconv.upsample.upsamplers import UPSAMPLERS
 
 TINY = (4, 6, 8)
 

@@ -8,7 +8,7 @@ from torch import nn
 
 import unconv as uc
 from unconv.errors import ModelError
-from unconv.models.resolve import untrained_model
+from unconv.models.load.resolve import untrained_model
 from unconv.models.zfnet import ZFNet
 
 

@@ -12,7 +12,7 @@ import unconv
 from tests.data.test_fashion import real
 from unconv.data.fashion import CLASSES, fashion
 from unconv.errors import ModelError
-from unconv.models.trained import about_trained
+from unconv.models.load.trained import about_trained
 from unconv.models.zfnet28 import WEIGHTS, ZFNet28
 from unconv.network.windows import windows_of
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
 from unconv.network.reach import cells_along, convolutions_before
-from unconv.network.trace import trace
+from unconv.network.trace.trace import trace
 
 
 @st.composite

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from unconv.errors import ModelError
-from unconv.network.trace import trace
+from unconv.network.trace.trace import trace
 from unconv.network.windows import windows_of
 
 

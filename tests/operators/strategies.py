@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from unconv.operators.sizes import effective_kernel_size
+from unconv.operators.geometry.sizes import effective_kernel_size
 
 
 @dataclass(frozen=True)

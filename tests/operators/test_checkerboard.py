@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.checkerboard import checkerboard_score, equalised, overlap, phase_gains, stride_pattern
-from unconv.operators.geometry import ConvTransposeGeometry
+from unconv.operators.geometry.conv import ConvTransposeGeometry
 
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 

@@ -6,10 +6,10 @@ import torch
 from torch import Generator as Chance, Tensor, nn
 
 from unconv.models.dcgan import Discriminator, Form, Generator
-from unconv.train.adversarial import Adversaries, Contest
-from unconv.train.examples import Examples, TensorExamples
-from unconv.train.judge import noise
-from unconv.train.settings import Settings
+from unconv.train.data.examples import Examples, TensorExamples
+from unconv.train.loop.settings import Settings
+from unconv.train.show.judge import noise
+from unconv.train.tasks.adversarial import Adversaries, Contest
 
 FORM = Form(channels=1, doublings=1, width=4, kernel_size=4)
 

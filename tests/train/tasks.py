@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from unconv.train.examples import TensorExamples
+from unconv.train.data.examples import TensorExamples
 
 
 def measure(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:

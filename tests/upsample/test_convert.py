@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
-from unconv.operators.transpose_blocks import flipped
+from unconv.operators.transpose.blocks import flipped
 from unconv.upsample.convert import FORMS, ZeroInsertion, convert
 from unconv.upsample.phases import phase_kernels
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d

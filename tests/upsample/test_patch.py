@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from unconv.cli.main import app
 from unconv.errors import UnconvError
-from unconv.models.resolve import load_model
-from unconv.network.audit import Audit, audit
-from unconv.network.finding import Finding
+from unconv.models.load.resolve import load_model
+from unconv.network.audit.audit import Audit, audit
+from unconv.network.audit.finding import Finding
 from unconv.operators.checkerboard import checkerboard_score, stride_pattern
 from unconv.upsample.patch import patch
 

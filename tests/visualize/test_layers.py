@@ -1,175 +1,106 @@
-"""Through every kind of layer a projection is the adjoint of the layer's derivative: from forward passes alone.
-
-The reference takes a network apart into chains, sums and concatenations. A layer without a rule goes back by its
-Jacobian, transposed, which differences of forward passes in float64 give: no autograd, and no formula of torch's.
-"""
+"""Layers are spread over the depth and hold feature maps; units come strongest first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from unconv.visualize.project import project
-
-RULES = ("deconvnet", "guided", "gradient")
-STEP = 1e-5
-
-
-class Branches(nn.Module):
-    """The same input through several branches, which are added up or concatenated."""
-
-    def __init__(self, *branches: nn.Module, added: bool) -> None:
-        super().__init__()
-        self.branches, self.added = nn.ModuleList(branches), added
-
-    def forward(self, x: Tensor) -> Tensor:
-        values = [branch(x) for branch in self.branches]
-        return torch.stack(values).sum(0) if self.added else torch.cat(values, 1)
-
-
-def adjoint(layer: Callable[[Tensor], Tensor], x: Tensor, signal: Tensor) -> Tensor:
-    """Jᵀ·signal at x, ``(1, channel, height, width)``, by a difference in each pixel."""
-    steps = STEP * torch.eye(x.numel(), dtype=x.dtype).reshape(-1, *x.shape[1:])
-    change = (layer(x + steps) - layer(x - steps)) / (2 * STEP)
-    return (change * signal).flatten(1).sum(1).reshape(x.shape)
-
-
-@torch.no_grad()
-def back(block: nn.Module, x: Tensor, signal: Tensor, rule: str) -> Tensor:
-    """A signal at a block's output, sent back to its input x."""
-    if isinstance(block, nn.Sequential):
-        inputs = [x]
-        for step in block:
-            inputs.append(step(inputs[-1]))
-        for step, before in zip(reversed(block), reversed(inputs[:-1]), strict=True):
-            signal = back(step, before, signal, rule)
-        return signal
-    if isinstance(block, Branches):
-        widths = [branch(x).shape[1] for branch in block.branches]
-        parts: Sequence[Tensor] = [signal] * len(widths) if block.added else signal.split(widths, 1)
-        return sum(back(branch, x, part, rule) for branch, part in zip(block.branches, parts, strict=True))
-    if isinstance(block, nn.ReLU):
-        if rule != "gradient":
-            signal = torch.where(signal > 0, signal, 0)
-        return signal if rule == "deconvnet" else torch.where(x > 0, signal, 0)
-    return adjoint(block, x, signal)
-
-
-def conv(inputs: int, outputs: int, size: int = 3, **options: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, size, padding=options.pop("padding", size // 2), **options)
-
-
-LAYERS: dict[str, Callable[[], nn.Module]] = {
-    "batch norm": lambda: nn.BatchNorm2d(4),
-    "local response normalisation": lambda: nn.LocalResponseNorm(3, alpha=0.5, beta=0.75, k=1.0),
-    "group norm": lambda: nn.GroupNorm(2, 4),
-    "overlapping max pool": lambda: nn.MaxPool2d(3, stride=2),
-    "max pool over the border": lambda: nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True),
-    "max pool of stride 1": lambda: nn.MaxPool2d(3, stride=1, padding=1),
-    "dilated max pool": lambda: nn.MaxPool2d(2, stride=1, dilation=2),
-    "average pool": lambda: nn.AvgPool2d(2),
-    "overlapping average pool": lambda: nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True, count_include_pad=False),
-    "adaptive average pool": lambda: nn.AdaptiveAvgPool2d((4, 3)),
-    "adaptive max pool": lambda: nn.AdaptiveMaxPool2d(4),
-    "depthwise": lambda: nn.Sequential(conv(4, 4, groups=4), conv(4, 4, 1)),
-    "depthwise of stride 2": lambda: conv(4, 8, groups=4, stride=2),
-    "dilated": lambda: conv(4, 4, padding=2, dilation=2),
-    "grouped": lambda: conv(4, 4, groups=2),
-    "circular": lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
-    "reflecting": lambda: nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
-    "padding by name": lambda: nn.Conv2d(4, 4, (3, 5), padding="same"),
-    "transposed": lambda: nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1, output_padding=1),
-    "transposed in groups": lambda: nn.ConvTranspose2d(4, 4, 4, stride=2, groups=2, dilation=2),
-    "nearest": lambda: nn.Upsample(scale_factor=2),
-    "bilinear": lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
-    "pixel shuffle": lambda: nn.PixelShuffle(2),
-    "residual": lambda: Branches(
-        nn.Identity(), nn.Sequential(conv(4, 4), nn.BatchNorm2d(4), nn.ReLU(), conv(4, 4)), added=True
-    ),
-    "residual with a projection": lambda: Branches(
-        conv(4, 6, 1, stride=2), nn.Sequential(conv(4, 6, stride=2), nn.ReLU(), conv(6, 6)), added=True
-    ),
-    "concatenating": lambda: Branches(
-        conv(4, 2, 1), nn.Sequential(conv(4, 2), nn.ReLU(), conv(2, 3, 5)), nn.MaxPool2d(3, 1, 1), added=False
-    ),
-    "dense": lambda: nn.Sequential(
-        Branches(nn.Identity(), nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(), conv(4, 2)), added=False),
-        Branches(nn.Identity(), nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), conv(6, 2)), added=False),
-    ),
-    "U-Net": lambda: Branches(
-        nn.Identity(),
-        nn.Sequential(
-            *(nn.MaxPool2d(2), conv(4, 6)),
-            Branches(
-                nn.ReLU(),
-                nn.Sequential(nn.MaxPool2d(2), conv(6, 8), nn.ReLU(), nn.ConvTranspose2d(8, 6, 2, stride=2), nn.ReLU()),
-                added=False,
-            ),
-            *(conv(12, 6), nn.ReLU(), nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1), nn.ReLU()),
-        ),
-        added=False,
-    ),
-}
-
-
-def network(kind: str) -> nn.Sequential:
-    """The layer between two rectified convolutions."""
-    torch.manual_seed(0)
-    layer = LAYERS[kind]()
-    with torch.no_grad():
-        channels = layer.double().eval()(torch.zeros(1, 4, 8, 8, dtype=torch.float64)).shape[1]
-    # No rectifier right before a pooling: where all of a window is zero, differences know no switch.
-    model = nn.Sequential(conv(3, 4), nn.ReLU(), conv(4, 4), layer, nn.ReLU(), conv(channels, 5, 5)).double().eval()
-    nn.init.constant_(model[2].bias, 0.3)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.running_mean, module.bias.data):
-                nn.init.normal_(tensor, std=0.3)
-            for tensor in (module.running_var, module.weight.data):
-                nn.init.uniform_(tensor, 0.5, 2.0)
-    return model
-
-
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("kind", LAYERS)
-def test_projection_is_the_adjoint_of_every_layer(kind: str, rule: str) -> None:
-    model = network(kind)
-    image = torch.randn(1, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        value = model(image)
-    shown = 0
-    for unit, position in ((2, (0, 0)), (3, (value.shape[2] // 2, value.shape[3] - 1)), (1, (2, 2))):
-        signal = torch.zeros_like(value)
-        signal[(0, unit, *position)] = 1
-        expected = back(model, image, signal, rule)
-        ours = project(model, image, "5", unit, position, rule)
-        torch.testing.assert_close(ours.image, expected, rtol=1e-6, atol=1e-6 * float(expected.abs().max()))
-        assert ours.coverage.reversed == ours.coverage.total > 1
-        shown += bool(expected.any())
-    assert shown > 1
-
-
-def test_where_max_pools_overlap_their_signals_add_up() -> None:
-    image = torch.zeros(1, 1, 7, 7)
-    image[0, 0, 2, 4] = 5.0
-    image[0, 0, 4, 4] = 3.0
-    total = nn.Conv2d(1, 1, 3, bias=False)
-    nn.init.ones_(total.weight)
-    model = nn.Sequential(nn.MaxPool2d(3, stride=2), total)
-    # Nine windows; the pixel of 5 is the largest of four, that of 3 of the two below.
-    ours = project(model, image, "1", 0, (0, 0), "deconvnet").image[0, 0]
-    assert ours[2, 4] == 4
-    assert ours[4, 4] == 2
-    assert ours.sum() == 9
+from tests.visualize.reference import network, pictures
+from unconv.errors import ModelError, UnconvError
+from unconv.models.efficientnet_lite import EfficientNetLite0
+from unconv.visualize.layers import FeatureMaps, choose_layers, list_feature_maps, strongest_units
+from unconv.visualize.reverse.passage import run_forward
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
-    [("local response normalisation", True), ("group norm", True), ("batch norm", False), ("U-Net", False)],
+    ("name", "layers"),
+    [
+        # Before every pooling, as in the figures of Zeiler & Fergus.
+        ("vgg16", ["features.3", "features.8", "features.15", "features.22", "features.29"]),
+        ("alexnet", ["features.1", "features.4", "features.7", "features.9", "features.11"]),
+        # The rectifier of a block is called twice: only its block's name says which call is meant.
+        ("resnet18", ["relu", "layer1", "layer2", "layer3", "layer4"]),
+        ("googlenet", ["conv1", "conv3", "inception3b", "inception4e", "inception5b"]),
+        # ReLU6 is clipped: the layer before it.
+        ("mobilenet_v2", [f"features.{n}.1" for n in ("2.conv.0", "4.conv.0", "7.conv.0", "14.conv.0", "18")]),
+        ("vit_b_32", ["conv_proj"]),
+    ],
 )
-def test_what_depends_on_the_activations_is_said(kind: str, said: bool) -> None:
-    model = network(kind)
-    assert bool(project(model, torch.randn(1, 3, 8, 8).double(), "5", 2).coverage.passed) == said
+def test_layers_are_spread_over_the_depth(name: str, layers: list[str]) -> None:
+    assert choose_layers(list_feature_maps(network(name), pictures())) == tuple(layers)
+
+
+def test_clipped_rectifier_leads_to_the_layer_before_it() -> None:
+    chosen = choose_layers(list_feature_maps(EfficientNetLite0().train(), pictures()))
+    assert chosen[0] == "features.2.0.expand.norm"
+    assert chosen[-1] == "features.8.norm"
+
+
+class ChannelsLast(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 4, stride=4)
+        self.mlp = nn.Linear(8, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mlp(self.conv(x).permute(0, 2, 3, 1)).relu().mean((1, 2))
+
+
+def test_channels_are_not_taken_for_an_axis() -> None:
+    assert [maps.layer for maps in list_feature_maps(ChannelsLast(), torch.randn(1, 3, 64, 48))] == ["conv"]
+
+
+def test_attention_is_not_taken_for_feature_maps() -> None:
+    assert choose_layers(list_feature_maps(network("swin_t"), pictures())) == ("features.0.0",)
+
+
+def test_model_without_feature_maps_is_refused() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
+    with pytest.raises(ModelError, match="no layer that returns feature maps; name the layers"):
+        choose_layers(list_feature_maps(model, torch.randn(1, 3, 4, 4)))
+
+
+def test_count_must_be_positive() -> None:
+    with pytest.raises(UnconvError, match="0 layers were asked for"):
+        choose_layers([FeatureMaps("a", 1, (2, 2), True)], count=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 9, 40])
+def test_as_many_layers_as_asked_for(count: int) -> None:
+    maps = [FeatureMaps(str(n), 8, (64 >> n // 3,) * 2, rectified=n % 2 == 0) for n in range(18)]
+    chosen = choose_layers(maps, count)
+    assert len(chosen) == len(set(chosen)) == min(count, 9)
+    assert [int(name) for name in chosen] == sorted(int(name) for name in chosen)
+    assert all(int(name) % 2 == 0 for name in chosen)
+
+
+def test_strongest_units_come_first() -> None:
+    value = torch.randn(20, 5, 7)
+    value[3, 4, 6] = value[9, 0, 0] = 50
+    found = strongest_units(value, 6)
+    assert found[:2] == [(3, (4, 6), 50.0), (9, (0, 0), 50.0)]
+    assert [peak for *_, peak in found] == sorted(value.amax((1, 2)).tolist(), reverse=True)[:6]
+    assert all(value[(unit, *place)] == peak for unit, place, peak in found)
+    assert len(strongest_units(value, 100)) == 20
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.parametrize("make", [torch.jit.script, lambda model: torch.jit.trace(model, torch.ones(1, 1, 8, 8))])
+def test_torchscript_is_refused_and_its_parts_are_passed_over(make: Callable[[nn.Module], nn.Module]) -> None:
+    scripted, image = make(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())), torch.ones(1, 1, 8, 8)
+    with pytest.raises(ModelError, match="model: is TorchScript, which cannot be watched inside; use the module"):
+        list_feature_maps(scripted, image)
+    with pytest.raises(ModelError, match="model: is TorchScript"):
+        run_forward(scripted, image, ["0"], "guided")
+    maps = list_feature_maps(nn.Sequential(scripted, nn.Conv2d(2, 3, 1), nn.ReLU()), image)
+    assert [m.layer for m in maps][-2:] == ["1", "2"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_scripted_layer_is_refused_in_one_line() -> None:
+    model = nn.Sequential(torch.jit.script(nn.Conv2d(1, 2, 3)), nn.ReLU())
+    with pytest.raises(ModelError, match=r"^layer '0': is TorchScript.*choose a layer around it$"):
+        run_forward(model, torch.ones(1, 1, 8, 8), ["0"], "guided")

@@ -13,7 +13,7 @@ from unconv.cli import models
 from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
-    from unconv.network.audit import Audit
+    from unconv.network.audit.audit import Audit
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -63,8 +63,8 @@ def audit(
     if fix is not None and fix.suffix != ".py":
         raise UnconvError(f"--fix {fix}: the file ends in .py")
     told = None if size is None else _sizes(size)
-    from unconv.models.resolve import load_model
-    from unconv.network.audit import audit as run
+    from unconv.models.load.resolve import load_model
+    from unconv.network.audit.audit import audit as run
 
     # A file's own weights are what it makes; of others, random ones do.
     own = re.search(r"\.py:", model) is not None or weights is not None

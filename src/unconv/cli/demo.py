@@ -13,7 +13,7 @@ from unconv.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from unconv.explain.photograph import RoundTrip
-    from unconv.visualize.report import Report
+    from unconv.visualize.report.page import Report
 
 MODEL = "efficientnet-lite0"
 SEED = 7
@@ -28,7 +28,7 @@ def demo(
 ) -> None:
     """Make a page from photographs and a network that come with the demo extra; nothing is downloaded."""
     photographs = packaged_photographs()
-    from unconv.visualize.see import see
+    from unconv.visualize.report.see import see
 
     with progress_bar() as progress:
         progress(0, None, "drawing the arithmetic")
@@ -56,9 +56,9 @@ def packaged_photographs() -> list[Path]:
 def draw_arithmetic(folder: Path) -> list[dict[str, Any]]:
     """A convolution, its transpose in three views, the matrix and a max-pooling, as animated SVG."""
     from unconv.explain.drawing import draw
-    from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
-    from unconv.operators.pool_geometry import MaxPoolGeometry
-    from unconv.visualize.report import write_file
+    from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+    from unconv.operators.geometry.pool import MaxPoolGeometry
+    from unconv.visualize.report.page import write_file
 
     conv = ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1)
     transpose = conv.transpose()
@@ -124,7 +124,7 @@ def write_page(path: Path, drawings: Sequence[Any], trips: Sequence[Any], report
     """The page that holds everything together."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from unconv.visualize.report import write_file
+    from unconv.visualize.report.page import write_file
 
     environment = Environment(
         loader=PackageLoader("unconv.cli", "templates"),

@@ -8,22 +8,12 @@ from typing import Annotated
 
 import typer
 
-from unconv import __version__
-from unconv.cli import (
-    arithmetic,
-    audit,
-    bench,
-    demo,
-    denoise,
-    encode,
-    experiment,
-    inpaint,
-    learn,
-    sample,
-    scan,
-    see,
-    train,
-)
+from unconv._version import __version__
+from unconv.cli import audit, bench, demo, scan, see
+from unconv.cli.arithmetic import commands as arithmetic
+from unconv.cli.experiment import group as experiment
+from unconv.cli.sparse import denoise, encode, inpaint, learn
+from unconv.cli.train import group as train, sample
 from unconv.errors import UnconvError
 
 app = typer.Typer(

@@ -9,10 +9,10 @@ import typer
 
 from unconv.cli import spelling
 from unconv.errors import UnconvError
-from unconv.models.built_in import model_forms
+from unconv.models.load.built_in import model_forms
 
 if TYPE_CHECKING:
-    from unconv.models.resolve import LoadedModel
+    from unconv.models.load.resolve import LoadedModel
 
 Model: TypeAlias = Annotated[str, typer.Argument(help=f"{model_forms()}.")]
 Weights: TypeAlias = Annotated[Path | None, typer.Option("--weights", help="Weights file: safetensors or state dict.")]
@@ -28,7 +28,7 @@ def load(
     """The network, with what the options say about it; a misspelled option is refused before anything is loaded."""
     height_width = None if size is None else spelling.all_axes("--size", size, 2)
     means, deviations = numbers("--mean", mean), numbers("--std", std)
-    from unconv.models.resolve import load_model
+    from unconv.models.load.resolve import load_model
 
     return load_model(
         model,

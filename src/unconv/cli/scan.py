@@ -52,7 +52,7 @@ def scan(
     import torch
 
     from unconv.jobs import bar
-    from unconv.visualize.scan import scan as run
+    from unconv.visualize.scan.scan import scan as run
 
     start = time.perf_counter()
     found = run(

@@ -14,8 +14,8 @@ from unconv.cli import models
 from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
-    from unconv.visualize.report import Report
-    from unconv.visualize.see import Progress
+    from unconv.visualize.report.page import Report
+    from unconv.visualize.report.see import Progress
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -71,8 +71,8 @@ def see(
         file = Path(compare) if compare.endswith(WEIGHTS) else None
         again = model if file is not None else compare
         other = models.load(again, file, random_weights and file is None, size, mean, std)
-    from unconv.visualize.report import without_pixels
-    from unconv.visualize.see import see as run
+    from unconv.visualize.report.page import without_pixels
+    from unconv.visualize.report.see import see as run
 
     with progress_bar() as progress:
         report = run(

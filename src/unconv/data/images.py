@@ -25,7 +25,6 @@ from unconv.data.arrays import (
     Array,
     Background,
     Mode,
-    as_image_tensor,
     check_finish,
     finish_picture,
     one_line,
@@ -34,6 +33,7 @@ from unconv.data.arrays import (
     to_pil,
     to_uint8,
 )
+from unconv.data.convert import as_image_tensor
 from unconv.data.decode import decode_file, decode_pillow
 from unconv.errors import ImageError
 

@@ -2,7 +2,7 @@
 
 Garments are Fashion-MNIST's, backgrounds the photographs inside scikit-image, so that segmentation is trained and
 measured without a download. Scenes of the test split show other garments before other photographs than those of the
-training split. A scene follows from split, seed, number and size alone, see :func:`~unconv.data.draws.uniform`.
+training split. A scene follows from split, seed, number and size alone, see :func:`~unconv.data.philox.uniform`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from unconv.data import fashion
 from unconv.data.backdrops import Backdrops, backdrops
-from unconv.data.draws import Numbers, between, uniform
+from unconv.data.philox import Numbers, between, uniform
 from unconv.data.photos import photographs
 from unconv.data.silhouettes import Silhouettes, silhouettes
 from unconv.errors import ImageError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unconv.operators.geometry_base import Geometry
-from unconv.operators.relations import Relation
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.relations import Relation
 
 TITLES = {
     "conv": "Convolution",
@@ -47,7 +47,7 @@ def padding_text(padding: Sequence[tuple[int, int]]) -> str:
 def settings(geometry: Geometry) -> str:
     """Everything that is set, in words; defaults are left out.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> settings(ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1))
     'kernel 3 × 3, stride 2, padding 1'
     """
@@ -70,7 +70,7 @@ def settings(geometry: Geometry) -> str:
 def relation_line(relation: Relation) -> str:
     """Number, formula and working of one axis.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> relation_line(ConvGeometry(input_size=5, kernel_size=3, stride=2, padding=1).relations[0])
     'Relation 6:  o = ⌊(i + 2p − k)/s⌋ + 1 = ⌊(5 + 2·1 − 3)/2⌋ + 1 = 3'
     """

@@ -19,7 +19,7 @@ _FAINT = ("padding", "zero", "overhang", "cut")
 def page_of(scene: Scene) -> Page:
     """Lay a scene out.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> from unconv.explain.views.gather import gather
     >>> page = page_of(gather(ConvGeometry(input_size=(4, 4), kernel_size=3), numbers=None))
     >>> len(page.frames), len(page.tiles)

@@ -16,7 +16,6 @@ from unconv.explain.compose import page_of
 from unconv.explain.numbers import Numbers, NumbersSpec
 from unconv.explain.page import Page
 from unconv.explain.scene import Frame, Scene
-from unconv.explain.svg import svg_of
 from unconv.explain.themes import check_theme, still_theme
 from unconv.explain.views.channels import Channels, channels_scene
 from unconv.explain.views.gather import gather
@@ -24,7 +23,8 @@ from unconv.explain.views.matrix import matrix
 from unconv.explain.views.parts import MAX_NUMBERED_CELLS, DrawingLimitError
 from unconv.explain.views.scatter import scatter
 from unconv.explain.views.zeros import zeros
-from unconv.operators.geometry_base import Geometry
+from unconv.explain.write.svg import svg_of
+from unconv.operators.geometry.base import Geometry
 
 VIEWS = {"gather": gather, "scatter": scatter, "zeros": zeros, "matrix": matrix}
 FORMATS = (".svg", ".gif", ".mp4", ".png", ".html")
@@ -40,7 +40,7 @@ _OFFERED = {
 def views_of(geometry: Geometry) -> tuple[str, ...]:
     """The views that an operation has.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> views_of(ConvGeometry(input_size=4, kernel_size=3))
     ('gather', 'scatter', 'matrix')
     """
@@ -81,7 +81,7 @@ class Drawing:
     def svg(self, frame: int | None = None) -> str:
         """The animation as SVG text, or one frame of it.
 
-        >>> from unconv.operators.geometry import ConvGeometry
+        >>> from unconv.operators.geometry.conv import ConvGeometry
         >>> draw(ConvGeometry(input_size=4, kernel_size=3)).svg(frame=0)[:4]
         '<svg'
         """
@@ -89,7 +89,7 @@ class Drawing:
 
     def html(self) -> str:
         """A page of its own, with a player, and tabs for the other views of the same geometry."""
-        from unconv.explain.html import html_of
+        from unconv.explain.write.html import html_of
 
         order = list(VIEWS)
         scenes = sorted((self.scene, *self.siblings()), key=lambda scene: order.index(scene.view))
@@ -125,9 +125,9 @@ class Drawing:
             return self.svg(frame).encode()
         if ending == ".html":
             return self.html().encode()
-        from unconv.explain import encode
-        from unconv.explain.gif import gif
-        from unconv.explain.raster import Painter
+        from unconv.explain.write import video as encode
+        from unconv.explain.write.gif import gif
+        from unconv.explain.write.raster import Painter
 
         painter = Painter(self.page, still_theme(self.theme), scale)
         if ending == ".png":
@@ -174,7 +174,7 @@ def draw(
 
     Raises :class:`~unconv.errors.GeometryError` where a geometry has no such view or is too large to draw.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> drawing = draw(ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1))
     >>> len(drawing.frames), drawing.frames[0].line
     (9, 'Output (0, 0) collects from 4 inputs and 5 of the padding')

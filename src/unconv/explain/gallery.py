@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,11 @@ from pathlib import Path
 from unconv.errors import UnconvError
 from unconv.explain.drawing import Drawing, draw
 from unconv.explain.numbers import NumbersSpec
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.geometry_base import Geometry
-from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
+from unconv.explain.write.html import template
+from unconv.explain.write.svg import FONT
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
 
 _INPUT = ((3, 3, 2, 1, 0), (0, 0, 1, 3, 1), (3, 1, 2, 2, 3), (2, 0, 0, 2, 2), (2, 0, 0, 0, 1))
 _KERNEL = ((0, 1, 2), (2, 2, 0), (0, 1, 2))
@@ -91,14 +93,22 @@ def write_gallery(folder: str | Path, theme: str = "auto", told: Callable[[str],
         ):
             written += files
             told(animation.name)
-    from unconv.explain.html import gallery_page
-
     index = target / "index.html"
     try:
         index.write_text(gallery_page([(a.name, a.drawing(theme)) for a in chosen], theme), encoding="utf-8")
     except OSError as trouble:
         raise UnconvError(f"gallery: cannot write {index}: {trouble.strerror or trouble}") from None
     return [*written, index]
+
+
+def gallery_page(drawings: Sequence[tuple[str, Drawing]], theme: str = "auto") -> str:
+    """The page that shows a folder of animations by their names."""
+    sections: dict[str, list[dict[str, object]]] = {}
+    for name, drawing in drawings:
+        heading = "With numbers" if name.startswith("numerical") else f"{drawing.scene.title}s"
+        figure = {"name": name, "width": drawing.page.width, "height": drawing.page.height}
+        sections.setdefault(heading, []).append(figure | {"alt": f"{drawing.scene.title}, {drawing.scene.subtitle}"})
+    return template("gallery").render(theme=theme, font=FONT, count=len(drawings), sections=sections.items())
 
 
 def _write(animation: Animation, folder: Path, theme: str) -> Iterator[Path]:

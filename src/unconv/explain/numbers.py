@@ -11,8 +11,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unconv.errors import GeometryError
-from unconv.operators.geometry_base import Geometry
-from unconv.operators.sizes import effective_kernel_size
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.sizes import effective_kernel_size
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -29,7 +29,7 @@ _LARGEST_NUMBER = 10**6
 class Numbers:
     """An input and a kernel (empty for a pooling), by position.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> geometry = ConvGeometry(input_size=3, kernel_size=2)
     >>> numbers = Numbers.of(geometry, ([1, 2, 3], [10, 1]))
     >>> numbers.result(geometry, (1,)), numbers.sum_text(geometry, (1,))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unconv.errors import GeometryError
 from unconv.operators.conv import ConvOperator
-from unconv.operators.structure import MatrixStructure, matrix_structure
+from unconv.operators.geometry.structure import MatrixStructure, matrix_structure
 
 
 @dataclass(frozen=True, eq=False)

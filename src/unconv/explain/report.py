@@ -9,17 +9,17 @@ from typing import Any
 from unconv.explain.captions import TITLES, counted, padding_text, relation_lines, settings, short_text, size_text
 from unconv.explain.scene import Scene
 from unconv.explain.symbolic import latex_entries, symbolic_matrix, symbolic_transpose
-from unconv.explain.text import text_of
 from unconv.explain.views.matrix import matrix_name
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.geometry_base import Geometry
-from unconv.operators.structure import MatrixStructure, matrix_structure
+from unconv.explain.write.text import text_of
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.structure import MatrixStructure, matrix_structure
 
 
 def facts(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, groups: int = 1) -> dict[str, Any]:
     """Everything about a geometry as plain data; lists have one entry per axis.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> found = facts(ConvGeometry(input_size=(7, 5), kernel_size=(3, 2)))
     >>> found["output_size"], found["relation"], found["formula"][0]
     ([5, 4], [1, 1], 'o = i − k + 1')
@@ -80,7 +80,7 @@ def file_facts(scene: Scene, path: Path) -> dict[str, Any]:
 def summary(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, groups: int = 1) -> str:
     """Sizes, relation and what is worth knowing, in a few lines.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> print(summary(ConvGeometry(input_size=(4, 4), kernel_size=3)))
     Convolution: kernel 3 × 3, stride 1
     4 × 4 → 2 × 2
@@ -151,7 +151,7 @@ def written(scene: Scene, path: Path, frame: int | None = None) -> str:
 def solutions_table(start: str, end: str, found: Sequence[ConvTransposeGeometry], top: int) -> str:
     """Transposed convolutions as a table, the best first.
 
-    >>> from unconv.operators.solve import solve_transpose
+    >>> from unconv.operators.geometry.solve import solve_transpose
     >>> print(solutions_table("44", "88", solve_transpose(44, 88), top=2))
     44 → 88: 8 transposed convolutions, the best first
     kernel  stride  padding  output padding  overlap

@@ -9,7 +9,7 @@ from itertools import product
 from unconv.errors import GeometryError
 from unconv.explain.captions import size_text
 from unconv.explain.numbers import mean_size
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
 
 MAX_ENTRIES = 4096
 """Entries of a matrix that is written out in symbols."""
@@ -24,7 +24,7 @@ def matrix_taps(geometry: Geometry, most: int = MAX_ENTRIES) -> Taps:
     That is C for a convolution (or pooling), and Cᵀ for a transposed one. Raises
     :class:`~unconv.errors.GeometryError` if it has more than ``most`` entries.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> matrix_taps(ConvGeometry(input_size=3, kernel_size=2))
     (((0,), (1,), None), (None, (0,), (1,)))
     """
@@ -49,7 +49,7 @@ def matrix_taps(geometry: Geometry, most: int = MAX_ENTRIES) -> Taps:
 def matrix_texts(geometry: Geometry, most: int = MAX_ENTRIES) -> list[list[str]]:
     """The matrix in symbols: weights by their taps, the shares of a mean, and zeros.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> matrix_texts(ConvGeometry(input_size=3, kernel_size=2))
     [['w₀', 'w₁', '0'], ['0', 'w₀', 'w₁']]
     """
@@ -60,7 +60,7 @@ def matrix_texts(geometry: Geometry, most: int = MAX_ENTRIES) -> list[list[str]]
 def latex_entries(geometry: Geometry) -> list[list[str]]:
     """The matrix with LaTeX entries, row by row, for other programs.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> latex_entries(ConvGeometry(input_size=3, kernel_size=2))
     [['w_{0}', 'w_{1}', '0'], ['0', 'w_{0}', 'w_{1}']]
     """
@@ -95,7 +95,7 @@ def table(entries: Sequence[Sequence[str]]) -> str:
 def symbolic_matrix(geometry: Geometry) -> str:
     """The matrix that maps input to output, as a text table: for a 4 × 4 input and a 3 × 3 kernel the guide's 4 × 16.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> print(symbolic_matrix(ConvGeometry(input_size=4, kernel_size=3)))
     ⎡ w₀ w₁ w₂ 0  ⎤
     ⎣ 0  w₀ w₁ w₂ ⎦
@@ -106,7 +106,7 @@ def symbolic_matrix(geometry: Geometry) -> str:
 def symbolic_transpose(geometry: Geometry) -> str:
     """The transpose of :func:`symbolic_matrix`.
 
-    >>> from unconv.operators.geometry import ConvGeometry
+    >>> from unconv.operators.geometry.conv import ConvGeometry
     >>> print(symbolic_transpose(ConvGeometry(input_size=3, kernel_size=2)))
     ⎡ w₀ 0  ⎤
     ⎢ w₁ w₀ ⎥

@@ -1,10 +1,10 @@
 """Long jobs: partition → map → combine → checkpoint, with the executor handed in."""
 
+from unconv.errors import JobError
 from unconv.jobs.checkpoint import Checkpoint, Saved
-from unconv.jobs.errors import JobError
 from unconv.jobs.executor import Executor, Serial, Threads
 from unconv.jobs.fingerprint import fingerprint_arrays, fingerprint_files
-from unconv.jobs.fold import Result, iterate, run
+from unconv.jobs.map_reduce import Result, iterate, run
 from unconv.jobs.progress import Progress, bar, quiet
 
 __all__ = [

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from unconv.jobs.errors import JobError
+from unconv.errors import JobError
 from unconv.jobs.fingerprint import differences, file_checksum, plain
 from unconv.jobs.values import Tensors, pack, unpack
 

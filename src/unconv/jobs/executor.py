@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Protocol, TypeVar
 
-from unconv.jobs.errors import JobError
+from unconv.errors import JobError
 
 Item = TypeVar("Item")
 Part = TypeVar("Part")

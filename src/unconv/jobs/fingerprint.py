@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
-from unconv.jobs.errors import JobError
+from unconv.errors import JobError
 
 FILES_NAMED = 1000
 """More files than this are written down folder by folder."""

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from unconv.jobs.errors import JobError
+from unconv.errors import JobError
 
 if TYPE_CHECKING:
     import numpy as np

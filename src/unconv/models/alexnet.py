@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.models.fixed_size import fixed_maps
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe, unpublished
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, unpublished
 
 SIDE = 227
 HIDDEN = 4096

@@ -14,8 +14,8 @@ from collections import OrderedDict
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe, unpublished
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, unpublished
 
 CHANNELS = (24, 48, 96, 128, 160)
 SIZE = (96, 96)

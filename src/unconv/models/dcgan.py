@@ -41,10 +41,10 @@ from torch import Tensor, nn
 
 from unconv.data.arrays import printable
 from unconv.errors import ModelError
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe, nearest, unpublished
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, nearest, unpublished
 from unconv.upsample import SubPixel2d, icnr_
-from unconv.upsample.named import UPSAMPLERS, upsampler
+from unconv.upsample.upsamplers import UPSAMPLERS, upsampler
 
 LATENT = 100
 SIDE = 4  # of the maps that the noise is projected to

@@ -24,9 +24,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import MissingExtraError, ModelError
-from unconv.models.from_torchvision import imagenet_classes
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe
+from unconv.models.load.from_torchvision import imagenet_classes
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe
 
 SMALLEST_SIZE = 32
 # The packaged weights were trained on (pixel − 127) / 128, on the central 7/8 of the picture.

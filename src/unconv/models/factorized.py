@@ -30,8 +30,8 @@ from unconv.models.factorized_layers import (
     standard_macs,
     topological_macs,
 )
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe, nearest, unpublished
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, nearest, unpublished
 
 KINDS = ("standard", "depthwise", "single", "topological", "bottleneck")
 KERNEL_SIZE = 3

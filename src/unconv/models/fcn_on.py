@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError
 from unconv.models.fcn import FCN, STRIDES
-from unconv.models.preprocess import Preprocess
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, unpublished
 from unconv.models.pyramid import Pyramid
-from unconv.models.recipe import Recipe, unpublished
 from unconv.models.upscore import AlignedUpscore
 
 HALF = Fraction(1, 2)
@@ -109,7 +109,7 @@ def fcn_recipe(name: str, variant: str = "") -> Recipe:
             Preprocess(resize=(224, 224)),
             "segment",
         )
-    from unconv.models.resolve import recipe_of
+    from unconv.models.load.resolve import recipe_of
 
     below = recipe_of(backbone)
     preprocess = replace(below.preprocess, resize=below.preprocess.size)

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError
 from unconv.models.fixed_size import fixed_maps
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe, unpublished
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, unpublished
 
 SIDE = 32
 CLASSES = 10

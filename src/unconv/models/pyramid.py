@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
-from unconv.network.graph import Graph
-from unconv.network.links import Whole
-from unconv.network.trace import trace
-from unconv.operators.receptive import AxisField
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.links import Whole
+from unconv.network.trace.trace import trace
+from unconv.operators.geometry.receptive import AxisField
 
 PROBES = (256, 384)
 """Sides of the pictures that a network is traced on: by how much a feature map grows from one to the other tells its

@@ -15,9 +15,9 @@ scores have the picture's size. Poolings then round up, and the path up leaves o
 any size is met. The layer that doubles is the paper's transposed convolution 2×2, or another by its name.
 
 A light one's path down is the network :mod:`~unconv.models.compact`, so that it may begin with what that has learned
-(:func:`~unconv.models.carry.carry_over`): the whole of the figure stands on pictures of half the size, which the first
-convolution makes, and poolings are 3×3. One convolution follows each copy, and the last layer that doubles makes the
-scores.
+(:func:`~unconv.models.load.transfer_weights.carry_over`): the whole of the figure stands on pictures of half the size,
+which the first convolution makes, and poolings are 3×3. One convolution follows each copy, and the last layer that
+doubles makes the scores.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from jaxtyping import Float
 from torch import Tensor, cat, nn
 
 from unconv.errors import ModelError
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe, nearest, unpublished
-from unconv.upsample.named import UPSAMPLERS, upsampler
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, nearest, unpublished
+from unconv.upsample.upsamplers import UPSAMPLERS, upsampler
 
 CHANNELS = (64, 128, 256, 512, 1024)
 LIGHT = (24, 48, 96, 128, 160)
@@ -70,7 +70,7 @@ class UNet(nn.Module):
         classes: how many are told apart, the background included.
         in_channels: of the picture.
         channels: at each size, the largest first; each next one is half as large.
-        up: the layer that doubles, by its name: see :func:`~unconv.upsample.named.upsampler`.
+        up: the layer that doubles, by its name: see :func:`~unconv.upsample.upsamplers.upsampler`.
         padding: ``"same"``, or ``"valid"`` as published, with scores for the inner pixels: 388² of 572².
         normalised: batch normalisation before each rectifier, which the paper does not have yet.
         light: on pictures of half the size, with one convolution behind each copy, see above; a third of the

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.operators.transpose import conv_transpose
+from unconv.operators.transpose.conv_transpose import conv_transpose
 
 
 class Upscore(nn.Module):

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from unconv.models.alexnet import Layer, classifier, response_norm, started
 from unconv.models.fixed_size import fixed_maps
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe, unpublished
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, unpublished
 
 SIDE = 224
 LAYERS = (

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from unconv.data.fashion import CLASSES, MEAN, SIZE, STD
 from unconv.models.fixed_size import fixed_maps
-from unconv.models.preprocess import Preprocess
-from unconv.models.recipe import Recipe
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe
 
 WEIGHTS = Path(__file__).with_name("shipped") / "zfnet28.safetensors"
 
@@ -96,7 +96,7 @@ def zfnet28_recipe(name: str = "zfnet-28") -> Recipe:
     """
 
     def pretrained() -> nn.Module:
-        from unconv.models.weights import read_state_dict
+        from unconv.models.load.weights import read_state_dict
 
         module = ZFNet28()
         module.load_state_dict(read_state_dict(WEIGHTS))

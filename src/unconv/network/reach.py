@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from unconv.network.graph import Graph
+from unconv.network.trace.graph import Graph
 
 Interval = tuple[int, int]
 
@@ -31,7 +31,7 @@ def convolutions_before(graph: Graph, last: int) -> tuple[Reached, ...]:
     """The convolutions that run until a tensor, by its index, is there, in the order in which they do.
 
     >>> from torch import nn
-    >>> from unconv.network.trace import trace
+    >>> from unconv.network.trace.trace import trace
     >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.Conv2d(8, 4, 5)), (3, 32, 32))
     >>> [(found.kernel_size, found.strides) for found in convolutions_before(graph, graph.value_of("2").index)]
     [((3, 3), (Fraction(1, 1), Fraction(1, 1))), ((5, 5), (Fraction(2, 1), Fraction(2, 1)))]
@@ -55,7 +55,7 @@ def cells_along(graph: Graph, last: int, axis: int, unit: int) -> dict[int, Inte
     influence on it.
 
     >>> from torch import nn
-    >>> from unconv.network.trace import trace
+    >>> from unconv.network.trace.trace import trace
     >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.Conv2d(8, 4, 5)), (3, 32, 32))
     >>> list(cells_along(graph, graph.value_of("2").index, axis=0, unit=10).values())
     [(10, 11), (10, 15), (20, 30), (20, 32)]

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
 
-from unconv.network.graph import Graph
-from unconv.network.values import Value
-from unconv.operators.receptive import ReceptiveField
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.values import Value
+from unconv.operators.geometry.receptive import ReceptiveField
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,7 @@ def windows_of(graph: Graph, layer: str) -> Windows:
     Raises :class:`~unconv.errors.ModelError` for a layer that the graph does not have.
 
     >>> from torch import nn
-    >>> from unconv.network.trace import trace
+    >>> from unconv.network.trace.trace import trace
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1))
     >>> windows = windows_of(trace(model, (3, 64, 64)), "2")
     >>> windows.size, windows.start((20, 31)), windows.within((20, 31), (36, 54))

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from unconv.network.graph import Graph
-from unconv.network.trace import attempt
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.trace import attempt
 
 Sizes = tuple[tuple[int, ...], ...]
 
@@ -49,7 +49,7 @@ def working_sizes(
 def deepest_stride(graph: Graph) -> int:
     """The largest product of the strides on a way from the input, as far as a model was seen.
 
-    >>> from unconv.network.trace import trace
+    >>> from unconv.network.trace.trace import trace
     >>> deepest_stride(trace(nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(4), nn.Upsample(scale_factor=4)), (1, 32, 32)))
     8
     """

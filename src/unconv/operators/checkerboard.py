@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unconv.errors import GeometryError, UnconvError
-from unconv.operators.geometry import ConvTransposeGeometry
-from unconv.operators.sizes import Size, per_axis
+from unconv.operators.geometry.conv import ConvTransposeGeometry
+from unconv.operators.geometry.sizes import Size, per_axis
 
 
 def overlap(geometry: ConvTransposeGeometry) -> Int[Tensor, "*output_size"]:

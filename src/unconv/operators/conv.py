@@ -12,11 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import GeometryError
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.sizes import Padding, Size
+from unconv.operators.geometry.structure import axis_entries, matrix_structure
 from unconv.operators.linear import LinearOperator, check_matrix_size, cut, sparse_matrix
-from unconv.operators.sizes import Padding, Size
-from unconv.operators.structure import axis_entries, matrix_structure
-from unconv.operators.transpose import conv_transpose
+from unconv.operators.transpose.conv_transpose import conv_transpose
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from unconv.errors import GeometryError, UnconvError
+from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
+from unconv.operators.geometry.structure import axis_entries
 from unconv.operators.linear import LinearOperator, check_matrix_size, cut, sparse_matrix
-from unconv.operators.pool_geometry import AvgPoolGeometry, MaxPoolGeometry
-from unconv.operators.structure import axis_entries
 
 _MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 

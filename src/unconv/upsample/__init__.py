@@ -16,7 +16,6 @@ from unconv.upsample.initialise import (
     equalised_phases_ as equalised_phases_,
     icnr_ as icnr_,
 )
-from unconv.upsample.named import UPSAMPLERS as UPSAMPLERS, upsampler as upsampler
 from unconv.upsample.resize import (
     ResizeConv1d as ResizeConv1d,
     ResizeConv2d as ResizeConv2d,
@@ -36,3 +35,4 @@ from unconv.upsample.transposed import (
     ConvTranspose3d as ConvTranspose3d,
 )
 from unconv.upsample.unpool import Unpool1d as Unpool1d, Unpool2d as Unpool2d, Unpool3d as Unpool3d
+from unconv.upsample.upsamplers import UPSAMPLERS as UPSAMPLERS, upsampler as upsampler

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
-from unconv.operators.sizes import Size, per_axis
-from unconv.operators.transpose import conv_transpose
+from unconv.operators.geometry.sizes import Size, per_axis
+from unconv.operators.transpose.conv_transpose import conv_transpose
 from unconv.upsample.first_cells import first_cells
 from unconv.upsample.initialise import bilinear_, bilinear_geometry
 

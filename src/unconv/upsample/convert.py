@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
-from unconv.operators.transpose_arguments import TransposeArguments, spell_out
-from unconv.operators.transpose_blocks import flipped, stretch
+from unconv.operators.transpose.arguments import TransposeArguments, spell_out
+from unconv.operators.transpose.blocks import flipped, stretch
 from unconv.upsample.phases import blocks_by_axis, phase_kernels, transposed_kernels
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_shuffle
 

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import GeometryError
-from unconv.operators.sizes import Size, per_axis
+from unconv.operators.geometry.sizes import Size, per_axis
 
 
 def first_cells(

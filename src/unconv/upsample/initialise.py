@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.checkerboard import equalised
-from unconv.operators.sizes import Size, per_axis
+from unconv.operators.geometry.sizes import Size, per_axis
 
 
 def bilinear_geometry(stride: int) -> tuple[int, int]:

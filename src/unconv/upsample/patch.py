@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from unconv.errors import UnconvError
-from unconv.network.audit import Audit
-from unconv.network.finding import Finding
-from unconv.network.graph import Graph
-from unconv.network.keep import preserved
+from unconv.network.audit.audit import Audit
+from unconv.network.audit.finding import Finding
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.preserve import preserved
 from unconv.operators.checkerboard import checkerboard_score, subpixel_score
 from unconv.upsample.convert import convert
 from unconv.upsample.initialise import equalised_, equalised_phases_
@@ -119,7 +119,7 @@ def patch(audit: Audit) -> Patched:
 
     Raises :class:`~unconv.errors.UnconvError` if the model as a whole returns something else than before.
 
-    >>> from unconv.network.audit import audit
+    >>> from unconv.network.audit.audit import audit
     >>> patched = patch(audit(nn.Sequential(nn.ConvTranspose2d(8, 3, 3, stride=2)), (8, 16, 16), measure=False))
     >>> [change.finding.rule for change in patched.changes], patched.changes[0].code
     (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0").weight, (2, 2))')

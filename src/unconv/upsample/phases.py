@@ -1,7 +1,7 @@
 """The kernels of a transposed convolution in its two other forms: by phase, and flipped.
 
 All three have the same numbers in their kernels (Shi et al. 2016, "Is the deconvolution layer the same as a
-convolutional layer?"; Dumoulin & Visin 2016, section 4): :mod:`unconv.operators.transpose_blocks` says which is where.
+convolutional layer?"; Dumoulin & Visin 2016, section 4): :mod:`unconv.operators.transpose.blocks` says which is where.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from math import prod
 from jaxtyping import Float
 from torch import Tensor
 
-from unconv.operators.transpose_arguments import TransposeArguments
-from unconv.operators.transpose_blocks import Blocks, cut_into_blocks, every, kernel_by_phase, phase_dims, tap_dims
+from unconv.operators.transpose.arguments import TransposeArguments
+from unconv.operators.transpose.blocks import Blocks, cut_into_blocks, every, kernel_by_phase, phase_dims, tap_dims
 
 
 def blocks_by_axis(kernel_size: tuple[int, ...], arguments: TransposeArguments) -> list[Blocks]:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.operators.sizes import Size, per_axis
+from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.upsample.same import same_convolution
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}

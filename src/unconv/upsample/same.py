@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from unconv.operators.sizes import Size, per_axis
+from unconv.operators.geometry.sizes import Size, per_axis
 
 _BY_AXES: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import GeometryError
-from unconv.operators.padding import explicit_padding, split_padding
-from unconv.operators.sizes import Padding, Pairs, Size, effective_kernel_size, per_axis
-from unconv.operators.transpose import conv_transpose
+from unconv.operators.geometry.padding import explicit_padding, split_padding
+from unconv.operators.geometry.sizes import Padding, Pairs, Size, effective_kernel_size, per_axis
+from unconv.operators.transpose.conv_transpose import conv_transpose
 
 _NAME = "conv_transpose"
 _SAME = {"same_upper": "upper", "same_lower": "lower"}

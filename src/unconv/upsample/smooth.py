@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
-from unconv.operators.sizes import Size, per_axis
+from unconv.operators.geometry.sizes import Size, per_axis
 
 _BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 

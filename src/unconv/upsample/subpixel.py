@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
-from unconv.operators.sizes import Size, per_axis
+from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.upsample.first_cells import first_cells
 from unconv.upsample.initialise import icnr_
 from unconv.upsample.same import same_convolution

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.operators.sizes import Padding, Size
+from unconv.operators.geometry.sizes import Padding, Size
 from unconv.upsample.sized import conv_transpose_to
 
 

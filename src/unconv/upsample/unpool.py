@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
-from unconv.operators.sizes import Size, per_axis
+from unconv.operators.geometry.sizes import Size, per_axis
 
 
 class _Unpool(nn.Module):

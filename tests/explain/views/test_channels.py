@@ -8,8 +8,8 @@ from hypothesis import given, strategies as st
 
 from unconv.errors import GeometryError
 from unconv.explain.views.channels import Channels, channels_scene
-from unconv.operators.geometry import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.pool_geometry import MaxPoolGeometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.pool import MaxPoolGeometry
 
 
 @given(st.integers(1, 4), st.integers(1, 2), st.integers(1, 2))

@@ -12,8 +12,8 @@ from unconv.explain.boards import Board
 from unconv.explain.numbers import Numbers
 from unconv.explain.views import parts
 from unconv.explain.views.gather import gather
-from unconv.operators.geometry import ConvGeometry
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry
 
 
 def boards(geometry: Geometry) -> tuple[Board, Board]:

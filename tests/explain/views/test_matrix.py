@@ -13,8 +13,8 @@ from tests.explain.oracles import grid_values, tensors, torch_output
 from unconv.errors import GeometryError
 from unconv.explain.numbers import Numbers
 from unconv.explain.views.matrix import MAX_SIDE, matrix
-from unconv.operators.geometry import ConvGeometry
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry
 
 
 def matrix_grid(scene) -> int:  # type: ignore[no-untyped-def]

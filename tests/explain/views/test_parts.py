@@ -10,8 +10,8 @@ from tests.explain.cases import EVERY_KIND
 from unconv.errors import GeometryError
 from unconv.explain.drawing import draw
 from unconv.explain.views.parts import MAX_CELLS, MAX_FRAMES, DrawingLimitError, Roles, thinned
-from unconv.operators.geometry import ConvGeometry
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvGeometry
 
 
 @pytest.mark.parametrize("geometry", EVERY_KIND, ids=repr)

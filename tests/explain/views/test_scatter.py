@@ -11,8 +11,8 @@ from tests.explain.oracles import fed, lit_cells, padded_position, tensors, torc
 from unconv.explain.boards import Board
 from unconv.explain.numbers import Numbers
 from unconv.explain.views.scatter import poured, reach, scatter
-from unconv.operators.geometry import ConvTransposeGeometry
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.conv import ConvTransposeGeometry
 
 
 def target_board(geometry: Geometry) -> Board:

@@ -13,7 +13,7 @@ from tests.explain.oracles import CONV, grid_values, tensors, torch_output
 from unconv.explain.numbers import Numbers
 from unconv.explain.views.parts import MAX_NUMBERED_CELLS
 from unconv.explain.views.zeros import Stretched, zeros
-from unconv.operators.geometry import ConvTransposeGeometry
+from unconv.operators.geometry.conv import ConvTransposeGeometry
 
 
 @settings(max_examples=60, deadline=None)

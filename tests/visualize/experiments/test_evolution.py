@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.visualize.experiments.evolution import evolution
-from unconv.visualize.project import project
+from unconv.visualize.reverse.project import project
 
 
 def network(seed: int = 0) -> nn.Module:

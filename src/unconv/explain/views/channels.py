@@ -11,7 +11,7 @@ from unconv.explain.numbers import POOLINGS
 from unconv.explain.scene import Frame, Grid, Mark, Scene, Stack
 from unconv.explain.views import parts
 from unconv.explain.views.gather import window_of
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
 
 MAX_CHANNELS = 8
 """Maps, in or out, that a picture shows."""

@@ -7,7 +7,7 @@ from unconv.explain.captions import TITLES, counted, position_text, relation_lin
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Grid, Scene, Stack, Text
 from unconv.explain.views import parts
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
 
 
 def gather(geometry: Geometry, numbers: Numbers | None) -> Scene:

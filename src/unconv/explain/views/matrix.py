@@ -11,7 +11,7 @@ from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Grid, LegendEntry, Mark, Scene, Stack, Text
 from unconv.explain.symbolic import Taps, matrix_taps, matrix_texts
 from unconv.explain.views import parts
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
 
 MAX_SIDE = 144
 """Rows or columns of a matrix that is drawn; beyond, its entries would be finer than the eye."""

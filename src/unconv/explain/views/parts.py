@@ -10,7 +10,7 @@ from unconv.explain.boards import Board, Position
 from unconv.explain.captions import padding_text, short_text, size_text
 from unconv.explain.numbers import POOLINGS, Numbers, number_text
 from unconv.explain.scene import Grid, LegendEntry, Role, Stack
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
 
 MAX_FRAMES = 120
 """Steps that an animation shows at most; of more, an even selection is drawn, and the picture says so."""

@@ -10,7 +10,7 @@ from unconv.explain.captions import TITLES, counted, position_text, relation_lin
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Grid, Scene, Stack, Text
 from unconv.explain.views import parts
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
 
 
 def scatter(geometry: Geometry, numbers: Numbers | None) -> Scene:
@@ -45,7 +45,7 @@ def scatter(geometry: Geometry, numbers: Numbers | None) -> Scene:
 def poured(geometry: Geometry, cell: Position) -> list[tuple[Position, Position]]:
     """(tap, output cell) of all that one input cell feeds; of a transposed convolution, what is cut away too.
 
-    >>> from unconv.operators.geometry import ConvTransposeGeometry
+    >>> from unconv.operators.geometry.conv import ConvTransposeGeometry
     >>> poured(ConvTransposeGeometry(input_size=2, kernel_size=3, stride=2, padding=1), (0,))
     [((0,), (-1,)), ((1,), (0,)), ((2,), (1,))]
     """
@@ -58,7 +58,7 @@ def poured(geometry: Geometry, cell: Position) -> list[tuple[Position, Position]
 def reach(geometry: Geometry) -> tuple[Position, Position]:
     """[low, high) of the output with the rows that padding cuts away.
 
-    >>> from unconv.operators.geometry import ConvTransposeGeometry
+    >>> from unconv.operators.geometry.conv import ConvTransposeGeometry
     >>> reach(ConvTransposeGeometry(input_size=2, kernel_size=3, stride=2, padding=1))
     ((-1,), (4,))
     """

@@ -10,7 +10,7 @@ from unconv.explain.captions import TITLES, counted, position_text, relation_lin
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Role, Scene, Stack, Text
 from unconv.explain.views import parts
-from unconv.operators.geometry_base import Geometry
+from unconv.operators.geometry.base import Geometry
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Stretched:
     Where p > d(k − 1) the padding is negative, and cuts cells off the stretched input instead. Output padding adds
     rows at the end.
 
-    >>> from unconv.operators.geometry import ConvTransposeGeometry
+    >>> from unconv.operators.geometry.conv import ConvTransposeGeometry
     >>> stretched = Stretched(ConvTransposeGeometry(input_size=3, kernel_size=3, stride=2, padding=1))
     >>> stretched.size, stretched.low, stretched.high, stretched.window((0,))
     ((5,), (-1,), (6,), [((2,), (-1,)), ((1,), (0,)), ((0,), (1,))])

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.models.resolve import LoadedModel
-from unconv.visualize.experiments.passing import forward_values
+from unconv.models.load.resolve import LoadedModel
+from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.experiments.subject import as_batch, check_count, generator, last_feature_maps, subject_of
 
 Box = tuple[int, int, int, int]

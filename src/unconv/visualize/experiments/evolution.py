@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from unconv.data.arrays import printable
 from unconv.errors import UnconvError
-from unconv.models.resolve import LoadedModel
-from unconv.models.weights import check_finite, fit_weights, read_state_dict
-from unconv.visualize.experiments.passing import forward_values
+from unconv.models.load.resolve import LoadedModel
+from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
+from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.experiments.subject import as_batch, check_count, subject_of
-from unconv.visualize.look import check_feature_maps
-from unconv.visualize.project import peaks, project
+from unconv.visualize.layers import check_feature_maps
+from unconv.visualize.reverse.project import peaks, project
 
 Checkpoint: TypeAlias = str | PathLike[str] | Mapping[str, Tensor] | Callable[[nn.Module], Any]
 

@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError
-from unconv.models.resolve import LoadedModel
-from unconv.visualize.experiments.passing import forward_values
+from unconv.models.load.resolve import LoadedModel
+from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.experiments.subject import as_batch, subject_of
-from unconv.visualize.reverse import find_layer
+from unconv.visualize.reverse.passage import find_layer
 
 # A filter is called weak below, and dominant above, these parts of the median norm.
 WEAK, DOMINANT = 0.1, 4.0

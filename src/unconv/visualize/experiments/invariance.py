@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.models.resolve import LoadedModel
-from unconv.visualize.experiments.passing import check_scores, forward_values
+from unconv.models.load.resolve import LoadedModel
+from unconv.visualize.experiments.partial_forward import check_scores, forward_values
 from unconv.visualize.experiments.subject import as_batch, spread_layers, subject_of
 from unconv.visualize.experiments.transforms import VALUES, transformed
 

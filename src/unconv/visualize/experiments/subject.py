@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.models.resolve import LoadedModel, load_model
-from unconv.visualize.reverse import check_images, check_open
-from unconv.visualize.select import list_feature_maps
+from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.visualize.layers import list_feature_maps
+from unconv.visualize.reverse.passage import check_images, check_open
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.models.resolve import LoadedModel
+from unconv.models.load.resolve import LoadedModel
 from unconv.visualize.experiments.classifier import fit_classifier
-from unconv.visualize.experiments.passing import forward_values
+from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.experiments.subject import as_batch, check_count, generator, spread_layers, subject_of
 
 PIXELS = "pixels"

@@ -1,0 +1,1 @@
+"""unconv arithmetic: sizes, relations, drawings and solutions of convolutions."""

@@ -1,0 +1,1 @@
+"""unconv experiment: the experiments of Zeiler & Fergus."""

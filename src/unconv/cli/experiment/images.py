@@ -1,0 +1,180 @@
+"""``unconv experiment`` with changed pictures: occlusion, correspondence, invariance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unconv.cli import models
+from unconv.cli.experiment.input import parts_file, pictures, place_for, target_index
+from unconv.cli.experiment.output import Images, Json, Layers, Out, save, tell_json
+
+OCCLUSION = """[bold]Examples[/]
+
+unconv experiment occlusion efficientnet-lite0 cat.jpg -o occlusion.png
+
+unconv experiment occlusion torchvision:vgg16 cat.jpg --target 281 --square 48 --step 8 --json"""
+
+CORRESPONDENCE = """[bold]Examples[/]
+
+unconv experiment correspondence efficientnet-lite0 dogs/ --parts parts.json -o table.png
+
+parts.json: {"left eye": {"a.jpg": [60, 90, 30, 40], "b.jpg": [50, 80, 30, 40]}, "nose": {...}}
+
+Boxes are top, left, height, width, in pixels of the picture as the network sees it (224 x 224, often)."""
+
+INVARIANCE = """[bold]Examples[/]
+
+unconv experiment invariance efficientnet-lite0 cat.jpg cup.jpg --transform rotation -o rotation.png
+
+unconv experiment invariance torchvision:vgg16 cat.jpg --transform scale --values 1,1.5,2 --layers features.4"""
+
+
+def occlusion(
+    model: models.Model,
+    image: Annotated[str, typer.Argument(help="A picture file.")],
+    out: Out = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Class: its index or name; the most probable unless given.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="Layer of the feature maps; the last with a grid unless given.")
+    ] = None,
+    square: Annotated[int, typer.Option("--square", min=1, help="Side of the square, in pixels.")] = 64,
+    step: Annotated[int, typer.Option("--step", min=1, help="Pixels from one place to the next.")] = 16,
+    grey: Annotated[float, typer.Option("--grey", min=0, max=1, help="Brightness of the square.")] = 0.5,
+    weights: models.Weights = None,
+    random_weights: models.RandomWeights = False,
+    size: models.Size = None,
+    mean: models.Mean = None,
+    std: models.Std = None,
+    json: Json = False,
+) -> None:
+    """Slide a grey square over a picture: what does the network still make of it?"""
+    place_for(out)
+    loaded = models.load(model, weights, random_weights, size, mean, std)
+    batch, shown, _ = pictures(loaded, [image], 1)
+    from unconv.visualize.experiments.occlusion.sensitivity import occlusion as run
+
+    fill = [(grey - m) / s for m, s in zip(loaded.preprocess.mean, loaded.preprocess.std, strict=True)]
+    maps = run(loaded, batch, target_index(loaded, target), layer, size=square, stride=step, fill=fill)
+    row, column = divmod(int(maps.probability.argmin()), maps.probability.shape[1])
+    if out is not None:
+        from unconv.visualize.experiments.figures.occlusion import plot_occlusion
+
+        save(plot_occlusion(maps, shown[0]), out)
+    if json:
+        names = ("probability", "score", "activation", "label")
+        tell_json(
+            target=maps.target,
+            target_name=maps.target_name,
+            layer=maps.layer,
+            unit=maps.unit,
+            square=list(maps.size),
+            rows=[list(interval) for interval in maps.rows],
+            columns=[list(interval) for interval in maps.columns],
+            **{name: getattr(maps, name).tolist() for name in names},
+            **{f"clean_{name}": getattr(maps, f"clean_{name}") for name in names},
+            names={str(label): name for label, name in maps.names.items()},
+            computed=maps.computed,
+        )
+        return
+    least = float(maps.probability.min())
+    typer.echo(f"{maps.target_name}: {maps.clean_probability:.3f} without square; {maps.probability.numel()} places")
+    typer.echo(f"least {least:.3f} with it at rows {_span(maps.rows[row])}, columns {_span(maps.columns[column])}")
+    others = int((maps.label != maps.clean_label).sum())
+    typer.echo(f"another class than {maps.names[maps.clean_label]} is the most probable at {others} places")
+
+
+def correspondence(
+    model: models.Model,
+    images: Images,
+    parts: Annotated[Path, typer.Option("--parts", help="JSON: part, picture, box (top, left, height, width).")],
+    out: Out = None,
+    layers: Layers = None,
+    draws: Annotated[int, typer.Option("--draws", min=1, help="Sets of random boxes.")] = 20,
+    weights: models.Weights = None,
+    random_weights: models.RandomWeights = False,
+    size: models.Size = None,
+    mean: models.Mean = None,
+    std: models.Std = None,
+    json: Json = False,
+) -> None:
+    """Cover the same part in several pictures: do their features change alike?"""
+    place_for(out)
+    loaded = models.load(model, weights, random_weights, size, mean, std)
+    batch, _, names = pictures(loaded, images, 2)
+    from unconv.visualize.experiments.correspondence import correspondence as run
+
+    found = run(loaded, batch, parts_file(parts, names), models.names(layers), draws=draws)
+    if out is not None:
+        from unconv.visualize.experiments.figures.curves import plot_correspondence
+
+        save(plot_correspondence(found), out)
+    if json:
+        tell_json(
+            images=names,
+            draws=draws,
+            layers={
+                layer: {
+                    one.part: {"mean": one.mean, "deviation": one.deviation, "total": one.total} for one in parts_of
+                }
+                for layer, parts_of in found.parts.items()
+            },
+        )
+        return
+    for layer, figures in found.parts.items():
+        told = ", ".join(f"{one.part} {one.mean:.3f} ± {one.deviation:.3f}" for one in figures)
+        typer.echo(f"{layer}: {told}")
+
+
+def invariance(
+    model: models.Model,
+    images: Images,
+    out: Out = None,
+    transform: Annotated[str, typer.Option("--transform", help="translation, scale or rotation.")] = "translation",
+    values: Annotated[
+        str | None, typer.Option("--values", help="Pixels down, factors or degrees, joined by commas.")
+    ] = None,
+    layers: Layers = None,
+    weights: models.Weights = None,
+    random_weights: models.RandomWeights = False,
+    size: models.Size = None,
+    mean: models.Mean = None,
+    std: models.Std = None,
+    json: Json = False,
+) -> None:
+    """Move, enlarge or turn pictures: how far do features and probabilities move?"""
+    place_for(out)
+    chosen = models.numbers("--values", values)
+    loaded = models.load(model, weights, random_weights, size, mean, std)
+    batch, _, names = pictures(loaded, images, 1)
+    from unconv.visualize.experiments.invariance import invariance as run
+
+    found = run(loaded, batch, transform, chosen, models.names(layers))
+    if out is not None:
+        from unconv.visualize.experiments.figures.curves import plot_invariance
+
+        save(plot_invariance(found), out)
+    if json:
+        tell_json(
+            transform=transform,
+            values=list(found.values),
+            images=names,
+            distance={layer: found.distance[layer].tolist() for layer in found.layers},
+            normalised={layer: found.normalised[layer].tolist() for layer in found.layers},
+            classes=list(found.names),
+            probability=found.probability.tolist(),
+        )
+        return
+    for layer in found.layers:
+        mean_of = found.normalised[layer].nanmean(0)
+        typer.echo(f"{layer}: normalised distance {float(mean_of.max()):.3f} at most, {float(mean_of.mean()):.3f} mean")
+    for name, label, row in zip(names, found.names, found.probability, strict=False):
+        typer.echo(f"{name}: {label} from {float(row.max()):.3f} down to {float(row.min()):.3f}")
+
+
+def _span(interval: tuple[int, int]) -> str:
+    return f"{interval[0]} to {interval[1] - 1}"

@@ -1,0 +1,112 @@
+"""What the experiments are given on the command line: pictures, classes, parts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from unconv.errors import ImageError, MissingExtraError, UnconvError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unconv.models.load.resolve import LoadedModel
+
+SUFFIXES = (".png", ".pdf", ".svg")
+SHOWN = 5
+
+
+def place_for(path: Path | None) -> None:
+    """Refuse, before anything is computed, a file that could not be written in the end."""
+    if path is None:
+        return
+    if path.suffix.lower() not in SUFFIXES:
+        raise UnconvError(f"--out {path}: figures end in {', '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise UnconvError(f"--out {path}: there is no folder {path.parent}; make it first")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(f"--out {path}", "matplotlib", "demo") from None
+
+
+def pictures(loaded: LoadedModel, paths: list[str], least: int) -> tuple[Tensor, Tensor, list[str]]:
+    """Pictures as the network wants them, the same to show in [0, 1], and their names; skipped ones go to stderr."""
+    import torch
+
+    from unconv.data.images import read_images
+
+    found = read_images(paths)
+    for item in found.skipped:
+        typer.echo(f"skipped {item}", err=True)
+    if len(found) < least:
+        raise ImageError(f"experiment: {len(found)} pictures; give {least} or more")
+    shown = torch.stack([loaded.preprocess.picture(image.tensor) for image in found])
+    return loaded.preprocess.normalise(shown), shown, [image.name for image in found]
+
+
+def target_index(loaded: LoadedModel, text: str | None) -> int | None:
+    """The class of that index or name."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    names = loaded.classes or ()
+    same = [index for index, name in enumerate(names) if name.lower() == text.lower()]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise UnconvError(f"--target {text!r}: classes {', '.join(map(str, same))} are called so; give an index")
+    near = [name for name in names if text.lower() in name.lower()][:SHOWN]
+    hint = f"; near it: {', '.join(near)}" if near else "; give its index"
+    raise UnconvError(f"--target {text!r}: no class of that name{hint}")
+
+
+def parts_file(path: Path, names: list[str]) -> dict[str, list[tuple[int, int, int, int]]]:
+    """Boxes of parts from JSON: by part and picture, [top, left, height, width]."""
+    try:
+        given: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnconvError(f"--parts {path}: cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(given, dict) or not all(isinstance(boxes, dict) for boxes in given.values()):
+        raise UnconvError(f'--parts {path}: write {{"part": {{"picture": [top, left, height, width]}}}}')
+    found: dict[str, list[tuple[int, int, int, int]]] = {}
+    for part, boxes in given.items():
+        missing = [name for name in names if name not in boxes]
+        if missing:
+            raise UnconvError(f"--parts {path}: part {part!r} has no box in {', '.join(missing[:SHOWN])}")
+        found[part] = [_box(path, part, name, boxes[name]) for name in names]
+    return found
+
+
+def _box(path: Path, part: str, name: str, box: Any) -> tuple[int, int, int, int]:
+    if not isinstance(box, list) or len(box) != 4 or not all(type(number) is int for number in box):
+        raise UnconvError(
+            f"--parts {path}: part {part!r} in {name!r} is {json.dumps(box)}; write [top, left, height, width]"
+        )
+    return box[0], box[1], box[2], box[3]
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The sub-folders of a folder, by name: one for each class."""
+    if not folder.is_dir():
+        raise UnconvError(f"{folder}: no such folder; give one with a sub-folder of pictures for each class")
+    found = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    if len(found) < 2:
+        raise UnconvError(f"{folder}: {len(found)} sub-folders; make one for each class, two or more")
+    return found
+
+
+def labelled(loaded: LoadedModel, classes: list[Path]) -> tuple[Tensor, list[int]]:
+    """The pictures of all classes, and the class of each."""
+    import torch
+
+    batches, labels = [], []
+    for label, folder in enumerate(classes):
+        batch, _, _ = pictures(loaded, [str(folder)], 1)
+        batches.append(batch)
+        labels += [label] * len(batch)
+    return torch.cat(batches), labels

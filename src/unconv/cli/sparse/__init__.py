@@ -1,0 +1,1 @@
+"""unconv encode, learn, denoise, inpaint: convolutional sparse coding."""

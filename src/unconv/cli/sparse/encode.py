@@ -1,0 +1,78 @@
+"""``unconv encode``: pictures as sparse codes of a dictionary."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unconv.cli.sparse import options as pictures
+from unconv.errors import SparseError
+
+EXAMPLES = """[bold]Examples[/]
+
+unconv encode cat.jpg -o codes.safetensors --plot codes.png
+
+unconv encode photos/ -d dictionary.safetensors -o codes.safetensors --penalty 0.02 --json"""
+
+
+def encode(
+    images: Annotated[list[str], typer.Argument(help="Picture files and folders.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The codes, as .safetensors.")] = Path("codes.safetensors"),
+    dictionary: Annotated[
+        str | None, typer.Option("-d", "--dictionary", help="grey-8x8x64, colour-8x8x64 or a file.")
+    ] = None,
+    penalty: Annotated[
+        str, typer.Option("--penalty", help="Sparsity: 0.05, or 0.1max for a part of the most.")
+    ] = "0.05",
+    boundary: Annotated[str, typer.Option("--boundary", help="crop, valid or circular.")] = "crop",
+    nonnegative: Annotated[bool, typer.Option("--nonnegative", help="Codes of at least 0 only.")] = False,
+    low_pass: Annotated[
+        float, typer.Option("--low-pass", min=0.0, help="Strength of the low-pass taken off first; 0: none.")
+    ] = 5.0,
+    tol: Annotated[float, typer.Option("--tol", help="Relative duality gap to reach.")] = 1e-3,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Picture of the first picture's most used maps.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Write the detail of pictures as sums of few kernels: which, where, and how much of each."""
+    pictures.check_place("--out", out, (".safetensors",))
+    pictures.check_place("--plot", plot)
+    wanted = pictures.penalty(penalty)
+    from unconv.sparse.code.encode import encode as run
+    from unconv.sparse.learn.dictionaries import dictionary_for
+    from unconv.sparse.restore.lowpass import split
+
+    kernels = dictionary_for(dictionary, 3, 2, "encode")
+    if kernels.shape[1] not in (1, 3):
+        raise SparseError(f"encode: dictionary of {kernels.shape[1]} channels; pictures have 1 or 3")
+    found = pictures.pictures(images, "grey" if kernels.shape[1] == 1 else "rgb")
+    details = [split(image.tensor, low_pass).detail if low_pass else image.tensor for image in found]
+    encoding = run(
+        details, kernels, wanted, boundary=boundary, nonnegative=nonnegative, tol=tol, progress=len(found) > 1
+    )
+    encoding.save(out)
+    if plot is not None:
+        from unconv.sparse.plots.plots import plot_codes
+
+        pictures.save_plot(plot_codes(encoding, image=found[0].tensor), plot)
+    rows = [
+        {"picture": image.name, "objective": objective, "gap": gap, "nonzeros": len(values), "converged": converged}
+        for image, objective, gap, (_, values), converged in zip(
+            found,
+            encoding.objective.tolist(),
+            encoding.gap.tolist(),
+            encoding.nonzeros,
+            encoding.converged.tolist(),
+            strict=True,
+        )
+    ]
+    if json:
+        typer.echo(json_format.dumps({"codes": str(out), "density": encoding.density, "pictures": rows}))
+        return
+    for row in rows:
+        typer.echo(
+            f"{row['picture']}: {row['nonzeros']} non-zeros, objective {row['objective']:.6g}, gap {row['gap']:.1e}"
+        )
+    typer.echo(f"wrote {out} (density {encoding.density:.2e})")

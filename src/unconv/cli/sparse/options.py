@@ -1,0 +1,148 @@
+"""What the commands on sparse coding share: pictures in, files out, options as they are spelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from unconv.errors import SparseError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from unconv.data.images import Image
+
+SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+
+
+def penalty(text: str) -> float | str:
+    """A positive number, or a part of the largest penalty that has any effect.
+
+    >>> penalty("0.05"), penalty("0.1max")
+    (0.05, '0.1max')
+    """
+    try:
+        return text if text.strip().endswith("max") else float(text)
+    except ValueError:
+        raise SparseError(f"--penalty {text!r} is not a number; write 0.05, or 0.1max for a part of the most") from None
+
+
+def colour(text: str) -> tuple[float, float, float]:
+    """A colour as the web writes it, each channel in [0, 1].
+
+    >>> colour("#ff0080"), colour("f0f")
+    ((1.0, 0.0, 0.5019607843137255), (1.0, 0.0, 1.0))
+    """
+    digits = text.removeprefix("#")
+    if not re.fullmatch(r"[0-9a-fA-F]{3}|[0-9a-fA-F]{6}", digits):
+        raise SparseError(
+            f"--colour {text!r} is not a colour; write #ff00ff or #f0f (and quote it: # begins a comment)"
+        )
+    pairs = [digit * 2 for digit in digits] if len(digits) == 3 else [digits[i : i + 2] for i in (0, 2, 4)]
+    red, green, blue = (int(pair, 16) / 255 for pair in pairs)
+    return red, green, blue
+
+
+def one_picture(path: Path, mode: str = "keep") -> Image:
+    """The picture in a file; what a reader should know of how it was read goes to stderr."""
+    from unconv.data.images import read_images
+
+    picture = read_images(path, mode=mode)[0]  # type: ignore[arg-type]
+    for note in picture.notes:
+        typer.echo(f"note: {picture.name}: {note}", err=True)
+    return picture
+
+
+def pictures(paths: list[str], mode: str) -> list[Image]:
+    """All pictures of some files and folders; what could not be read is told on stderr."""
+    from unconv.data.images import read_images
+
+    found = read_images(paths, mode=mode)  # type: ignore[arg-type]
+    for item in found.skipped:
+        typer.echo(f"skipped {item}", err=True)
+    return list(found)
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a low-pass leaves of the pictures of some files and folders, read anew each time they are gone through.
+
+    They come in one random order, since folders are often sorted by what is in the pictures.
+    """
+
+    paths: list[str]
+    mode: str
+    low_pass: float
+    seed: int
+
+    def __iter__(self) -> Iterator[Tensor]:
+        from unconv.data.images import Skipped, iter_images, list_images
+        from unconv.sparse.learn.image_sources import shuffled
+        from unconv.sparse.restore.lowpass import split
+
+        files = list_images(self.paths)
+        order = [files[number] for number in shuffled(len(files), self.seed, 0)]
+        for item in iter_images(order, mode=self.mode):  # type: ignore[arg-type]
+            if not isinstance(item, Skipped):
+                yield split(item.tensor, self.low_pass).detail if self.low_pass else item.tensor
+
+    def tell_skipped(self) -> None:
+        """Say on stderr what is not there, without opening what is."""
+        from unconv.data.images import Skipped, list_images
+
+        for item in list_images(self.paths):
+            if isinstance(item, Skipped):
+                typer.echo(f"skipped {item}", err=True)
+
+
+def check_place(option: str, path: Path | None, suffixes: tuple[str, ...] = SUFFIXES) -> None:
+    """Refuse, before anything is computed, a file that could not be written in the end."""
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise SparseError(f"{option} {path}: files end in {', '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise SparseError(f"{option} {path}: there is no folder {path.parent}; make it first")
+
+
+def save_plot(figure: Figure, path: Path) -> None:
+    """Write a figure, and say so."""
+    options: dict[str, Any] = {"facecolor": "white"}
+    figure.savefig(path, **options)
+    typer.echo(f"wrote {path}", err=True)
+
+
+def compare(
+    before: Tensor, after: Tensor, reference: Path | None, place: Path | None, names: tuple[str, str, str]
+) -> dict[str, float]:
+    """PSNR before and after where there is a true picture, and the picture of both where it is asked for."""
+    from unconv.sparse.plots.plots import plot_before_after
+    from unconv.sparse.plots.plots_results import psnr
+
+    truth = None
+    told = {}
+    if reference is not None:
+        truth = one_picture(reference, "grey" if len(after) == 1 else "rgb").tensor
+        if truth.shape != after.shape:
+            raise SparseError(
+                f"--reference {reference}: {truth.shape[2]}×{truth.shape[1]} pixels, the picture has "
+                f"{after.shape[2]}×{after.shape[1]}"
+            )
+        told = {"psnr_before": psnr(before, truth), "psnr_after": psnr(after, truth)}
+    if place is not None:
+        save_plot(plot_before_after(before, after, truth, names=names), place)
+    return told
+
+
+def tell(numbers: dict[str, Any]) -> None:
+    """PSNR, where it is known, and seconds."""
+    if "psnr_after" in numbers:
+        typer.echo(f"PSNR {numbers['psnr_before']:.2f} dB before, {numbers['psnr_after']:.2f} dB after")
+    typer.echo(f"{numbers['seconds']:.1f} s")

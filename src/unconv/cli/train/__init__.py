@@ -1,0 +1,1 @@
+"""unconv train and sample: classification, segmentation, generation."""

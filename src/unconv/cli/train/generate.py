@@ -1,0 +1,116 @@
+"""``unconv train generate``: a network that makes pictures like those it is shown."""
+
+from __future__ import annotations
+
+import json as json_format
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unconv.cli.train import options as options
+from unconv.cli.train.sample import Kernels, Sheet, check_pictures, draw
+
+if TYPE_CHECKING:
+    from unconv.train.tasks.generate import Generated
+
+EXAMPLES = """[bold]Examples[/]
+
+unconv train generate -o generator.safetensors --sheet samples.png    (dcgan-32 on Fashion-MNIST)
+
+unconv train generate --model dcgan-32:resize --checkpoint run    (again to resume)
+
+unconv train generate --data photos/ --model dcgan:32 --epochs 50 --rate 2e-4
+
+unconv sample generator.safetensors -o more.png --seed 2"""
+
+
+def generate(
+    model: Annotated[
+        str, typer.Option("--model", help="dcgan or dcgan-32, :UPSAMPLER, :WIDTH or :UPSAMPLER:WIDTH behind.")
+    ] = "dcgan-32",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="Folder of pictures, whatever they show, or a data set as for unconv train classify. Fashion-MNIST "
+            "unless given.",
+        ),
+    ] = None,
+    out: options.Out = Path("generator.safetensors"),
+    sheet: Sheet = None,
+    kernels: Kernels = None,
+    epochs: options.Epochs = 4,
+    batch: options.BatchSize = 64,
+    rate: Annotated[float, typer.Option("--rate", help="Learning rate of the generator.")] = 5e-4,
+    discriminator_rate: Annotated[
+        float, typer.Option("--discriminator-rate", help="Learning rate of the discriminator.")
+    ] = 2e-4,
+    smoothing: Annotated[
+        float, typer.Option("--smoothing", help="Real pictures are to be told as real with 1 minus this.")
+    ] = 0.1,
+    average: Annotated[
+        float, typer.Option("--average", help="Of the moving average of the generator's weights; 0: the last ones.")
+    ] = 0.999,
+    samples: Annotated[int, typer.Option("--samples", min=2, help="How many are measured after an epoch.")] = 2000,
+    weight_decay: Annotated[float, typer.Option("--weight-decay", help="Decay of all weights (L2).")] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order and noise.")] = 0,
+    precision: options.Precision = "float32",
+    device: options.Device = "auto",
+    patience: options.Patience = None,
+    checkpoint: options.Checkpoint = None,
+    log: options.Log = None,
+    json: options.Json = False,
+) -> None:
+    """Train a DCGAN to make pictures like some that it is shown."""
+    options.check_out(out)
+    check_pictures(sheet, kernels)
+    from unconv.jobs import bar
+    from unconv.train.tasks.adversarial import Contest
+    from unconv.train.tasks.generate import generate as run
+
+    start = time.perf_counter()
+    trained = run(
+        model,
+        data,
+        options.settings(epochs, batch, rate, weight_decay, seed, precision, device, patience),
+        Contest(discriminator_rate, smoothing, average),
+        samples=samples,
+        checkpoint=checkpoint,
+        log=log,
+        progress=bar(),
+    )
+    seconds = time.perf_counter() - start
+    options.write(trained.save, out, checkpoint)
+    written = [out, *draw(trained.network, sheet, kernels)]
+    tell(trained, written, seconds, json)
+
+
+def tell(trained: Generated, written: list[Path], seconds: float, json: bool) -> None:
+    """What has come out, on stdout; what was left out, on stderr."""
+    for item in trained.skipped:
+        typer.echo(f"skipped {item}", err=True)
+    if json:
+        about = {**trained.about, "seconds": round(seconds, 3), "skipped": list(trained.skipped)}
+        typer.echo(json_format.dumps({**about, "out": list(map(str, written))}, ensure_ascii=False))
+        return
+    for note in trained.notes:
+        typer.echo(f"note: {note}")
+    first, last = trained.about["untrained"], trained.about["trained"]
+    part = 100 * last["distance"] / first["distance"] if first["distance"] else 100.0
+    typer.echo(
+        f"{len(trained.history)} epochs in {seconds:.1f} s; {last['samples']:,} samples have a distance of "
+        f"{last['distance']:.4g} from real pictures, {part:.2g}% of {first['distance']:.4g} before the training"
+    )
+    if "shares" in last:
+        rarest = min(last["shares"], key=last["shares"].__getitem__)
+        typer.echo(f"rarest among them: {rarest}, {100 * last['rarest']:.1f}%; entropy {last['entropy']:.3f}")
+    scores = ", ".join(f"{name} {score:.2g}" for name, score in last["checkerboard"].items())
+    pattern = last["stride_pattern"]
+    typer.echo(
+        f"checkerboard scores {scores}; pattern of stride 2 in samples {pattern['samples']:.2g}, in real pictures "
+        f"{pattern['real']:.2g}"
+    )
+    for path in written:
+        typer.echo(f"wrote {path}")

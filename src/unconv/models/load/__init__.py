@@ -1,0 +1,1 @@
+"""From a MODEL string or a file to a network with weights and its transform."""

@@ -1,0 +1,87 @@
+"""The networks that MODEL strings name without a source in front: one row each.
+
+Nothing heavy is imported here, so that a help text can name them; ``resolve`` imports a network's file when it is asked
+for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OTHER_FORMS = "torchvision:NAME, timm:NAME or file.py:callable"
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """One network of this package.
+
+    Attributes:
+        name: what lists show.
+        recipe: ``file:function`` in ``unconv.models``; the function takes the name as it was written, then the variant
+            where one was, and returns a :class:`~unconv.models.load.recipe.Recipe`.
+        variants: what may follow after a colon. A word in capitals stands for any name of a kind (``MODEL``), which the
+            recipe checks.
+        spellings: other names that are accepted.
+    """
+
+    name: str
+    recipe: str
+    variants: tuple[str, ...] = ()
+    spellings: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether variants beyond the listed ones exist, which only the recipe can know."""
+        return any(word.isupper() for word in self.variants)
+
+    def __str__(self) -> str:
+        return f"{self.name}[:{'|'.join(self.variants)}]" if self.variants else self.name
+
+
+BUILT_IN = (
+    BuiltIn("efficientnet-lite0", "efficientnet_lite:efficientnet_lite0_recipe"),
+    BuiltIn("lenet5", "lenet5:lenet5_recipe"),
+    BuiltIn("alexnet-two-tower", "alexnet:alexnet_recipe"),
+    BuiltIn("zfnet", "zfnet:zfnet_recipe"),
+    BuiltIn("zfnet-28", "zfnet28:zfnet28_recipe", spellings=("zfnet28",)),
+    BuiltIn(
+        "factorized",
+        "factorized:factorized_recipe",
+        ("standard", "depthwise", "single", "topological", "bottleneck"),
+    ),
+    BuiltIn("compact", "compact:compact_recipe"),
+    BuiltIn("fcn32s", "fcn_on:fcn_recipe", ("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("fcn16s", "fcn_on:fcn_recipe", ("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("fcn8s", "fcn_on:fcn_recipe", ("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("unet", "unet:unet_recipe", ("UPSAMPLER",)),
+    BuiltIn("unet-small", "unet:unet_recipe", ("UPSAMPLER",)),
+    BuiltIn("dcgan", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
+    BuiltIn("dcgan-32", "dcgan:dcgan_recipe", ("UPSAMPLER", "WIDTH")),
+)
+
+
+def built_in_names() -> tuple[str, ...]:
+    """The names of all rows, as lists show them.
+
+    >>> "zfnet-28" in built_in_names()
+    True
+    """
+    return tuple(row.name for row in BUILT_IN)
+
+
+def model_forms() -> str:
+    """What a MODEL may be, for help texts and messages.
+
+    >>> model_forms()
+    'efficientnet-lite0, ... torchvision:NAME, timm:NAME or file.py:callable'
+    """
+    return ", ".join([*map(str, BUILT_IN), OTHER_FORMS])
+
+
+def find_built_in(name: str) -> BuiltIn | None:
+    """The row of a name in one of its spellings, None where there is none.
+
+    >>> find_built_in("zfnet28").name
+    'zfnet-28'
+    """
+    return next((row for row in BUILT_IN if name in (row.name, *row.spellings)), None)

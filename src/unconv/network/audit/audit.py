@@ -1,0 +1,175 @@
+"""``audit``: what a model's layers are, and what is likely to be wrong with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unconv.errors import ModelError, UnconvError
+from unconv.network.audit.audit_rules import RULES, SEVERITIES, Severity
+from unconv.network.audit.checks.borders import borders
+from unconv.network.audit.checks.ends import ends
+from unconv.network.audit.checks.fields import fields
+from unconv.network.audit.checks.forms import forms
+from unconv.network.audit.checks.meeting import do_not_meet, mismatch_of, only_some_sizes
+from unconv.network.audit.checks.pattern import pattern
+from unconv.network.audit.finding import Finding, Subject, findings_table
+from unconv.network.trace.build_graph import assembled
+from unconv.network.trace.explain_failure import failure_line
+from unconv.network.trace.graph import Graph, Layer
+from unconv.network.trace.trace import attempt
+
+
+@dataclass(frozen=True, repr=False)
+class Audit:
+    """Layers and findings of a model.
+
+    Attributes:
+        graph: its layers; where sizes do not meet, those up to there.
+        findings: the gravest first, then by layer.
+        model: what was looked at.
+    """
+
+    graph: Graph
+    findings: tuple[Finding, ...]
+    model: nn.Module = field(repr=False, compare=False)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, in the order in which they run."""
+        return self.graph.layers
+
+    @property
+    def parameters(self) -> int:
+        """All parameters of the model."""
+        return self.graph.parameters
+
+    @property
+    def macs(self) -> int:
+        """Multiply–accumulates of one input."""
+        return self.graph.macs
+
+    @property
+    def name(self) -> str:
+        """The model's class."""
+        return type(self.model).__name__
+
+    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings that are that grave, or graver."""
+        grave = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return tuple(finding for finding in self.findings if finding.severity in grave)
+
+    def without(self, rules: Collection[str]) -> Audit:
+        """The audit without the findings of some rules. Raises UnconvError for rules that do not exist."""
+        for rule in rules:
+            if rule not in RULES:
+                raise UnconvError(f"audit: there is no rule {rule!r}; rules are {', '.join(RULES)}")
+        return replace(self, findings=tuple(finding for finding in self.findings if finding.rule not in rules))
+
+    def save(self, path: str | Path, title: str | None = None) -> None:
+        """Write it: ``.html`` (a page), ``.sarif`` (for code hosts and editors) or ``.json``."""
+        target = Path(path)
+        if target.suffix not in (".html", ".sarif", ".json"):
+            raise UnconvError(f"audit: cannot write {target}: files end in .html, .sarif or .json")
+        if target.suffix == ".html":
+            from unconv.network.audit.page import audit_page
+
+            text = audit_page(self.graph, self.findings, title or self.name)
+        elif target.suffix == ".sarif":
+            from unconv.network.audit.sarif import sarif_of
+
+            text = json.dumps(sarif_of(self.findings, self.model), indent=1, ensure_ascii=False)
+        else:
+            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
+        target.write_text(text + "\n", encoding="utf-8")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as plain data, for JSON."""
+        return {**self.graph.to_dict(), "findings": [finding.to_dict() for finding in self.findings]}
+
+    def __repr__(self) -> str:
+        counts = [f"{sum(f.severity == one for f in self.findings)} {one}s" for one in SEVERITIES]
+        return (
+            f"Audit({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs:,} MACs, {', '.join(counts)})"
+        )
+
+    def __str__(self) -> str:
+        lines = [str(self.graph), ""]
+        for finding in self.findings:
+            lines += [str(finding), f"    fix: {finding.fix}"]
+        if not self.findings:
+            lines.append("no findings")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return findings_table(self.findings) + self.graph._repr_html_()
+
+
+def audit(
+    model: nn.Module,
+    input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
+    *,
+    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+    measure: bool = True,
+    images: Tensor | Sequence[Tensor] | None = None,
+) -> Audit:
+    """A model's layers with sizes, receptive fields, parameters and MACs, and what is likely to be wrong.
+
+    Nothing is computed but sizes; and, where there are transposed convolutions or pixel shuffles, what their weights
+    make of a constant, behind one pass of a picture of ones unless images are given, and which form is the fastest.
+
+    Args:
+        model: any torch module; weights may be random, or on the meta device.
+        input_size: (channels, *axes), without the batch; several inputs are a sequence of such sizes.
+        dtype: of the inputs, as in :func:`unconv.trace`.
+        measure: try forms of transposed convolutions against each other; False for findings that do not depend on the
+            machine.
+        images: what the model is for, (batch, channels, *axes), one tensor for each input: checkerboard patterns are
+            then judged by what these bring to each upsampling layer.
+
+    Raises :class:`~unconv.errors.ModelError` where the model does not take such an input, or its path depends on
+    values; tensors of different sizes that are joined are no error but a finding.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ConvTranspose2d(8, 3, 3, stride=2))
+    >>> found = audit(model, (3, 32, 32), measure=False)
+    >>> found.macs, [(finding.severity, finding.layer, finding.rule) for finding in found.findings]
+    (442368, [('warning', '1', 'uneven-overlap')])
+    """
+    recorder, sizes, error = attempt(model, input_size, dtype=dtype)
+    model = getattr(model, "_orig_mod", model)
+    if error is not None:
+        mismatch = mismatch_of(recorder, sizes)
+        if mismatch is None:
+            raise (
+                error
+                if isinstance(error, UnconvError)
+                else ModelError(failure_line(error, recorder.stack).replace("trace:", "audit:", 1))
+            ) from error
+        return Audit(mismatch.graph, (do_not_meet(model, sizes, mismatch, dtype),), model)
+    if not recorder.records:
+        raise ModelError("audit: the model does nothing with its input; there is no layer to show")
+    subject = Subject(model, assembled(recorder, sizes))
+    shown = _images_of(images, sizes)
+    found = [*pattern(subject, shown), *borders(subject), *fields(subject), *ends(subject)]
+    found.extend(only_some_sizes(subject, dtype))
+    if measure:
+        found.extend(forms(subject))
+    order = {layer.name: n for n, layer in enumerate(subject.graph)}
+    found.sort(key=lambda one: (SEVERITIES.index(one.severity), order.get(one.layer, len(order))))
+    return Audit(subject.graph, tuple(found), model)
+
+
+def _images_of(images: Tensor | Sequence[Tensor] | None, sizes: Sequence[Sequence[int]]) -> Sequence[Tensor] | None:
+    """One tensor for each input, of its size; raises ModelError for others."""
+    given = [images] if isinstance(images, Tensor) else images
+    if given is not None and [tuple(one.shape[1:]) for one in given] != [tuple(size) for size in sizes]:
+        shapes = " and ".join(str(tuple(one.shape)) for one in given)
+        wanted = " and ".join(f"(batch, {', '.join(map(str, size))})" for size in sizes)
+        raise ModelError(f"audit: images of shape {shapes} for inputs of {wanted}; give one tensor for each input")
+    return given

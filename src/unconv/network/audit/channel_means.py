@@ -1,0 +1,44 @@
+"""What comes into some layers of a model: the mean of each channel, by a pass with actual values."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unconv.network.trace.preserve import preserved
+
+
+def channel_means(
+    model: nn.Module, inputs: Sequence[Tensor], modules: Iterable[nn.Module]
+) -> dict[nn.Module, Float[Tensor, " channel"]]:
+    """The mean over batch and positions of what comes into modules, in eval mode.
+
+    The model is left as it was, and so is torch's generator. Modules that the pass does not reach are left out; all
+    are where it fails.
+
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.ConvTranspose2d(2, 1, 2, stride=2))
+    >>> _, _ = nn.init.ones_(model[0].weight), nn.init.zeros_(model[0].bias)
+    >>> channel_means(model, [torch.ones(1, 1, 4, 4)], [model[2]])[model[2]]
+    tensor([1., 1.])
+    """
+    found: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, args: tuple[Any, ...]) -> None:
+        if args and isinstance(args[0], Tensor) and args[0].ndim > 2:
+            found[module] = args[0].mean((0, *range(2, args[0].ndim)))
+
+    with preserved(model), torch.random.fork_rng(devices=[]), warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        for module in modules:
+            module.register_forward_pre_hook(keep)
+        model.eval()
+        try:
+            model(*inputs)
+        except Exception:
+            return {}
+    return found

@@ -1,0 +1,138 @@
+"""Windows and what they meet: cells that no window reads, windows and taps that meet padding only, SAME."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unconv.network.audit.finding import Finding, Subject, argument, by_size
+from unconv.network.trace.graph import Layer
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.walk import Walk
+
+_Told = list[tuple[int, str, str]]
+"""Axis, message with a place for its name, and fix."""
+
+
+def borders(subject: Subject) -> Iterator[Finding]:
+    """``dropped-border``, ``skipped-cells``, ``only-padding``, ``idle-taps`` and ``same-differs``."""
+    moved = []
+    for layer in subject.graph:
+        geometry = layer.geometry
+        if geometry is None or geometry.transposed:
+            continue
+        yield from _unread(layer, geometry)
+        yield from _padding_only(layer, geometry)
+        if layer.operator in ("conv", "max_pool") and _same_differs(geometry):
+            moved.append(layer)
+    if moved:
+        first = moved[0].geometry
+        assert first is not None
+        front = argument(tuple(_same(axis, first)[0] for axis in range(first.dimensions)))
+        least = ', value=float("-inf")' if moved[0].operator == "max_pool" else ""
+        others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""
+        yield Finding(
+            "same-differs",
+            moved[0].name,
+            f"pads {argument(tuple(before for before, _ in first.padding))} on both sides, where SAME pads "
+            f"{front} in front{others}: weights that come from TensorFlow or Keras see the input moved",
+            f"F.pad(x, {_pad_order(first)}{least}) before the layer and padding=0 in it, if weights come from there",
+        )
+
+
+def _unread(layer: Layer, geometry: Geometry) -> Iterator[Finding]:
+    span = geometry.effective_kernel_size
+    rows = list(zip(geometry.kernel_size, geometry.stride, span, strict=True))
+    if any(stride > k for k, stride, _ in rows):
+        read = 1.0
+        for walk in geometry.walks:
+            read *= sum(bool(walk.touching(cell)) for cell in range(walk.input_size)) / walk.input_size
+        yield Finding(
+            "skipped-cells",
+            layer.name,
+            f"kernel {argument(geometry.kernel_size)} with stride {argument(geometry.stride)} reads {100 * read:.0f}% "
+            f"of its input {by_size(geometry.input_size)}",
+            f"nn.AvgPool{geometry.dimensions}d({argument(geometry.stride)}) before the layer and stride=1 in it, "
+            "as ResNet-D does",
+        )
+        return
+    dropped = [_dropped(walk) for walk in geometry.walks]
+    more = [walk.stride - count if count else 0 for walk, count in zip(geometry.walks, dropped, strict=True)]
+    sides = ", ".join(f"0, {count}" for count in reversed(more))
+    fix = "ceil_mode=True in the layer" if layer.operator.endswith("pool") else f"F.pad(x, ({sides})) before the layer"
+    told: _Told = []
+    for axis, (walk, count) in enumerate(zip(geometry.walks, dropped, strict=True)):
+        if count:
+            size = walk.input_size
+            what = (
+                f"{'is' if count == 1 else 'are'} read by no window (kernel {walk.kernel_size}, stride {walk.stride}, "
+                f"padding {geometry.padding[axis][0]}); sizes {size - count} and {size - count + walk.stride} fit"
+            )
+            told.append((axis, f"the last {count} of {size} cells{{axis}} {what}", fix))
+    yield from _by_axis("dropped-border", layer, geometry, told)
+
+
+def _dropped(walk: Walk) -> int:
+    """Cells at the end that no window reads."""
+    count = 0
+    while count < walk.input_size and not walk.touching(walk.input_size - 1 - count):
+        count += 1
+    return count
+
+
+def _padding_only(layer: Layer, geometry: Geometry) -> Iterator[Finding]:
+    told: _Told = []
+    for axis, walk in enumerate(geometry.walks):
+        blind = [o for o in range(walk.output_size) if not walk.touched(o)]
+        if blind:
+            largest = walk.dilation * (walk.kernel_size - 1)
+            keeps = largest // 2 if walk.stride == 1 and largest % 2 == 0 else None
+            what = f"see only padding (kernel {walk.kernel_size}, dilation {walk.dilation}, padding "
+            told.append(
+                (
+                    axis,
+                    f"{len(blind)} of {walk.output_size} outputs{{axis}} {what}{geometry.padding[axis][0]})",
+                    f"padding={largest} at most" + ("" if keeps is None else f"; padding={keeps} keeps the size"),
+                )
+            )
+    yield from _by_axis("only-padding", layer, geometry, told)
+    told = []
+    for axis, walk in enumerate(geometry.walks):
+        idle = [tap for tap in range(walk.kernel_size) if not walk.windows_with(tap)]
+        if idle:
+            what = f"only ever meet padding: dilation {walk.dilation} on an input of {walk.input_size}"
+            fix = f"a dilation below {walk.input_size}" if walk.dilation > 1 else "a smaller kernel"
+            told.append((axis, f"{len(idle)} of {walk.kernel_size} taps{{axis}} {what}", f"{fix}, or a larger input"))
+    yield from _by_axis("idle-taps", layer, geometry, told)
+
+
+def _by_axis(rule: str, layer: Layer, geometry: Geometry, told: _Told) -> Iterator[Finding]:
+    """One finding for all axes of which the same is told."""
+    axes: dict[tuple[str, str], list[int]] = {}
+    for axis, message, fix in told:
+        axes.setdefault((message, fix), []).append(axis)
+    for (message, fix), where in axes.items():
+        every = len(where) == geometry.dimensions > 1
+        some = geometry.axis_name(where[0]) if len(where) == 1 else f" on axes {' and '.join(map(str, where))}"
+        name = " on every axis" if every else some
+        yield Finding(rule, layer.name, message.format(axis=name), fix)
+
+
+def _same(axis: int, geometry: Geometry) -> tuple[int, int]:
+    """What SAME of TensorFlow puts before and after."""
+    size, stride = geometry.input_size[axis], geometry.stride[axis]
+    total = max((-(-size // stride) - 1) * stride + geometry.effective_kernel_size[axis] - size, 0)
+    return total // 2, total - total // 2
+
+
+def _same_differs(geometry: Geometry) -> bool:
+    """Whether a layer comes to the size of SAME, from padding that SAME would share out otherwise."""
+    found = False
+    for axis, (before, _) in enumerate(geometry.padding):
+        if geometry.output_size[axis] != -(-geometry.input_size[axis] // geometry.stride[axis]):
+            return False
+        found |= before > 0 and _same(axis, geometry)[0] != before
+    return found
+
+
+def _pad_order(geometry: Geometry) -> list[int]:
+    return [side for axis in reversed(range(geometry.dimensions)) for side in _same(axis, geometry)]

@@ -1,0 +1,159 @@
+"""Whether sizes meet where tensors are joined, for this input and for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from unconv.network.audit.finding import Finding, Subject, argument, by_size, module_of, spelled
+from unconv.network.trace.build_graph import assembled
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.record import Recorder
+from unconv.network.trace.trace import attempt
+from unconv.network.working_sizes import deepest_stride, least_multiple
+from unconv.operators.geometry.conv import ConvTransposeGeometry
+
+UPSAMPLING = frozenset(
+    {"conv_transpose", "interpolate", "pixel_shuffle", "max_unpool2d", "max_unpool3d", "scatter_add"}
+)
+JOINS = frozenset({"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "addcmul"})
+
+Sizes = tuple[tuple[int, ...], ...]
+Dtype = torch.dtype | Sequence[torch.dtype] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Mismatch:
+    """Two tensors that were to be joined, and are not of one size.
+
+    Attributes:
+        graph: the model up to there.
+        operator: that was to join them.
+        where: the module in which it happened.
+        shapes: of the two, batch included.
+        layers: that made them; "the input" for that.
+    """
+
+    graph: Graph
+    operator: str
+    where: str
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    layers: tuple[str, str]
+
+
+def mismatch_of(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
+    """What did not meet, if that is why a pass failed."""
+    failed = recorder.failed
+    if failed is None or failed.operator.rstrip("_") not in JOINS or not recorder.records:
+        return None
+    unequal = [n for n, shape in enumerate(failed.shapes) if _differ(shape, failed.shapes[0])]
+    if not unequal or None in (failed.values[0], failed.values[unequal[0]]):
+        return None
+    graph = assembled(recorder, sizes)
+    one, two = failed.values[0], failed.values[unequal[0]]
+    assert one is not None
+    assert two is not None
+    return Mismatch(
+        graph,
+        failed.operator.rstrip("_"),
+        recorder.stack[-1].path if recorder.stack else "",
+        (failed.shapes[0], failed.shapes[unequal[0]]),
+        (maker_of(graph, one), maker_of(graph, two)),
+    )
+
+
+def do_not_meet(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -> Finding:
+    """``sizes-do-not-meet``: both layers, the sizes for which they do, and what mends it."""
+    first, second = upsampled_first(found)
+    works = sizes_that_work(model, sizes, dtype, deepest_stride(found.graph))
+    known = f"; it works for {works}" if works else ""
+    return Finding(
+        "sizes-do-not-meet",
+        first[0],
+        f"{first[0]} comes to {by_size(first[1])} and {second[0]} to {by_size(second[1])}, but "
+        f"{found.where or 'the model'} joins them ({found.operator}){known}",
+        way_out(found.graph, first, second),
+    )
+
+
+def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
+    """``only-some-sizes``: an input one larger is tried."""
+    graph = subject.graph
+    if not any(layer.operator in UPSAMPLING for layer in graph) or not any(one.operator in JOINS for one in graph):
+        return
+    sizes = graph.input_sizes
+    larger = tuple((size[0], *(side + 1 for side in size[1:])) for size in sizes)
+    recorder, _, error = attempt(subject.model, larger, dtype=dtype)
+    found = mismatch_of(recorder, larger) if error is not None else None
+    if found is None:
+        return
+    first, second = upsampled_first(found)
+    multiple = least_multiple(subject.model, sizes, dtype, deepest_stride(graph))
+    told = f"the model works for sizes that are multiples of {multiple}" if multiple else "nor do powers of two work"
+    yield Finding(
+        "only-some-sizes",
+        first[0],
+        f"meets {second[0]} for an input of {by_size(sizes[0][1:])}, but for {by_size(larger[0][1:])} it comes to "
+        f"{by_size(first[1])} against {by_size(second[1])}; {told}",
+        way_out(found.graph, first, second),
+    )
+
+
+def sizes_that_work(model: nn.Module, sizes: Sizes, dtype: Dtype, stride: int) -> str:
+    """The nearest input sizes, above and below, that a model takes, in words; "" where none was found."""
+    multiple = least_multiple(model, sizes, dtype, stride)
+    if not multiple:
+        return ""
+    below = [tuple(side // multiple * multiple for side in size[1:]) for size in sizes]
+    above = [tuple(-(-side // multiple) * multiple for side in size[1:]) for size in sizes]
+    near = [one[0] for one in (below, above) if all(all(side > 0 for side in size) for size in one)]
+    names = " and ".join(dict.fromkeys(by_size(size) for size in near))
+    return f"input sizes that are multiples of {multiple}, as {names}"
+
+
+def way_out(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str, tuple[int, ...]]) -> str:
+    """What to write so that the first of two layers comes to the size of the second."""
+    known = first[0] in graph and len(first[1]) == len(second[1])
+    if not known or graph[first[0]].operator not in UPSAMPLING:
+        return f"F.interpolate(x, size=skip.shape[2:]) on one of them, or pad the input to {by_size(second[1])}"
+    layer = graph[first[0]]
+    geometry = layer.geometry
+    if not isinstance(geometry, ConvTransposeGeometry):
+        return "F.interpolate(x, size=skip.shape[2:])"
+    rows = zip(second[1], first[1], geometry.output_padding, strict=True)
+    extra = tuple(wanted - now + already for wanted, now, already in rows)
+    name = spelled(module_of(first[0]), "self")
+    if all(0 <= more < step for more, step in zip(extra, geometry.stride, strict=True)):
+        return f"{name}(x, output_size=skip.shape[2:]), here output_padding={argument(extra)}"
+    resized = f"F.interpolate({name}(x), size=skip.shape[2:])"
+    return f"{resized}, or a crop: no output_padding of it comes to {by_size(second[1])}"
+
+
+def upsampled_first(found: Mismatch) -> tuple[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]]]:
+    """The two layers with their sizes, one that was upsampled before one that was not."""
+    pairs = [(name, shape[2:] or shape) for name, shape in zip(found.layers, found.shapes, strict=True)]
+    upsampled = [name in found.graph and found.graph[name].operator in UPSAMPLING for name in found.layers]
+    if upsampled == [False, True]:
+        pairs.reverse()
+    return pairs[0], pairs[1]
+
+
+def _differ(one: tuple[int, ...], two: tuple[int, ...]) -> bool:
+    """Whether two shapes do not go together, channels aside."""
+    if len(one) != len(two):
+        return False
+    return any(a != b and 1 not in (a, b) for a, b in zip(one[2:], two[2:], strict=True))
+
+
+def maker_of(graph: Graph, index: int) -> str:
+    """The layer that made a tensor, by the index of that, through views and slices; "the input" where none did."""
+    made = {graph.value_of(layer.name).index: layer.name for layer in graph}
+    while index not in made:
+        parents = [parent for parent, _ in graph.values[index].parents]
+        if not parents:
+            return "the input"
+        index = max(parents)
+    return made[index]

@@ -1,0 +1,128 @@
+"""One finding of the audit, and what the rules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from keyword import iskeyword
+from typing import Any
+
+from torch import nn
+
+from unconv.network.audit.audit_rules import RULES, Severity
+from unconv.network.trace.graph import Graph, Layer
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found.
+
+    Attributes:
+        rule: its name.
+        layer: where; "" for the model as a whole.
+        message: what is the case, in a line with its numbers.
+        fix: what to do, as code.
+    """
+
+    rule: str
+    layer: str
+    message: str
+    fix: str
+
+    @property
+    def severity(self) -> Severity:
+        """``"error"``, ``"warning"`` or ``"hint"``."""
+        return RULES[self.rule][0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as plain data."""
+        return {"severity": self.severity, **asdict(self)}
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.layer or 'model'}: {self.message} [{self.rule}]"
+
+
+def findings_table(findings: Sequence[Finding]) -> str:
+    """Findings of an audit for a notebook, the fix below each."""
+    if not findings:
+        return "<p>no findings</p>"
+    head = "".join(f'<th style="text-align:left">{name}</th>' for name in ("severity", "layer", "finding", "rule"))
+    lines = []
+    for one in findings:
+        told = f"{escape(one.message)}<br><code>{escape(one.fix)}</code>"
+        cells = (escape(one.severity), escape(one.layer), told, escape(one.rule))
+        lines.append("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What the rules look at: a model and its graph."""
+
+    model: nn.Module
+    graph: Graph
+
+    def module(self, layer: Layer) -> nn.Module | None:
+        """The module that a layer is the main operation of; None where there is none of that name."""
+        if not any(True for _ in self.model.children()):
+            return self.model if layer.module_type == type(self.model).__name__ else None
+        try:
+            return self.model.get_submodule(module_of(layer.name))
+        except AttributeError:
+            return None
+
+    def spelled(self, layer: Layer) -> str:
+        """The module of a layer, as code that reads it from ``model``."""
+        return "model" if self.module(layer) is self.model else spelled(module_of(layer.name))
+
+
+def spelled(name: str, root: str = "model") -> str:
+    """A module, by its dotted name, as code that reads it.
+
+    >>> spelled("up.0.conv"), spelled("conv", "self"), spelled(""), spelled("stage.block1-0")
+    ('model.up[0].conv', 'self.conv', 'model', 'model.get_submodule("stage.block1-0")')
+    """
+    parts = name.split(".") if name else []
+    if not all(part.isdecimal() or (part.isidentifier() and not iskeyword(part)) for part in parts):
+        return f'{root}.get_submodule("{name}")'
+    return root + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
+
+
+def assigned(name: str, value: str, root: str = "model") -> str:
+    """Code that puts something else in a module's place.
+
+    >>> assigned("up.0", "nn.Identity()"), assigned("stage.block1-0", "None")
+    ('model.up[0] = nn.Identity()', 'setattr(model.stage, "block1-0", None)')
+    """
+    parent, _, child = name.rpartition(".")
+    if child.isdecimal() or child.isidentifier() or not child:
+        return f"{spelled(name, root)} = {value}"
+    return f'setattr({spelled(parent, root)}, "{child}", {value})'
+
+
+def module_of(layer: str) -> str:
+    """Name of the module that a layer belongs to: that of the layer, without the number of its use.
+
+    >>> module_of("pool#1")
+    'pool'
+    """
+    return layer.partition("#")[0]
+
+
+def by_size(values: Iterable[object]) -> str:
+    """A size, every axis of it.
+
+    >>> by_size((45, 44))
+    '45×44'
+    """
+    return "×".join(map(str, values))
+
+
+def argument(values: tuple[int, ...]) -> str:
+    """A number or a tuple of numbers, as code.
+
+    >>> argument((2, 2)), argument((2, 1))
+    ('2', '(2, 1)')
+    """
+    return str(values[0]) if len(set(values)) == 1 else str(values)

@@ -1,0 +1,37 @@
+"""An audit as a page of its own that opens from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unconv.network.audit.audit_rules import RULES, SEVERITIES
+from unconv.network.audit.finding import Finding
+from unconv.network.trace.graph import HEADINGS, Graph, rows
+
+
+def audit_page(graph: Graph, findings: Sequence[Finding], title: str) -> str:
+    """HTML with nothing to fetch: findings by severity with their fixes, then all layers."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("unconv.network.audit"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    _, *body, total = rows(graph)
+    marked: dict[str, str] = {}
+    for finding in reversed(findings):
+        marked[finding.layer] = finding.severity
+    return environment.get_template("audit.html.jinja").render(
+        title=title,
+        graph=graph,
+        findings=findings,
+        inputs=" and ".join("×".join(map(str, size)) for size in graph.input_sizes),
+        counts=[(one, sum(f.severity == one for f in findings)) for one in SEVERITIES],
+        about={rule: text for rule, (_, text) in RULES.items()},
+        headings=HEADINGS,
+        layers=[(row, marked.get(row[0], "")) for row in body],
+        total=total,
+    )

@@ -1,0 +1,1 @@
+"""explain_shapes: which layer to change when sizes do not meet."""

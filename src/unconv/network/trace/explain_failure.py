@@ -1,0 +1,50 @@
+"""Why a trace stopped, in one line that names the module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from unconv.network.trace.record import ModuleCall
+
+_TAKES = {
+    "in_channels": "channels",
+    "in_features": "features in the last dimension",
+    "num_features": "channels",
+    "num_channels": "channels",
+    "normalized_shape": "as its last dimensions",
+}
+
+
+def failure_line(error: Exception, stack: Sequence[ModuleCall]) -> str:
+    """One line on what went wrong where; the innermost module is the last of the stack."""
+    where = f"{stack[-1].path or 'the model'} ({stack[-1].kind})" if stack else "the model"
+    if isinstance(error, (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)):
+        return (
+            f"trace: {where} takes a path or a size from values ({_first_line(error)}); a trace knows shapes only: "
+            "trace the part before it"
+        )
+    if "scalar types: Long, Int" in str(error):
+        return f"trace: {where} takes whole numbers, not {_got_type(error)}; say so with dtype=torch.int64"
+    got = " and ".join("×".join(map(str, shape)) for shape in stack[-1].input_shapes) if stack else ""
+    reason = _first_line(error)
+    takes = [f"{getattr(stack[-1].module, key)} {text}" for key, text in _TAKES.items() if _has(stack, key)]
+    if got and takes:
+        return f"trace: {where} got {got} (batch first) but takes {takes[0]}: {reason}"
+    return f"trace: {where} failed" + (f" on {got} (batch first)" if got else "") + f": {reason}"
+
+
+def _has(stack: Sequence[ModuleCall], key: str) -> bool:
+    return bool(stack) and isinstance(getattr(stack[-1].module, key, None), (int, tuple))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # torch goes on with a list of all its backends.
+    return lines[0].partition(". This could be because")[0] if lines else type(error).__name__
+
+
+def _got_type(error: Exception) -> str:
+    return str(error).rpartition("but got ")[2].split()[0]

@@ -1,0 +1,219 @@
+"""The graph that a trace makes of a model: layers with shapes, parameters, MACs and receptive fields."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unconv.errors import ModelError
+from unconv.network.trace.rules.all_rules import RECTIFIERS
+from unconv.network.trace.values import Value
+from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.receptive import ReceptiveField
+from unconv.tables import html_table, text_table
+
+Shape = tuple[int, ...]
+Box = tuple[tuple[int, int], ...]
+# The columns of a graph as a table; the first of them are texts, the others numbers.
+HEADINGS = ("layer", "operator", "output", "parameters", "MACs", "field", "stride")
+TEXTS = 3
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operation of a network. Shapes are without the batch axis.
+
+    ``parameters`` are the numbers that the operation holds as parameters, counted where they are first used.
+    ``receptive_field`` is in cells of the (first) input; ``exact`` tells whether it is the exact hull of what a unit
+    sees, or an upper bound, and ``note`` why. ``inputs`` are the names of the layers that it reads; the network's own
+    input has none.
+    """
+
+    name: str
+    module_type: str
+    operator: str
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+    geometry: Geometry | None
+    groups: int
+    parameters: int
+    macs: int
+    receptive_field: ReceptiveField
+    exact: bool
+    inputs: tuple[str, ...]
+    note: str = ""
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the first input."""
+        return self.input_shapes[0]
+
+    @property
+    def is_rectifier(self) -> bool:
+        """Whether the layer passes the positive side and holds back the negative one."""
+        return self.operator in RECTIFIERS
+
+    def to_dict(self) -> dict[str, Any]:
+        """The layer as plain data."""
+        receptive = self.receptive_field
+        return {
+            "name": self.name,
+            "module_type": self.module_type,
+            "operator": self.operator,
+            "input_shapes": [list(shape) for shape in self.input_shapes],
+            "output_shape": list(self.output_shape),
+            "groups": self.groups,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "receptive_field": {
+                "size": list(receptive.size),
+                "stride": [str(step) for step in receptive.stride],
+                "start": list(receptive.start),
+                "exact": self.exact,
+            },
+            "inputs": list(self.inputs),
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class Graph:
+    """A traced network: its layers in the order in which they run.
+
+    ``parameters`` is the model's total, also of what the traced pass does not use. ``graph["layer1.0.conv2"]`` finds a
+    layer by name; the name of a module with children finds the layer that makes its output.
+    """
+
+    layers: tuple[Layer, ...]
+    input_sizes: tuple[Shape, ...]
+    parameters: int
+    values: tuple[Value, ...]
+    """Every tensor of the pass, also between the layers, with what it reads."""
+    places: dict[str, tuple[int, int]]
+    """Where a name leads: a layer and the tensor that is its output, by index."""
+    returned: tuple[int, ...] | None = None
+    """The tensors that the model returns, by index; None where it returns something else than tensors."""
+    unused: tuple[str, ...] = ()
+    """Parameters that the traced pass does not use."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply–accumulates of one input's pass through convolutions, matrix products and attention."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def rectifiers(self) -> tuple[Layer, ...]:
+        """All layers that rectify, however they are written in the model."""
+        return tuple(layer for layer in self.layers if layer.is_rectifier)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.places
+
+    def __getitem__(self, name: str) -> Layer:
+        return self.layers[self._place(name)[0]]
+
+    def _place(self, name: str) -> tuple[int, int]:
+        if name not in self.places:
+            near = difflib.get_close_matches(name, self.places, n=3, cutoff=0.4) or list(self.places)[:3]
+            raise ModelError(f"trace: there is no layer {name!r}; near it: {', '.join(near)}")
+        return self.places[name]
+
+    def value_of(self, name: str) -> Value:
+        """The tensor that is the output of a layer, or of a module with children."""
+        return self.values[self._place(name)[1]]
+
+    def maker_of(self, index: int) -> str:
+        """The name of the layer that a tensor, by its index, is part of."""
+        later = [(value, self.layers[layer].name) for layer, value in self.places.values() if value >= index]
+        return min(later)[1] if later else "the network"
+
+    def field_box(self, layer: Layer | str, position: Sequence[int] = ()) -> Box:
+        """The box of input cells, [start, stop) per axis, that one unit of a layer sees.
+
+        Walked back from the unit through every tensor on the way, cells outside a tensor left out, so that units at
+        borders are exact. ``position`` has one entry for each image axis that the layer still has: (y, x), (x,),
+        (z, y, x), or () where none is left. A unit that sees nothing has an empty box. Raises
+        :class:`~unconv.errors.ModelError` for an unknown layer or a position outside it.
+        """
+        name = layer if isinstance(layer, str) else layer.name
+        value = self.value_of(name)
+        needed = {value.index: _start(name, value, position)}
+        reached: list[set[int]] = [set() for _ in value.extents]
+        for index in range(value.index, -1, -1):
+            cells = needed.pop(index, None)
+            if cells is None or not all(cells):
+                continue
+            for parent, links in self.values[index].parents:
+                sizes = self.values[parent].extents
+                below = needed.setdefault(parent, [set() for _ in sizes])
+                for axis, (link, size) in enumerate(zip(links, sizes, strict=True)):
+                    below[axis] |= cells[axis] if link is None else link.cells(cells[axis], size)
+            if not self.values[index].parents:
+                for axis, found in enumerate(cells):
+                    reached[axis] |= found
+        return tuple((min(found), max(found) + 1) if found else (0, 0) for found in reached)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The graph as plain data, for JSON."""
+        return {
+            "input_sizes": [list(size) for size in self.input_sizes],
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "layers": [layer.to_dict() for layer in self.layers],
+        }
+
+    def __repr__(self) -> str:
+        return f"Graph({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs:,} MACs)"
+
+    def __str__(self) -> str:
+        return text_table(rows(self), TEXTS)
+
+    def _repr_html_(self) -> str:
+        return html_table(rows(self), TEXTS)
+
+
+def _sizes(values: tuple[object, ...]) -> str:
+    texts = [str(value) for value in values]
+    return texts[0] if len(set(texts)) == 1 and len(texts) > 1 else "×".join(texts)
+
+
+def _row(layer: Layer) -> tuple[str, ...]:
+    receptive = layer.receptive_field
+    whole = receptive.covers_everything
+    return (
+        layer.name,
+        layer.operator,
+        "×".join(map(str, layer.output_shape)),
+        f"{layer.parameters:,}" if layer.parameters else "",
+        f"{layer.macs:,}" if layer.macs else "",
+        ("all" if whole else _sizes(receptive.size)) + ("" if layer.exact else " at most"),
+        "" if whole else _sizes(receptive.stride),
+    )
+
+
+def rows(graph: Graph) -> Iterator[tuple[str, ...]]:
+    """Headings, one row per layer, and the totals."""
+    yield HEADINGS
+    for layer in graph.layers:
+        yield _row(layer)
+    yield ("total", "", "", f"{graph.parameters:,}", f"{graph.macs:,}", "", "")
+
+
+def _start(name: str, value: Value, position: Sequence[int]) -> list[set[int]]:
+    """The units from which the walk starts, one set per axis."""
+    axes, size = value.present, tuple(value.extents[axis] for axis in value.present)
+    if len(position) != len(axes) or not all(0 <= p < s for p, s in zip(position, size, strict=True)):
+        raise ModelError(
+            f"field_box: position {tuple(position)} is outside {name}, which has {' × '.join(map(str, size)) or 'no'} "
+            f"units; give one index per axis, {len(axes)} in all"
+        )
+    chosen = dict(zip(axes, position, strict=True))
+    return [{chosen[axis]} if axis in chosen else set(range(extent)) for axis, extent in enumerate(value.extents)]

@@ -1,0 +1,235 @@
+"""Links: which units of the layer below one unit reads, along one axis.
+
+Every link says it twice. :meth:`Link.field` is the pattern as it repeats over an endless axis, from which receptive
+fields are chained; :meth:`Link.cells` is the exact set of units that exist, from which the box of one unit is walked
+back, borders included.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+
+from unconv.operators.geometry.receptive import AxisField, listed_field, transpose_field, window_field
+from unconv.operators.geometry.sizes import effective_kernel_size
+
+
+class Link(ABC):
+    """How the units of one axis read the units below."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether a unit really reads all that the link says; False for an upper bound."""
+        return True
+
+    @property
+    def steady(self) -> bool:
+        """Whether units read, and weigh, what lies around them in the same way in every window of the input."""
+        return False
+
+    @abstractmethod
+    def field(self) -> AxisField:
+        """The cells that each unit reads, as a repeating pattern of intervals."""
+
+    @abstractmethod
+    def cells(self, units: Iterable[int], size: int) -> frozenset[int]:
+        """The cells among 0 … size − 1 that the given units read."""
+
+
+@dataclass(frozen=True)
+class Window(Link):
+    """A window that steps over the cells: unit o reads s·o + d·t − p for t < k (convolution, pooling, crop, padding).
+
+    >>> sorted(Window(kernel_size=3, stride=2, pad_before=1).cells({0, 3}, size=9))
+    [0, 1, 5, 6, 7]
+    """
+
+    kernel_size: int = 1
+    stride: int = 1
+    pad_before: int = 0
+    dilation: int = 1
+
+    @property
+    def steady(self) -> bool:
+        """A window is the same everywhere."""
+        return True
+
+    def field(self) -> AxisField:
+        """k̂ cells from s·o − p."""
+        return window_field(effective_kernel_size(self.kernel_size, self.dilation), self.stride, self.pad_before)
+
+    def cells(self, units: Iterable[int], size: int) -> frozenset[int]:
+        """The cells under the windows, padding left out."""
+        firsts = [self.stride * unit - self.pad_before for unit in units]
+        offsets = [self.dilation * tap for tap in range(self.kernel_size)]
+        return frozenset(first + offset for first in firsts for offset in offsets if 0 <= first + offset < size)
+
+
+@dataclass(frozen=True)
+class Spread(Link):
+    """A transposed convolution: unit o′ is fed by every cell x with s·x + d·t − p = o′.
+
+    >>> sorted(Spread(kernel_size=3, stride=2, pad_before=1, dilation=1).cells({1}, size=4))
+    [0, 1]
+    """
+
+    kernel_size: int
+    stride: int
+    pad_before: int
+    dilation: int
+
+    @property
+    def steady(self) -> bool:
+        """Each phase of the stride is the same everywhere."""
+        return True
+
+    def field(self) -> AxisField:
+        """Each phase of the stride has its own interval."""
+        return transpose_field(self.kernel_size, self.stride, self.pad_before, self.dilation)
+
+    def cells(self, units: Iterable[int], size: int) -> frozenset[int]:
+        """The cells whose windows land on the units."""
+        found = set()
+        for unit in units:
+            for tap in range(self.kernel_size):
+                cell, off_step = divmod(unit + self.pad_before - self.dilation * tap, self.stride)
+                if not off_step and 0 <= cell < size:
+                    found.add(cell)
+        return frozenset(found)
+
+
+@dataclass(frozen=True)
+class Listed(Link):
+    """Units whose cells are listed one by one (resize, adaptive pooling, mirrored padding, roll, windows of tokens)."""
+
+    reads: tuple[tuple[int, ...], ...]
+    pattern: AxisField
+    moves_along: bool = False
+
+    @property
+    def steady(self) -> bool:
+        """Where the list says so: padding that repeats the border, resizing by a factor."""
+        return self.moves_along
+
+    def field(self) -> AxisField:
+        """The pattern that goes with the list."""
+        return self.pattern
+
+    def cells(self, units: Iterable[int], size: int) -> frozenset[int]:
+        """The listed cells."""
+        return frozenset(cell for unit in units for cell in self.reads[unit] if cell < size)
+
+
+@dataclass(frozen=True)
+class Whole(Link):
+    """Every unit reads every cell: global pooling, attention, normalisation over space; or nothing closer is known."""
+
+    size: int
+    certain: bool = True
+
+    @property
+    def exact(self) -> bool:
+        """False where this only bounds what is not known."""
+        return self.certain
+
+    def field(self) -> AxisField:
+        """One interval that does not move."""
+        return AxisField((0,), (self.size,), 0)
+
+    def cells(self, units: Iterable[int], size: int) -> frozenset[int]:
+        """All cells."""
+        return frozenset(range(size)) if any(True for _ in units) else frozenset()
+
+
+def listed(reads: Sequence[Sequence[int]], size: int) -> Listed:
+    """A link from the list of each unit's cells among ``size``; after the last unit the pattern starts over.
+
+    >>> listed([[1], [2], [0]], size=3).field().of(2)
+    (0, 1)
+    """
+    hulls = [(min(cells), max(cells) + 1) if cells else (0, 0) for cells in reads]
+    return Listed(tuple(map(tuple, reads)), listed_field(hulls, size))
+
+
+def padded(size: int, before: int, after: int, mode: str) -> Listed:
+    """Padding that repeats the input: ``reflect`` (without the edge), ``replicate`` or ``circular``.
+
+    To the repeating pattern its cells are padding like any other, a plain shift.
+
+    >>> padded(4, 1, 1, "circular").reads
+    ((3,), (0,), (1,), (2,), (3,), (0,))
+    """
+    units = range(-before, size + after)
+    if mode == "circular":
+        cells = [unit % size for unit in units]
+    elif mode == "replicate":
+        cells = [min(max(unit, 0), size - 1) for unit in units]
+    else:
+        period = max(2 * size - 2, 1)
+        cells = [min(unit % period, period - unit % period) for unit in units]
+    return Listed(tuple((cell,) for cell in cells), window_field(1, 1, before), moves_along=mode != "circular")
+
+
+def adaptive(size: int, output_size: int) -> Link | None:
+    """Adaptive pooling: unit o reads ⌊o·i/n⌋ … ⌈(o + 1)·i/n⌉ − 1, as torch; None where it changes nothing.
+
+    >>> adaptive(7, 3).field().of(1)
+    (2, 5)
+    """
+    if output_size == size:
+        return None
+    if output_size == 1:
+        return Whole(size)
+    intervals = [(unit * size // output_size, -(-(unit + 1) * size // output_size)) for unit in range(output_size)]
+    return Listed(tuple(tuple(range(*interval)) for interval in intervals), listed_field(intervals, size))
+
+
+_TAPS_BEFORE_AFTER = {"nearest": (0, 1), "linear": (0, 2), "cubic": (-1, 3)}
+
+
+def resized(
+    size: int, output_size: int, kind: str, align_corners: bool = False, scale: Fraction | None = None
+) -> Link | None:
+    """Interpolation to another size; None where nothing changes.
+
+    ``kind`` is ``nearest``, ``nearest_exact``, ``linear``, ``cubic``, or ``linear_aa``/``cubic_aa`` (antialiased).
+    ``scale`` is input cells per unit where torch was told a factor; otherwise i/n, or (i − 1)/(n − 1) with
+    ``align_corners``. A cell counts as read where torch reads it, also with weight 0.
+
+    >>> resized(4, 8, "linear").field().of(2)
+    (0, 2)
+    """
+    if output_size == size and scale in (None, 1):
+        return None
+    if align_corners:
+        ratio = Fraction(size - 1, output_size - 1) if output_size > 1 else Fraction(0)
+    else:
+        ratio = scale if scale is not None else Fraction(size, output_size)
+    intervals = [_resize_interval(unit, ratio, kind, align_corners) for unit in range(output_size)]
+    last = size - 1
+    reads = tuple(tuple(range(min(max(a, 0), last), min(max(b - 1, 0), last) + 1)) for a, b in intervals)
+    if ratio == 0:
+        return listed(reads, size)
+    count = ratio.denominator
+    pattern = [_resize_interval(unit, ratio, kind, align_corners) for unit in range(count)]
+    # Told a size and no factor, torch makes another factor of another input.
+    return Listed(reads, listed_field(pattern, ratio.numerator), moves_along=scale is not None and not align_corners)
+
+
+def _resize_interval(unit: int, ratio: Fraction, kind: str, align_corners: bool) -> tuple[int, int]:
+    """[start, stop) that a unit reads on an endless axis."""
+    half = Fraction(1, 2)
+    if kind.endswith("_aa"):
+        centre = ratio * (unit + half)
+        reach = (1 if kind == "linear_aa" else 2) * max(ratio, Fraction(1))
+        return floor(centre - reach + half), ceil(centre + reach + half)
+    if kind == "nearest":
+        return floor(unit * ratio), floor(unit * ratio) + 1
+    if kind == "nearest_exact":
+        return floor((unit + half) * ratio), floor((unit + half) * ratio) + 1
+    source = unit * ratio if align_corners else (unit + half) * ratio - half
+    before, after = _TAPS_BEFORE_AFTER[kind]
+    return floor(source) + before, floor(source) + after

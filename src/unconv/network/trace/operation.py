@@ -1,0 +1,98 @@
+"""One dispatched operation: its arguments by name, and what the trace knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unconv.network.trace.value_graph import Ledger
+from unconv.network.trace.values import Value
+from unconv.operators.geometry.base import Geometry
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation with its arguments bound to the names of its schema, and its outputs."""
+
+    name: str
+    overload: str
+    arguments: dict[str, Any]
+    outputs: tuple[Tensor, ...]
+    ledger: Ledger
+    value_of: Callable[[Tensor], Value | None]
+
+    def __getitem__(self, argument: str) -> Any:
+        return self.arguments[argument]
+
+    def get(self, argument: str, default: Any = None) -> Any:
+        """An argument, or a default where the schema has none of that name."""
+        return self.arguments.get(argument, default)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensor arguments, lists of tensors included."""
+        found: list[Tensor] = []
+        for argument in self.arguments.values():
+            items = argument if isinstance(argument, (list, tuple)) else (argument,)
+            found.extend(item for item in items if isinstance(item, Tensor))
+        return tuple(found)
+
+    @property
+    def first(self) -> Tensor:
+        """The first tensor argument."""
+        return self.tensors[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the first output."""
+        return tuple(self.outputs[0].shape)
+
+    def value(self, argument: str) -> Value | None:
+        """What is known of a tensor argument; None where it does not depend on the input."""
+        tensor = self.arguments.get(argument)
+        return self.value_of(tensor) if isinstance(tensor, Tensor) else None
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The tensor arguments that depend on the input."""
+        return tuple(value for tensor in self.tensors if (value := self.value_of(tensor)) is not None)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rule makes of a call: the values of its outputs, and how it appears among the layers."""
+
+    operator: str
+    values: tuple[Value, ...]
+    visible: bool = True
+    geometry: Geometry | None = None
+    groups: int = 1
+    macs: int = 0
+    note: str = ""
+    reads: tuple[Value, ...] = field(default=(), repr=False)
+
+
+def base_name(func: torch._ops.OpOverload) -> str:
+    """The operation without overload, in-place mark and leading underscore.
+
+    >>> base_name(torch.ops.aten.relu_.default)
+    'relu'
+    """
+    return func._schema.name.split("::")[1].strip("_")
+
+
+def bound(func: torch._ops.OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by the names of the schema, defaults filled in."""
+    found = {}
+    for position, argument in enumerate(func._schema.arguments):
+        if position < len(args):
+            found[argument.name] = args[position]
+        elif argument.name in kwargs:
+            found[argument.name] = kwargs[argument.name]
+        elif argument.has_default_value():
+            found[argument.name] = argument.default_value
+    return found

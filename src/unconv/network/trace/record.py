@@ -1,0 +1,321 @@
+"""The recorder: sees every operation of a forward pass, and keeps what it means for the geometry."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.nn.modules import module as module_hooks
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map
+
+from unconv.network.trace.links import Window
+from unconv.network.trace.macs import constant_macs
+from unconv.network.trace.operation import Call, Outcome, base_name, bound
+from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
+from unconv.network.trace.rules.shape import pasted
+from unconv.network.trace.rules.window import Rule, pad
+from unconv.network.trace.value_graph import Ledger
+from unconv.network.trace.values import Read, Value
+
+
+@dataclass
+class ModuleCall:
+    """One run of a module's forward."""
+
+    path: str
+    kind: str
+    leaf: bool
+    input_shapes: tuple[tuple[int, ...], ...]
+    module: nn.Module
+    returned: Value | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One visible operation and the module call in which it ran."""
+
+    outcome: Outcome
+    run: ModuleCall
+    input_shapes: tuple[tuple[int, ...], ...]
+    inputs: tuple[int, ...]
+    parameters: int
+    constant_macs: int
+    """Of what was computed of weights alone, and is used here first."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The operation that failed: its name, and what came in."""
+
+    operator: str
+    shapes: tuple[tuple[int, ...], ...]
+    values: tuple[int | None, ...]
+    """Of each tensor that came in; None where it does not depend on the network's input."""
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """A tensor that is a stretch of another one's memory."""
+
+    base: Tensor
+    starts: tuple[int, ...]
+
+
+@dataclass
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the operations that depend on the network's input."""
+
+    ledger: Ledger
+    model: nn.Module
+    fakes: FakeTensorMode
+    records: list[Record] = field(default_factory=list)
+    runs: list[ModuleCall] = field(default_factory=list)
+    stack: list[ModuleCall] = field(default_factory=list)
+    returned: tuple[int, ...] | None = None
+    """The values that the model returned; None where it returned something that is not known."""
+    failed: Failed | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._values: dict[int, Value] = {}
+        self._seen: dict[int, Tensor] = {}
+        self._storages: dict[int, list[Tensor]] = defaultdict(list)
+        self._slices: dict[int, _Slice] = {}
+        self._held: dict[int, frozenset[int]] = {id(p): frozenset({id(p)}) for p in self.model.parameters()}
+        self._sizes = {id(p): p.numel() for p in self.model.parameters()}
+        self._paths = {id(m): name for name, m in self.model.named_modules()}
+        self._claimed: set[int] = set()
+        self._efforts: dict[int, frozenset[tuple[int, int]]] = defaultdict(frozenset)
+        self._efforts_made: set[tuple[int, int]] = set()
+        self._muted = False
+
+    def bind(self, tensor: Tensor, value: Value | None) -> None:
+        """Remember what a tensor is."""
+        if id(tensor) not in self._seen:
+            self._seen[id(tensor)] = tensor
+            self._storages[_storage(tensor)].append(tensor)
+        if value is not None:
+            self._values[id(tensor)] = value
+
+    def value_of(self, tensor: Tensor) -> Value | None:
+        """What is known of a tensor."""
+        return self._values.get(id(tensor))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        try:
+            result = self._run(func, args, kwargs or {})
+        except Exception:
+            self._note_failure(func, args, kwargs or {})
+            raise
+        if self._muted:
+            return result
+        outputs = tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        if outputs:
+            arguments = bound(func, args, kwargs or {})
+            call = Call(base_name(func), func._overloadname, arguments, outputs, self.ledger, self.value_of)
+            self._record(call, rule_for(func, call.name), _written(func, call))
+        return result
+
+    def note_output(self, output: Any) -> None:
+        """Remember what the model returned."""
+        leaves = [leaf for leaf in tree_leaves(output) if leaf is not None and not isinstance(leaf, (int, float, str))]
+        values = [self.value_of(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
+        if len(values) == len(leaves):
+            self.returned = tuple(value.index for value in values if value is not None)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Names of parameters that nothing seen so far has used."""
+        return tuple(name for name, one in self.model.named_parameters() if id(one) not in self._claimed)
+
+    def _note_failure(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        values = [self.value_of(leaf) for leaf in leaves]
+        self.failed = Failed(
+            base_name(func),
+            tuple(tuple(leaf.shape) for leaf in leaves),
+            tuple(value.index if value is not None else None for value in values),
+        )
+
+    def pad_circular(self, image: Tensor, amounts: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
+        """One step for circular padding, which torch writes piece by piece into an empty tensor."""
+        self._muted = True
+        try:
+            output = make()
+        finally:
+            self._muted = False
+        arguments = {"self": image, "pad": list(amounts)}
+        self._record(Call("circular_pad", "", arguments, (output,), self.ledger, self.value_of), pad, [])
+        return output
+
+    def _run(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """The operation on fake tensors only: weights are not read, and what writes to them writes to a stand-in.
+
+        Values of weights and buffers on which the model's path depends are the exception: they are known.
+        """
+        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        real = [leaf for leaf in leaves if not isinstance(leaf, FakeTensor)]
+        if not real:
+            return func(*args, **kwargs)
+        if len(real) == len(leaves) and _needs_values(func):
+            with _disable_current_modes():
+                return func(*args, **kwargs)
+        stand_ins = {id(leaf): self.fakes.from_tensor(leaf, static_shapes=True) for leaf in real}
+        originals = {id(fake): leaf for leaf, fake in zip(real, stand_ins.values(), strict=False)}
+        fake_args, fake_kwargs = tree_map(lambda leaf: stand_ins.get(id(leaf), leaf), (tuple(args), kwargs))
+        result = func(*fake_args, **fake_kwargs)
+        return tree_map(lambda leaf: originals.get(id(leaf), leaf), result)
+
+    def _record(self, call: Call, rule: Rule, written: Sequence[Tensor]) -> None:
+        if not call.values or reads_shape_only(call.name):
+            held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
+            efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))
+            macs = constant_macs(call.name, [tensor.shape for tensor in call.tensors])
+            if macs:
+                # Each is counted once: told apart by the tensor that it made, which is kept.
+                efforts |= {(id(call.outputs[0]), macs)}
+            for tensor in call.outputs:
+                self.bind(tensor, None)
+                self._held[id(tensor)] = held
+                self._efforts[id(tensor)] = efforts
+                self._note_slices(call)
+            return
+        outcome = rule(call)
+        if outcome.visible:
+            self._add(call, outcome)
+        for tensor, value in zip(call.outputs, outcome.values, strict=False):
+            self.bind(tensor, value)
+        for tensor in written:
+            self._spread_write(tensor, outcome.values[0])
+        self._note_slices(call)
+
+    def _add(self, call: Call, outcome: Outcome) -> None:
+        held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
+        fresh = held - self._claimed
+        self._claimed |= fresh
+        efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))
+        efforts -= self._efforts_made
+        self._efforts_made |= efforts
+        operands = [t for t in call.tensors if self.value_of(t) is not None]
+        self.records.append(
+            Record(
+                outcome,
+                self.stack[-1],
+                tuple(tuple(tensor.shape) for tensor in operands),
+                tuple(value.index for value in call.values),
+                sum(self._sizes[key] for key in fresh),
+                sum(macs for _, macs in efforts),
+            )
+        )
+
+    def _note_slices(self, call: Call) -> None:
+        """Remember which tensors are stretches of which, so that writing to one can reach the other."""
+        if call.name not in ("slice", "split", "split_with_sizes") or call.get("step", 1) != 1:
+            return
+        whole = call.first
+        self.bind(whole, self.value_of(whole))
+        start = slice(call.get("start"), call.get("end")).indices(whole.shape[call["dim"]])[0]
+        dim = call["dim"] % whole.dim()
+        above = self._slices.get(id(whole), _Slice(whole, (0,) * whole.dim()))
+        for tensor in call.outputs:
+            offset = tuple(begin + (start if n == dim else 0) for n, begin in enumerate(above.starts))
+            self._slices[id(tensor)] = _Slice(above.base, offset)
+            start += tensor.shape[dim]
+
+    def _spread_write(self, tensor: Tensor, value: Value) -> None:
+        """A write in place changes every tensor that shares the memory."""
+        aliases = [other for other in self._storages[_storage(tensor)] if other is not tensor]
+        if not aliases:
+            return
+        piece = self._slices.get(id(tensor))
+        base = piece.base if piece else tensor
+        if piece is not None:
+            value = pasted(self.ledger, [(value, piece.starts)], tuple(base.shape), self.value_of(base))
+            self._values[id(base)] = value
+        for other in aliases:
+            if other is base:
+                continue
+            stretch = self._slices.get(id(other))
+            if stretch is not None and stretch.base is base:
+                reads = [
+                    Read(n, Window(pad_before=-start)) if size != whole else Read(n)
+                    for n, (start, size, whole) in enumerate(zip(stretch.starts, other.shape, base.shape, strict=True))
+                ]
+                self._values[id(other)] = self.ledger.derive([(value, reads)], tuple(other.shape))
+            elif tuple(other.shape) == tuple(base.shape) and other.stride() == base.stride():
+                self._values[id(other)] = value
+            elif other.numel() == base.numel() and other.is_contiguous() and base.is_contiguous():
+                self._values[id(other)] = self.ledger.reshape(value, tuple(other.shape))
+            else:
+                known = [v for v in (value, self.value_of(other)) if v is not None]
+                self._values[id(other)] = self.ledger.unknown(known, tuple(other.shape))
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Follow which module runs, by hooks on all modules and on none in particular."""
+        handles = [
+            module_hooks.register_module_forward_pre_hook(self._enter),
+            module_hooks.register_module_forward_hook(self._leave),
+        ]
+        try:
+            with _CircularPads(self):
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, module: nn.Module, inputs: Any) -> None:
+        path = self._paths.get(id(module))
+        if path is None:
+            path = ".".join(filter(None, (self.stack[-1].path if self.stack else "", type(module).__name__)))
+        shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor))
+        run = ModuleCall(path, type(module).__name__, not any(True for _ in module.children()), shapes, module)
+        self.stack.append(run)
+        self.runs.append(run)
+
+    def _leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        while self.stack and self.stack[-1].module is not module:
+            self.stack.pop()
+        run = self.stack.pop()
+        tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        run.returned = self.value_of(tensors[0]) if tensors else None
+
+
+class _CircularPads(TorchFunctionMode):
+    """Catches circular padding before torch takes it apart."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if func is nn.functional.pad:
+            named = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | given
+            if named.get("mode") == "circular":
+                return self.recorder.pad_circular(named["input"], named["pad"], lambda: func(*args, **given))
+        return func(*args, **given)
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _needs_values(func: Any) -> bool:
+    return torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
+
+
+def _written(func: Any, call: Call) -> list[Tensor]:
+    """Tensors that the operation changes in place."""
+    names = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+    return [call[name] for name in names if isinstance(call.get(name), Tensor)]

@@ -1,0 +1,164 @@
+"""``trace``: from a torch model and an input size to a graph of geometries."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from unconv.errors import ModelError, UnconvError
+from unconv.network.trace.build_graph import assembled
+from unconv.network.trace.explain_failure import failure_line
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.preserve import preserved
+from unconv.network.trace.record import Recorder
+from unconv.network.trace.value_graph import Ledger
+
+
+def trace(
+    model: nn.Module,
+    input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
+    *,
+    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+) -> Graph:
+    """A model as a graph of geometries: names, shapes, parameters, MACs and exact receptive fields.
+
+    The model runs once in eval mode on fake tensors: shapes only, nothing is computed, and the model is left as it
+    was. Every operation is seen where torch dispatches it, so it does not matter whether the model writes
+    ``nn.ReLU``, ``F.relu`` or ``x.relu_()``. An operation that is not known counts as seeing everything, and its layer
+    says so in ``note``.
+
+    ``input_size`` is (channels, *axes) with one to three axes, without the batch; several inputs are a sequence of
+    such sizes. Fields are in cells of the first input; others of the same size share its coordinates. ``dtype`` is
+    that of the model's parameters unless given, one for all inputs or one for each (``torch.int64`` for tokens).
+    Raises :class:`~unconv.errors.ModelError` where the model does not take such an input, or where its path depends
+    on values.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    >>> graph = trace(model, (3, 32, 32))
+    >>> [layer.operator for layer in graph.layers], graph.macs
+    (['conv', 'relu', 'conv'], 168192)
+    >>> graph["2"].receptive_field.size, graph.field_box("2", (0, 0))
+    ((7, 7), ((0, 6), (0, 6)))
+    """
+    recorder, sizes, error = attempt(model, input_size, dtype=dtype)
+    if isinstance(error, UnconvError):
+        raise error
+    if error is not None:
+        raise ModelError(failure_line(error, recorder.stack)) from error
+    if not recorder.records:
+        raise ModelError("trace: the model does nothing with its input; there is no layer to show")
+    return assembled(recorder, sizes)
+
+
+def attempt(
+    model: nn.Module,
+    input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
+    *,
+    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None]:
+    """What a pass of the model showed, up to where it failed, if it did: recorder, input sizes, and the failure.
+
+    Arguments, and errors for these, are those of :func:`trace`.
+    """
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"trace: needs a torch.nn.Module, not {type(model).__name__}")
+    model = getattr(model, "_orig_mod", model)
+    sizes = _input_sizes(input_size)
+    device, parameter_type = _kind_of(model)
+    given = list(dtype) if isinstance(dtype, Sequence) else [dtype or parameter_type] * len(sizes)
+    if len(given) != len(sizes):
+        raise ModelError(f"trace: {len(given)} dtypes for {len(sizes)} inputs; give one, or one for each")
+    ledger = Ledger(sizes[0][1:])
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)
+    recorder = Recorder(ledger, model, fakes)
+    # In inference mode torch hands other, compound operations on.
+    with preserved(model), _quiet(), torch.inference_mode(False), fakes:
+        inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
+        for tensor in inputs:
+            recorder.bind(tensor, ledger.image(tuple(tensor.shape)))
+        model.eval()
+        return recorder, sizes, _run(model, inputs, {}, recorder)
+
+
+def replay(
+    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None] | None:
+    """What a call of the model shows when it is made again, with shapes only: as :func:`attempt`.
+
+    The model is in the mode that it is in. None where no tensor of floats with a batch goes in.
+    """
+    model = getattr(model, "_orig_mod", model)
+    tensors = [leaf for leaf in tree_leaves((tuple(args), kwargs)) if isinstance(leaf, Tensor)]
+    images = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.ndim >= 2]
+    if not images:
+        return None
+    ledger = Ledger(tuple(images[0].shape[2:]))
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)
+    recorder = Recorder(ledger, model, fakes)
+    with preserved(model), _quiet(), torch.inference_mode(False), fakes:
+        stand_ins = {id(one): torch.empty(one.shape, dtype=one.dtype, device=one.device) for one in tensors}
+        for one in images:
+            recorder.bind(stand_ins[id(one)], ledger.image(tuple(one.shape)))
+        given, named = tree_map(lambda leaf: stand_ins.get(id(leaf), leaf), (tuple(args), kwargs))
+        return recorder, tuple(tuple(one.shape[1:]) for one in images), _run(model, given, named, recorder)
+
+
+def _run(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], recorder: Recorder) -> Exception | None:
+    try:
+        with torch.no_grad(), recorder.listening(), recorder:
+            output = model(*args, **kwargs)
+    except Exception as error:
+        return error
+    recorder.note_output(output)
+    return None
+
+
+def _input_sizes(input_size: Any) -> tuple[tuple[int, ...], ...]:
+    """One or several sizes as tuples of whole numbers."""
+    entries = tuple(input_size) if isinstance(input_size, Sequence) and not isinstance(input_size, str) else ()
+    several = bool(entries) and all(isinstance(entry, Sequence) for entry in entries)
+    sizes = tuple(tuple(entry) for entry in entries) if several else (entries,)
+    for size in sizes:
+        whole = all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in size)
+        if not whole or not 1 <= len(size) <= 4:
+            raise ModelError(
+                f"trace: input size {input_size!r} must be (channels, *axes) in whole numbers with at most 3 axes, "
+                "or several of these, as (3, 224, 224)"
+            )
+    return sizes
+
+
+def _kind_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype that the inputs of a model should have."""
+    tensors = [*model.parameters(), *model.buffers()]
+    floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+    device = tensors[0].device if tensors else torch.device("cpu")
+    return device, floating[0].dtype if floating else torch.get_default_dtype()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Plain operations instead of fused ones, and none of the model's own warnings: nothing is computed.
+
+    What fails is said once, by the error: torch also logs it, with a traceback, when it happens on fake tensors.
+    """
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    silent = log.disabled
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    log.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        log.disabled = silent

@@ -1,0 +1,187 @@
+"""The ledger: the values of a network, filled in the order of the forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+from unconv.network.trace import layout as lay
+from unconv.network.trace.joining import (
+    cleared_axes,
+    covered_axes,
+    fitted,
+    is_whole,
+    joined_field,
+    joined_layout,
+    misplaced,
+)
+from unconv.network.trace.layout import Atom, Layout
+from unconv.network.trace.links import Link, Whole, listed
+from unconv.network.trace.values import Links, Part, Reads, Value, extents_of, is_axis, mixed_digits, read_dim, without
+from unconv.operators.geometry.receptive import AxisField, ReceptiveField
+
+
+class Ledger:
+    """The values of a network, in the order in which they come to be."""
+
+    def __init__(self, input_size: tuple[int, ...]) -> None:
+        self.input_size = input_size
+        self.values: list[Value] = []
+
+    def image(self, shape: Sequence[int]) -> Value:
+        """A network input (batch, channels, *axes)."""
+        count = len(self.input_size)
+        if tuple(shape[2:]) == self.input_size:
+            field = ReceptiveField.of_pixels(count)
+            return self._add(lay.image_layout(shape), self.input_size, field, (True,) * count)
+        plain = tuple(lay.plain_dim(size) for size in shape)
+        everything = ReceptiveField.everything(self.input_size)
+        return self._add(plain, (1,) * count, everything, (False,) * count)
+
+    def derive(self, operands: Sequence[tuple[Value, Reads]], shape: Sequence[int]) -> Value:
+        """The output of an operation, from what it reads of each operand."""
+        parts = [self._part(value, reads, shape) for value, reads in operands]
+        layout = joined_layout(parts)
+        filled = frozenset(axis for value, _ in operands for axis in self._filled(value))
+        cleared = filled.union(*(cleared_axes(value, reads, shape) for value, reads in operands))
+        layout = tuple(tuple(replace(atom, lost=atom.lost - cleared) for atom in dim) for dim in layout)
+        extents = extents_of(layout, len(self.input_size))
+        parents = []
+        for part, (_, reads) in zip(parts, operands, strict=True):
+            blurred = misplaced(part, layout)
+            swapped = any(lay.axes_in(layout[dim]) for dim in blurred)
+            if blurred:
+                mixed = [replace(read, mixed=True) if read and n in blurred else read for n, read in enumerate(reads)]
+                part = self._part(part.value, mixed, shape)
+            links = [fitted(part, layout, axis, extent, blurred) for axis, extent in enumerate(extents)]
+            if swapped:
+                pairs = zip(links, part.value.extents, strict=True)
+                links = [link and Whole(size, certain=False) for link, size in pairs]
+            parents.append((part.value, tuple(links)))
+        return self._linked(layout, extents, parents, bounded=covered_axes(parts, layout) - filled, sure=filled)
+
+    def relabel(self, value: Value, layout: Layout) -> Value:
+        """The same numbers under another layout: a view."""
+        return self._linked(layout, value.extents, [(value, (None,) * len(value.extents))])
+
+    def reshape(self, value: Value, shape: Sequence[int]) -> Value:
+        """A view with another shape; where an axis is cut unevenly its order is lost."""
+        layout = lay.reshaped(value.layout, shape)
+        if layout is not None:
+            return self.relabel(value, layout)
+        lost = set(value.present).union(*(lay.lost_in(dim) for dim in value.layout))
+        return self._lose(value, set(value.present), tuple(lay.plain_dim(size, lost) for size in shape))
+
+    def settle(self, value: Value, dim: int) -> Value:
+        """The value with a dimension that is one whole axis, or none, so that windows may step along it."""
+        atoms = value.layout[dim]
+        axes = lay.axes_in(atoms)
+        if not axes:
+            return value
+        first = atoms[0]
+        whole = first.axis is not None and first.size == value.extents[first.axis]
+        if whole and len(atoms) == 1:
+            return value
+        rest = atoms[1:]
+        if whole and not any(lay.axes_in((atom,)) for atom in rest):
+            return self._repeated(value, dim, first, prod(atom.size for atom in rest))
+        lost = {axis for axis in value.present if axis in axes} | lay.lost_in(atoms)
+        layout = tuple(
+            lay.plain_dim(lay.dim_size(d), lost) if n == dim else without(d, axes) for n, d in enumerate(value.layout)
+        )
+        return self._lose(value, axes, layout)
+
+    def unknown(self, operands: Sequence[Value], shape: Sequence[int]) -> Value:
+        """The output of an operation of which nothing is known: it may read everything."""
+        first = operands[0]
+        layout: Layout = tuple(lay.plain_dim(size) for size in shape)
+        if len(shape) == len(first.layout):
+            layout = tuple(
+                (Atom(size, dim[0].axis),) if len(dim) == 1 and is_axis(first, dim[0]) else lay.plain_dim(size)
+                for dim, size in zip(first.layout, shape, strict=True)
+            )
+        extents = extents_of(layout, len(first.extents))
+        parents = [(value, tuple(Whole(size, certain=False) for size in value.extents)) for value in operands]
+        return self._linked(layout, extents, parents)
+
+    def _filled(self, value: Value) -> list[int]:
+        """Axes along which every unit of a value surely sees the whole input, so that any sum with it does too."""
+        lost = {axis for dim in value.layout for axis in lay.lost_in(dim)}
+        rows = enumerate(zip(value.field.axes, self.input_size, value.certain, strict=True))
+        return [axis for axis, (field, size, sure) in rows if sure and axis not in lost and is_whole(field, size)]
+
+    def _repeated(self, value: Value, dim: int, first: Atom, times: int) -> Value:
+        axis = first.axis
+        reads = [(unit // times,) for unit in range(first.size * times)]
+        links: Links = tuple(listed(reads, first.size) if n == axis else None for n in range(len(value.extents)))
+        layout = tuple((Atom(first.size * times, axis),) if n == dim else d for n, d in enumerate(value.layout))
+        extents = tuple(size * times if n == axis else size for n, size in enumerate(value.extents))
+        return self._linked(layout, extents, [(value, links)])
+
+    def _lose(self, value: Value, axes: set[int] | frozenset[int], layout: Layout) -> Value:
+        links: Links = tuple(Whole(size) if n in axes else None for n, size in enumerate(value.extents))
+        return self._linked(layout, extents_of(layout, len(links)), [(value, links)])
+
+    def _part(self, value: Value, reads: Reads, shape: Sequence[int]) -> Part:
+        for dim in sorted({read.source for read in reads if read and read.link}):
+            value = self.settle(value, dim)
+        pairs = zip(reads, shape, strict=True)
+        by_source = {
+            read.source: read
+            for read, size in pairs
+            if read and (read.link or lay.dim_size(value.layout[read.source]) == size)
+        }
+        steps, links = {}, []
+        for axis, extent in enumerate(value.extents):
+            digits = lay.digits_of(value.layout, axis)
+            link = next((read.link for d, _ in digits if (read := by_source.get(d)) and read.link), None)
+            if link is None:
+                link, steps[axis] = mixed_digits(extent, digits, by_source)
+            links.append(link)
+        layout = tuple(read_dim(value, read, size, steps) for read, size in zip(reads, shape, strict=True))
+        return Part(value, layout, extents_of(layout, len(links)), tuple(links))
+
+    def _linked(
+        self,
+        layout: Layout,
+        extents: tuple[int, ...],
+        parents: Sequence[tuple[Value, Links]],
+        bounded: frozenset[int] = frozenset(),
+        sure: frozenset[int] = frozenset(),
+    ) -> Value:
+        axes, certain = [], []
+        for axis, extent in enumerate(extents):
+            fields = [self._chained(value.field.axes[axis], links[axis], axis) for value, links in parents]
+            joined = fields[0]
+            for field in fields[1:]:
+                joined = joined_field(joined, field, extent, self.input_size[axis])
+            axes.append(joined)
+            known = all(
+                value.certain[axis] and ((link := links[axis]) is None or link.exact) for value, links in parents
+            )
+            certain.append((known and axis not in bounded) or axis in sure)
+        sources = tuple((value.index, links) for value, links in parents)
+        return self._add(layout, extents, ReceptiveField(tuple(axes)), tuple(certain), sources)
+
+    def _chained(self, below: AxisField, link: Link | None, axis: int) -> AxisField:
+        if link is None:
+            return below
+        field = below.then(link.field())
+        if field.advance:
+            return field
+        size = self.input_size[axis]
+        starts = tuple(min(max(start, 0), size) for start in field.starts)
+        return AxisField(starts, tuple(min(max(stop, 0), size) for stop in field.stops), 0)
+
+    def _add(
+        self,
+        layout: Layout,
+        extents: tuple[int, ...],
+        field: ReceptiveField,
+        certain: tuple[bool, ...],
+        parents: tuple[tuple[int, Links], ...] = (),
+    ) -> Value:
+        value = Value(len(self.values), layout, extents, field, certain, parents)
+        self.values.append(value)
+        return value

@@ -1,0 +1,172 @@
+"""What every geometry has: sizes, the relation of each axis, and the connections along which values flow."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import ClassVar
+
+from unconv.errors import GeometryError
+from unconv.operators.geometry import sizes
+from unconv.operators.geometry.receptive import ReceptiveField, window_field
+from unconv.operators.geometry.relations import Relation
+from unconv.operators.geometry.sizes import Pairs
+from unconv.operators.geometry.walk import Walk
+
+
+class Geometry(ABC):
+    """What convolution, transposed convolution and pooling have in common: sizes, relations and connections."""
+
+    operation: ClassVar[str]
+    transposed: ClassVar[bool]
+    """Whether the walk goes over the output (a transposed convolution) instead of the input."""
+
+    input_size: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+
+    @property
+    @abstractmethod
+    def output_size(self) -> tuple[int, ...]:
+        """Output size per axis."""
+
+    @property
+    @abstractmethod
+    def relations(self) -> tuple[Relation, ...]:
+        """Per axis: the relation that holds, its formula, and its numbers."""
+
+    @property
+    @abstractmethod
+    def receptive_field(self) -> ReceptiveField:
+        """What each output cell sees of the input."""
+
+    @property
+    def dimensions(self) -> int:
+        """Number of spatial axes: 1, 2 or 3."""
+        return len(self.input_size)
+
+    @property
+    def effective_kernel_size(self) -> tuple[int, ...]:
+        """Span of the dilated kernel per axis, d(k − 1) + 1."""
+        pairs = zip(self.kernel_size, self.dilation, strict=True)
+        return tuple(sizes.effective_kernel_size(k, d) for k, d in pairs)
+
+    @property
+    def relation(self) -> tuple[int | None, ...]:
+        """Per axis, the number of the most specific relation that applies; None outside the guide."""
+        return tuple(relation.number for relation in self.relations)
+
+    @property
+    def formula(self) -> tuple[str, ...]:
+        """Per axis, the output size's formula in symbols."""
+        return tuple(relation.formula for relation in self.relations)
+
+    @property
+    def working(self) -> tuple[str, ...]:
+        """Per axis, the formula with its numbers put in."""
+        return tuple(relation.working for relation in self.relations)
+
+    @property
+    def walks(self) -> tuple[Walk, ...]:
+        """Per axis, the walk of the window: over the input, or over the output where :attr:`transposed`."""
+        small, large = (self.input_size, self.output_size) if self.transposed else (self.output_size, self.input_size)
+        return tuple(
+            Walk(large[n], small[n], self.kernel_size[n], self.stride[n], self.padding[n][0], self.dilation[n])
+            for n in range(self.dimensions)
+        )
+
+    def taps_of(self, output: Sequence[int]) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """Per axis, the (tap, input) pairs that feed one output cell; cells of the padding are left out.
+
+        >>> from unconv.operators.geometry.conv import ConvGeometry
+        >>> ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1).taps_of((0, 1))
+        (((1, 0), (2, 1)), ((0, 1), (1, 2), (2, 3)))
+        """
+        self._check_position("output", output, self.output_size)
+        pairs = zip(self.walks, output, strict=True)
+        return tuple(walk.touching(o) if self.transposed else walk.touched(o) for walk, o in pairs)
+
+    def inputs_of(self, output: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        """Per axis, the input indices that feed one output cell; the cells are their product.
+
+        >>> from unconv.operators.geometry.conv import ConvTransposeGeometry
+        >>> ConvTransposeGeometry(input_size=(3, 3), kernel_size=3, stride=2).inputs_of((2, 1))
+        ((0, 1), (0,))
+        """
+        return tuple(tuple(sorted(cell for _, cell in axis)) for axis in self.taps_of(output))
+
+    def outputs_of(self, cell: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        """Per axis, the output indices that one input cell feeds.
+
+        >>> from unconv.operators.geometry.conv import ConvGeometry
+        >>> ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1).outputs_of((1, 4))
+        ((0, 1), (2,))
+        """
+        self._check_position("input", cell, self.input_size)
+        pairs = zip(self.walks, cell, strict=True)
+        met = (walk.touched(i) if self.transposed else walk.touching(i) for walk, i in pairs)
+        return tuple(tuple(sorted(index for _, index in axis)) for axis in met)
+
+    def _check_position(self, side: str, position: Sequence[int], size: tuple[int, ...]) -> None:
+        whole = isinstance(position, Sequence) and all(isinstance(p, int) for p in position)
+        if not whole or len(position) != len(size):
+            raise GeometryError(f"{self.operation}: {side} position {position!r} must be {len(size)} whole numbers")
+        if not all(0 <= p < s for p, s in zip(position, size, strict=True)):
+            raise GeometryError(
+                f"{self.operation}: {side} position {tuple(position)} is outside the {side} of size {size}"
+            )
+
+    def _set(self, **values: object) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, field.name, values[field.name])
+
+    def axis_name(self, axis: int) -> str:
+        """How an error names an axis: not at all where there is only one."""
+        return f" on axis {axis}" if self.dimensions > 1 else ""
+
+    def check_kernel_fits(self) -> None:
+        """Refuse a kernel that is larger than the padded input."""
+        for n, (span, size, pads) in enumerate(
+            zip(self.effective_kernel_size, self.input_size, self.padding, strict=True)
+        ):
+            padded = size + sum(pads)
+            if span > padded:
+                dilated = f" ({span} with dilation {self.dilation[n]})" if self.dilation[n] > 1 else ""
+                way_out = "increase padding" + (" or reduce dilation" if dilated else " or the input size")
+                raise GeometryError(
+                    f"{self.operation}: kernel {self.kernel_size[n]}{dilated} is larger than the padded input "
+                    f"{padded}{self.axis_name(n)}; {way_out}"
+                )
+
+
+Axis = tuple[int, int, int, tuple[int, int], int]
+
+
+def axes_of(geometry: Geometry) -> tuple[Axis, ...]:
+    """(input, kernel, stride, padding, dilation) of each axis."""
+    return tuple(
+        zip(
+            geometry.input_size,
+            geometry.kernel_size,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
+            strict=True,
+        )
+    )
+
+
+def window_fields(geometry: Geometry) -> ReceptiveField:
+    """Receptive field of a window that steps over the input."""
+    spans = zip(geometry.effective_kernel_size, geometry.stride, geometry.padding, strict=True)
+    return ReceptiveField(tuple(window_field(span, step, pads[0]) for span, step, pads in spans))
+
+
+def symbols(axis: Axis) -> dict[str, int]:
+    """The quantities of one axis under the names that the guide gives them."""
+    size, kernel, step, pads, holes = axis
+    values = {"i": size, "i′": size, "k": kernel, "s": step, "d": holes}
+    return values | {"p": pads[0], "p₁": pads[0], "p₂": pads[1]}

@@ -1,0 +1,1 @@
+"""The transposed convolution in its forms, and the choice of the fastest."""

@@ -1,0 +1,1 @@
+"""Sparse coding: images and a dictionary to sparse codes, with a certificate."""

@@ -1,0 +1,1 @@
+"""Dictionary learning: from images to kernels, through additive statistics."""

@@ -1,0 +1,98 @@
+"""Dictionaries in files, and the two that come with the package."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unconv.data.atomic_write import write_whole
+from unconv.errors import SparseError
+from unconv.sparse.code.validate import check_dictionary
+
+FOLDER = Path(__file__).parents[1] / "shipped"
+SHIPPED = {1: "grey-8x8x64", 3: "colour-8x8x64"}
+KEY = "dictionary"
+
+
+def load_dictionary(name: str | os.PathLike[str]) -> Float[Tensor, "kernels channels ..."]:
+    """A dictionary by its name, "grey-8x8x64" or "colour-8x8x64", or from a safetensors file.
+
+    Of a file the tensor ``dictionary`` is taken, or the only one in it: (kernels, channels, *kernel size).
+
+    Raises :class:`~unconv.errors.SparseError` for a name that is neither, and for files that hold something else.
+
+    >>> import tempfile
+    >>> path = save_dictionary(torch.randn(16, 1, 8, 8), Path(tempfile.mkdtemp()) / "mine.safetensors")
+    >>> load_dictionary(path).shape
+    torch.Size([16, 1, 8, 8])
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = FOLDER / f"{name}.safetensors" if str(name) in SHIPPED.values() else Path(name)
+    if not path.is_file():
+        known = ", ".join(SHIPPED.values())
+        raise SparseError(f"dictionary {str(name)!r}: no such file, and none of those shipped ({known})")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise SparseError(f"dictionary {path.name!r}: not a safetensors file ({error})".replace("\n", " ")) from None
+    found = tensors.get(KEY, next(iter(tensors.values())) if len(tensors) == 1 else None)
+    if found is None:
+        raise SparseError(f"dictionary {path.name!r}: holds {len(tensors)} tensors, none of them named {KEY!r}")
+    return check_dictionary(found, f"dictionary {path.name!r}")
+
+
+def save_dictionary(dictionary: object, path: str | os.PathLike[str], about: dict[str, object] | None = None) -> Path:
+    """Write a dictionary to a safetensors file, with what is known about it as metadata; whole or not at all.
+
+    Raises :class:`~unconv.errors.SparseError` for what is no dictionary, and where the place cannot be written to.
+    """
+    from safetensors.torch import save
+
+    kernels = check_dictionary(dictionary, "save_dictionary").cpu().contiguous()
+    target = Path(path)
+    # One key: the order of several is another in every run, and the same dictionary shall give the same file.
+    told = json.dumps({"kind": "dictionary", **(about or {})}, sort_keys=True)
+    write_whole(target, save({KEY: kernels}, metadata={"unconv": told}))
+    return target
+
+
+def dictionary_for(dictionary: object, n_channels: int, axes: int, operation: str) -> Float[Tensor, "kernels ..."]:
+    """A user's dictionary as unit kernels: a tensor, a name or file, a fitted learner; None: the shipped one that fits.
+
+    >>> dictionary_for(2 * torch.eye(2).reshape(1, 1, 2, 2), 1, 2, "denoise").norm().round(decimals=4)
+    tensor(1.)
+
+    Raises :class:`~unconv.errors.SparseError` where it does not fit the image, and for signals without a dictionary.
+    """
+    if dictionary is None:
+        if axes != 2:
+            raise SparseError(
+                f"{operation}: no dictionary for signals is shipped; give one, as DictionaryLearner learns"
+            )
+        dictionary = SHIPPED.get(n_channels, SHIPPED[1])
+    if isinstance(dictionary, str | os.PathLike):
+        dictionary = load_dictionary(dictionary)
+    kernels = check_dictionary(getattr(dictionary, "dictionary_", dictionary), operation)
+    if kernels.ndim - 2 != axes:
+        raise SparseError(f"{operation}: dictionary with {kernels.ndim - 2} kernel axes for an image with {axes}")
+    norms = torch.linalg.vector_norm(kernels.flatten(1), dim=1)
+    return kernels / torch.where(norms > 0, norms, 1).reshape(-1, *[1] * (kernels.ndim - 1))
+
+
+def turned(dictionary: Float[Tensor, "kernels channels ..."], quarter_turns: int) -> Tensor:
+    """All kernels turned by so many quarters, kernels of signals run backwards at every odd one.
+
+    >>> turned(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 1)
+    tensor([[[[2., 4.],
+              [1., 3.]]]])
+    """
+    if dictionary.ndim == 4:
+        return dictionary.rot90(quarter_turns, (-2, -1)).contiguous()
+    return dictionary.flip(-1) if quarter_turns % 2 else dictionary

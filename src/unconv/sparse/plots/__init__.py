@@ -1,0 +1,1 @@
+"""Plots of dictionaries, codes and results."""

@@ -1,0 +1,1 @@
+"""Denoising and inpainting with sparse codes."""

@@ -1,0 +1,1 @@
+"""Examples for training: labelled, unlabelled and masked pictures, in batches."""

@@ -1,0 +1,112 @@
+"""Pictures with their classes, from where users have them: a data set by name, or a folder for each class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+from torch import Tensor
+
+from unconv.data.arrays import printable
+from unconv.data.fashion import holds_fashion
+from unconv.errors import ImageError
+from unconv.models.load.preprocess import Preprocess
+from unconv.train.data.examples import FileExamples, TensorExamples, check_readable, folder_examples, split_off
+from unconv.train.data.sources import NAMES, named_source, read_source
+
+TRAIN, HELD_OUT = "train", ("test", "val", "valid", "validation")
+HELD_OUT_PART = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures to train on, and others to measure on.
+
+    Attributes:
+        name: what they are, as a phrase.
+        classes: the names of the classes, in the order of their numbers.
+        train: what a network is trained on.
+        held_out: what it is measured on.
+        mirror: whether they mean the same when they are mirrored left to right.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: TensorExamples | FileExamples
+    held_out: TensorExamples | FileExamples
+    mirror: bool = True
+
+    def prepared(self, preprocess: Preprocess) -> Pictures:
+        """The same as a network wants them."""
+        return replace(self, train=_prepared(self.train, preprocess), held_out=_prepared(self.held_out, preprocess))
+
+
+def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> Pictures:
+    """Find pictures and their classes.
+
+    Args:
+        data: a folder that holds
+
+            - Fashion-MNIST's files, or torchvision's download of them;
+            - or a folder of pictures for each class: a tenth of each class is held out, chosen by the seed;
+            - or ``train`` and ``test`` (or ``val``), each with a folder of pictures for each class;
+
+            or one of the names of :mod:`unconv.train.data.sources`: ``digits``, ``fashion-mnist``, ``cifar10:DIR``,
+            ``cifar100:DIR``, ``mnist:DIR``. Unless given, Fashion-MNIST from where Debian's package puts it.
+        seed: of the choice.
+
+    Raises ImageError where there are no pictures, a class has none, or the classes of ``train`` and ``test`` differ.
+
+    >>> pictures = pictures_of("digits")
+    >>> len(pictures.train), len(pictures.held_out), pictures.classes
+    (1347, 450, ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
+    """
+    if data is None or holds_fashion(data):
+        return Pictures(*read_source("fashion-mnist", "" if data is None else str(data), seed))
+    source = named_source(data) if isinstance(data, str) else None
+    if source is None:
+        return _folder_pictures(Path(data), seed)
+    name, folder = source
+    if data == name and Path(name).is_dir():
+        raise ImageError(f"data {name}: the data set or the folder of that name? say {name}: or ./{name}")
+    return Pictures(*read_source(name, folder, seed))
+
+
+def _folder_pictures(folder: Path, seed: int) -> Pictures:
+    if not folder.is_dir():
+        raise ImageError(
+            f"data {printable(folder)}: no such folder; it has Fashion-MNIST or a folder for each class, or is one of "
+            f"{', '.join(NAMES)}"
+        )
+    where = f"data {printable(folder)}"
+    test = next((folder / name for name in HELD_OUT if (folder / name).is_dir()), None)
+    if not (folder / TRAIN).is_dir() or test is None:
+        every, classes = folder_examples(folder)
+        train, held_out = split_off(every, HELD_OUT_PART, seed)
+    else:
+        (train, classes), (held_out, others) = folder_examples(folder / TRAIN), folder_examples(test)
+        if classes != others:
+            differing = sorted(set(classes) ^ set(others))
+            raise ImageError(
+                f"{where}: classes of {TRAIN} and {test.name} differ ({', '.join(differing[:3])}); "
+                "make the same folders in both"
+            )
+    check_readable(train, classes, where)
+    check_readable(held_out, classes, f"{where}: of the pictures held out")
+    return Pictures(printable(folder), classes, train, held_out)
+
+
+def _prepared(examples: TensorExamples | FileExamples, preprocess: Preprocess) -> TensorExamples | FileExamples:
+    if isinstance(examples, FileExamples):
+        return replace(examples, prepare=preprocess)
+    as_it_is = preprocess.input_size == tuple(examples.inputs.shape[1:]) and preprocess.resize == preprocess.size
+    return replace(examples, prepare=preprocess.normalise if as_it_is else _Prepare(preprocess))
+
+
+@dataclass(frozen=True)
+class _Prepare:
+    preprocess: Preprocess
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        return self.preprocess.normalise(self.preprocess.pictures(pictures))

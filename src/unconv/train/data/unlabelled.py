@@ -1,0 +1,111 @@
+"""Pictures without classes, from where users have them: a data set by name, or any folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unconv.data.arrays import printable
+from unconv.data.fashion import holds_fashion
+from unconv.data.images import ImageFile, list_images
+from unconv.errors import ImageError
+from unconv.models.load.preprocess import Preprocess
+from unconv.train.data.examples import FileExamples, TensorExamples
+from unconv.train.data.labelled import HELD_OUT, HELD_OUT_PART, TRAIN, Pictures, pictures_of
+from unconv.train.data.sources import NAMES, named_source
+
+# Two have a covariance, and a batch of one cannot be normalised.
+FEWEST = 2
+
+
+def pictures_without_classes(data: str | PathLike[str] | None = None, seed: int = 0) -> Pictures:
+    """Find pictures, whatever they show.
+
+    Args:
+        data: a folder that holds pictures, in folders below it or not, of which a tenth is held out, chosen by the
+            seed; or such folders ``train`` and ``test`` (or ``val``); or Fashion-MNIST's files; or a name that
+            :func:`~unconv.train.data.labelled.pictures_of` takes. Unless given, Fashion-MNIST.
+        seed: of the choice.
+
+    Raises ImageError where there are no pictures, or too few of them.
+
+    >>> import tempfile
+    >>> pictures_without_classes(tempfile.mkdtemp())
+    Traceback (most recent call last):
+    unconv.errors.ImageError: data ...: 0 pictures; give 4 at least, of which 2 are held out
+    """
+    if data is None or holds_fashion(data) or (isinstance(data, str) and named_source(data)):
+        pictures = replace(pictures_of(data, seed), classes=())
+        _enough(len(pictures.train), f"{pictures.name}, to train on")
+        _enough(len(pictures.held_out), f"{pictures.name}, held out")
+        return pictures
+    folder = Path(data)
+    if not folder.is_dir():
+        raise ImageError(f"data {printable(folder)}: no such folder; it has pictures, or is one of {', '.join(NAMES)}")
+    test = next((folder / name for name in HELD_OUT if (folder / name).is_dir()), None)
+    if (folder / TRAIN).is_dir() and test is not None:
+        parts = [_below(part) for part in (folder / TRAIN, test)]
+        for part, files in zip((TRAIN, test.name), parts, strict=True):
+            _enough(len(files), f"data {printable(folder)}/{part}")
+    else:
+        files = _below(folder)
+        if len(files) < 2 * FEWEST:
+            raise ImageError(
+                f"data {printable(folder)}: {len(files)} pictures; give {2 * FEWEST} at least, of which {FEWEST} are "
+                "held out"
+            )
+        order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed)).tolist()
+        count = max(FEWEST, round(HELD_OUT_PART * len(files)))
+        parts = [[files[n] for n in sorted(chosen)] for chosen in (order[count:], order[:count])]
+    train_files, test_files = (FileExamples(tuple(part), torch.zeros(len(part), dtype=torch.int64)) for part in parts)
+    return Pictures(printable(folder), (), train_files, test_files)
+
+
+def framed(pictures: Pictures, preprocess: Preprocess) -> tuple[Pictures, int]:
+    """The same as a network wants them, and how many pixels on each side are only a frame.
+
+    Pictures in memory that are a little smaller than the network's, by a quarter at most, are framed in black, not
+    blurred by a resize; all others go through the picture transform.
+
+    >>> few = TensorExamples(torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4))
+    >>> square = Preprocess(size=(32, 32), resize=(32, 32), mean=(0.5,), std=(0.5,))
+    >>> found, margin = framed(Pictures("few", (), few, few), square)
+    >>> found.train.fetch([0, 1]).inputs.shape, margin
+    (torch.Size([2, 1, 32, 32]), 2)
+    """
+    sides = {tuple(part.inputs.shape[-2:]) for part in _parts(pictures) if isinstance(part, TensorExamples)}
+    margin = 0
+    if len(sides) == 1 and preprocess.size[0] == preprocess.size[1]:
+        height, width = sides.pop()
+        over = preprocess.size[0] - height
+        if height == width and 0 < over <= preprocess.size[0] // 4 and over % 2 == 0:
+            margin = over // 2
+    if margin:
+        train, held_out = (_padded(part, margin) for part in _parts(pictures))
+        pictures = replace(pictures, train=train, held_out=held_out)
+    return pictures.prepared(preprocess), margin
+
+
+def _parts(pictures: Pictures) -> tuple[TensorExamples | FileExamples, TensorExamples | FileExamples]:
+    return pictures.train, pictures.held_out
+
+
+def _padded(part: TensorExamples | FileExamples, margin: int) -> TensorExamples | FileExamples:
+    if isinstance(part, FileExamples):
+        return part
+    inputs: Tensor = F.pad(part.inputs, (margin,) * 4)
+    return replace(part, inputs=inputs)
+
+
+def _below(folder: Path) -> list[ImageFile]:
+    return [item for item in list_images(folder) if isinstance(item, ImageFile)]
+
+
+def _enough(count: int, what: str) -> None:
+    if count < FEWEST:
+        raise ImageError(f"{what}: {count} pictures; give {FEWEST} at least")

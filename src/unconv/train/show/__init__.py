@@ -1,0 +1,1 @@
+"""Measures and sheets of trained networks."""

@@ -1,0 +1,1 @@
+"""What is trained: classifiers, segmenters and generators, with their losses."""

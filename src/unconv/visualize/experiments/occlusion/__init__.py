@@ -1,0 +1,1 @@
+"""Occlusion: which parts of a picture the scores of a classifier depend on."""

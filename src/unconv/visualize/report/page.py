@@ -1,0 +1,251 @@
+"""A report as files: one page that opens from disk, its pictures, and all its numbers as JSON."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image as PillowImage
+from torch import Tensor
+
+import unconv
+from unconv.data.images import Skipped, to_pil
+from unconv.errors import ImageError, UnconvError
+from unconv.visualize.display import as_rgb, show_projection
+from unconv.visualize.report.picture_view import LayerView, PictureView, UnitView
+from unconv.visualize.reverse.limits import limits
+
+if TYPE_CHECKING:
+    from unconv.visualize.report.plan import Plan
+
+Store = Callable[..., str]
+Row = dict[str, Any]
+
+# Below this side a picture is stored without loss: JPEG would show more of itself than of the picture.
+LOSSLESS_SIDE = 64
+JPEG_QUALITY = 90
+LISTED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A report that was written.
+
+    Args:
+        path: the page, or the first file of another format.
+        rule: the reverse rule used.
+        layers: the layers looked into.
+        pictures: names of the pictures in the report.
+        skipped: the pictures that are not in it, and why.
+        numbers: everything the page shows, as in ``report.json``.
+        files: what was written in the formats asked for.
+    """
+
+    path: Path
+    rule: str
+    layers: tuple[str, ...]
+    pictures: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    numbers: Mapping[str, Any]
+    files: tuple[Path, ...] = ()
+
+
+def picture_rows(
+    plan: Plan, views: Iterable[PictureView | Skipped], store: Store
+) -> tuple[list[Row], list[tuple[int, Skipped]]]:
+    """Store the views of some pictures, one at a time; what a page tells of them, and which were skipped."""
+    rows: list[Row] = []
+    skipped: list[tuple[int, Skipped]] = []
+    for number, view in enumerate(views):
+        if isinstance(view, Skipped):
+            skipped.append((number, view))
+        else:
+            rows.append(_picture_row(view, f"{len(rows):03d}", plan, store))
+    return rows, skipped
+
+
+def write_report(
+    plan: Plan,
+    folder: Path,
+    rows: list[Row],
+    skipped: Sequence[Skipped],
+    title: str | None = None,
+    collection: Row | None = None,
+    compare: Row | None = None,
+    formats: Sequence[str] = ("html",),
+    written: Sequence[Path] = (),
+) -> Report:
+    """Write the page and its numbers.
+
+    Args:
+        plan: what was done.
+        folder: where to.
+        rows: of single pictures.
+        skipped: pictures that are not in the report.
+        title: heading.
+        collection: of the units over all pictures; none where that was not looked at.
+        compare: the same of another network.
+        formats: ``html`` for the page; the numbers are always written.
+        written: files of other formats.
+
+    Raises ImageError where there is nothing to write about, UnconvError when the folder cannot be written.
+    """
+    if not rows and collection is None:
+        told = "; ".join(str(item) for item in skipped[:LISTED]) or "none given"
+        more = f"; and {len(skipped) - LISTED} more" if len(skipped) > LISTED else ""
+        raise ImageError(f"see: no picture could be used: {told}{more}")
+    numbers = {
+        "title": title or f"Looking into {plan.model.name}",
+        "unconv": unconv.__version__,
+        "model": plan.model.name,
+        "weights": plan.model.weights,
+        "notes": [*plan.model.notes, *plan.fields.notes],
+        "preprocess": str(plan.model.preprocess),
+        "input_size": plan.model.input_size,
+        "rule": plan.rule,
+        "rule_reason": plan.reason,
+        "layers": plan.layers,
+        "collection": collection,
+        "compare": compare,
+        "pictures": rows,
+        "skipped": [{"name": str(item.path or item.name), "reason": item.reason} for item in skipped],
+    }
+    path = write_file(
+        folder / "report.json",
+        json.dumps(without_pixels(numbers), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    )
+    if "html" in formats:
+        path = write_file(folder / "index.html", render_page(numbers))
+    names = tuple(str(picture["name"]) for picture in rows)
+    files = (*([path] if "html" in formats else []), *written)
+    return Report(files[0] if files else path, plan.rule, plan.layers, names, tuple(skipped), numbers, files)
+
+
+def render_page(numbers: Mapping[str, Any]) -> str:
+    """The page of a report; names of files and classes appear as text, whatever they contain."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("unconv.visualize.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(numbers)
+
+
+def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> dict[str, Any]:
+    image = store(f"{stem}-picture", view.picture)
+    return {
+        "name": view.name,
+        "notes": list(view.notes),
+        "image": image,
+        "size": list(view.picture.shape[1:]),
+        "predictions": [{"label": label, "probability": probability} for label, probability in view.predictions],
+        "layers": [
+            _layer_row(layer, f"{stem}-{number}", view.picture, image, plan, store)
+            for number, layer in enumerate(view.layers)
+        ],
+    }
+
+
+def _layer_row(layer: LayerView, stem: str, picture: Tensor, image: str, plan: Plan, store: Store) -> dict[str, Any]:
+    coverage = layer.coverage
+    return {
+        "layer": layer.layer,
+        "size": list(layer.size),
+        "count": layer.count,
+        "field": plan.fields.size(layer.layer),
+        "coverage": {**asdict(coverage), "total": coverage.total, "sentence": coverage.sentence},
+        "limits": limits(coverage),
+        "units": [_unit_row(unit, f"{stem}-{rank}", picture, image, store) for rank, unit in enumerate(layer.units)],
+    }
+
+
+def _unit_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Store) -> dict[str, Any]:
+    (top, bottom), (left, right) = view.box
+    height, width = picture.shape[1:]
+    whole = (bottom - top, right - left) == (height, width)
+    return {
+        "unit": view.unit,
+        "position": list(view.position),
+        "activation": view.activation,
+        "box": [list(axis) for axis in view.box],
+        "place": {
+            "left": 100 * left / width,
+            "top": 100 * top / height,
+            "width": 100 * (right - left) / width,
+            "height": 100 * (bottom - top) / height,
+        },
+        "silent": bool((view.projection == 0).all()),
+        "coarse": max(bottom - top, right - left) < LOSSLESS_SIDE,
+        "patch": image if whole else store(f"{stem}-patch", view.patch),
+        "projection": store(f"{stem}-projection", show_projection(as_rgb(view.projection))),
+    }
+
+
+def encode(
+    picture: Float[Tensor, "channel height width"] | UInt8[Tensor, "channel height width"], lossless: bool | None = None
+) -> tuple[bytes, str]:
+    """A picture in [0, 1], or in bytes, as a file, and the file's type: PNG when small, JPEG when not, unless told.
+
+    >>> encode(torch.rand(3, 8, 8))[1], encode(torch.rand(3, 80, 80))[1]
+    ('png', 'jpeg')
+    """
+    buffer = io.BytesIO()
+    if picture.dtype == torch.uint8:
+        image = PillowImage.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    else:
+        image = to_pil(picture)
+    if lossless or (lossless is None and max(image.size) < LOSSLESS_SIDE):
+        image.save(buffer, "PNG", optimize=lossless is None)
+        return buffer.getvalue(), "png"
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue(), "jpeg"
+
+
+def store_for(folder: Path, single_file: bool) -> Store:
+    """Where a page's pictures go, files or the page itself: called with a name and a picture, tells an address."""
+    return _embed if single_file else _file_store(folder)
+
+
+def _embed(_name: str, picture: Tensor, lossless: bool | None = None) -> str:
+    data, kind = encode(picture.cpu(), lossless)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _file_store(folder: Path) -> Store:
+    def store(name: str, picture: Tensor, lossless: bool | None = None) -> str:
+        data, kind = encode(picture.cpu(), lossless)
+        path = f"images/{name}.{'jpg' if kind == 'jpeg' else kind}"
+        write_file(folder / path, data)
+        return path
+
+    return store
+
+
+def write_file(path: Path, content: str | bytes) -> Path:
+    """Write a file and the folders above it; a refusal of the system becomes one line."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise UnconvError(f"report: cannot write {path}: {error.strerror or error}; choose another folder") from None
+    return path
+
+
+def without_pixels(value: Any) -> Any:
+    """The numbers of a report with embedded pictures left out: JSON is for numbers."""
+    if isinstance(value, dict):
+        return {key: without_pixels(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_pixels(item) for item in value]
+    return None if isinstance(value, str) and value.startswith("data:image/") else value

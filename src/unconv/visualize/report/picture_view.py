@@ -1,0 +1,144 @@
+"""One picture, the strongest units of some layers, each with its patch and its projection: values, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unconv.visualize.layers import check_feature_maps, strongest_units
+from unconv.visualize.reverse.coverage import Coverage
+from unconv.visualize.reverse.passage import Passage, at_rest, forward_failure, run_forward
+
+Box = tuple[tuple[int, int], ...]
+FieldBox = Callable[[str, tuple[int, ...]], Box]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitView:
+    """A unit at its peak in one picture.
+
+    Args:
+        unit: index of the unit in its layer.
+        position: place of its peak in the feature map, ``(y, x)``.
+        activation: its value there.
+        box: pixels of the picture that it sees, one ``(start, stop)`` per axis, clipped to the picture.
+        patch: the picture inside the box, ``(channel, height, width)`` in [0, 1].
+        projection: what the unit sends back to those pixels.
+    """
+
+    unit: int
+    position: tuple[int, ...]
+    activation: float
+    box: Box
+    patch: Float[Tensor, "channel height width"]
+    projection: Float[Tensor, "channel height width"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerView:
+    """The strongest units of a layer in one picture.
+
+    Args:
+        layer: name of the layer.
+        size: grid of its feature maps, ``(height, width)``.
+        count: how many units it has.
+        units: the strongest ones, strongest first.
+        coverage: what the rule met between the layer and the pixels.
+    """
+
+    layer: str
+    size: tuple[int, ...]
+    count: int
+    units: tuple[UnitView, ...]
+    coverage: Coverage
+
+
+@dataclass(frozen=True, eq=False)
+class PictureView:
+    """What a network makes of one picture.
+
+    Args:
+        name: the picture's name.
+        picture: the picture as the network sees it, ``(channel, height, width)`` in [0, 1].
+        layers: the layers looked into, in the order given.
+        predictions: the most probable classes and their probabilities; empty where classes are not known.
+        notes: what was done when the picture was read.
+    """
+
+    name: str
+    picture: Float[Tensor, "channel height width"]
+    layers: tuple[LayerView, ...]
+    predictions: tuple[tuple[str, float], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def look(
+    model: nn.Module,
+    image: Float[Tensor, "1 channel height width"],
+    picture: Float[Tensor, "channel height width"],
+    layers: Sequence[str],
+    rule: str,
+    units: int,
+    field_box: FieldBox,
+) -> tuple[LayerView, ...]:
+    """The strongest units of some layers in one image; one forward pass, one way back for each unit.
+
+    Args:
+        model: any module that takes the image as its one argument.
+        image: as the model wants it.
+        picture: the same picture to show, in [0, 1].
+        layers: names of layers that return feature maps.
+        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        units: how many units of each layer.
+        field_box: the pixels that a layer's unit at a position sees, one ``(start, stop)`` per axis.
+
+    Raises ModelError as run_forward does, and for layers that return no feature maps.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    >>> box = lambda layer, position: tuple((axis, axis + 3) for axis in position)
+    >>> (view,) = look(model, torch.rand(1, 3, 8, 8), torch.rand(3, 8, 8), ["1"], "guided", units=2, field_box=box)
+    >>> len(view.units), view.units[0].patch.shape, view.units[0].projection.shape
+    (2, torch.Size([3, 3, 3]), torch.Size([3, 3, 3]))
+    """
+    passage = run_forward(model, image, layers, rule)
+    return tuple(_look_into(passage, picture, layer, units, field_box) for layer in layers)
+
+
+def _look_into(passage: Passage, picture: Tensor, layer: str, units: int, field_box: FieldBox) -> LayerView:
+    check_feature_maps(layer, passage.values[layer])
+    value = passage.values[layer][0].detach()
+    views = []
+    for unit, position, activation in strongest_units(value, units):
+        box = field_box(layer, position)
+        window = (slice(None), *(slice(start, stop) for start, stop in box))
+        image = passage.back_from_units(layer, torch.tensor([unit]), [position])[0]
+        views.append(UnitView(unit, position, activation, box, picture[window], image[window].clone()))
+    return LayerView(layer, tuple(value.shape[1:]), len(value), tuple(views), passage.coverage(layer))
+
+
+def predict(
+    model: nn.Module, image: Float[Tensor, "1 channel height width"], classes: Sequence[str], top: int = 5
+) -> tuple[tuple[str, float], ...]:
+    """The most probable classes of an image, softmax over what the model returns.
+
+    Empty where the model returns something else than one number for each class. Raises ModelError where it fails,
+    as it can behind the layers that were looked into.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    >>> _ = nn.init.zeros_(model[1].weight), nn.init.constant_(model[1].bias, 0.0)
+    >>> predict(model, torch.rand(1, 3, 2, 2), ["cat", "dog"])
+    (('cat', 0.5), ('dog', 0.5))
+    """
+    with at_rest(model), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        try:
+            scores = model(image)
+        except Exception as failure:
+            raise forward_failure(model, image, failure) from failure
+    if not isinstance(scores, Tensor) or scores.shape != (1, len(classes)):
+        return ()
+    values, order = scores[0].softmax(0).sort(descending=True, stable=True)
+    return tuple((classes[int(index)], float(value)) for value, index in zip(values[:top], order[:top], strict=True))

@@ -1,0 +1,1 @@
+"""One pass over a collection: the strongest activations of every unit."""

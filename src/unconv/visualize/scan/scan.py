@@ -1,0 +1,322 @@
+"""One forward pass over a collection of images: where every unit of every layer was strongest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unconv.errors import ModelError, UnconvError
+from unconv.jobs import Checkpoint, JobError, Progress, run
+from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.visualize.reverse.passage import at_rest, check_open, find_layer, forward_failure, takes_hooks
+from unconv.visualize.scan.collection import Batch, collection_of
+from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
+from unconv.visualize.scan.top_activations import TopActivations, as_tables
+
+BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class ScanState:
+    """What a scan has found so far."""
+
+    peaks: dict[str, Peaks] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    count: int = 0
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Feature maps of a batch as they come by, each reduced at once to the places that matter.
+
+    Attributes:
+        top: places kept for each unit.
+        per_image: how many of them one image may hold.
+        bars: what a place must reach, by layer; what is left out below a bar would not have been kept anyway.
+    """
+
+    top: int
+    per_image: int
+    bars: dict[str, Tensor] = field(default_factory=dict)
+
+    def look(self, layer: str, value: Any, numbers: Sequence[int]) -> tuple[Found, tuple[int, ...], int]:
+        """The places of one layer's value that may be among the strongest, its grid and how many units it has."""
+        if not isinstance(value, Tensor):
+            raise ModelError(
+                f"layer {layer!r}: returns a {type(value).__name__}, not a tensor; choose a layer inside it"
+            )
+        if value.is_quantized:
+            value = value.dequantize()
+        if value.ndim < 2 or len(value) != len(numbers):
+            raise ModelError(
+                f"layer {layer!r}: returns shape {tuple(value.shape)} for {len(numbers)} images, not "
+                "(batch, unit, ...); choose another layer"
+            )
+        found = peaks_in(value, numbers, self.top, self.per_image, self.bars.get(layer))
+        if not found.finite:
+            raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
+        return found, tuple(value.shape[2:]), value.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one batch has given."""
+
+    found: dict[str, tuple[Found, tuple[int, ...], int]]
+    names: dict[int, str]
+    count: int
+    skipped: tuple[str, ...]
+
+
+def scan(
+    model: str | nn.Module | LoadedModel,
+    images: Any,
+    layers: Sequence[str] | None = None,
+    top: int = 9,
+    *,
+    per_image: int = 1,
+    batch_size: int = BATCH,
+    dtype: torch.dtype | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> TopActivations:
+    """Find, for every unit of some layers, the images and places at which it is strongest; one pass over the images.
+
+    Images stream by, a batch at a time, so that memory does not grow with their number. Of each feature map only the
+    largest value is computed, and where it lies only if it counts.
+
+    Args:
+        model: a MODEL string as for load_model, a loaded model, or a module that takes images as its one argument.
+        images: files and folders, a dataset or loader of torch, a tar of webdataset, a tensor (batch, channel, *size),
+            or any iterable: see :func:`~unconv.visualize.scan.collection.collection_of`. What cannot be read is
+                skipped,
+            counted and listed.
+        layers: names as in ``model.named_modules()``; a layer that is called several times counts with its first call.
+            None: every convolution that is called.
+        top: how many places each unit keeps.
+        per_image: how many of them one image may hold.
+        batch_size: images computed together; a part of a checkpoint.
+        dtype: precision of the pass; that of the weights unless given. ``torch.bfloat16`` is quicker on some machines.
+        checkpoint: a folder; a scan that was killed is resumed from there and ends the same.
+        progress: as :func:`unconv.jobs.bar` makes it; counts batches.
+
+    Raises:
+        ModelError: unknown layers, layers that are never called or return no tensor, NaN, a model that fails.
+        UnconvError: impossible numbers, no image at all.
+        JobError: a checkpoint of another scan.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    >>> found = scan(model, torch.rand(20, 3, 16, 16), ["1", "2"], top=5)
+    >>> found.values["1"].shape, found.images["2"].shape, found.positions["2"].shape
+    (torch.Size([8, 5]), torch.Size([4, 5]), torch.Size([4, 5, 2]))
+    """
+    for name, number in (("top", top), ("per_image", per_image), ("batch_size", batch_size)):
+        if number < 1:
+            raise UnconvError(f"scan: {name} {number}; give 1 or more")
+    loaded = load_model(model) if isinstance(model, str) else model
+    module = loaded.module if isinstance(loaded, LoadedModel) else getattr(loaded, "_orig_mod", loaded)
+    prepare = loaded.preprocess if isinstance(loaded, LoadedModel) else None
+    check_open(module)
+    names = tuple(dict.fromkeys(layers if layers is not None else convolutions(module)))
+    if not names:
+        raise UnconvError("scan: the list of layers is empty; name one, or none at all for every convolution")
+    for layer in names:
+        find_layer(module, layer)
+    source = collection_of(images, prepare, batch_size)
+    about = {
+        "model": loaded.name if isinstance(loaded, LoadedModel) else type(module).__name__,
+        "weights": loaded.weights if isinstance(loaded, LoadedModel) else "as given",
+        "top": top,
+        "per_image": per_image,
+        "dtype": str(dtype or _dtype_of(module)).removeprefix("torch."),
+        "batch_size": batch_size,
+        "preprocess": repr(prepare) if prepare is not None else "none",
+    }
+    reader = Layers(top, per_image)
+
+    def combine(state: ScanState, part: Part) -> ScanState:
+        state = joined(state, part, top)
+        reader.bars.update({layer: peaks.bar for layer, peaks in state.peaks.items()})
+        return state
+
+    with ExitStack() as stack:
+        stack.enter_context(at_rest(module))
+        stack.enter_context(channels_last(module, dtype))
+        watcher = stack.enter_context(watching(module, names))
+        try:
+            result = run(
+                source.batches,
+                lambda batch: look_at(module, batch, watcher, reader, dtype, names if layers is not None else ()),
+                combine,
+                state=ScanState(),
+                checkpoint=_checkpoint(checkpoint, about, names, source, module),
+                progress=progress,
+            )
+        except JobError as error:
+            if isinstance(error.__cause__, UnconvError):
+                raise error.__cause__ from None
+            raise
+    state = result.state
+    if not state.peaks:
+        told = "; ".join(state.skipped[:3]) or "there are none"
+        raise UnconvError(f"scan: no image could be used: {told}")
+    return _result(state, tuple(layer for layer in names if layer in state.peaks), about)
+
+
+def convolutions(model: nn.Module) -> list[str]:
+    """Names of a model's convolutions, transposed ones included, in the order of its modules.
+
+    >>> convolutions(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Linear(2, 2)))
+    ['0']
+    """
+    kinds = nn.modules.conv._ConvNd
+    return [name for name, module in model.named_modules() if isinstance(module, kinds) and name]
+
+
+class _Enough(BaseException):
+    """Ends the forward pass behind the last layer; a BaseException, so that no model's ``except`` holds it."""
+
+
+class Watcher:
+    """Hands each layer's value on at the moment at which the module returns it."""
+
+    def __init__(self, layers: tuple[str, ...]) -> None:
+        self.layers = layers
+        self.see: Callable[[str, Any], None] = lambda _layer, _value: None
+        self.seen: set[str] = set()
+
+    def hook(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hooked(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if layer in self.seen:
+                return
+            self.seen.add(layer)
+            self.see(layer, output)
+            if len(self.seen) == len(self.layers):
+                raise _Enough
+
+        return hooked
+
+
+@contextmanager
+def watching(model: nn.Module, layers: tuple[str, ...]) -> Iterator[Watcher]:
+    """Hooks on some layers, taken away again whatever happens."""
+    watcher = Watcher(layers)
+    with ExitStack() as stack:
+        for layer in layers:
+            module = find_layer(model, layer)
+            if not takes_hooks(module):
+                raise ModelError(f"layer {layer!r}: is TorchScript, which cannot be watched; choose a layer around it")
+            stack.callback(module.register_forward_hook(watcher.hook(layer)).remove)
+        yield watcher
+
+
+@contextmanager
+def channels_last(model: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
+    """The weights in another precision and with channels last, which convolutions are quicker with; then as before."""
+    kept: list[tuple[Tensor, Tensor]] = []
+    try:
+        for tensor in (*model.parameters(), *model.buffers()):
+            if not tensor.is_floating_point():
+                continue
+            changed = tensor.data if dtype is None else tensor.data.to(dtype)
+            if changed.ndim == 4:
+                changed = changed.contiguous(memory_format=torch.channels_last)
+            if changed is not tensor.data:
+                kept.append((tensor, tensor.data))
+                tensor.data = changed
+        yield
+    finally:
+        for tensor, data in kept:
+            tensor.data = data
+
+
+def look_at(
+    module: nn.Module,
+    batch: Batch,
+    watcher: Watcher,
+    reader: Layers,
+    dtype: torch.dtype | None,
+    needed: Sequence[str],
+) -> Part:
+    """One batch through the network, each layer reduced to its strongest places as it comes by."""
+    names = dict(zip(batch.numbers, batch.names, strict=True))
+    if not batch.numbers:
+        return Part({}, {}, batch.count, batch.skipped)
+    found: dict[str, tuple[Found, tuple[int, ...], int]] = {}
+
+    def see(layer: str, value: Any) -> None:
+        found[layer] = reader.look(layer, value, batch.numbers)
+
+    watcher.seen, watcher.see = set(), see
+    images = batch.images.to(device=_device_of(module), dtype=dtype or _dtype_of(module))
+    if images.ndim == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+        try:
+            module(images)
+        except _Enough:
+            pass
+        except UnconvError:
+            raise
+        except Exception as failure:
+            raise forward_failure(module, images, failure) from failure
+    for layer in needed:
+        if layer not in found:
+            raise ModelError(f"layer {layer!r}: is not called when {type(module).__name__} runs; choose another layer")
+    return Part(found, names, batch.count, batch.skipped)
+
+
+def joined(state: ScanState, part: Part, top: int) -> ScanState:
+    """The state after another batch; names are kept of images that occur."""
+    peaks = dict(state.peaks)
+    for layer, (found, size, units) in part.found.items():
+        before = peaks.get(layer)
+        if before is None:
+            before = Peaks.none(units, top, size)
+        elif before.size != size:
+            raise UnconvError(
+                f"scan: layer {layer!r} has feature maps of {before.size} for the images before and {size} for those "
+                "now; bring the images to one size"
+            )
+        peaks[layer] = before.joined(found)
+    names = {**state.names, **part.names}
+    occurring: set[int] = set()
+    if part.names:
+        for table in peaks.values():
+            occurring.update(table.images.flatten().tolist())
+        names = {image: name for image, name in names.items() if image in occurring}
+    return ScanState(peaks, names, state.count + part.count, (*state.skipped, *part.skipped))
+
+
+def _result(state: ScanState, layers: tuple[str, ...], about: dict[str, Any]) -> TopActivations:
+    tables = as_tables({layer: state.peaks[layer] for layer in layers})
+    about = {**about, "sizes": {layer: list(state.peaks[layer].size) for layer in layers}}
+    return TopActivations(*tables, state.count, state.names, state.skipped, about)
+
+
+def _checkpoint(
+    folder: str | PathLike[str] | None, about: dict[str, Any], layers: tuple[str, ...], source: Any, module: nn.Module
+) -> Checkpoint | None:
+    if folder is None:
+        return None
+    from unconv.jobs import fingerprint_arrays
+
+    weights = fingerprint_arrays(**{name.replace(".", "/"): value for name, value in module.state_dict().items()})
+    fingerprint = {**about, "layers": list(layers), "images": source.fingerprint(), "values": weights}
+    return Checkpoint(Path(folder), fingerprint, types=(ScanState, Peaks))
+
+
+def _dtype_of(module: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+
+
+def _device_of(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))

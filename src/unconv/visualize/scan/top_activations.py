@@ -1,0 +1,202 @@
+"""The strongest activations of every unit, as a value: merged, saved and loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from unconv.data.atomic_write import write_whole
+from unconv.errors import UnconvError
+
+KIND = "unconv top activations"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TopActivations:
+    """For each unit of some layers: where in a collection of images it was strongest.
+
+    Strongest first; ties by image, then by position in the order of rows. Where there were fewer than ``top`` places,
+    the rest has the value −∞ and the image −1.
+
+    Attributes:
+        values: by layer, ``(unit, top)``, float32.
+        images: by layer, ``(unit, top)``: numbers of the images.
+        positions: by layer, ``(unit, top, axis)``: places in the feature map, ``(y, x)``.
+        count: how many images were looked at; numbers go from 0 to count − 1, skipped ones included.
+        names: of the images that occur.
+        skipped: what could not be used, and why.
+        about: the network and the settings, as plain data.
+
+    >>> found = TopActivations.of({"conv": torch.rand(2, 8, 5, 5)}, top=3)
+    >>> found.values["conv"].shape, found.positions["conv"].shape, found.count
+    (torch.Size([8, 3]), torch.Size([8, 3, 2]), 2)
+    """
+
+    values: Mapping[str, Float[Tensor, "unit top"]]
+    images: Mapping[str, Int[Tensor, "unit top"]]
+    positions: Mapping[str, Int[Tensor, "unit top axis"]]
+    count: int
+    names: Mapping[int, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, feature_maps: Mapping[str, Tensor], top: int = 9, per_image: int = 1) -> TopActivations:
+        """The strongest places of feature maps ``(image, unit, *position)`` that are at hand."""
+        from unconv.visualize.scan.peaks import Peaks, peaks_in
+
+        count = {len(value) for value in feature_maps.values()}
+        if len(count) != 1:
+            raise UnconvError(f"top activations: layers of {sorted(count)} images; give the same images to all")
+        found = {
+            layer: Peaks.none(value.shape[1], top, tuple(value.shape[2:])).joined(
+                peaks_in(value, range(len(value)), top, per_image)
+            )
+            for layer, value in feature_maps.items()
+        }
+        return cls(*as_tables(found), count=count.pop())
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers."""
+        return tuple(self.values)
+
+    @property
+    def top(self) -> int:
+        """How many places each unit has."""
+        return next(iter(self.values.values())).shape[1]
+
+    def merge(self, *others: TopActivations) -> TopActivations:
+        """The strongest of all: scans of other images, whose numbers go on where those before end.
+
+        >>> maps = torch.rand(5, 8, 6, 6)
+        >>> one, two = TopActivations.of({"conv": maps[:2]}), TopActivations.of({"conv": maps[2:]})
+        >>> whole = TopActivations.of({"conv": maps})
+        >>> torch.equal(one.merge(two).images["conv"], whole.images["conv"])
+        True
+
+        Raises :class:`~unconv.errors.UnconvError` where layers, units or ``top`` differ.
+        """
+        total = self
+        for other in others:
+            total = _merged(total, other)
+        return total
+
+    def dead(self, layer: str) -> Int[Tensor, " units"]:
+        """Units of a layer that no image has brought above zero."""
+        return (self.values[layer][:, 0] <= 0).nonzero().flatten()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a safetensors file, whole or not at all; names and settings are in it as JSON.
+
+        >>> import tempfile
+        >>> found = TopActivations.of({"conv": torch.rand(2, 8, 5, 5)}, top=3)
+        >>> path = found.save(Path(tempfile.mkdtemp()) / "top.safetensors")
+        >>> torch.equal(TopActivations.load(path).values["conv"], found.values["conv"])
+        True
+        """
+        from safetensors.torch import save
+
+        tensors = {}
+        for kind in ("values", "images", "positions"):
+            for layer, tensor in getattr(self, kind).items():
+                tensors[f"{kind}/{layer}"] = tensor.contiguous()
+        head = {
+            "kind": KIND,
+            "version": VERSION,
+            "count": self.count,
+            "names": {str(image): name for image, name in sorted(self.names.items())},
+            "skipped": list(self.skipped),
+            "about": dict(self.about),
+            "layers": list(self.layers),
+        }
+        # One entry: several come in a random order, and the same scan should be the same file.
+        content = save(tensors, {"unconv": json.dumps(head, ensure_ascii=False)})
+        return write_whole(Path(path), content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TopActivations:
+        """Read what :meth:`save` has written; nothing in a file is run.
+
+        Raises :class:`~unconv.errors.UnconvError` for files that are something else.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        name = Path(path)
+        try:
+            with safe_open(str(name), framework="pt") as file:
+                told = (file.metadata() or {}).get("unconv", "{}")
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise UnconvError(f"top activations {str(name)!r}: cannot be read ({error})".replace("\n", " ")) from None
+        try:
+            head = json.loads(told)
+            if (head.get("kind"), head.get("version")) != (KIND, VERSION):
+                raise UnconvError(f"top activations {str(name)!r}: was not written by a scan of this version")
+            values, places, positions = (
+                {layer: tensors[f"{kind}/{layer}"] for layer in head["layers"]} for kind in _KINDS
+            )
+            names = {int(image): str(text) for image, text in head["names"].items()}
+            return cls(values, places, positions, int(head["count"]), names, tuple(head["skipped"]), head["about"])
+        except UnconvError:
+            raise
+        except (KeyError, ValueError, TypeError, AttributeError):
+            raise UnconvError(f"top activations {str(name)!r}: is damaged; scan again") from None
+
+
+_KINDS = ("values", "images", "positions")
+
+
+def as_tables(found: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Values, images and positions of the peaks of some layers."""
+    return (
+        {layer: peaks.values for layer, peaks in found.items()},
+        {layer: peaks.images for layer, peaks in found.items()},
+        {layer: peaks.positions for layer, peaks in found.items()},
+    )
+
+
+def _merged(one: TopActivations, other: TopActivations) -> TopActivations:
+    from unconv.visualize.scan.peaks import strongest
+
+    if one.layers != other.layers or one.top != other.top:
+        raise UnconvError(
+            f"merge: scans of {_listed(one.layers)}, top {one.top}, and of {_listed(other.layers)}, top {other.top}; "
+            "merge scans of the same layers with the same top"
+        )
+    values, images, positions = {}, {}, {}
+    for layer in one.layers:
+        units, others = len(one.values[layer]), len(other.values[layer])
+        if units != others or one.positions[layer].shape != other.positions[layer].shape:
+            raise UnconvError(f"merge: layer {layer!r} has {units} units in one scan and {others} in the other")
+        later = torch.where(other.images[layer] >= 0, other.images[layer] + one.count, -1)
+        values[layer], images[layer], positions[layer] = strongest(
+            torch.cat([one.values[layer], other.values[layer]], 1),
+            torch.cat([one.images[layer], later], 1),
+            torch.cat([one.positions[layer], other.positions[layer]], 1),
+            one.top,
+        )
+    names = {**one.names, **{image + one.count: name for image, name in other.names.items()}}
+    kept = {image for table in images.values() for image in table.flatten().tolist() if image >= 0}
+    return replace(
+        one,
+        values=values,
+        images=images,
+        positions=positions,
+        count=one.count + other.count,
+        names={image: name for image, name in names.items() if image in kept},
+        skipped=(*one.skipped, *other.skipped),
+    )
+
+
+def _listed(layers: Sequence[str]) -> str:
+    return ", ".join(layers[:3]) + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")

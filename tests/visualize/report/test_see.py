@@ -1,0 +1,174 @@
+"""The whole job: a page with every picture that could be used, and a list of the others."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import unconv as uc
+from unconv.data.images import save_image
+from unconv.errors import ImageError, ModelError, UnconvError
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.resolve import LoadedModel
+
+SMALL = Preprocess(size=(32, 48), resize=(32, 48))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)),
+    )
+
+
+def loaded(module: nn.Module) -> LoadedModel:
+    return LoadedModel("tiny", module, SMALL, ("cat", "<dog>", "bird"), "random, for a test", ("assumed",))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    save_image(torch.rand(3, 40, 60), pictures / "a.png")
+    save_image(torch.rand(1, 70, 50), pictures / "<b onload=alert(1)>&.png")
+    (pictures / "cut.png").write_bytes((pictures / "a.png").read_bytes()[:200])
+    (pictures / "notes.txt").write_text("no picture")
+    return pictures
+
+
+class Page(HTMLParser):
+    """Tags and what they link to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href") and value]
+
+
+@pytest.mark.parametrize("single_file", [False, True])
+def test_report_holds_every_readable_picture(folder: Path, tmp_path: Path, single_file: bool) -> None:
+    report = uc.see(loaded(network()), folder, out=tmp_path / "out", units=2, single_file=single_file)
+    assert report.path == tmp_path / "out" / "index.html"
+    assert sorted(report.pictures) == ["<b onload=alert(1)>&.png", "a.png"]
+    assert {item.name for item in report.skipped} == {"cut.png", "notes.txt"}
+    assert (report.rule, report.layers) == ("deconvnet", ("1", "4"))
+    text = report.path.read_text()
+    page = Page(text)
+    # Names of files and classes are text: the only <b> are the page's own.
+    assert page.tags.count("b") == text.count("<b>unit") > 0
+    assert html.escape("<b onload=alert(1)>&.png") in text
+    assert "&lt;dog&gt;" in text
+    assert "2 of 2 rectifiers reversed (relu ×2); 1 max-pooling unpooled with its switches" in text
+    assert not re.search(r"https?://", text)
+    files = [source for source in page.sources if not source.startswith(("#", "data:"))]
+    assert bool(files) != single_file
+    assert all((tmp_path / "out" / source).is_file() for source in files)
+    assert (tmp_path / "out" / "images").exists() != single_file
+
+
+def test_json_holds_what_the_page_shows(folder: Path, tmp_path: Path) -> None:
+    model = network()
+    report = uc.see(loaded(model), folder, ["4"], tmp_path, rule="guided", units=3)
+    numbers = json.loads((tmp_path / "report.json").read_text())
+    assert numbers["rule"] == "guided"
+    assert [item["reason"] for item in numbers["skipped"]] == [item.reason for item in report.skipped]
+    assert len(numbers["pictures"]) == 2
+    for picture in numbers["pictures"]:
+        image = SMALL(uc.read_images(folder / picture["name"])[0].tensor)
+        (layer,) = picture["layers"]
+        assert layer["coverage"]["reversed"] == layer["coverage"]["total"] == 2
+        assert [unit["activation"] for unit in layer["units"]] == sorted(
+            (unit["activation"] for unit in layer["units"]), reverse=True
+        )
+        for unit in layer["units"]:
+            alone = uc.project(model, image, "4", unit["unit"], rule="guided")
+            assert alone.position == (tuple(unit["position"]),)
+            assert alone.activation.item() == pytest.approx(unit["activation"])
+            shown = f"<b>unit {unit['unit']}</b> · {unit['activation']:.4g} at"
+            assert shown in report.path.read_text()
+
+
+def test_a_picture_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    class Picky(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network()
+
+        def forward(self, x: Tensor) -> Tensor:
+            if x.max() > 2:
+                raise RuntimeError("too bright\nsecond line")
+            return self.inner(x)
+
+    images = [torch.zeros(3, 20, 20), torch.ones(3, 20, 20), torch.zeros(1, 30, 20)]
+    calls: list[tuple[int, int | None, str]] = []
+    report = uc.see(Picky(), images, out=tmp_path, preprocess=SMALL, progress=lambda *call: calls.append(call))
+    assert report.pictures == ("image 0", "image 2")
+    (skipped,) = report.skipped
+    assert skipped.name == "image 1"
+    assert re.fullmatch(r"forward: Picky fails on images of shape 1×3×32×48, torch.float32: too bright", skipped.reason)
+    assert [name for *_, name in calls][:3] == ["image 0", "image 1", "image 2"]
+    assert report.numbers["collection"]["used"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "line"),
+    [
+        ({"layers": ["44"]}, ModelError, r"layer '44': Sequential has no layer of that name; the nearest names are 4"),
+        ({"layers": []}, UnconvError, r"layers: an empty list was given"),
+        ({"layers": ["6"]}, ModelError, r"layer '6': returns shape \(1, 8\), not feature maps"),
+        ({"units": 0}, UnconvError, r"units: 0 units of each layer"),
+        ({"rule": "lrp"}, UnconvError, r"rule: 'lrp' is not one of auto, deconvnet, guided, gradient"),
+        ({"images": "nowhere"}, ImageError, r"no picture could be used: nowhere: no such file or folder"),
+        ({"images": []}, ImageError, r"no picture could be used: none given"),
+        ({"model": "efficientnet-lite0"}, UnconvError, r"preprocess: is for bare modules"),
+    ],
+)
+def test_bad_input_ends_in_one_line(
+    tmp_path: Path, arguments: dict[str, object], error: type[Exception], line: str
+) -> None:
+    given = {"model": network(), "images": torch.rand(1, 3, 30, 30), "preprocess": SMALL, "out": tmp_path / "out"}
+    with pytest.raises(error, match=line) as refusal:
+        uc.see(**(given | arguments))
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out" / "index.html").exists()
+
+
+def test_weights_that_are_not_numbers_are_refused_before_any_picture(tmp_path: Path) -> None:
+    model = network()
+    nn.init.constant_(model[3].bias, float("nan"))
+    with pytest.raises(ModelError, match=r"weights are not finite: 3.bias has 8 NaN"):
+        uc.see(model, "nowhere", out=tmp_path, preprocess=SMALL)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UnconvError, match="report: cannot write"):
+        uc.see(network(), torch.rand(1, 3, 30, 30), out=tmp_path / "out", preprocess=SMALL)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_grey_and_double_precision_networks(tmp_path: Path) -> None:
+    grey = Preprocess(size=(24, 24), resize=(24, 24), mean=(0.5,), std=(0.5,))
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU6(), nn.Conv2d(4, 4, 3), nn.ReLU()).double()
+    report = uc.see(model, torch.rand(2, 3, 30, 30), out=tmp_path, preprocess=grey)
+    assert (report.rule, len(report.pictures)) == ("guided", 2)
+
+
+def test_a_compiled_model_is_looked_into_as_what_it_was_made_from(folder: Path, tmp_path: Path) -> None:
+    plain = uc.see(network(), folder / "a.png", out=tmp_path / "plain", preprocess=SMALL)
+    compiled = uc.see(torch.compile(network()), folder / "a.png", out=tmp_path / "compiled", preprocess=SMALL)
+    assert compiled.layers == plain.layers
+    assert compiled.numbers["pictures"] == plain.numbers["pictures"]
