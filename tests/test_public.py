@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import unconv as uc
+from unconv._moved import MOVED
 
 
 def test_every_public_name_is_there_and_documented() -> None:
@@ -47,3 +49,20 @@ def test_nothing_heavy_is_imported_before_it_is_used(statement: str) -> None:
     check = f"{statement}; import sys; print(*(set('{heavy}'.split()) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_paths_of_before_lead_to_the_same_module_with_a_warning(old: str) -> None:
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} is {MOVED[old]} now") as told:
+        module = importlib.import_module(old)
+    assert module is importlib.import_module(MOVED[old])
+    assert module.__name__ == module.__spec__.name == MOVED[old]
+    assert len(told) == 1
+
+
+def test_the_warning_names_the_line_that_imports(tmp_path: Path) -> None:
+    script = tmp_path / "old.py"
+    script.write_text("import unconv\nfrom unconv.sparse.lowpass import split\n")
+    run = subprocess.run([sys.executable, "-W", "always", script], capture_output=True, text=True, check=True)
+    assert "old.py:2: DeprecationWarning: unconv.sparse.lowpass is unconv.sparse.restore.lowpass now" in run.stderr

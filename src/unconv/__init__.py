@@ -7,8 +7,10 @@ imported when they are first used, so that ``import unconv`` costs nothing.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
+from unconv._moved import MovedFinder
 from unconv._version import __version__
 
 _HOME = {
@@ -66,6 +68,8 @@ _HOME = {
     "Graph": "unconv.network.trace.graph",
     "Layer": "unconv.network.trace.graph",
 }
+
+sys.meta_path.append(MovedFinder())
 
 _MODULES = ("upsample",)
 

@@ -1,0 +1,46 @@
+"""Modules under the paths that they had in 0.1: imported from there they still come, with a DeprecationWarning.
+
+The table names what documents named; it goes with version 0.3.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "unconv.models.carry": "unconv.models.load.transfer_weights",
+    "unconv.models.preprocess": "unconv.models.load.preprocess",
+    "unconv.models.resolve": "unconv.models.load.resolve",
+    "unconv.sparse.dictionaries": "unconv.sparse.learn.dictionaries",
+    "unconv.sparse.lowpass": "unconv.sparse.restore.lowpass",
+    "unconv.train.classify": "unconv.train.tasks.classify",
+    "unconv.train.examples": "unconv.train.data.examples",
+    "unconv.train.generate": "unconv.train.tasks.generate",
+    "unconv.train.segment": "unconv.train.tasks.segment",
+}
+
+
+class MovedFinder:
+    """Finds a module under its old path: the module itself, not a copy."""
+
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        """The specification of a module that moved; None for every other name."""
+        if fullname not in MOVED:
+            return None
+        warnings.warn(f"{fullname} is {MOVED[fullname]} now", DeprecationWarning, stacklevel=2)
+        return ModuleSpec(fullname, _MovedLoader(importlib.import_module(MOVED[fullname])))  # type: ignore[arg-type]
+
+
+class _MovedLoader:
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, _: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # Python has written the old path's specification into it.
+        module.__spec__ = self._spec
