@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
-    "unconv.models.carry": "unconv.models.load.transfer_weights",
+    "unconv.models.carry": "unconv.models.transfer_weights",
     "unconv.models.preprocess": "unconv.models.load.preprocess",
     "unconv.models.resolve": "unconv.models.load.resolve",
     "unconv.sparse.dictionaries": "unconv.sparse.learn.dictionaries",

@@ -14,7 +14,7 @@ import unconv as uc
 from tests.models import decoding
 from unconv.errors import ModelError
 from unconv.models.fcn import FCN
-from unconv.models.load.transfer_weights import carry_over, vgg16_to_fcn
+from unconv.models.transfer_weights import carry_over, vgg16_to_fcn
 
 SMALL = {"channels": (4, 6, 8, 8, 8), "hidden": 16}
 

@@ -17,7 +17,7 @@ from unconv.models.compact import Compact
 from unconv.models.fcn import FCN
 from unconv.models.fcn_on import FCNOn
 from unconv.models.load.resolve import load_model, untrained_model
-from unconv.models.load.transfer_weights import carry_over
+from unconv.models.transfer_weights import carry_over
 
 
 def made(stride: int, learned: bool = True) -> FCNOn:

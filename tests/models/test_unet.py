@@ -14,7 +14,7 @@ from unconv.errors import ModelError, UnconvError
 from unconv.models.compact import Compact
 from unconv.models.load.resolve import load_model, untrained_model
 from unconv.models.load.trained import save_trained
-from unconv.models.load.transfer_weights import carry_over
+from unconv.models.transfer_weights import carry_over
 from unconv.models.unet import CHANNELS, UNet
 from unconv.upsample.upsamplers import UPSAMPLERS
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.models.fixed_size import fixed_maps
+from unconv.models.blocks.fixed_size import fixed_maps
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, unpublished
 

@@ -29,7 +29,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError
-from unconv.models.upscore import Upscore
+from unconv.models.blocks.upscore import Upscore
 
 CHANNELS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = (2, 2, 3, 3, 3)

@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError
+from unconv.models.blocks.pyramid import Pyramid
+from unconv.models.blocks.upscore import AlignedUpscore
 from unconv.models.fcn import FCN, STRIDES
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, unpublished
-from unconv.models.pyramid import Pyramid
-from unconv.models.upscore import AlignedUpscore
 
 HALF = Fraction(1, 2)
 

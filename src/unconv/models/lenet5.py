@@ -26,7 +26,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from unconv.errors import ModelError
-from unconv.models.fixed_size import fixed_maps
+from unconv.models.blocks.fixed_size import fixed_maps
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, unpublished
 

@@ -15,7 +15,7 @@ scores have the picture's size. Poolings then round up, and the path up leaves o
 any size is met. The layer that doubles is the paper's transposed convolution 2×2, or another by its name.
 
 A light one's path down is the network :mod:`~unconv.models.compact`, so that it may begin with what that has learned
-(:func:`~unconv.models.load.transfer_weights.carry_over`): the whole of the figure stands on pictures of half the size,
+(:func:`~unconv.models.transfer_weights.carry_over`): the whole of the figure stands on pictures of half the size,
 which the first convolution makes, and poolings are 3×3. One convolution follows each copy, and the last layer that
 doubles makes the scores.
 """

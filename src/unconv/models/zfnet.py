@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.models.alexnet import Layer, classifier, response_norm, started
-from unconv.models.fixed_size import fixed_maps
+from unconv.models.blocks.fixed_size import fixed_maps
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, unpublished
 

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.data.fashion import CLASSES, MEAN, SIZE, STD
-from unconv.models.fixed_size import fixed_maps
+from unconv.models.blocks.fixed_size import fixed_maps
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe
 

@@ -19,8 +19,8 @@ from unconv.errors import UnconvError
 from unconv.jobs import Progress, Serial, Threads
 from unconv.models.load.resolve import LoadedModel, untrained_model
 from unconv.models.load.trained import save_trained
-from unconv.models.load.transfer_weights import carry_over
 from unconv.models.load.weights import read_state_dict
+from unconv.models.transfer_weights import carry_over
 from unconv.train.data.augment import Augment, check_shift, draw_moves, moved
 from unconv.train.data.examples import Batch, Examples
 from unconv.train.data.segmented import SCENES, FashionScenes, balanced, segmented
@@ -119,7 +119,7 @@ def segment(
         jaccard: weight of the soft intersection over union in the loss, 0 or more.
         start: a file of weights to begin with, of this network, of the stage before it (an FCN-32s for an FCN-16s), or
             of the classifier that an FCN stands on, of the FCN that a light U-Net's path down is taken from: see
-            :func:`~unconv.models.load.transfer_weights.carry_over`.
+            :func:`~unconv.models.transfer_weights.carry_over`.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
         log: a folder for files of TensorBoard.

@@ -13,8 +13,8 @@ from torchvision import models
 
 from tests.models.decoding import unwatched
 from unconv.errors import ModelError
+from unconv.models.blocks.pyramid import Pyramid, find_levels
 from unconv.models.compact import Compact
-from unconv.models.pyramid import Pyramid, find_levels
 
 HALF = Fraction(1, 2)
 FOUND = {

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
-from unconv.models.upscore import AlignedUpscore, Upscore
+from unconv.models.blocks.upscore import AlignedUpscore, Upscore
 
 HALF = Fraction(1, 2)
 
