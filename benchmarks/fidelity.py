@@ -26,7 +26,7 @@ from unconv.visualize.fidelity.measure import fidelity
 from unconv.visualize.fidelity.similarity import Similarity
 from unconv.visualize.fidelity.verdict import Fidelity
 from unconv.visualize.reverse.project_units import Pick
-from unconv.visualize.reverse.rules import RULES
+from unconv.visualize.reverse.rules import REVERSE_RULES
 from unconv.visualize.scan.scan import scan
 
 UNITS, TOP, PICTURES = 8, 9, 1000
@@ -60,7 +60,7 @@ def run(quick: bool = False) -> dict[str, Any]:
         images = _images(name, 100 if quick else PICTURES)
         for layer in layers[:1] if quick else layers:
             picks = _picks(model, images, layer, 4 if quick else UNITS)
-            rows += [_row(name, model, images, layer, picks, rule) for rule in RULES]
+            rows += [_row(name, model, images, layer, picks, rule) for rule in REVERSE_RULES]
     blind = [row["other_image"] for row in rows if row["rule"] == "deconvnet" and row["switches"] == "0 / 0"]
     return {
         "columns": COLUMNS,
@@ -92,13 +92,13 @@ def _row(name: str, model: nn.Module, images: Tensor, layer: str, picks: Sequenc
     begun = time.perf_counter()
     found = list(fidelity(model, images, layer, picks, rule).values())
     seconds = time.perf_counter() - begun
-    carriers = sum((one.carriers for one in found[1:]), found[0].carriers)
+    gate_counts = sum((one.gate_counts for one in found[1:]), found[0].gate_counts)
     return {
         "network": name,
         "layer": layer,
         "rule": rule,
-        "switches": f"{carriers.switches_used / len(picks):.0f} / {carriers.switches / len(picks):.0f}",
-        "gates": f"{carriers.gates_used / len(picks):.0f} / {carriers.gates / len(picks):.0f}",
+        "switches": f"{gate_counts.switches_used / len(picks):.0f} / {gate_counts.switches / len(picks):.0f}",
+        "gates": f"{gate_counts.gates_used / len(picks):.0f} / {gate_counts.gates / len(picks):.0f}",
         "other_image": _mean(found, lambda one: one.other_image),
         "other_units": _mean(found, lambda one: one.other_units),
         "above": _mean(found, lambda one: one.above),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from unconv.explain.scene import Beam, Grid, Mark, Role, Tone, box_of
+from unconv.explain.scene import Beam, Grid, Mark, Role, Tone, block_of
 
 Position = tuple[int, ...]
 
@@ -87,7 +87,9 @@ def beams(source: Board, cells: Iterable[Position], target: Board, reached: Iter
     """What connects a block of cells to a block of another board, for every pair of slices that takes part."""
     starts, ends = _boxes(source, cells), _boxes(target, reached)
     return tuple(
-        Beam(grid, box_of(block), other, box_of(met)) for grid, block in starts.items() for other, met in ends.items()
+        Beam(grid, block_of(block), other, block_of(met))
+        for grid, block in starts.items()
+        for other, met in ends.items()
     )
 
 

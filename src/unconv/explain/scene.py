@@ -23,7 +23,7 @@ Tone = Literal["window", "blank", "lost", "source", "target", "row"]
 """Why a cell is lit: under the kernel, under the kernel but no value (``blank``) or cut away (``lost``), the input that
 pours (``source``), the output that collects (``target``), the matrix row in play (``row``)."""
 
-Box = tuple[int, int, int, int]
+Block = tuple[int, int, int, int]
 """(first row, first column, last row, last column) of a block of cells."""
 
 
@@ -87,9 +87,9 @@ class Beam:
     """The connection between a block of cells of one grid and a block of another."""
 
     source: int
-    source_box: Box
+    source_box: Block
     target: int
-    target_box: Box
+    target_box: Block
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ class Scene:
         return sum(grid.rows * grid.columns for grid in self.grids)
 
 
-def box_of(cells: list[tuple[int, int]]) -> Box:
+def block_of(cells: list[tuple[int, int]]) -> Block:
     """The smallest block that holds all cells.
 
-    >>> box_of([(1, 2), (3, 0)])
+    >>> block_of([(1, 2), (3, 0)])
     (1, 0, 3, 2)
     """
     rows, columns = zip(*cells, strict=True)

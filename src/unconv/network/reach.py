@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from unconv.network.trace.graph import Graph
-
-Interval = tuple[int, int]
+from unconv.operators.geometry.receptive import Interval
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def patch(audit: Audit) -> Patched:
     for finding in order:
         if finding.rule == "faster-form" and before is None:
             before = _outputs(model, inputs)
-        change = _mended(model, audit.graph, finding) if finding.rule in _RULES else None
+        change = _mended(model, audit.graph, finding) if finding.rule in _MENDED else None
         if change is None:
             left.append(finding)
         else:
@@ -166,7 +166,7 @@ def _outputs(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     return [one for one in returned if isinstance(one, Tensor) and one.is_floating_point()]
 
 
-_RULES = ("uneven-overlap", "unequal-phases", "faster-form")
+_MENDED = ("uneven-overlap", "unequal-phases", "faster-form")
 
 
 def _mended(model: nn.Module, graph: Graph, finding: Finding) -> Change | None:

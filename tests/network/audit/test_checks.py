@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unconv.network.audit.audit import audit
-from unconv.network.audit.audit_rules import RULES
+from unconv.network.audit.audit_rules import AUDIT_RULES
 from unconv.operators.checkerboard import equalised
 
 Size = tuple[int, ...]
@@ -286,5 +286,5 @@ def test_near_misses_are_not_reported(rule: str, number: int) -> None:
 
 
 def test_every_rule_has_cases() -> None:
-    assert set(FAULTS) | {"faster-form"} == set(RULES) == set(NEAR) | {"faster-form"}
+    assert set(FAULTS) | {"faster-form"} == set(AUDIT_RULES) == set(NEAR) | {"faster-form"}
     assert all(len(cases) >= 2 for cases in (*FAULTS.values(), *NEAR.values()))

@@ -13,7 +13,7 @@ from tests.data.test_fashion import make
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.train.data.examples import FileExamples, TensorExamples
-from unconv.train.data.labelled import Pictures
+from unconv.train.data.labelled import LabelledPictures
 from unconv.train.data.unlabelled import framed, pictures_without_classes
 
 SQUARE = Preprocess(size=(32, 32), resize=(32, 32), mean=(0.5,), std=(0.5,))
@@ -60,7 +60,7 @@ def test_data_sets_by_name_lose_their_classes(tmp_path: Path) -> None:
 def test_only_pictures_a_little_too_small_are_framed(side: int, margin: int) -> None:
     shades = torch.full((3, 1, side, side), 255, dtype=torch.uint8)
     few = TensorExamples(shades, torch.zeros(3))
-    found, frame = framed(Pictures("few", (), few, few), SQUARE)
+    found, frame = framed(LabelledPictures("few", (), few, few), SQUARE)
     batch = found.held_out.fetch([0, 2]).inputs
     assert batch.shape == (2, 1, 32, 32)
     assert frame == margin

@@ -14,7 +14,7 @@ from unconv.visualize.cone import convolution as cone
 from unconv.visualize.cone.boxes import nonzero_boxes
 from unconv.visualize.cone.convolution import Convolution, convolved, way_back
 from unconv.visualize.cone.kernels import kept_kernels, laid_out
-from unconv.visualize.cone.schedule import Needed, following
+from unconv.visualize.cone.schedule import Needed, limit_convolutions
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -169,10 +169,10 @@ def test_boxes_at_the_same_place_are_cut_out_together_and_others_apart() -> None
 def test_nothing_is_looked_for_where_the_boxes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cone, "nonzero_boxes", lambda _: pytest.fail("the signal was looked through"))
     x, weight = torch.randn(1, 2, 20, 20, requires_grad=True), torch.randn(2, 2, 3, 3)
-    with following([Needed(2, (3, 3), (((4, 5), (6, 7)),))]) as course:
+    with limit_convolutions([Needed(2, (3, 3), (((4, 5), (6, 7)),))]) as schedule:
         value = convolved((x, weight), {"padding": 1})
     assert value is not None
-    assert course.kept
+    assert schedule.kept
     signal = torch.zeros_like(value)
     signal[0, 1, 4, 6] = 1
     with way_back([Needed(2, (3, 3), (((4, 5), (6, 7)),))]):

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from unconv.network.trace.trace import trace
 from unconv.network.windows import windows_of
-from unconv.visualize.fidelity.gate_counts import Carriers, CountCarriers
+from unconv.visualize.fidelity.gate_counts import CountGates, GateCounts
 from unconv.visualize.reverse.project import project
 from unconv.visualize.reverse.project_units import Pick, project_units
 
 
-def counted(model: nn.Module, images: Tensor, layer: str, picks: list[Pick], rule: str) -> list[Carriers]:
-    watch = CountCarriers(layer, len(picks))
+def counted(model: nn.Module, images: Tensor, layer: str, picks: list[Pick], rule: str) -> list[GateCounts]:
+    watch = CountGates(layer, len(picks))
     windows = windows_of(trace(model, tuple(images.shape[1:])), layer)
     project_units(model, images, windows, picks, rule, watch=watch)
-    return watch.found
+    return watch.counts
 
 
 def with_weights(conv: nn.Conv2d, weights: Tensor) -> nn.Conv2d:
@@ -58,7 +58,7 @@ def test_gates_count_under_the_rules_that_ask_for_them(rule: str, used: int) -> 
     model = nn.Sequential(nn.ReLU(), with_weights(nn.Conv2d(1, 1, 2, bias=False), torch.tensor([3.0, 1.0, -1.0, 0.0])))
     (found,) = counted(model, image, "1", [Pick(0, 0, (0, 0))], rule)
     # The gate of −2 meets the weight −1, which only the gradient lets pass; that of 5 meets nothing.
-    assert found == Carriers(gates=3, gates_used=used, gates_changed={0: 0, 2: 1, 3: 2}[used])
+    assert found == GateCounts(gates=3, gates_used=used, gates_changed={0: 0, 2: 1, 3: 2}[used])
 
 
 @settings(max_examples=25, deadline=None)
@@ -111,5 +111,7 @@ def test_picks_of_a_batch_are_counted_each_by_itself() -> None:
 
 
 def test_sum_is_that_of_every_part() -> None:
-    assert sum([Carriers(1, 2, 3, 4, 5), Carriers(10, 20, 30, 40, 50)], Carriers()) == Carriers(11, 22, 33, 44, 55)
-    assert Carriers(1, 2, 3, 4, 5).used == 6
+    assert sum([GateCounts(1, 2, 3, 4, 5), GateCounts(10, 20, 30, 40, 50)], GateCounts()) == GateCounts(
+        11, 22, 33, 44, 55
+    )
+    assert GateCounts(1, 2, 3, 4, 5).used == 6

@@ -18,7 +18,7 @@ from unconv.visualize.fidelity.randomise import halves, layers_below
 from unconv.visualize.reverse.project import project
 from unconv.visualize.reverse.project_units import Pick
 
-RULES = ["deconvnet", "guided", "gradient"]
+REVERSE_RULES = ["deconvnet", "guided", "gradient"]
 IMAGES = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 PICKS = [Pick(n % 3, unit, (n, 2)) for unit in (4, 1) for n in range(4)]
 
@@ -47,8 +47,8 @@ def test_deconvnet_without_switches_differs_only_in_position(seed: int) -> None:
     shown = project(model, images, "4", 4, (1, 2)).image
     assert torch.equal(shown[0], shown[3])
     assert shown.any()
-    assert (found.carriers.used, found.carriers.switches) == (0, 0)
-    assert found.carriers.gates > 0
+    assert (found.gate_counts.used, found.gate_counts.switches) == (0, 0)
+    assert found.gate_counts.gates > 0
     assert found.other_image is not None
     assert found.other_image.cosine == pytest.approx(1)
     assert "differ only in position" in found.verdict
@@ -57,20 +57,20 @@ def test_deconvnet_without_switches_differs_only_in_position(seed: int) -> None:
 
 def test_guided_without_switches_depends_on_the_image() -> None:
     found = fidelity(net(pooling=False), IMAGES, "4", PICKS, "guided")[4]
-    assert found.carriers.gates_used > 0
+    assert found.gate_counts.gates_used > 0
     assert "position" not in found.verdict
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", REVERSE_RULES)
 def test_linear_network_gives_every_image_the_same(rule: str) -> None:
     found = fidelity(net(pooling=False, rectified=False), IMAGES, "4", PICKS, rule)[1]
     assert found.other_image is not None
     assert found.other_image.cosine == pytest.approx(1)
     assert "linear up to this unit" in found.verdict
-    assert found.carriers.gates == found.carriers.switches == 0
+    assert found.gate_counts.gates == found.gate_counts.switches == 0
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", REVERSE_RULES)
 def test_likenesses_are_those_of_projections_made_by_hand(rule: str) -> None:
     model = net(pooling=True).double()
     images, picks = IMAGES.double(), [Pick(0, 4, (2, 3)), Pick(2, 4, (0, 1))]
@@ -104,10 +104,10 @@ def test_likenesses_are_those_of_projections_made_by_hand(rule: str) -> None:
 def test_switches_are_all_that_deconvnet_owes_to_the_image() -> None:
     found = fidelity(net(pooling=True), IMAGES, "4", PICKS)[4]
     # Nine cells of four maps, a picture.
-    assert found.carriers.switches == 4 * 36
-    assert 0 < found.carriers.switches_used <= found.carriers.switches
-    assert found.carriers.gates_used == 0
-    assert f"{found.carriers.switches_used / 4:.0f} switches" in found.verdict
+    assert found.gate_counts.switches == 4 * 36
+    assert 0 < found.gate_counts.switches_used <= found.gate_counts.switches
+    assert found.gate_counts.gates_used == 0
+    assert f"{found.gate_counts.switches_used / 4:.0f} switches" in found.verdict
 
 
 def test_units_with_the_same_kernel_are_found_out() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from unconv.visualize.fidelity.gate_counts import Carriers
+from unconv.visualize.fidelity.gate_counts import GateCounts
 from unconv.visualize.fidelity.similarity import Similarity
 from unconv.visualize.fidelity.verdict import ADEBAYO, MAHENDRAN, SPRINGENBERG, Fidelity
 from unconv.visualize.reverse.coverage import Coverage
@@ -18,7 +18,11 @@ def alike(cosine: float) -> Similarity:
 
 
 def measured(
-    rule: str = "guided", image: float = 0.1, units: float = 0.0, above: float = 0.0, carriers: Carriers | None = None
+    rule: str = "guided",
+    image: float = 0.1,
+    units: float = 0.0,
+    above: float = 0.0,
+    counts: GateCounts | None = None,
 ) -> Fidelity:
     return Fidelity(
         layer="conv",
@@ -27,7 +31,7 @@ def measured(
         pictures=9,
         empty=0,
         coverage=Coverage(rule, {"relu": 2}, 2, 1, {}),
-        carriers=Carriers(90, 45, 900, 450, 18) if carriers is None else carriers,
+        gate_counts=GateCounts(90, 45, 900, 450, 18) if counts is None else counts,
         other_image=alike(image),
         other_units=alike(units),
         above=alike(above),
@@ -38,7 +42,11 @@ def measured(
 @pytest.mark.parametrize(
     ("found", "words", "papers"),
     [
-        (measured("deconvnet", carriers=Carriers(gates=9)), "nine projections differ only in position", [SPRINGENBERG]),
+        (
+            measured("deconvnet", counts=GateCounts(gates=9)),
+            "nine projections differ only in position",
+            [SPRINGENBERG],
+        ),
         (replace(measured(), empty=9), "zero everywhere", []),
         (measured(units=0.8, above=0.9), "Other units of the layer give nearly the same picture", [MAHENDRAN]),
         (measured(units=0.1, above=0.8), "stays when the upper layers are randomised", [ADEBAYO]),
@@ -58,7 +66,8 @@ def test_says_what_the_figures_say(found: Fidelity, words: str, papers: list[str
 
 def test_other_ways_of_the_image_are_not_denied() -> None:
     gated = replace(
-        measured("deconvnet", carriers=Carriers()), coverage=Coverage("deconvnet", {"relu": 1}, 1, 0, {"sigmoid": 2})
+        measured("deconvnet", counts=GateCounts()),
+        coverage=Coverage("deconvnet", {"relu": 1}, 1, 0, {"sigmoid": 2}),
     )
     assert "operations without a rule (sigmoid)" in gated.verdict
     scripted = replace(gated, coverage=Coverage("deconvnet", {"relu": 2}, 1, 0, {}))

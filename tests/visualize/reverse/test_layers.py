@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from unconv.visualize.reverse.project import project
 
-RULES = ("deconvnet", "guided", "gradient")
+REVERSE_RULES = ("deconvnet", "guided", "gradient")
 STEP = 1e-5
 
 
@@ -133,7 +133,7 @@ def network(kind: str) -> nn.Sequential:
     return model
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", REVERSE_RULES)
 @pytest.mark.parametrize("kind", LAYERS)
 def test_projection_is_the_adjoint_of_every_layer(kind: str, rule: str) -> None:
     model = network(kind)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.visualize.reverse.project import project
-from unconv.visualize.reverse.rules import RULES, ReverseRule, find_rule
+from unconv.visualize.reverse.rules import REVERSE_RULES, ReverseRule, find_rule
 
 
 def _ignoring(in_place: Callable[[Tensor], object]) -> Callable[[Tensor], Tensor]:
@@ -128,7 +128,7 @@ def _written_out(rule: str, slope: Tensor, signal: Tensor) -> Tensor:
     return {"deconvnet": positive, "guided": slope * positive, "gradient": slope * signal}[rule]
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", REVERSE_RULES)
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_every_spelling_goes_back_by_the_rule(spelling: str, rule: str) -> None:
     rectifier, plain = SPELLINGS[spelling]
@@ -186,7 +186,7 @@ OVERWRITES: dict[str, Callable[[Tensor], object]] = {
 }
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", REVERSE_RULES)
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("overwrite", OVERWRITES)
 def test_what_a_relu_returned_may_be_overwritten(overwrite: str, in_place: bool, rule: str) -> None:

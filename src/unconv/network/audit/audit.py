@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
-from unconv.network.audit.audit_rules import RULES, SEVERITIES, Severity
+from unconv.network.audit.audit_rules import AUDIT_RULES, SEVERITIES, Severity
 from unconv.network.audit.checks.borders import borders
 from unconv.network.audit.checks.ends import ends
 from unconv.network.audit.checks.fields import fields
@@ -68,8 +68,8 @@ class Audit:
     def without(self, rules: Collection[str]) -> Audit:
         """The audit without the findings of some rules. Raises UnconvError for rules that do not exist."""
         for rule in rules:
-            if rule not in RULES:
-                raise UnconvError(f"audit: there is no rule {rule!r}; rules are {', '.join(RULES)}")
+            if rule not in AUDIT_RULES:
+                raise UnconvError(f"audit: there is no rule {rule!r}; rules are {', '.join(AUDIT_RULES)}")
         return replace(self, findings=tuple(finding for finding in self.findings if finding.rule not in rules))
 
     def save(self, path: str | Path, title: str | None = None) -> None:

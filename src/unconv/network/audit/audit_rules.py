@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 Severity: TypeAlias = Literal["error", "warning", "hint"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "hint")
 
-RULES: dict[str, tuple[Severity, str]] = {
+AUDIT_RULES: dict[str, tuple[Severity, str]] = {
     "sizes-do-not-meet": ("error", "Two tensors that are joined have different sizes: the model fails on this input."),
     "uneven-overlap": (
         "warning",

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from unconv.network.audit.audit_rules import RULES, Severity
+from unconv.network.audit.audit_rules import AUDIT_RULES, Severity
 from unconv.network.trace.graph import Graph, Layer
 
 
@@ -33,7 +33,7 @@ class Finding:
     @property
     def severity(self) -> Severity:
         """``"error"``, ``"warning"`` or ``"hint"``."""
-        return RULES[self.rule][0]
+        return AUDIT_RULES[self.rule][0]
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain data."""

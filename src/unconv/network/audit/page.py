@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unconv.network.audit.audit_rules import RULES, SEVERITIES
+from unconv.network.audit.audit_rules import AUDIT_RULES, SEVERITIES
 from unconv.network.audit.finding import Finding
 from unconv.network.trace.graph import HEADINGS, Graph, rows
 
@@ -30,7 +30,7 @@ def audit_page(graph: Graph, findings: Sequence[Finding], title: str) -> str:
         findings=findings,
         inputs=" and ".join("×".join(map(str, size)) for size in graph.input_sizes),
         counts=[(one, sum(f.severity == one for f in findings)) for one in SEVERITIES],
-        about={rule: text for rule, (_, text) in RULES.items()},
+        about={rule: text for rule, (_, text) in AUDIT_RULES.items()},
         headings=HEADINGS,
         layers=[(row, marked.get(row[0], "")) for row in body],
         total=total,

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from unconv._version import __version__
-from unconv.network.audit.audit_rules import RULES, Severity
+from unconv.network.audit.audit_rules import AUDIT_RULES, Severity
 from unconv.network.audit.finding import Finding
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -24,12 +24,12 @@ def sarif_of(findings: Sequence[Finding], model: nn.Module | None = None) -> dic
     >>> log["runs"][0]["results"][0]["ruleId"], log["runs"][0]["results"][0]["level"]
     ('dead-end', 'warning')
     """
-    used = [rule for rule in RULES if any(finding.rule == rule for finding in findings)]
+    used = [rule for rule in AUDIT_RULES if any(finding.rule == rule for finding in findings)]
     rules = [
         {
             "id": rule,
-            "shortDescription": {"text": RULES[rule][1]},
-            "defaultConfiguration": {"level": _LEVELS[RULES[rule][0]]},
+            "shortDescription": {"text": AUDIT_RULES[rule][1]},
+            "defaultConfiguration": {"level": _LEVELS[AUDIT_RULES[rule][0]]},
         }
         for rule in used
     ]

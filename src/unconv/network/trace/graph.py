@@ -11,11 +11,10 @@ from unconv.errors import ModelError
 from unconv.network.trace.rules.all_rules import RECTIFIERS
 from unconv.network.trace.values import Value
 from unconv.operators.geometry.base import Geometry
-from unconv.operators.geometry.receptive import ReceptiveField
+from unconv.operators.geometry.receptive import Box, ReceptiveField
 from unconv.tables import html_table, text_table
 
 Shape = tuple[int, ...]
-Box = tuple[tuple[int, int], ...]
 # The columns of a graph as a table; the first of them are texts, the others numbers.
 HEADINGS = ("layer", "operator", "output", "parameters", "MACs", "field", "stride")
 TEXTS = 3

@@ -15,6 +15,10 @@ from math import gcd, lcm
 
 from unconv.errors import GeometryError
 
+# [start, stop) of cells along one axis; a box has one along each.
+Interval = tuple[int, int]
+Box = tuple[Interval, ...]
+
 
 @dataclass(frozen=True)
 class AxisField:
@@ -46,12 +50,12 @@ class AxisField:
         """Input cells from one unit to the next: below 1 after upsampling, 0 where every unit sees everything."""
         return Fraction(self.advance, self.period)
 
-    def of(self, unit: int) -> tuple[int, int]:
+    def of(self, unit: int) -> Interval:
         """[start, stop) of one unit's field; cells below 0 or past the input's end are padding."""
         turns, phase = divmod(unit, self.period)
         return self.starts[phase] + turns * self.advance, self.stops[phase] + turns * self.advance
 
-    def hull(self, first: int, last: int) -> tuple[int, int]:
+    def hull(self, first: int, last: int) -> Interval:
         """[start, stop) of all that the units first … last − 1 see together."""
         near = range(first, min(last, first + self.period))
         far = range(max(first, last - self.period), last)
@@ -93,7 +97,7 @@ class AxisField:
         return _shortest([_hull_of_two(self.of(unit), other.of(unit)) for unit in range(period)], advance)
 
 
-def _hull_of_two(one: tuple[int, int], two: tuple[int, int]) -> tuple[int, int]:
+def _hull_of_two(one: Interval, two: Interval) -> Interval:
     if one[0] == one[1]:
         return two
     if two[0] == two[1]:
@@ -101,7 +105,7 @@ def _hull_of_two(one: tuple[int, int], two: tuple[int, int]) -> tuple[int, int]:
     return min(one[0], two[0]), max(one[1], two[1])
 
 
-def _shortest(intervals: Sequence[tuple[int, int]], advance: int) -> AxisField:
+def _shortest(intervals: Sequence[Interval], advance: int) -> AxisField:
     """The field with the shortest period that says the same."""
     count = len(intervals)
     for period in (p for p in range(1, count + 1) if count % p == 0 and (advance * p) % count == 0):
@@ -113,7 +117,7 @@ def _shortest(intervals: Sequence[tuple[int, int]], advance: int) -> AxisField:
     raise AssertionError("a field always repeats after its own period")
 
 
-def listed_field(intervals: Sequence[tuple[int, int]], advance: int) -> AxisField:
+def listed_field(intervals: Sequence[Interval], advance: int) -> AxisField:
     """The field of units whose intervals are listed one by one, in its shortest form.
 
     >>> listed_field([(0, 1), (0, 1), (1, 2), (1, 2)], advance=2)     # nearest neighbour, twice the size
@@ -183,7 +187,7 @@ class ReceptiveField:
         """Whether every unit sees the same, whole input."""
         return all(axis.advance == 0 for axis in self.axes)
 
-    def of(self, position: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    def of(self, position: Sequence[int]) -> Box:
         """[start, stop) per axis of the unit at ``position``, padding included."""
         return tuple(axis.of(unit) for axis, unit in zip(self.axes, position, strict=True))
 

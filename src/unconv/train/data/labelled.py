@@ -20,7 +20,7 @@ HELD_OUT_PART = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class LabelledPictures:
     """Pictures to train on, and others to measure on.
 
     Attributes:
@@ -37,12 +37,12 @@ class Pictures:
     held_out: TensorExamples | FileExamples
     mirror: bool = True
 
-    def prepared(self, preprocess: Preprocess) -> Pictures:
+    def prepared(self, preprocess: Preprocess) -> LabelledPictures:
         """The same as a network wants them."""
         return replace(self, train=_prepared(self.train, preprocess), held_out=_prepared(self.held_out, preprocess))
 
 
-def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> Pictures:
+def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> LabelledPictures:
     """Find pictures and their classes.
 
     Args:
@@ -63,17 +63,17 @@ def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> Pictu
     (1347, 450, ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
     """
     if data is None or holds_fashion(data):
-        return Pictures(*read_source("fashion-mnist", "" if data is None else str(data), seed))
+        return LabelledPictures(*read_source("fashion-mnist", "" if data is None else str(data), seed))
     source = named_source(data) if isinstance(data, str) else None
     if source is None:
         return _folder_pictures(Path(data), seed)
     name, folder = source
     if data == name and Path(name).is_dir():
         raise ImageError(f"data {name}: the data set or the folder of that name? say {name}: or ./{name}")
-    return Pictures(*read_source(name, folder, seed))
+    return LabelledPictures(*read_source(name, folder, seed))
 
 
-def _folder_pictures(folder: Path, seed: int) -> Pictures:
+def _folder_pictures(folder: Path, seed: int) -> LabelledPictures:
     if not folder.is_dir():
         raise ImageError(
             f"data {printable(folder)}: no such folder; it has Fashion-MNIST or a folder for each class, or is one of "
@@ -94,7 +94,7 @@ def _folder_pictures(folder: Path, seed: int) -> Pictures:
             )
     check_readable(train, classes, where)
     check_readable(held_out, classes, f"{where}: of the pictures held out")
-    return Pictures(printable(folder), classes, train, held_out)
+    return LabelledPictures(printable(folder), classes, train, held_out)
 
 
 def _prepared(examples: TensorExamples | FileExamples, preprocess: Preprocess) -> TensorExamples | FileExamples:

@@ -16,14 +16,14 @@ from unconv.data.images import ImageFile, list_images
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.train.data.examples import FileExamples, TensorExamples
-from unconv.train.data.labelled import HELD_OUT, HELD_OUT_PART, TRAIN, Pictures, pictures_of
+from unconv.train.data.labelled import HELD_OUT, HELD_OUT_PART, TRAIN, LabelledPictures, pictures_of
 from unconv.train.data.sources import NAMES, named_source
 
 # Two have a covariance, and a batch of one cannot be normalised.
 FEWEST = 2
 
 
-def pictures_without_classes(data: str | PathLike[str] | None = None, seed: int = 0) -> Pictures:
+def pictures_without_classes(data: str | PathLike[str] | None = None, seed: int = 0) -> LabelledPictures:
     """Find pictures, whatever they show.
 
     Args:
@@ -63,10 +63,10 @@ def pictures_without_classes(data: str | PathLike[str] | None = None, seed: int 
         count = max(FEWEST, round(HELD_OUT_PART * len(files)))
         parts = [[files[n] for n in sorted(chosen)] for chosen in (order[count:], order[:count])]
     train_files, test_files = (FileExamples(tuple(part), torch.zeros(len(part), dtype=torch.int64)) for part in parts)
-    return Pictures(printable(folder), (), train_files, test_files)
+    return LabelledPictures(printable(folder), (), train_files, test_files)
 
 
-def framed(pictures: Pictures, preprocess: Preprocess) -> tuple[Pictures, int]:
+def framed(pictures: LabelledPictures, preprocess: Preprocess) -> tuple[LabelledPictures, int]:
     """The same as a network wants them, and how many pixels on each side are only a frame.
 
     Pictures in memory that are a little smaller than the network's, by a quarter at most, are framed in black, not
@@ -74,7 +74,7 @@ def framed(pictures: Pictures, preprocess: Preprocess) -> tuple[Pictures, int]:
 
     >>> few = TensorExamples(torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4))
     >>> square = Preprocess(size=(32, 32), resize=(32, 32), mean=(0.5,), std=(0.5,))
-    >>> found, margin = framed(Pictures("few", (), few, few), square)
+    >>> found, margin = framed(LabelledPictures("few", (), few, few), square)
     >>> found.train.fetch([0, 1]).inputs.shape, margin
     (torch.Size([2, 1, 32, 32]), 2)
     """
@@ -91,7 +91,7 @@ def framed(pictures: Pictures, preprocess: Preprocess) -> tuple[Pictures, int]:
     return pictures.prepared(preprocess), margin
 
 
-def _parts(pictures: Pictures) -> tuple[TensorExamples | FileExamples, TensorExamples | FileExamples]:
+def _parts(pictures: LabelledPictures) -> tuple[TensorExamples | FileExamples, TensorExamples | FileExamples]:
     return pictures.train, pictures.held_out
 
 

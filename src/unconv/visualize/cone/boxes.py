@@ -9,7 +9,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from unconv.visualize.cone.schedule import Box
+from unconv.operators.geometry.receptive import Box
 
 # From this share of the positions on, cutting out and putting back costs more than it saves.
 WORTH = 0.7

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unconv.operators.geometry.receptive import Box
 from unconv.visualize.cone.boxes import Portion, nonzero_boxes, portions_of, window
 from unconv.visualize.cone.kernels import Call, convolve, empty_like, laid_out, transposed
 from unconv.visualize.cone.packed_kernels import Packs
-from unconv.visualize.cone.schedule import Box, Needed, upcoming
+from unconv.visualize.cone.schedule import Needed, next_convolution
 
 _ALL = slice(None)
 
@@ -146,7 +147,7 @@ def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     named = dict(zip(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, strict=False))
     named.update(kwargs)
     x, weight, bias = named["input"], named["weight"], named.get("bias")
-    number, boxes = upcoming(weight)
+    number, boxes = next_convolution(weight)
     count = weight.ndim - 2
     if not x.requires_grad or weight.requires_grad or x.ndim != count + 2 or (bias is not None and bias.requires_grad):
         return None

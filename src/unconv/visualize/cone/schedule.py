@@ -1,4 +1,4 @@
-"""What a forward pass needs of each of its convolutions, told to them in the order in which they run."""
+"""The schedule of a forward pass: what is needed of each of its convolutions, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-Box = tuple[tuple[int, int], ...]
+from unconv.operators.geometry.receptive import Box
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Needed:
     boxes: tuple[Box, ...]
 
 
-class Course:
+class ConvSchedule:
     """The convolutions of one forward pass, counted as they come, with what is needed of each."""
 
     def __init__(self, needed: Sequence[Needed]) -> None:
@@ -46,21 +46,21 @@ class Course:
         return self._kept and self._count == len(self._needed)
 
 
-_COURSE: ContextVar[Course | None] = ContextVar("course", default=None)
+_SCHEDULE: ContextVar[ConvSchedule | None] = ContextVar("schedule of convolutions", default=None)
 
 
-def upcoming(weight: Tensor) -> tuple[int | None, tuple[Box, ...]]:
+def next_convolution(weight: Tensor) -> tuple[int | None, tuple[Box, ...]]:
     """Of the convolution that runs now, with such kernels, the number and what is needed; nothing said: all of it."""
-    course = _COURSE.get()
-    return (None, ()) if course is None else course.next(weight)
+    schedule = _SCHEDULE.get()
+    return (None, ()) if schedule is None else schedule.next(weight)
 
 
 @contextmanager
-def following(needed: Sequence[Needed]) -> Iterator[Course]:
+def limit_convolutions(needed: Sequence[Needed]) -> Iterator[ConvSchedule]:
     """One forward pass whose convolutions compute what is needed of them."""
-    course = Course(needed)
-    token = _COURSE.set(course)
+    schedule = ConvSchedule(needed)
+    token = _SCHEDULE.set(schedule)
     try:
-        yield course
+        yield schedule
     finally:
-        _COURSE.reset(token)
+        _SCHEDULE.reset(token)

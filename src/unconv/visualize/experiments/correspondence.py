@@ -14,7 +14,8 @@ from unconv.models.load.resolve import LoadedModel
 from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.experiments.subject import as_batch, check_count, generator, last_feature_maps, subject_of
 
-Box = tuple[int, int, int, int]
+# (top, left, height, width) in pixels.
+Rectangle = tuple[int, int, int, int]
 RANDOM = "random"
 
 
@@ -58,7 +59,7 @@ class Correspondence:
 def correspondence(
     model: str | nn.Module | LoadedModel,
     images: Tensor,
-    parts: Mapping[str, Sequence[Box]],
+    parts: Mapping[str, Sequence[Rectangle]],
     layers: Sequence[str] | None = None,
     *,
     fill: float | int = 0.0,
@@ -139,14 +140,14 @@ def _figure(name: str, draws: list[Tensor]) -> PartCorrespondence:
     return PartCorrespondence(name, float(every.mean()), float(every.std(correction=0)), total)
 
 
-def _covered(batch: Tensor, boxes: Sequence[Box], fill: float) -> Tensor:
+def _covered(batch: Tensor, boxes: Sequence[Rectangle], fill: float) -> Tensor:
     covered = batch.clone()
     for image, (top, left, height, width) in zip(covered, boxes, strict=True):
         image[:, top : top + height, left : left + width] = fill
     return covered
 
 
-def _moved(boxes: Sequence[Box], batch: Tensor, random: torch.Generator) -> list[Box]:
+def _moved(boxes: Sequence[Rectangle], batch: Tensor, random: torch.Generator) -> list[Rectangle]:
     """Boxes of the same sizes anywhere in their images."""
     rows, columns = batch.shape[2:]
     return [
@@ -160,7 +161,7 @@ def _moved(boxes: Sequence[Box], batch: Tensor, random: torch.Generator) -> list
     ]
 
 
-def _check(batch: Tensor, parts: Mapping[str, Sequence[Box]]) -> None:
+def _check(batch: Tensor, parts: Mapping[str, Sequence[Rectangle]]) -> None:
     if len(batch) < 2:
         raise UnconvError(f"correspondence: {len(batch)} image; give two or more to compare")
     if not parts:

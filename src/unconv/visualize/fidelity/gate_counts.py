@@ -1,4 +1,4 @@
-"""What carries the picture into a projection: switches of max-poolings and gates of rectifiers, counted."""
+"""Gate counts: switches of max-poolings and gates of rectifiers through which a picture enters its projection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose
 
 
 @dataclass(frozen=True)
-class Carriers:
+class GateCounts:
     """Switches and gates between a unit and the pixels, one for each cell of a max-pooling or rectifier.
 
     A switch says which pixel of its pooling window was largest, a gate what the derivative of its rectifier was there.
@@ -50,8 +50,8 @@ class Carriers:
         """All that carry something of the picture."""
         return self.switches_used + self.gates_used
 
-    def __add__(self, other: Carriers) -> Carriers:
-        return Carriers(
+    def __add__(self, other: GateCounts) -> GateCounts:
+        return GateCounts(
             self.switches + other.switches,
             self.switches_used + other.switches_used,
             self.gates + other.gates,
@@ -60,9 +60,10 @@ class Carriers:
         )
 
 
-class CountCarriers:
-    """Counts what carries the first some picks, while :func:`~unconv.visualize.reverse.project_units.project_units`
-    goes back.
+class CountGates:
+    """Counts switches and gates of the first some picks.
+
+    To be handed to :func:`~unconv.visualize.reverse.project_units.project_units`, which goes back under its watch.
 
     The cone is found by a second way back on which nothing stops the signal: rectifiers let it pass, max-poolings
     spread it over their windows, and its magnitudes are drawn anew at each of them, so that no two paths cancel. Behind
@@ -76,11 +77,11 @@ class CountCarriers:
 
     def __init__(self, layer: str, picks: int) -> None:
         self.layer = layer
-        self.found: list[Carriers] = [Carriers()] * picks
+        self.counts: list[GateCounts] = [GateCounts()] * picks
 
     @contextmanager
     def __call__(self, passage: Passage, signal: Tensor, placed: Mapping[int, tuple[int, ...]]) -> Iterator[None]:
-        wanted = {number: place[0] for number, place in placed.items() if number < len(self.found)}
+        wanted = {number: place[0] for number, place in placed.items() if number < len(self.counts)}
         if not wanted:
             yield
             return
@@ -91,7 +92,7 @@ class CountCarriers:
         with _hooked(nodes, _counting(used, passage.rule)):
             yield
         for number, row in wanted.items():
-            self.found[number] = Carriers(
+            self.counts[number] = GateCounts(
                 cone.switches[row], used.switches[row], cone.gates[row], used.gates[row], used.changed[row]
             )
 

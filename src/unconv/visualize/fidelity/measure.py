@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from unconv.errors import UnconvError
 from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of
-from unconv.visualize.fidelity.gate_counts import Carriers, CountCarriers
+from unconv.visualize.fidelity.gate_counts import CountGates, GateCounts
 from unconv.visualize.fidelity.randomise import Randomised, halves, layers_below, randomised
 from unconv.visualize.fidelity.similarity import Similarity, compare
 from unconv.visualize.fidelity.verdict import Fidelity
@@ -63,7 +63,7 @@ def fidelity(
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 8, 3))
     >>> found = fidelity(model, torch.rand(2, 3, 32, 32), "3", [Pick(0, 5, (3, 4)), Pick(1, 5, (7, 0))])
-    >>> found[5].carriers.switches, found[5].carriers.switches_used > 0
+    >>> found[5].gate_counts.switches, found[5].gate_counts.switches_used > 0
     (72, True)
     """
     _check(picks, images, others, seed)
@@ -107,7 +107,7 @@ class _Measure:
         """Some units at once."""
         picks = [pick for own in by_unit.values() for pick in own]
         compared = [self._compared(pick, by_unit[pick.unit], elsewhere) for pick in picks]
-        watch = CountCarriers(self.windows.layer, len(picks))
+        watch = CountGates(self.windows.layer, len(picks))
         everything = [*picks, *(other for others in compared for other in others)]
         shown = project_units(
             self.model, self.images, self.windows, everything, self.rule, pixels=self.pixels, watch=watch
@@ -130,7 +130,7 @@ class _Measure:
         others: range,
         shown: WindowProjections,
         halves: Sequence[WindowProjections | None],
-        watch: CountCarriers,
+        watch: CountGates,
     ) -> Fidelity:
         own = shown.image[rows.start : rows.stop]
         width = len(others) // len(own)
@@ -144,7 +144,7 @@ class _Measure:
             pictures=len(own),
             empty=int((own == 0).flatten(1).all(1).sum()),
             coverage=shown.coverage,
-            carriers=sum(watch.found[rows.start : rows.stop], Carriers()),
+            gate_counts=sum(watch.counts[rows.start : rows.stop], GateCounts()),
             other_image=compare(own, beside[:, -1]) if width > units else None,
             other_units=(
                 compare(own.repeat_interleave(units, dim=0), beside[:, :units].flatten(0, 1)) if units else None

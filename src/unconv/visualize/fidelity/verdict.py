@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from unconv.visualize.fidelity.gate_counts import Carriers
+from unconv.visualize.fidelity.gate_counts import GateCounts
 from unconv.visualize.fidelity.similarity import Similarity
 from unconv.visualize.reverse.coverage import Coverage
 
@@ -51,14 +52,15 @@ class Fidelity:
         pictures: how many projections were measured.
         empty: how many of them are zero everywhere.
         coverage: what the rule met on the way back.
-        carriers: switches and gates of all these projections together.
+        gate_counts: switches and gates of all these projections together.
         other_image: likeness to the projection of the same unit and place in another image; None if there is none.
         other_units: likeness to those of other units of the layer, drawn at random, at the same place and image.
         above: likeness to what the same unit sends back when the layers of the upper half of its way are randomised.
         below: the same for the lower half.
 
     >>> coverage = Coverage("deconvnet", {"relu": 2}, reversed=2, switches=0, passed={})
-    >>> Fidelity("conv", 3, "deconvnet", pictures=9, empty=0, coverage=coverage, carriers=Carriers(gates=90)).verdict
+    >>> counts = GateCounts(gates=90)
+    >>> Fidelity("conv", 3, "deconvnet", pictures=9, empty=0, coverage=coverage, gate_counts=counts).verdict
     'These nine projections differ only in position: deconvnet keeps nothing of an image but the switches of
     max-poolings, and none lies on the way; use guided (Springenberg et al. 2014).'
     """
@@ -69,17 +71,23 @@ class Fidelity:
     pictures: int
     empty: int
     coverage: Coverage
-    carriers: Carriers
+    gate_counts: GateCounts
     other_image: Similarity | None = None
     other_units: Similarity | None = None
     above: Similarity | None = None
     below: Similarity | None = None
 
     @property
+    def carriers(self) -> GateCounts:
+        """The former name of ``gate_counts``, for one version."""
+        warnings.warn("Fidelity.carriers is Fidelity.gate_counts now", DeprecationWarning, stacklevel=2)
+        return self.gate_counts
+
+    @property
     def informed(self) -> bool:
         """Whether anything of the image can have come into the projections."""
         missed = self.coverage.total - self.coverage.reversed
-        return bool(self.carriers.used or self.coverage.passed or missed)
+        return bool(self.gate_counts.used or self.coverage.passed or missed)
 
     @property
     def verdict(self) -> str:
@@ -109,7 +117,7 @@ def _uninformed(fidelity: Fidelity) -> str:
     number = _NUMBERS.get(fidelity.pictures, str(fidelity.pictures))
     these = f"These {number} projections differ only in" if fidelity.pictures > 1 else "This projection shows only the"
     if fidelity.rule == "deconvnet" and fidelity.coverage.total:
-        pools = "none lies on the way" if not fidelity.carriers.switches else "no signal reaches one"
+        pools = "none lies on the way" if not fidelity.gate_counts.switches else "no signal reaches one"
         return (
             f"{these} position: deconvnet keeps nothing of an image but the switches of max-poolings, and "
             f"{pools}; use guided (Springenberg et al. 2014)."
@@ -118,16 +126,16 @@ def _uninformed(fidelity: Fidelity) -> str:
 
 
 def _of_the_image(fidelity: Fidelity) -> str:
-    carriers, count = fidelity.carriers, fidelity.pictures
+    counts, number = fidelity.gate_counts, fidelity.pictures
     parts = []
-    if carriers.switches_used:
-        parts.append(f"{_mean(carriers.switches_used, count)} switches")
-    if carriers.gates_used:
-        parts.append(f"{_mean(carriers.gates_used, count)} gates")
+    if counts.switches_used:
+        parts.append(f"{_mean(counts.switches_used, number)} switches")
+    if counts.gates_used:
+        parts.append(f"{_mean(counts.gates_used, number)} gates")
     kinds = ", ".join(fidelity.coverage.passed)
     if kinds:
         parts.append(f"operations without a rule ({kinds})")
-    if not carriers.used and not kinds:
+    if not counts.used and not kinds:
         parts.append("rectifiers out of the rule's reach")
     said = f"The image comes in through {' and '.join(parts)}"
     elsewhere = fidelity.other_image
@@ -169,17 +177,25 @@ def _of_the_unit(fidelity: Fidelity) -> str:
 
 
 def _figures(fidelity: Fidelity) -> list[dict[str, Any]]:
-    carriers, count = fidelity.carriers, fidelity.pictures
+    counts, number = fidelity.gate_counts, fidelity.pictures
     counted = [
-        ("switches in the cone", carriers.switches, "max-pooling windows between the unit and the pixels, a picture"),
-        ("switches used", carriers.switches_used, "those that have decided where a signal went: they carry the image"),
-        ("gates in the cone", carriers.gates, "cells of rectifiers between the unit and the pixels, a picture"),
+        (
+            "switches in the cone",
+            counts.switches,
+            "max-pooling windows between the unit and the pixels, a picture",
+        ),
+        (
+            "switches used",
+            counts.switches_used,
+            "those that have decided where a signal went: they carry the image",
+        ),
+        ("gates in the cone", counts.gates, "cells of rectifiers between the unit and the pixels, a picture"),
         (
             "gates used",
-            carriers.gates_used,
+            counts.gates_used,
             "those whose derivative met a signal: they carry the image; deconvnet uses none",
         ),
-        ("gates that changed the signal", carriers.gates_changed, "those of them whose derivative is not 1"),
+        ("gates that changed the signal", counts.gates_changed, "those of them whose derivative is not 1"),
     ]
     likenesses = [
         ("same unit, other image", fidelity.other_image, "1: the picture does not depend on the image"),
@@ -195,7 +211,7 @@ def _figures(fidelity: Fidelity) -> list[dict[str, Any]]:
             "1: it does not depend on what the layers near the pixels have learned",
         ),
     ]
-    rows = [{"name": name, "value": round(value / count, 1), "meaning": meaning} for name, value, meaning in counted]
+    rows = [{"name": name, "value": round(value / number, 1), "meaning": meaning} for name, value, meaning in counted]
     for name, likeness, meaning in likenesses:
         for kind in ("cosine", "rank"):
             words = "cosine" if kind == "cosine" else "rank correlation of magnitudes"

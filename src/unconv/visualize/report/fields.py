@@ -11,8 +11,7 @@ from unconv.errors import UnconvError
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of
-from unconv.operators.geometry.receptive import ReceptiveField
-from unconv.visualize.report.picture_view import Box
+from unconv.operators.geometry.receptive import Box, ReceptiveField
 
 
 @dataclass(frozen=True, eq=False)

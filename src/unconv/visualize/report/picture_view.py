@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.operators.geometry.receptive import Box
 from unconv.visualize.layers import check_feature_maps, strongest_units
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.passage import Passage, at_rest, forward_failure, run_forward
 
-Box = tuple[tuple[int, int], ...]
 FieldBox = Callable[[str, tuple[int, ...]], Box]
 
 

@@ -23,7 +23,7 @@ from unconv.visualize.layers import (
 from unconv.visualize.report.fields import Fields, read_fields
 from unconv.visualize.reverse.limits import choose_rule
 from unconv.visualize.reverse.passage import run_forward
-from unconv.visualize.reverse.rules import RULES
+from unconv.visualize.reverse.rules import REVERSE_RULES
 from unconv.visualize.scan.scan import convolutions
 
 EVERY = "all"
@@ -66,8 +66,8 @@ def make_plan(
     >>> plan.rule, plan.reason
     ('guided', 'chosen because no max-pooling lies on the way, and so no switches for a deconvnet image')
     """
-    if rule != "auto" and rule not in RULES:
-        raise UnconvError(f"rule: {rule!r} is not one of auto, {', '.join(RULES)}")
+    if rule != "auto" and rule not in REVERSE_RULES:
+        raise UnconvError(f"rule: {rule!r} is not one of auto, {', '.join(REVERSE_RULES)}")
     check_finite(model.module, model.name)
     blank = like_weights(model.module, torch.zeros(1, *model.input_size))
     if layers is None or layers == EVERY:

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from unconv.data.arrays import to_uint8
-from unconv.visualize.report.picture_view import Box
+from unconv.operators.geometry.receptive import Box
 
 # Sides in pixels: fields below the first are enlarged by a whole number, those up to the second keep their pixels, and
 # larger ones are made to be no larger than the third.

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.network.windows import Windows
+from unconv.operators.geometry.receptive import Box
 from unconv.visualize.display import as_rgb, show_projection
 from unconv.visualize.fidelity.measure import fidelity
 from unconv.visualize.fidelity.verdict import Fidelity
 from unconv.visualize.layers import like_weights
 from unconv.visualize.report.fields import Fields
-from unconv.visualize.report.picture_view import Box
 from unconv.visualize.report.pictures import Shown
 from unconv.visualize.report.tiles import ACROSS, DOWN, Tile, block, block_side
 from unconv.visualize.reverse.coverage import Coverage

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from unconv.errors import ModelError, UnconvError
 from unconv.network.windows import Windows
 from unconv.visualize.cone.kernels import kept_kernels
-from unconv.visualize.cone.reach import Reach
-from unconv.visualize.cone.schedule import following
+from unconv.visualize.cone.schedule import limit_convolutions
+from unconv.visualize.cone.unit_cones import UnitCones
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.passage import Passage, all_finite, run_forward
 
@@ -133,7 +133,7 @@ def _projected(
     values: list[Tensor] = [torch.empty(0)] * len(picks)
     starts = [windows.start(pick.position) for pick in picks]
     coverage: Coverage | None = None
-    known = Reach(windows)
+    known = UnitCones(windows)
     with kept_kernels():
         for crops in _batches(windows, picks, starts, max(1, pixels // prod(windows.size))):
             batch = torch.stack([images[image][box_of(start, windows.size)] for (image, start), _ in crops])
@@ -151,7 +151,7 @@ def _projected(
 def _by_cones(
     model: nn.Module,
     batch: Tensor,
-    known: Reach,
+    known: UnitCones,
     crops: Sequence[Crop],
     picks: Sequence[Pick],
     rule: str,
@@ -161,9 +161,9 @@ def _by_cones(
     layer = known.windows.layer
     needed = known.needed([(start, [picks[number].position for number in numbers]) for (_, start), numbers in crops])
     if any(one.boxes for one in needed):
-        with following(needed) as course:
+        with limit_convolutions(needed) as schedule:
             passage = run_forward(model, batch, [layer], rule)
-        if course.kept:
+        if schedule.kept:
             found = _sent_back(passage, known, crops, picks, watch)
             # Where nobody looks convolutions leave zeros. What divides by them gives no numbers, nor does its way back.
             if all(all_finite(back) for back, _ in found.values()):
@@ -173,7 +173,7 @@ def _by_cones(
 
 
 def _sent_back(
-    passage: Passage, known: Reach, crops: Sequence[Crop], picks: Sequence[Pick], watch: Watch | None
+    passage: Passage, known: UnitCones, crops: Sequence[Crop], picks: Sequence[Pick], watch: Watch | None
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """For each pick, by its number, what comes back to its window, and its value."""
     windows = known.windows

@@ -57,7 +57,7 @@ def _guided_relu(signal: Tensor, pull: Pull) -> Tensor:
     return pull(signal).clamp_(min=0)
 
 
-RULES: Mapping[str, Rule] = {"deconvnet": deconvnet, "guided": guided, "gradient": gradient}
+REVERSE_RULES: Mapping[str, Rule] = {"deconvnet": deconvnet, "guided": guided, "gradient": gradient}
 
 RECTIFIERS = frozenset(
     {
@@ -85,9 +85,9 @@ def find_rule(name: str) -> Rule:
     True
     """
     try:
-        return RULES[name]
+        return REVERSE_RULES[name]
     except (KeyError, TypeError):
-        raise UnconvError(f"rule: {name!r} is not one of {', '.join(RULES)}") from None
+        raise UnconvError(f"rule: {name!r} is not one of {', '.join(REVERSE_RULES)}") from None
 
 
 class Reversed(torch.autograd.Function):

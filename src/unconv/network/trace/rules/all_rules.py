@@ -8,7 +8,7 @@ from unconv.network.trace.rules.mix import MIX_RULES, pointwise, unknown
 from unconv.network.trace.rules.shape import SHAPE_RULES
 from unconv.network.trace.rules.window import WINDOW_RULES, Rule
 
-RULES: dict[str, Rule] = {**WINDOW_RULES, **SHAPE_RULES, **MIX_RULES}
+OPERATION_RULES: dict[str, Rule] = {**WINDOW_RULES, **SHAPE_RULES, **MIX_RULES}
 
 RECTIFIERS = frozenset(
     {
@@ -29,7 +29,7 @@ def rule_for(func: torch._ops.OpOverload, name: str) -> Rule:
         return SHAPE_RULES[name]
     if torch.Tag.pointwise in func.tags:
         return pointwise
-    return RULES.get(name, unknown)
+    return OPERATION_RULES.get(name, unknown)
 
 
 def reads_shape_only(name: str) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unconv.visualize.experiments.occlusion.reach import Interval, Stretch
+from unconv.operators.geometry.receptive import Interval
 from unconv.visualize.experiments.occlusion.stops import Route
+from unconv.visualize.experiments.occlusion.stretch import Stretch
 from unconv.visualize.experiments.partial_forward import Shortcut
 
 Place = tuple[int, int]

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
+from unconv.operators.geometry.receptive import Interval
 from unconv.visualize.experiments.occlusion.occluded import Occluder, Passing
-from unconv.visualize.experiments.occlusion.reach import Interval
 from unconv.visualize.experiments.occlusion.stops import Route, plan_route, whole_images
 from unconv.visualize.experiments.partial_forward import check_scores, forward_values, quiet
 from unconv.visualize.experiments.subject import as_batch, check_count, last_feature_maps, subject_of

@@ -15,7 +15,9 @@ from torch import nn
 from unconv.errors import UnconvError
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace
-from unconv.visualize.experiments.occlusion.reach import Interval, Reach, Stretch, fields_from, stretch_between
+from unconv.operators.geometry.receptive import Interval
+from unconv.visualize.experiments.occlusion.projective_field import ProjectiveField
+from unconv.visualize.experiments.occlusion.stretch import Stretch, fields_from, stretch_between
 from unconv.visualize.reverse.passage import takes_hooks
 
 # What a number read or written costs, in multiply-accumulates, and what every stop costs an image beside that.
@@ -155,7 +157,7 @@ def _spanned(graph: Graph) -> set[int]:
 
 
 def _cheapest(graph: Graph, cuts: tuple[Cut, ...], total: float, intervals: tuple[tuple[Interval, ...], ...]) -> Route:
-    changed = Reach(graph, intervals, cuts[-1].index).changed
+    changed = ProjectiveField(graph, intervals, cuts[-1].index).changed
     boxes = [changed[cut.index] for cut in cuts]
     best: list[tuple[float, int]] = [(0.0, -1)] + [(float("inf"), -1)] * (len(cuts) - 1)
     stretches: dict[tuple[int, int], Stretch] = {}

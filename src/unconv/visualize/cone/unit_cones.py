@@ -1,26 +1,27 @@
-"""What units need of the convolutions before them, in the coordinates of their windows."""
+"""The cones of units: which cells of every convolution before them they are computed from, in their windows."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
 
-from unconv.network.reach import Interval, Reached, cells_along, convolutions_before
+from unconv.network.reach import Reached, cells_along, convolutions_before
 from unconv.network.windows import Windows
-from unconv.visualize.cone.schedule import Box, Needed
+from unconv.operators.geometry.receptive import Box, Interval
+from unconv.visualize.cone.schedule import Needed
 
 Place = tuple[int, ...]
 
 
-class Reach:
+class UnitCones:
     """Of a layer's units, what each needs of every convolution before; remembered by row and column.
 
     >>> from torch import nn
     >>> from unconv.network.trace.trace import trace
     >>> from unconv.network.windows import windows_of
     >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 4, 5)), (3, 32, 32))
-    >>> reach = Reach(windows_of(graph, "2"))
-    >>> [needed.boxes for needed in reach.needed([((7, 9), [(7, 9)])])]
+    >>> cones = UnitCones(windows_of(graph, "2"))
+    >>> [needed.boxes for needed in cones.needed([((7, 9), [(7, 9)])])]
     [(((0, 7), (0, 7)),), (((0, 5), (0, 5)),), (((0, 1), (0, 1)),)]
     """
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from unconv.network.trace.trace import trace
 from unconv.network.windows import windows_of
-from unconv.visualize.cone.reach import Reach
-from unconv.visualize.cone.schedule import Needed, following
+from unconv.visualize.cone.schedule import Needed, limit_convolutions
+from unconv.visualize.cone.unit_cones import UnitCones
 from unconv.visualize.reverse.project import project
 from unconv.visualize.reverse.project_units import Pick, project_units
 
@@ -57,10 +57,10 @@ def test_course_is_kept_by_the_convolutions_expected_and_no_others() -> None:
         (2, weight, False),
         (1, weight[:, :, 1:], False),
     ):
-        with following([expected]) as course:
+        with limit_convolutions([expected]) as schedule:
             for _ in range(calls):
-                course.next(kernels)
-        assert course.kept is kept
+                schedule.next(kernels)
+        assert schedule.kept is kept
 
 
 def test_units_that_share_a_window_are_all_served() -> None:
@@ -89,7 +89,7 @@ def test_gate_that_reads_everything_makes_everything_needed() -> None:
     model = nn.Sequential(Gated(), nn.Conv2d(4, 5, 3)).double()
     images = torch.randn(1, 3, 12, 12, dtype=torch.float64)
     windows = windows_of(trace(model, (3, 12, 12)), "1")
-    boxes = [needed.boxes for needed in Reach(windows).needed([((0, 0), [(2, 3)])])]
+    boxes = [needed.boxes for needed in UnitCones(windows).needed([((0, 0), [(2, 3)])])]
     assert boxes == [(((0, 12), (0, 12)),), (((0, 1), (0, 1)),), (((2, 3), (3, 4)),)]
     found, expected = far_apart(model, images, "1", (2, 3))
     torch.testing.assert_close(found, expected)
@@ -101,7 +101,7 @@ def test_convolution_over_rows_and_columns_in_one_is_computed_whole() -> None:
     model = model.append(nn.Conv2d(4, 2, 1)).double()
     images = torch.randn(1, 3, 8, 8, dtype=torch.float64)
     windows = windows_of(trace(model, (3, 8, 8)), "4")
-    assert [needed.boxes for needed in Reach(windows).needed([((0, 0), [(2, 3)])])][1] == ()
+    assert [needed.boxes for needed in UnitCones(windows).needed([((0, 0), [(2, 3)])])][1] == ()
     found, expected = far_apart(model, images, "4", (2, 3))
     torch.testing.assert_close(found, expected)
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from tests.visualize.reverse.test_project_units import UNet
 from unconv.network.trace.trace import trace
-from unconv.visualize.experiments.occlusion.reach import Reach, fields_from, stretch_between
+from unconv.visualize.experiments.occlusion.projective_field import ProjectiveField
 from unconv.visualize.experiments.occlusion.stops import find_cuts, plan_route
+from unconv.visualize.experiments.occlusion.stretch import fields_from, stretch_between
 from unconv.visualize.experiments.partial_forward import forward_values
 
 
@@ -33,7 +34,7 @@ def changed_by_trying(model: nn.Module, size: tuple[int, int], box: tuple[tuple[
     mode=st.sampled_from(["zeros", "reflect", "replicate"]),
     start=st.tuples(st.integers(0, 18), st.integers(0, 18)),
 )
-def test_reach_of_a_convolution_holds_all_that_changes_and_no_more_than_the_hull(
+def test_field_of_a_convolution_holds_all_that_changes_and_no_more_than_the_hull(
     kernel: int, stride: int, padding: int, dilation: int, mode: str, start: tuple[int, int]
 ) -> None:
     torch.manual_seed(0)
@@ -43,7 +44,7 @@ def test_reach_of_a_convolution_holds_all_that_changes_and_no_more_than_the_hull
     size, box = (21, 22), tuple((first, first + 3) for first in start)
     graph = trace(model, (3, *size))
     index = graph.value_of("1").index
-    found = Reach(graph, tuple((interval,) for interval in box), index).changed[index]
+    found = ProjectiveField(graph, tuple((interval,) for interval in box), index).changed[index]
     changed = changed_by_trying(model, size, box, "1")
     for axis in (0, 1):
         units = changed.any(1 - axis).nonzero().flatten()
@@ -55,11 +56,11 @@ def test_reach_of_a_convolution_holds_all_that_changes_and_no_more_than_the_hull
                 assert (first, last) == (int(units[0]), int(units[-1]) + 1)
 
 
-def test_what_nothing_reads_reaches_nothing() -> None:
+def test_what_nothing_reads_changes_nothing() -> None:
     graph = trace(nn.Sequential(nn.Conv2d(1, 1, 1, stride=3)), (1, 9, 9))
     index = graph.value_of("0").index
-    reach = Reach(graph, (((1, 3), (3, 4)), ((0, 1),)), index)
-    assert reach.changed[index] == (((0, 0), (1, 2)), ((0, 1),))
+    field = ProjectiveField(graph, (((1, 3), (3, 4)), ((0, 1),)), index)
+    assert field.changed[index] == (((0, 0), (1, 2)), ((0, 1),))
 
 
 def test_fields_from_the_image_are_those_of_the_graph() -> None:
