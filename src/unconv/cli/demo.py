@@ -58,7 +58,7 @@ def draw_arithmetic(folder: Path) -> list[dict[str, Any]]:
     from unconv.explain.drawing import draw
     from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
     from unconv.operators.geometry.pool import MaxPoolGeometry
-    from unconv.visualize.report.page import write_file
+    from unconv.visualize.report.files import write_file
 
     conv = ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1)
     transpose = conv.transpose()
@@ -124,7 +124,7 @@ def write_page(path: Path, drawings: Sequence[Any], trips: Sequence[Any], report
     """The page that holds everything together."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from unconv.visualize.report.page import write_file
+    from unconv.visualize.report.files import write_file
 
     environment = Environment(
         loader=PackageLoader("unconv.cli", "templates"),

@@ -9,9 +9,10 @@ from unconv.errors import UnconvError
 from unconv.jobs.progress import Told
 from unconv.visualize.report.comparison_rows import counterparts, mark_units, match_rows
 from unconv.visualize.report.contact_sheets import ContactSheets
+from unconv.visualize.report.files import Store
 from unconv.visualize.report.filter_rows import filter_rows
 from unconv.visualize.report.matching import match_units
-from unconv.visualize.report.page import Row, Store
+from unconv.visualize.report.page import Row
 from unconv.visualize.report.pictures import Pictures
 from unconv.visualize.report.plan import Plan
 from unconv.visualize.report.survey import Survey, survey

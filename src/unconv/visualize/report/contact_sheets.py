@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image as PillowImage, ImageDraw, ImageFont
 
 from unconv.errors import UnconvError
-from unconv.visualize.report.page import write_file
+from unconv.visualize.report.files import write_file
 from unconv.visualize.report.unit_pictures import UnitBlock
 
 FORMATS = ("html", "png", "pdf")

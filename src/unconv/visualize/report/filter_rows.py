@@ -9,7 +9,8 @@ from unconv.errors import ModelError
 from unconv.models.load.resolve import LoadedModel
 from unconv.visualize.display import as_rgb
 from unconv.visualize.experiments.first_layer import FirstLayer, first_layer
-from unconv.visualize.report.page import Row, Store
+from unconv.visualize.report.files import Store
+from unconv.visualize.report.page import Row
 from unconv.visualize.report.tiles import ACROSS, DOWN, Tile, sheet_of, sheet_size, spot_of
 
 

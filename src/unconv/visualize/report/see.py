@@ -17,7 +17,8 @@ from unconv.models.load.resolve import LoadedModel
 from unconv.visualize.layers import like_weights
 from unconv.visualize.report.collection_report import Wanted, look_at_all
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
-from unconv.visualize.report.page import Report, picture_rows, store_for, write_report
+from unconv.visualize.report.files import store_for
+from unconv.visualize.report.page import Report, picture_rows, write_report
 from unconv.visualize.report.picture_view import PictureView, look, predict
 from unconv.visualize.report.pictures import Pictures, pictures_of
 from unconv.visualize.report.plan import Plan, as_loaded, make_plan

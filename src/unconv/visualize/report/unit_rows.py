@@ -14,7 +14,8 @@ from unconv.data.arrays import to_uint8
 from unconv.errors import UnconvError
 from unconv.visualize.display import as_rgb
 from unconv.visualize.layers import like_weights
-from unconv.visualize.report.page import Row, Store
+from unconv.visualize.report.files import Store
+from unconv.visualize.report.page import Row
 from unconv.visualize.report.picture_view import predict
 from unconv.visualize.report.pictures import Pictures, Shown
 from unconv.visualize.report.redundancy import Twin, twins
