@@ -10,6 +10,7 @@ import typer
 from unconv.cli import spelling
 from unconv.errors import UnconvError
 from unconv.models.load.built_in import model_forms
+from unconv.visualize.reverse.rules import rule_help
 
 if TYPE_CHECKING:
     from unconv.models.load.resolve import LoadedModel
@@ -19,6 +20,8 @@ Weights: TypeAlias = Annotated[Path | None, typer.Option("--weights", help="Weig
 RandomWeights: TypeAlias = Annotated[bool, typer.Option("--random-weights", help="Leave the network untrained.")]
 Size: TypeAlias = Annotated[str | None, typer.Option("--size", help="Size the network is given: 224 or 192x256.")]
 Mean: TypeAlias = Annotated[str | None, typer.Option("--mean", help="Subtracted from [0, 1]: 0.5 or 0.48,0.45,0.40.")]
+Rule: TypeAlias = Annotated[str, typer.Option("--rule", help=rule_help())]
+RuleOrAuto: TypeAlias = Annotated[str, typer.Option("--rule", help=rule_help(auto=True))]
 Std: TypeAlias = Annotated[str | None, typer.Option("--std", help="Divided by: 0.25 or 0.23,0.22,0.22.")]
 
 

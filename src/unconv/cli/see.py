@@ -50,9 +50,7 @@ def see(
         str,
         typer.Option("--fidelity", help="Of how many units of each layer it is measured (they cost 7 others); all."),
     ] = "2",
-    rule: Annotated[
-        str, typer.Option("--rule", help="deconvnet, guided, gradient, or auto: deconvnet where max-pooling is.")
-    ] = "auto",
+    rule: models.RuleOrAuto = "auto",
     formats: Annotated[str, typer.Option("--format", help="html, png, pdf, joined by commas.")] = "html",
     weights: models.Weights = None,
     random_weights: models.RandomWeights = False,

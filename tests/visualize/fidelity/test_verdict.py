@@ -9,8 +9,9 @@ import pytest
 
 from unconv.visualize.fidelity.gate_counts import GateCounts
 from unconv.visualize.fidelity.similarity import Similarity
-from unconv.visualize.fidelity.verdict import ADEBAYO, MAHENDRAN, SPRINGENBERG, Fidelity
+from unconv.visualize.fidelity.verdict import ADEBAYO, MAHENDRAN, Fidelity
 from unconv.visualize.reverse.coverage import Coverage
+from unconv.visualize.reverse.rules import GUIDED
 
 
 def alike(cosine: float) -> Similarity:
@@ -45,14 +46,14 @@ def measured(
         (
             measured("deconvnet", counts=GateCounts(gates=9)),
             "nine projections differ only in position",
-            [SPRINGENBERG],
+            [GUIDED.reference],
         ),
         (replace(measured(), empty=9), "zero everywhere", []),
         (measured(units=0.8, above=0.9), "Other units of the layer give nearly the same picture", [MAHENDRAN]),
         (measured(units=0.1, above=0.8), "stays when the upper layers are randomised", [ADEBAYO]),
         (measured(units=0.4), "Part of it comes with other units (cosine 0.40)", [MAHENDRAN, ADEBAYO]),
         (measured(units=-0.1), "the unit's own, as far as such checks can tell", [ADEBAYO]),
-        (measured("deconvnet", image=0.9), "(cosine 0.90); use guided", [SPRINGENBERG]),
+        (measured("deconvnet", image=0.9), "(cosine 0.90); use guided", [GUIDED.reference]),
         (replace(measured(), other_units=None, above=None), "could not be measured", []),
     ],
 )
@@ -84,3 +85,8 @@ def test_row_is_plain_data() -> None:
     assert values["gates that changed the signal"] == 2
     assert values["lower layers randomised: cosine"] is None
     assert len(values) == len(row["figures"])
+
+
+def test_the_former_name_of_the_counts_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="gate_counts"):
+        assert measured().carriers == measured().gate_counts

@@ -12,7 +12,7 @@ from torch import Tensor
 from unconv.visualize.reverse.autograd_nodes import nodes_behind
 from unconv.visualize.reverse.coverage import read_coverage
 from unconv.visualize.reverse.gates import name_products
-from unconv.visualize.reverse.rules import ReverseRule
+from unconv.visualize.reverse.rule_mode import RuleMode
 
 KERNEL = torch.rand(4, 4, 1, 1)
 MATRIX = torch.rand(4, 4)
@@ -57,7 +57,7 @@ def attention(x: Tensor) -> Tensor:
 )
 def test_product_bears_its_name(function: Callable[[Tensor], Tensor], passed: dict[str, int]) -> None:
     x = torch.rand(2, 4, 4, 4, requires_grad=True)
-    with ReverseRule("guided"):
+    with RuleMode("guided"):
         assert read_coverage(function(x), "guided").passed == passed
 
 

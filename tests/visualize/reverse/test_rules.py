@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.visualize.reverse.project import project
-from unconv.visualize.reverse.rules import REVERSE_RULES, ReverseRule, find_rule
+from unconv.visualize.reverse.rule_mode import RuleMode
+from unconv.visualize.reverse.rules import REVERSE_RULES, find_rule
 
 
 def _ignoring(in_place: Callable[[Tensor], object]) -> Callable[[Tensor], Tensor]:
@@ -139,7 +140,7 @@ def test_every_spelling_goes_back_by_the_rule(spelling: str, rule: str) -> None:
     x = values.clone().requires_grad_()
     (slope,) = torch.autograd.grad(plain(x).sum(), x)
     x = values.clone().requires_grad_()
-    with ReverseRule(rule):
+    with RuleMode(rule):
         y = rectifier(x.clone())
     torch.testing.assert_close(y, plain(values), rtol=1e-6, atol=1e-6)
     (ours,) = torch.autograd.grad(y, x, signal)
@@ -164,7 +165,7 @@ def test_every_spelling_goes_back_by_the_rule(spelling: str, rule: str) -> None:
 )
 def test_what_is_no_rectifier_keeps_its_gradient(function: Callable[[Tensor], Tensor]) -> None:
     x = torch.linspace(-2, 2, 9, requires_grad=True)
-    with ReverseRule("deconvnet"):
+    with RuleMode("deconvnet"):
         ours = function(x)
     theirs = function(x)
     signal = torch.linspace(-1, 1, ours.numel()).reshape(ours.shape) if ours.ndim else torch.tensor(-1.0)
@@ -195,7 +196,7 @@ def test_what_a_relu_returned_may_be_overwritten(overwrite: str, in_place: bool,
 
     def way_back(relu: Callable[[Tensor], Tensor], change: Callable[[Tensor], object]) -> Tensor:
         x = values.clone().requires_grad_()
-        with ReverseRule(rule):
+        with RuleMode(rule):
             y = relu(x.clone())
             kept = y.clone()
             change(y)
@@ -226,7 +227,7 @@ def test_batch_norm_goes_back_as_torchs_does(
         x = x.contiguous(memory_format=torch.channels_last)
     x.requires_grad_()
     arguments = (numbers(3), numbers(3).abs() + 0.1, *((numbers(3), numbers(3)) if affine else ()))
-    with ReverseRule("guided"):
+    with RuleMode("guided"):
         ours = F.batch_norm(x, *arguments, eps=1e-3)
     theirs = F.batch_norm(x, *arguments, eps=1e-3)
     assert torch.equal(ours, theirs)
@@ -240,7 +241,7 @@ def test_batch_norm_goes_back_as_torchs_does(
 
 def test_batch_norm_by_the_batchs_own_statistics_is_left_to_torch() -> None:
     x = torch.randn(4, 3, 5, 5, requires_grad=True)
-    with ReverseRule("guided"):
+    with RuleMode("guided"):
         ours = F.batch_norm(x, None, None, training=True)
     assert ours.grad_fn is not None
     assert "NativeBatchNorm" in ours.grad_fn.name()
@@ -248,7 +249,7 @@ def test_batch_norm_by_the_batchs_own_statistics_is_left_to_torch() -> None:
 
 def test_bound_that_broadcasts_is_no_rectifier() -> None:
     x = torch.tensor([-1.0, 2.0], requires_grad=True)
-    with ReverseRule("deconvnet"):
+    with RuleMode("deconvnet"):
         y = torch.maximum(x, torch.zeros(3, 2))
     assert y.shape == (3, 2)
     (ours,) = torch.autograd.grad(y, x, -torch.ones(3, 2))
@@ -280,7 +281,7 @@ def test_a_rectifier_written_as_a_choice_or_product_is_said_not_silent(
 
 
 def test_mode_leaves_no_trace() -> None:
-    with ReverseRule("deconvnet"):
+    with RuleMode("deconvnet"):
         pass
     x = torch.tensor([-1.0], requires_grad=True)
     torch.relu(x).backward()

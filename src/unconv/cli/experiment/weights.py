@@ -38,7 +38,7 @@ def evolution(
     units: Annotated[
         str | None, typer.Option("--units", help="Indices joined by commas; the six strongest at the end unless given.")
     ] = None,
-    rule: Annotated[str, typer.Option("--rule", help="deconvnet, guided or gradient.")] = "deconvnet",
+    rule: models.Rule = "deconvnet",
     random_weights: models.RandomWeights = False,
     size: models.Size = None,
     mean: models.Mean = None,

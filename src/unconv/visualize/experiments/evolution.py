@@ -77,7 +77,7 @@ def evolution(
         images: (batch, channel, height, width), as the model wants them.
         layer: returns feature maps.
         units: indices, or how many: the strongest ones at the last checkpoint.
-        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         batch_size: images computed together.
 
     Raises:

@@ -14,13 +14,8 @@ from torch import Tensor
 
 from unconv.visualize.reverse.autograd_nodes import is_reversed, is_switch, nodes_behind, rectifier_of
 from unconv.visualize.reverse.passage import Passage
+from unconv.visualize.reverse.rules import find_rule
 
-# When f′(x) multiplies a signal that is not zero; a deconvnet rectifier never asks for it.
-_ASKED: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "deconvnet": torch.zeros_like,
-    "guided": lambda signal: signal > 0,
-    "gradient": lambda signal: signal != 0,
-}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
@@ -35,7 +30,7 @@ class GateCounts:
         switches: those inside the cone: that some path from the unit to the pixels leads through.
         switches_used: those that a signal reaches under the rule; each has decided where it went.
         gates: those inside the cone.
-        gates_used: those that a signal reaches under a rule that asks for them; deconvnet does not.
+        gates_used: those that a signal reaches under a rule that asks for them.
         gates_changed: those of the used ones whose derivative is not 1: they have changed the signal, or stopped it.
     """
 
@@ -133,16 +128,21 @@ def _hook(node: Any, look: _Look) -> Callable[[Any, Any], Any]:
 
 
 def _counting(tally: _Tally, rule: str) -> _Look:
-    asked = _ASKED[rule]
+    asks = find_rule(rule).asks
 
     def look(node: Any, signal: Tensor, given: Tensor) -> None:
         if is_switch(node):
             if _chooses(node):
                 tally.add(tally.switches, signal)
             return
-        used = asked(signal) if is_reversed(node) else signal != 0
+        if not is_reversed(node):
+            used = signal != 0
+        elif asks is None:
+            return
+        else:
+            used = asks(signal)
         tally.add(tally.gates, used)
-        tally.add(tally.changed, (used != 0) & (given != signal))
+        tally.add(tally.changed, used & (given != signal))
 
     return look
 

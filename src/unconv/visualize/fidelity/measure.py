@@ -50,7 +50,7 @@ def fidelity(
         images: ``(batch, channel, *size)`` or a sequence of ``(channel, *size)``, as the model wants them.
         layer: name of the layer.
         picks: the projections, of any units: a unit's strongest places, say.
-        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         windows: the layer's windows, if they are at hand.
         others: how many other units of the layer each projection is compared with.
         seed: of the other units and of the randomised weights.

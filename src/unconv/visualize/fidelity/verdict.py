@@ -9,16 +9,13 @@ from typing import Any
 from unconv.visualize.fidelity.gate_counts import GateCounts
 from unconv.visualize.fidelity.similarity import Similarity
 from unconv.visualize.reverse.coverage import Coverage
+from unconv.visualize.reverse.rules import GUIDED, REVERSE_RULES, find_rule
 
 # The square of a cosine is the part of one picture's energy that a multiple of the other has: from here on, half of it.
 SAME = 0.7
 # From here on, a tenth of it; less is what pictures of small fields have in common by chance.
 ALIKE = 0.3
 
-SPRINGENBERG = (
-    "J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller. Striving for Simplicity: The All Convolutional Net. "
-    "2014. arXiv:1412.6806"
-)
 MAHENDRAN = "A. Mahendran, A. Vedaldi. Salient Deconvolutional Networks. ECCV 2016"
 NIE = (
     "W. Nie, Y. Zhang, A. Patel. A Theoretical Explanation for Perplexing Behaviors of Backpropagation-based "
@@ -30,14 +27,14 @@ SIXT = (
     "arXiv:1912.09818"
 )
 _CITED = {
-    "Springenberg et al. 2014": SPRINGENBERG,
+    GUIDED.paper: GUIDED.reference,
     "Mahendran & Vedaldi 2016": MAHENDRAN,
     "Nie et al. 2018": NIE,
     "Adebayo et al. 2018": ADEBAYO,
     "Sixt et al. 2020": SIXT,
 }
-
-
+# Where nothing of an image is kept: what to do instead.
+_ADVICE = f"use {GUIDED.name} ({GUIDED.paper})"
 _NUMBERS = dict(enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2))
 
 
@@ -113,14 +110,20 @@ class Fidelity:
         return {"verdict": self.verdict, "figures": self.figures, "papers": self.papers}
 
 
+def _without_gates() -> str:
+    """The rules that ask for no gate, as the subject of a sentence."""
+    names = [rule.name for rule in REVERSE_RULES.values() if rule.asks is None]
+    return f"{names[0]} uses" if len(names) == 1 else f"{', '.join(names)} use"
+
+
 def _uninformed(fidelity: Fidelity) -> str:
     number = _NUMBERS.get(fidelity.pictures, str(fidelity.pictures))
     these = f"These {number} projections differ only in" if fidelity.pictures > 1 else "This projection shows only the"
-    if fidelity.rule == "deconvnet" and fidelity.coverage.total:
+    if find_rule(fidelity.rule).asks is None and fidelity.coverage.total:
         pools = "none lies on the way" if not fidelity.gate_counts.switches else "no signal reaches one"
         return (
-            f"{these} position: deconvnet keeps nothing of an image but the switches of max-poolings, and "
-            f"{pools}; use guided (Springenberg et al. 2014)."
+            f"{these} position: {fidelity.rule} keeps nothing of an image but the switches of max-poolings, and "
+            f"{pools}; {_ADVICE}."
         )
     return f"{these} position: the network is linear up to this unit, and every rule gives the same picture."
 
@@ -140,7 +143,7 @@ def _of_the_image(fidelity: Fidelity) -> str:
     said = f"The image comes in through {' and '.join(parts)}"
     elsewhere = fidelity.other_image
     if elsewhere is not None and elsewhere.cosine >= SAME:
-        advice = "; use guided (Springenberg et al. 2014)" if fidelity.rule == "deconvnet" else ""
+        advice = f"; {_ADVICE}" if find_rule(fidelity.rule).asks is None else ""
         cosine = f"cosine {elsewhere.cosine:.2f}"
         return f"{said}, but hardly: another image gives nearly the same picture here ({cosine}){advice}."
     return f"{said}."
@@ -193,7 +196,7 @@ def _figures(fidelity: Fidelity) -> list[dict[str, Any]]:
         (
             "gates used",
             counts.gates_used,
-            "those whose derivative met a signal: they carry the image; deconvnet uses none",
+            f"those whose derivative met a signal: they carry the image; {_without_gates()} none",
         ),
         ("gates that changed the signal", counts.gates_changed, "those of them whose derivative is not 1"),
     ]

@@ -17,6 +17,7 @@ from unconv.visualize.display import as_rgb, show_projection
 from unconv.visualize.report.files import LOSSLESS_SIDE, Store, write_file
 from unconv.visualize.report.picture_view import LayerView, PictureView, UnitView
 from unconv.visualize.reverse.limits import limits
+from unconv.visualize.reverse.rules import REVERSE_RULES
 
 if TYPE_CHECKING:
     from unconv.visualize.report.plan import Plan
@@ -131,7 +132,7 @@ def render_page(numbers: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja").render(numbers)
+    return environment.get_template("report.html.jinja").render(numbers, rules=REVERSE_RULES.values())
 
 
 def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def look(
         image: as the model wants it.
         picture: the same picture to show, in [0, 1].
         layers: names of layers that return feature maps.
-        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         units: how many units of each layer.
         field_box: the pixels that a layer's unit at a position sees, one ``(start, stop)`` per axis.
 

@@ -21,9 +21,8 @@ from unconv.visualize.layers import (
     spread,
 )
 from unconv.visualize.report.fields import Fields, read_fields
-from unconv.visualize.reverse.limits import choose_rule
 from unconv.visualize.reverse.passage import run_forward
-from unconv.visualize.reverse.rules import REVERSE_RULES
+from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
 from unconv.visualize.scan.scan import convolutions
 
 EVERY = "all"
@@ -66,8 +65,8 @@ def make_plan(
     >>> plan.rule, plan.reason
     ('guided', 'chosen because no max-pooling lies on the way, and so no switches for a deconvnet image')
     """
-    if rule != "auto" and rule not in REVERSE_RULES:
-        raise UnconvError(f"rule: {rule!r} is not one of auto, {', '.join(REVERSE_RULES)}")
+    if rule != AUTO:
+        find_rule(rule, AUTO)
     check_finite(model.module, model.name)
     blank = like_weights(model.module, torch.zeros(1, *model.input_size))
     if layers is None or layers == EVERY:
@@ -81,8 +80,8 @@ def make_plan(
     for layer in layers:
         check_feature_maps(layer, passage.values[layer])
     reason = "as asked for"
-    if rule == "auto":
-        rule, reason = choose_rule(max((passage.coverage(layer) for layer in layers), key=lambda c: c.switches))
+    if rule == AUTO:
+        rule, reason = choose_rule(max(passage.coverage(layer).switches for layer in layers))
     shapes = {layer: tuple(passage.values[layer].shape[1:]) for layer in layers}
     return Plan(model, layers, rule, reason, read_fields(model.module, model.input_size, layers), shapes)
 

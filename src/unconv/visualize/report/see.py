@@ -64,8 +64,8 @@ def see(
         layers: names of layers that return feature maps; ``"all"``: every convolution; None: five, spread over the
             depth (of those of the scan, where one is given).
         out: folder for ``index.html``, ``report.json`` and the pictures; it is made where it does not exist.
-        rule: ``deconvnet``, ``guided``, ``gradient``, or ``auto``: deconvnet where the network has max-pooling, whose
-            switches it needs, else guided.
+        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`, or ``auto``: what
+            :func:`~unconv.visualize.reverse.rules.choose_rule` takes for such a network.
         units: how many units of each layer, strongest first; a list of them; ``"all"``. None: 16, and 4 in each of
             single pictures.
         preprocess: picture transform for a bare module; ImageNet's (224 × 224) unless given. Strings and loaded

@@ -110,9 +110,9 @@ def ends_rectified(value: Tensor) -> bool:
     """Whether a value is what a rectifier returned, or a concatenation of such.
 
     >>> import torch
-    >>> from unconv.visualize.reverse.rules import ReverseRule
+    >>> from unconv.visualize.reverse.rule_mode import RuleMode
     >>> x = torch.ones(2, requires_grad=True)
-    >>> with ReverseRule("guided"):
+    >>> with RuleMode("guided"):
     ...     ends_rectified(torch.cat([x.relu(), x.clone().relu_()])), ends_rectified(x.relu() + x)
     (True, False)
     """

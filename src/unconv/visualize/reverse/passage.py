@@ -16,7 +16,8 @@ from unconv.errors import ModelError, UnconvError
 from unconv.visualize.cone.convolution import way_back
 from unconv.visualize.cone.schedule import Needed
 from unconv.visualize.reverse.coverage import Coverage, read_coverage
-from unconv.visualize.reverse.rules import ReverseRule, find_rule
+from unconv.visualize.reverse.rule_mode import RuleMode
+from unconv.visualize.reverse.rules import find_rule
 
 
 class Arrived(BaseException):
@@ -83,7 +84,7 @@ def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: s
         model: any module that takes the images as its one argument.
         images: ``(batch, channel, *size)``, floating point, as the model wants them (normalised).
         layers: names as in ``model.named_modules()``; a layer that is called several times counts with its first call.
-        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
 
     Raises:
         ModelError: unknown layers, layers that are not called or do not return a tensor, a model that fails,
@@ -124,7 +125,7 @@ def run_hooked(model: nn.Module, images: Tensor, rule: str) -> Tensor:
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.compiler.set_stance("force_eager"),
-        ReverseRule(rule),
+        RuleMode(rule),
     ):
         leaf = images.detach().clone().requires_grad_()
         try:

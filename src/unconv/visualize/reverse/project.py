@@ -48,9 +48,9 @@ def project(
 ) -> Projection:
     """Send one unit back to pixel space: all other activations zero, then unpool with switches, rectify, Cᵀ.
 
-    A projection is ∂y/∂x with the rule in place of every rectifier's derivative: deconvnet g ↦ max(g, 0) (Zeiler &
-    Fergus 2013, section 2.1), guided g ↦ f′(x)·max(g, 0) (Springenberg et al. 2014), gradient g ↦ f′(x)·g.
-    The forward pass ends at the layer. The model runs in evaluation mode and is given back as it was.
+    A projection is ∂y/∂x with the rule in place of every rectifier's derivative: g ↦ max(g, 0) for the deconvnet
+    (Zeiler & Fergus 2013, section 2.1). The forward pass ends at the layer. The model runs in evaluation mode and is
+    given back as it was.
 
     Args:
         model: any module that takes the images as its one argument.
@@ -60,7 +60,7 @@ def project(
         unit: index along the second axis of that value.
         position: index along its other axes, ``(y, x)`` for a feature map, ``()`` after a linear layer; one for all
             images or one for each. None: the unit's peak in each image.
-        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
 
     Raises:
         ModelError: unknown layers, layers that are never called or return no tensor, NaN weights, a model that fails.

@@ -93,7 +93,7 @@ def project_units(
         images: ``(batch, channel, *size)`` or a sequence of ``(channel, *size)``, as the model wants them.
         windows: the layer's windows, from :func:`~unconv.network.windows.windows_of`.
         picks: units, images and positions, in any order.
-        rule: ``deconvnet``, ``guided`` or ``gradient``.
+        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         pixels: how many pixels are computed at a time.
         watch: is held open around every way back; where something has to be computed again it sees it again.
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# The way back of a rectifier itself: g ↦ f′(x)·g.
-Pull = Callable[[Tensor], Tensor]
-Rule = Callable[[Tensor, Pull], Tensor]
+from unconv.visualize.reverse.rules import Back
+
 # As torch spells it: by identity, for others have the same name.
 RELUS = frozenset({F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_})
 
@@ -20,8 +19,8 @@ class ReversedReLU(torch.autograd.Function):
     """ReLU, which most rectifiers are: nothing is copied to rectify in place, and no graph is kept inside the graph."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, rule: Rule, in_place: bool) -> Tensor:
-        ctx.rule, ctx.rectifier = rule, "relu"
+    def forward(ctx: Any, x: Tensor, back: Back, in_place: bool) -> Tensor:
+        ctx.back, ctx.rectifier = back, "relu"
         y = x.relu_() if in_place else x.relu()
         if in_place:
             ctx.mark_dirty(x)
@@ -32,7 +31,7 @@ class ReversedReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
         y = ctx.saved_tensors[0] if ctx.copy is None else ctx.copy
-        return ctx.rule(signals[0], lambda signal: torch.ops.aten.threshold_backward(signal, y, 0)), None, None
+        return ctx.back(signals[0], lambda signal: torch.ops.aten.threshold_backward(signal, y, 0)), None, None
 
 
 def keep_before(changed: Tensor) -> None:
