@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import os
@@ -111,6 +112,20 @@ def test_documents_and_messages_list_it(added: Rule) -> None:
 def test_documents_are_those_of_the_table() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == with_table(page), "run python tools/document_rules.py"
+
+
+def test_nothing_else_switches_on_the_name_of_a_rule() -> None:
+    for file in (ROOT / "src" / "unconv").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            parts: list[ast.AST | None] = []
+            if isinstance(node, ast.Compare):
+                parts = [part for side in (node.left, *node.comparators) for part in ast.walk(side)]
+            elif isinstance(node, ast.Dict):
+                parts = [*node.keys]
+            elif isinstance(node, ast.MatchValue):
+                parts = [node.value]
+            names = {part.value for part in parts if isinstance(part, ast.Constant)}
+            assert not names & set(REVERSE_RULES), f"{file}, line {getattr(node, 'lineno', 0)}"
 
 
 END = "--- end of a command ---"

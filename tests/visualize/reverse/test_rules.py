@@ -126,7 +126,11 @@ SPELLINGS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor
 
 def _written_out(rule: str, slope: Tensor, signal: Tensor) -> Tensor:
     positive = torch.where(signal > 0, signal, 0)
-    return {"deconvnet": positive, "guided": slope * positive, "gradient": slope * signal}[rule]
+    return {
+        "deconvnet": positive,
+        "guided": slope * positive,
+        "gradient": slope * signal,
+    }[rule]
 
 
 @pytest.mark.parametrize("rule", REVERSE_RULES)

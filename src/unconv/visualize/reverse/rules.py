@@ -129,8 +129,8 @@ def choose_rule(switches: int) -> tuple[str, str]:
 def rule_help(auto: bool = False) -> str:
     """The names of the rules as a help text lists them.
 
-    >>> rule_help(), rule_help(auto=True)
-    ('deconvnet, guided, gradient.', 'deconvnet, guided, gradient; auto: deconvnet where max-pooling is, else guided.')
+    >>> rule_help(auto=True)
+    'deconvnet, guided, gradient...; auto: deconvnet where max-pooling is, else guided.'
     """
     names = ", ".join(REVERSE_RULES)
     return f"{names}; {AUTO}: {DECONVNET.name} where max-pooling is, else {GUIDED.name}." if auto else f"{names}."
