@@ -11,9 +11,9 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from unconv.visualize.cone import convolution as cone
-from unconv.visualize.cone.boxes import nonzero_boxes
-from unconv.visualize.cone.convolution import Convolution, convolved, way_back
-from unconv.visualize.cone.kernels import kept_kernels, laid_out
+from unconv.visualize.cone.boxes import find_nonzero_boxes
+from unconv.visualize.cone.convolution import Convolution, convolve_on_cone, way_back
+from unconv.visualize.cone.kernels import keep_kernels, lay_out
 from unconv.visualize.cone.schedule import Needed, limit_convolutions
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -74,22 +74,24 @@ def test_every_spelling_of_a_call_is_understood(padding: Any) -> None:
         ((x, weight), {"padding": padding}),
         ((), {"input": x, "weight": weight, "padding": padding, "stride": 1}),
     ):
-        found = convolved(args, kwargs)
+        found = convolve_on_cone(args, kwargs)
         assert found is not None
         torch.testing.assert_close(found, F.conv2d(x, weight, padding=padding))
 
 
 def test_what_it_is_not_for_is_left_to_torch() -> None:
     x, weight = torch.randn(1, 2, 5, 5, requires_grad=True), torch.randn(2, 2, 3, 3)
-    assert convolved((x.detach(), weight), {}) is None
-    assert convolved((x, weight.requires_grad_()), {}) is None
-    assert convolved((x[0], weight.detach()), {}) is None
-    assert convolved((x, weight.detach()), {"padding": "same"}) is None
+    assert convolve_on_cone((x.detach(), weight), {}) is None
+    assert convolve_on_cone((x, weight.requires_grad_()), {}) is None
+    assert convolve_on_cone((x[0], weight.detach()), {}) is None
+    assert convolve_on_cone((x, weight.detach()), {"padding": "same"}) is None
 
 
 def test_once_a_box_is_too_large_no_other_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[tuple[int, ...]] = []
-    monkeypatch.setattr(cone, "nonzero_boxes", lambda signal: looked.append(signal.shape[2:]) or nonzero_boxes(signal))
+    monkeypatch.setattr(
+        cone, "find_nonzero_boxes", lambda signal: looked.append(signal.shape[2:]) or find_nonzero_boxes(signal)
+    )
     x, weight = torch.randn(1, 2, 20, 20, requires_grad=True), torch.randn(2, 2, 7, 7)
     value = x
     for _ in range(3):
@@ -110,7 +112,7 @@ def test_boxes_hold_all_that_is_not_zero() -> None:
     signal = torch.zeros(3, 2, 6, 7)
     signal[0, 1, 2, 3] = 1
     signal[1, 0, 0, 0] = signal[1, 1, 5, 6] = -1
-    assert nonzero_boxes(signal) == [((2, 3), (3, 4)), ((0, 6), (0, 7)), ((0, 0), (0, 0))]
+    assert find_nonzero_boxes(signal) == [((2, 3), (3, 4)), ((0, 6), (0, 7)), ((0, 0), (0, 0))]
 
 
 @settings(deadline=None, max_examples=150)
@@ -167,10 +169,10 @@ def test_boxes_at_the_same_place_are_cut_out_together_and_others_apart() -> None
 
 
 def test_nothing_is_looked_for_where_the_boxes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cone, "nonzero_boxes", lambda _: pytest.fail("the signal was looked through"))
+    monkeypatch.setattr(cone, "find_nonzero_boxes", lambda _: pytest.fail("the signal was looked through"))
     x, weight = torch.randn(1, 2, 20, 20, requires_grad=True), torch.randn(2, 2, 3, 3)
     with limit_convolutions([Needed(2, (3, 3), (((4, 5), (6, 7)),))]) as schedule:
-        value = convolved((x, weight), {"padding": 1})
+        value = convolve_on_cone((x, weight), {"padding": 1})
     assert value is not None
     assert schedule.kept
     signal = torch.zeros_like(value)
@@ -208,12 +210,12 @@ def test_kernels_of_one_tap_give_what_torch_gives_and_may_be_overwritten(size: i
 def test_kernels_are_laid_out_once_and_again_when_they_change() -> None:
     weight = nn.Parameter(torch.randn(4, 3, 3, 3), requires_grad=False)
     x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    with kept_kernels():
-        once, packs = laid_out(weight, x)
+    with keep_kernels():
+        once, packs = lay_out(weight, x)
         assert once.is_contiguous(memory_format=torch.channels_last)
-        assert laid_out(weight, x)[0] is once
+        assert lay_out(weight, x)[0] is once
         assert packs is not None
         assert packs.weight is once
         weight.mul_(2)
-        assert torch.equal(laid_out(weight, x)[0], weight)
-    assert laid_out(weight, x) == (weight, None)
+        assert torch.equal(lay_out(weight, x)[0], weight)
+    assert lay_out(weight, x) == (weight, None)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
-from unconv.visualize.cone.kernels import Call, convolve, transposed
-from unconv.visualize.cone.packed_kernels import Packs, packs
+from unconv.visualize.cone.kernels import Call, convolve, transpose
+from unconv.visualize.cone.packed_kernels import Packs, can_pack
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
 
@@ -41,7 +41,7 @@ def test_both_ways_are_torchs(
     weight = channels_last(channels[1], channels[0], *kernel, seed=1)
     offset = torch.randn(channels[1]) if bias else None
     call = Call(weight, size, stride, padding, dilation, 1, Packs(weight))
-    assert packs(x, weight, 1)
+    assert can_pack(x, weight, 1)
     leaf = x.double().requires_grad_()
     expected = F.conv2d(leaf, weight.double(), None if offset is None else offset.double(), stride, padding, dilation)
     for _ in range(2):
@@ -49,7 +49,7 @@ def test_both_ways_are_torchs(
         torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-3)
         signal = torch.randn_like(found)
         (gradient,) = torch.autograd.grad(expected, leaf, signal.double(), retain_graph=True)
-        back = transposed(call, signal, size, padding)
+        back = transpose(call, signal, size, padding)
         torch.testing.assert_close(back.double(), gradient, rtol=1e-4, atol=1e-3)
 
 
@@ -71,16 +71,16 @@ def test_maps_of_another_size_than_the_first_are_packed_for_anew() -> None:
 
 def test_what_onednn_would_not_get_from_torch_is_not_packed() -> None:
     x, weight = channels_last(2, 8, 9, 9), torch.randn(4, 8, 3, 3)
-    assert packs(x, weight, 1)
-    assert not packs(x, weight, 2)
-    assert not packs(x.double(), weight.double(), 1)
-    assert not packs(x.contiguous(), weight, 1)
-    assert not packs(x[:0], weight, 1)
+    assert can_pack(x, weight, 1)
+    assert not can_pack(x, weight, 2)
+    assert not can_pack(x.double(), weight.double(), 1)
+    assert not can_pack(x.contiguous(), weight, 1)
+    assert not can_pack(x[:0], weight, 1)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not packs(x, weight, 1)
+        assert not can_pack(x, weight, 1)
     torch._C._set_mkldnn_enabled(False)
     try:
-        assert not packs(x, weight, 1)
+        assert not can_pack(x, weight, 1)
     finally:
         torch._C._set_mkldnn_enabled(True)
 
@@ -90,11 +90,11 @@ def test_factors_are_multiplied_in_once_and_again_when_they_change() -> None:
     kept = Packs(weight)
 
     def scaled() -> Packs:
-        return kept.scaled(lambda: 2 * variance, (variance, None), 1e-5)
+        return kept.scale(lambda: 2 * variance, (variance, None), 1e-5)
 
     once = scaled()
     torch.testing.assert_close(once.weight, weight * 2 * variance.view(-1, 1, 1, 1))
     assert scaled() is once
-    assert kept.scaled(lambda: variance, (variance, None), 1e-3) is not once
+    assert kept.scale(lambda: variance, (variance, None), 1e-3) is not once
     variance.mul_(3)
     torch.testing.assert_close(scaled().weight, weight * 2 * variance.view(-1, 1, 1, 1))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unconv.errors import ModelError, UnconvError
 from unconv.visualize.fidelity import measure as module
 from unconv.visualize.fidelity.measure import fidelity
-from unconv.visualize.fidelity.randomise import halves, layers_below
+from unconv.visualize.fidelity.randomise import layers_below, split_layers
 from unconv.visualize.reverse.project import project
 from unconv.visualize.reverse.project_units import Pick
 
@@ -90,7 +90,7 @@ def test_likenesses_are_those_of_projections_made_by_hand(rule: str) -> None:
         "other_units": mean(lambda pick: [shown(model, pick, unit) for unit in range(6) if unit != 4]),
         "other_image": mean(lambda pick: [shown(model, pick, image=2 - pick.image)]),
     }
-    for half, name in zip(halves(model, way), ("below", "above"), strict=True):
+    for half, name in zip(split_layers(model, way), ("below", "above"), strict=True):
         other = copy.deepcopy(model)
         with torch.random.fork_rng():
             torch.manual_seed(11)

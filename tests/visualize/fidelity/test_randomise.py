@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.visualize.reference import network, pictures
 from unconv.errors import ModelError
-from unconv.visualize.fidelity.randomise import halves, layers_below, randomised
+from unconv.visualize.fidelity.randomise import layers_below, randomise_layers, split_layers
 
 
 def small() -> nn.Sequential:
@@ -45,14 +45,14 @@ def test_layers_are_as_their_own_initialisation_makes_them(chosen: list[str]) ->
         expected.get_submodule(name).reset_parameters()
     torch.set_rng_state(state)
     way = layers_below(model, images, "5")
-    found = randomised(model, {name: way[name] for name in chosen}, seed=7)
+    found = randomise_layers(model, {name: way[name] for name in chosen}, seed=7)
     assert torch.equal(found(images), expected(images))
     assert torch.equal(torch.get_rng_state(), state)
     assert not torch.equal(found(images), model(images))
 
 
 def test_without_an_initialisation_weights_are_shuffled() -> None:
-    found = randomised(nn.Sequential(Scaled()), {"0": ["0.weight"]}, seed=1).replaced["0.weight"]
+    found = randomise_layers(nn.Sequential(Scaled()), {"0": ["0.weight"]}, seed=1).replaced["0.weight"]
     assert found.shape == (2, 3, 1, 1)
     assert sorted(found.flatten().tolist()) == [0, 1, 2, 3, 4, 5]
     assert found.flatten().tolist() != [0, 1, 2, 3, 4, 5]
@@ -62,7 +62,7 @@ def test_model_is_as_before_when_it_fails() -> None:
     model = small()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     parameters = list(model.parameters())
-    other = randomised(model, layers_below(model, torch.rand(1, 1, 9, 9), "5"), seed=0)
+    other = randomise_layers(model, layers_below(model, torch.rand(1, 1, 9, 9), "5"), seed=0)
     with pytest.raises(RuntimeError):
         other(torch.rand(1, 3, 9, 9))
     assert all(one is two for one, two in zip(parameters, model.parameters(), strict=True))
@@ -73,10 +73,10 @@ def test_way_ends_at_the_layer_and_is_halved_by_kernels() -> None:
     model, images = small(), torch.rand(1, 1, 9, 9)
     way = layers_below(model, images, "4")
     assert list(way) == ["0", "1", "3", "4"]
-    assert halves(model, way) == (("0", "1"), ("3", "4"))
-    assert halves(model, layers_below(model, images, "2")) == ((), ("0", "1"))
+    assert split_layers(model, way) == (("0", "1"), ("3", "4"))
+    assert split_layers(model, layers_below(model, images, "2")) == ((), ("0", "1"))
     vgg = network("vgg16")
-    below, above = halves(vgg, layers_below(vgg, pictures(64), "features.14"))
+    below, above = split_layers(vgg, layers_below(vgg, pictures(64), "features.14"))
     assert below == ("features.0", "features.2", "features.5")
     assert above == ("features.7", "features.10", "features.12", "features.14")
 
@@ -102,7 +102,7 @@ def test_every_parameter_on_the_way_belongs_to_one_layer() -> None:
     way = layers_below(model, images, "last")
     assert list(way) == ["first", "attention", "last"]
     assert sorted(key for keys in way.values() for key in keys) == sorted(key for key, _ in model.named_parameters())
-    other = randomised(model, way, seed=0)
+    other = randomise_layers(model, way, seed=0)
     assert not torch.allclose(other(images), model(images))
 
 
@@ -120,5 +120,5 @@ class Stubborn(nn.Linear):
 def test_failing_initialisation_is_told_in_a_line() -> None:
     model = nn.Sequential(Stubborn(2, 2))
     with pytest.raises(ModelError) as refused:
-        randomised(model, {"0": ["0.weight"]}, seed=0)
+        randomise_layers(model, {"0": ["0.weight"]}, seed=0)
     assert str(refused.value) == "randomise: layer '0' cannot be initialised: no second time"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unconv.visualize.cone.kernels import kept_kernels
+from unconv.visualize.cone.kernels import keep_kernels
 from unconv.visualize.reverse.autograd_nodes import NORMED, nodes_behind, operation_of
 from unconv.visualize.reverse.coverage import read_coverage
 from unconv.visualize.reverse.passage import run_forward
@@ -34,7 +34,7 @@ class Block(nn.Module):
 
 def gone_through(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, set[str]]:
     """Ours and torch's way back from everything, and the operations of ours."""
-    with kept_kernels():
+    with keep_kernels():
         passage = run_forward(model, x, [""], "gradient")
         signal = torch.randn_like(passage.values[""])
         ours = passage.back("", signal)
@@ -75,7 +75,7 @@ def test_what_happens_between_them_is_not_passed_over(between: Callable[[Tensor,
 
 
 def test_an_input_that_is_overwritten_is_not_led_to() -> None:
-    with kept_kernels():
+    with keep_kernels():
         passage = run_forward(Block(input_changed), torch.randn(2, 3, 9, 11), [""], "gradient")
     names = {operation_of(node) for node in nodes_behind(passage.values[""])}
     assert NORMED not in names
@@ -85,7 +85,7 @@ def test_an_input_that_is_overwritten_is_not_led_to() -> None:
 def test_coverage_names_both() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
     plain = run_forward(model, torch.randn(2, 3, 9, 9), ["4"], "guided")
-    with kept_kernels():
+    with keep_kernels():
         passage = run_forward(model, torch.randn(2, 3, 9, 9), ["4"], "guided")
     names = [operation_of(node) for node in nodes_behind(passage.values["4"])]
     assert names.count(NORMED) == 2
@@ -95,7 +95,7 @@ def test_coverage_names_both() -> None:
 def test_statistics_that_change_between_two_passes_count() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
     x = torch.randn(2, 3, 9, 9)
-    with kept_kernels():
+    with keep_kernels():
         for _ in range(2):
             passage = run_forward(model, x, ["1"], "gradient")
             signal = torch.randn_like(passage.values["1"])

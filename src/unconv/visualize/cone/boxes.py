@@ -17,12 +17,12 @@ WORTH = 0.7
 ALONE = 32 * 32
 
 
-def nonzero_boxes(signal: Tensor) -> list[Box]:
+def find_nonzero_boxes(signal: Tensor) -> list[Box]:
     """For each sample of ``(batch, channel, *position)`` the box that holds all that is not zero.
 
     >>> signal = torch.zeros(2, 1, 5, 6)
     >>> signal[0, 0, 1:3, 4] = 1
-    >>> nonzero_boxes(signal)
+    >>> find_nonzero_boxes(signal)
     [((1, 3), (4, 5)), ((0, 0), (0, 0))]
     """
     used = (signal != 0).any(dim=1)
@@ -62,10 +62,10 @@ class Portion:
         return torch.split(crops, [run.rows.stop - run.rows.start for run in self.runs])
 
 
-def portions_of(boxes: Sequence[Box], whole: Sequence[int]) -> list[Portion] | None:
+def plan_portions(boxes: Sequence[Box], whole: Sequence[int]) -> list[Portion] | None:
     """How to compute one box a sample; None where that is hardly less than the whole.
 
-    >>> [(portion.size, portion.count) for portion in portions_of([((0, 2), (4, 7)), ((3, 5), (4, 6))], (20, 20))]
+    >>> [(portion.size, portion.count) for portion in plan_portions([((0, 2), (4, 7)), ((3, 5), (4, 6))], (20, 20))]
     [((2, 3), 2)]
     """
     sizes = [tuple(stop - start for start, stop in box) for box in boxes]
@@ -76,11 +76,11 @@ def portions_of(boxes: Sequence[Box], whole: Sequence[int]) -> list[Portion] | N
     work = sum(len(numbers) * prod(size) for size, numbers in grouped.items())
     if work > WORTH * len(boxes) * prod(whole):
         return None
-    return [_together(size, numbers, boxes, whole) for size, numbers in grouped.items() if 0 not in size]
+    return [_join_boxes(size, numbers, boxes, whole) for size, numbers in grouped.items() if 0 not in size]
 
 
-def _together(size: tuple[int, ...], numbers: Sequence[int], boxes: Sequence[Box], whole: Sequence[int]) -> Portion:
-    starts = {number: _inside(boxes[number], size, whole) for number in numbers}
+def _join_boxes(size: tuple[int, ...], numbers: Sequence[int], boxes: Sequence[Box], whole: Sequence[int]) -> Portion:
+    starts = {number: _start_inside(boxes[number], size, whole) for number in numbers}
     runs: list[Run] = []
     for number, start in starts.items():
         if runs and runs[-1].start == start and runs[-1].rows.stop == number:
@@ -90,15 +90,15 @@ def _together(size: tuple[int, ...], numbers: Sequence[int], boxes: Sequence[Box
     return Portion(size, tuple(runs))
 
 
-def _inside(box: Box, size: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
+def _start_inside(box: Box, size: Sequence[int], whole: Sequence[int]) -> tuple[int, ...]:
     """Where a box grown to some size begins, so that it stays inside the whole."""
     return tuple(min(start, total - part) for (start, _), part, total in zip(box, size, whole, strict=True))
 
 
-def window(rows: slice, start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+def slice_boxes(rows: slice, start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
     """The box of some samples of ``(batch, channel, *position)`` that begins there.
 
-    >>> torch.rand(4, 3, 9, 9)[window(slice(1, 3), (2, 5), (4, 4))].shape
+    >>> torch.rand(4, 3, 9, 9)[slice_boxes(slice(1, 3), (2, 5), (4, 4))].shape
     torch.Size([2, 3, 4, 4])
     """
     return (rows, slice(None), *(slice(first, first + length) for first, length in zip(start, size, strict=True)))

@@ -2,7 +2,7 @@
 
 The signal that leaves one unit is zero everywhere but at that unit, and spreads by a kernel a layer. Cᵀ of a signal
 that is zero outside a box is that of the box alone, put in its place: exact, and as cheap as the box is small. On the
-way forward the unit reads of every tensor but a box, which the trace of the network tells; what a
+way forward the unit reads of every tensor but a box, which the trace of the network says; what a
 convolution returns outside of it is left at zero, and never looked at.
 """
 
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from unconv.operators.geometry.receptive import Box
-from unconv.visualize.cone.boxes import Portion, nonzero_boxes, portions_of, window
-from unconv.visualize.cone.kernels import Call, convolve, empty_like, laid_out, transposed
+from unconv.visualize.cone.boxes import Portion, find_nonzero_boxes, plan_portions, slice_boxes
+from unconv.visualize.cone.kernels import Call, convolve, empty_like, lay_out, transpose
 from unconv.visualize.cone.packed_kernels import Packs
 from unconv.visualize.cone.schedule import Needed, next_convolution
 
@@ -26,7 +26,7 @@ _ALL = slice(None)
 
 
 class _WayBack:
-    """One way back: where the signals are, as far as it was told, and whether it is still worth looking for them."""
+    """One way back: where the signals are, as far as it is known, and whether it is still worth looking for them."""
 
     def __init__(self, needed: Sequence[Needed]) -> None:
         self._needed = needed
@@ -35,8 +35,8 @@ class _WayBack:
     def portions(self, signal: Tensor, number: int | None) -> list[Portion] | None:
         """How to send a signal back through the convolution with that number in the forward pass."""
         if number is not None and number < len(self._needed) and self._needed[number].boxes:
-            return portions_of(self._needed[number].boxes, signal.shape[2:])
-        portions = portions_of(nonzero_boxes(signal), signal.shape[2:]) if self._search else None
+            return plan_portions(self._needed[number].boxes, signal.shape[2:])
+        portions = plan_portions(find_nonzero_boxes(signal), signal.shape[2:]) if self._search else None
         self._search = portions is not None
         return portions
 
@@ -90,10 +90,10 @@ class Convolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.size, ctx.geometry, ctx.number, ctx.packs = x.shape[2:], (stride, padding, dilation, groups), number, packs
         call = Call(weight, x.shape[2:], stride, padding, dilation, groups, packs)
-        portions = portions_of(boxes, call.output_size) if boxes else None
+        portions = plan_portions(boxes, call.output_size) if boxes else None
         if portions is None:
             return convolve(call, x, bias, padding)
-        return _forward_in(call, x, bias, portions)
+        return _convolve_boxes(call, x, bias, portions)
 
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
@@ -101,31 +101,31 @@ class Convolution(torch.autograd.Function):
         _, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry
         call = Call(weight, ctx.size, stride, padding, dilation, groups, ctx.packs)
-        return sent_back(call, signal, ctx.number), *(None,) * 9
+        return send_back(call, signal, ctx.number), *(None,) * 9
 
 
-def sent_back(call: Call, signal: Tensor, number: int | None) -> Tensor:
+def send_back(call: Call, signal: Tensor, number: int | None) -> Tensor:
     """Cᵀ of a signal, of its cone alone where that is less; ``number``: of the convolution in the forward pass."""
     portions = (_WAY.get(None) or _WayBack(())).portions(signal, number)
     if portions is None:
-        return transposed(call, signal, call.size, call.padding)
-    return _boxed(call, signal, portions)
+        return transpose(call, signal, call.size, call.padding)
+    return _send_back_boxes(call, signal, portions)
 
 
-def _boxed(call: Call, signal: Tensor, portions: Sequence[Portion]) -> Tensor:
+def _send_back_boxes(call: Call, signal: Tensor, portions: Sequence[Portion]) -> Tensor:
     """Cᵀ of one box a sample, each put in its place."""
     channels = call.weight.shape[1] * call.groups
     back = empty_like(signal, (len(signal), channels, *call.size)).zero_()
     for portion in portions:
-        crops = torch.cat([signal[window(run.rows, run.start, portion.size)] for run in portion.runs])
-        spread = transposed(call, crops, call.reach(portion.size), (0,) * len(portion.size))
+        crops = torch.cat([signal[slice_boxes(run.rows, run.start, portion.size)] for run in portion.runs])
+        spread = transpose(call, crops, call.reach(portion.size), (0,) * len(portion.size))
         for run, ones in zip(portion.runs, portion.parts(spread), strict=True):
             target, source = call.under(run.start, spread.shape[2:])
             back[(run.rows, *target)] = ones[(_ALL, *source)]
     return back
 
 
-def _forward_in(call: Call, x: Tensor, bias: Tensor | None, portions: Sequence[Portion]) -> Tensor:
+def _convolve_boxes(call: Call, x: Tensor, bias: Tensor | None, portions: Sequence[Portion]) -> Tensor:
     """The convolution at one box a sample, zero elsewhere."""
     out = empty_like(x, (len(x), len(call.weight), *call.output_size)).zero_()
     for portion in portions:
@@ -135,11 +135,11 @@ def _forward_in(call: Call, x: Tensor, bias: Tensor | None, portions: Sequence[P
             part[(_ALL, *target)] = x[(run.rows, *source)]
         found = convolve(call, crops, bias, (0,) * len(portion.size))
         for run, part in zip(portion.runs, portion.parts(found), strict=True):
-            out[window(run.rows, run.start, portion.size)] = part
+            out[slice_boxes(run.rows, run.start, portion.size)] = part
     return out
 
 
-def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+def convolve_on_cone(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     """The convolution that a call of torch asks for, with the cone's way back; None where it is not of that kind.
 
     Constant kernels, a batch that leads back to the images, padding in numbers or "valid".
@@ -159,7 +159,7 @@ def convolved(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     stride, padding, dilation = (
         _per_axis(value, count) for value in (named.get("stride", 1), padding, named.get("dilation", 1))
     )
-    kernels, packs = laid_out(weight, x)
+    kernels, packs = lay_out(weight, x)
     found: Tensor = Convolution.apply(
         x, kernels, bias, stride, padding, dilation, named.get("groups", 1), boxes, number, packs
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from unconv.operators.transpose.choice import MANY_CHANNELS
 from unconv.operators.transpose.conv_transpose import conv_transpose
-from unconv.visualize.cone.packed_kernels import Packs, packs
+from unconv.visualize.cone.packed_kernels import Packs, can_pack
 
 # Up to so many positions a kernel of one tap is multiplied as a matrix: two maps of 14² are 1.2 times as quick as by a
 # convolution, of 7² twice, of 3² four times; of 28² they are alike.
@@ -77,7 +77,7 @@ def _is_matrix(call: Call, x: Tensor, padding: tuple[int, ...]) -> bool:
 
 def convolve(call: Call, x: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
     """The convolution, with another padding than the call's."""
-    if call.packs is not None and tuple(x.shape[2:]) == tuple(call.size) and packs(x, call.weight, call.groups):
+    if call.packs is not None and tuple(x.shape[2:]) == tuple(call.size) and can_pack(x, call.weight, call.groups):
         return call.packs.convolve(x, bias, call.stride, padding, call.dilation)
     if _is_matrix(call, x, padding):
         # Into a tensor of its own: autograd lets nobody rectify a view in place that was made here.
@@ -87,7 +87,7 @@ def convolve(call: Call, x: Tensor, bias: Tensor | None, padding: tuple[int, ...
     return _BY_AXES[len(padding)](x, call.weight, bias, call.stride, padding, call.dilation, call.groups)
 
 
-def transposed(call: Call, signal: Tensor, size: Sequence[int], padding: tuple[int, ...]) -> Tensor:
+def transpose(call: Call, signal: Tensor, size: Sequence[int], padding: tuple[int, ...]) -> Tensor:
     """Cᵀ of a signal, for an input of some size, with another padding than the call's; it does not look into it."""
     spans = call.reach(signal.shape[2:])
     extra = tuple(length + 2 * pad - span for length, pad, span in zip(size, padding, spans, strict=True))
@@ -95,7 +95,7 @@ def transposed(call: Call, signal: Tensor, size: Sequence[int], padding: tuple[i
         # The pixels' own convolution: few channels come out of its transpose, which has forms that are quicker.
         return conv_transpose(signal, call.weight, None, call.stride, padding, extra, call.groups, call.dilation)
     whole = tuple(signal.shape[2:]) == call.output_size
-    if call.packs is not None and whole and packs(signal, call.weight, call.groups):
+    if call.packs is not None and whole and can_pack(signal, call.weight, call.groups):
         return call.packs.transpose(signal, call.stride, padding, extra, call.dilation)
     if _is_matrix(call, signal, padding):
         return torch.matmul(signal.permute(0, 2, 3, 1), call.weight[:, :, 0, 0]).permute(0, 3, 1, 2)
@@ -129,7 +129,7 @@ _KERNELS: ContextVar[dict[int, Kept] | None] = ContextVar("kernels", default=Non
 
 
 @contextmanager
-def kept_kernels() -> Iterator[None]:
+def keep_kernels() -> Iterator[None]:
     """Several forward passes of a model: what is made of its kernels is made once, unless they change."""
     token = _KERNELS.set({})
     try:
@@ -138,7 +138,7 @@ def kept_kernels() -> Iterator[None]:
         _KERNELS.reset(token)
 
 
-def laid_out(weight: Tensor, x: Tensor) -> tuple[Tensor, Packs | None]:
+def lay_out(weight: Tensor, x: Tensor) -> tuple[Tensor, Packs | None]:
     """Kernels in the memory format of what they meet, in which torch would bring them at every call; and packed."""
     kept = _KERNELS.get()
     if kept is None or not isinstance(weight, nn.Parameter):

@@ -22,7 +22,7 @@ OPERATIONS = (
 )
 
 
-def packs(x: Tensor, weight: Tensor, groups: int) -> bool:
+def can_pack(x: Tensor, weight: Tensor, groups: int) -> bool:
     """Whether torch would hand a convolution in two dimensions to oneDNN, in channels last and as it is."""
     return (
         x.ndim == 4
@@ -99,7 +99,7 @@ class Packs:
         )
         return result
 
-    def scaled(self, factor: Callable[[], Tensor], parts: Sequence[Tensor | None], number: float) -> Packs:
+    def scale(self, factor: Callable[[], Tensor], parts: Sequence[Tensor | None], number: float) -> Packs:
         """The same kernels, each by a factor, which is known by the tensors and the number that it is made of."""
         key = number, *((id(part), part._version) for part in parts if part is not None)
         if key not in self._scaled:

@@ -82,9 +82,9 @@ class CountGates:
             return
         nodes = list(nodes_behind(passage.values[self.layer]))
         cone, used = _Tally(len(signal)), _Tally(len(signal))
-        with _hooked(nodes, _spreading(cone)):
+        with _hook_nodes(nodes, _make_spreader(cone)):
             passage.back(self.layer, signal)
-        with _hooked(nodes, _counting(used, passage.rule)):
+        with _hook_nodes(nodes, _make_counter(used, passage.rule)):
             yield
         for number, row in wanted.items():
             self.counts[number] = GateCounts(
@@ -105,19 +105,19 @@ class _Tally:
 
 
 # What is called with a node, the signal that it was given and the one that it gives; a result takes the latter's place.
-_Look = Callable[[Any, Tensor, Tensor], "Tensor | None"]
+_Observer = Callable[[Any, Tensor, Tensor], "Tensor | None"]
 
 
 @contextmanager
-def _hooked(nodes: Sequence[Any], look: _Look) -> Iterator[None]:
+def _hook_nodes(nodes: Sequence[Any], look: _Observer) -> Iterator[None]:
     with ExitStack() as stack:
         for node in nodes:
             if node is not None and (is_switch(node) or rectifier_of(node) is not None):
-                stack.callback(node.register_hook(_hook(node, look)).remove)
+                stack.callback(node.register_hook(_make_hook(node, look)).remove)
         yield
 
 
-def _hook(node: Any, look: _Look) -> Callable[[Any, Any], Any]:
+def _make_hook(node: Any, look: _Observer) -> Callable[[Any, Any], Any]:
     def hook(given_back: Any, signals: Any) -> Any:
         if signals[0] is None or given_back[0] is None:
             return None
@@ -127,7 +127,7 @@ def _hook(node: Any, look: _Look) -> Callable[[Any, Any], Any]:
     return hook
 
 
-def _counting(tally: _Tally, rule: str) -> _Look:
+def _make_counter(tally: _Tally, rule: str) -> _Observer:
     asks = find_rule(rule).asks
 
     def look(node: Any, signal: Tensor, given: Tensor) -> None:
@@ -147,7 +147,7 @@ def _counting(tally: _Tally, rule: str) -> _Look:
     return look
 
 
-def _spreading(tally: _Tally) -> _Look:
+def _make_spreader(tally: _Tally) -> _Observer:
     generator = torch.Generator().manual_seed(0)
 
     def look(node: Any, signal: Tensor, given: Tensor) -> Tensor:

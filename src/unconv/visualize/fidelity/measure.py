@@ -18,7 +18,7 @@ from unconv.errors import UnconvError
 from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of
 from unconv.visualize.fidelity.gate_counts import CountGates, GateCounts
-from unconv.visualize.fidelity.randomise import Randomised, halves, layers_below, randomised
+from unconv.visualize.fidelity.randomise import Randomised, layers_below, randomise_layers, split_layers
 from unconv.visualize.fidelity.similarity import Similarity, compare
 from unconv.visualize.fidelity.verdict import Fidelity
 from unconv.visualize.reverse.project_units import PIXELS, Pick, WindowProjections, project_units
@@ -71,7 +71,8 @@ def fidelity(
     way = layers_below(model, images[0][None], layer)
     windows = windows or windows_of(trace(model, tuple(images[0].shape)), layer)
     below, above = (
-        randomised(model, {name: way[name] for name in half}, seed) if half else None for half in halves(model, way)
+        randomise_layers(model, {name: way[name] for name in half}, seed) if half else None
+        for half in split_layers(model, way)
     )
     measure = _Measure(model, images, windows, rule, below, above, others, seed, pixels)
     by_unit: dict[int, list[Pick]] = {}

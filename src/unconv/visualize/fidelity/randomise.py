@@ -55,27 +55,27 @@ def layers_below(model: nn.Module, images: Tensor, layer: str) -> dict[str, tupl
     with ExitStack() as stack:
         for name, module in modules.items():
             if takes_hooks(module):
-                stack.callback(module.register_forward_pre_hook(_noting(called, name)).remove)
+                stack.callback(module.register_forward_pre_hook(_note_calls(called, name)).remove)
         run_forward(model, images, [layer], "gradient")
     shared: set[int] = set()
     found: dict[str, tuple[str, ...]] = {}
     for name in called:
         parts = [part for part, _ in modules[name].named_modules() if part]
-        alone = not any(_joined(name, part) in called for part in parts)
+        alone = not any(_join_names(name, part) in called for part in parts)
         own = [(key, value) for key, value in modules[name].named_parameters(recurse=alone) if id(value) not in shared]
         shared.update(id(value) for _, value in own)
         if own:
-            found[name] = tuple(_joined(name, key) for key, _ in own)
+            found[name] = tuple(_join_names(name, key) for key, _ in own)
     return found
 
 
-def halves(model: nn.Module, layers: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def split_layers(model: nn.Module, layers: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Layers below and above the middle of a way, which is counted in layers with kernels; the upper half is not less.
 
     Normalisations belong to the layer before them.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.Conv2d(2, 2, 1))
-    >>> halves(model, layers_below(model, torch.rand(1, 1, 9, 9), "4"))
+    >>> split_layers(model, layers_below(model, torch.rand(1, 1, 9, 9), "4"))
     (('0', '1'), ('3', '4'))
     """
     names = list(layers)
@@ -86,7 +86,7 @@ def halves(model: nn.Module, layers: Mapping[str, Sequence[str]]) -> tuple[tuple
     return tuple(names[:first]), tuple(names[first:])
 
 
-def randomised(model: nn.Module, layers: Mapping[str, Sequence[str]], seed: int) -> Randomised:
+def randomise_layers(model: nn.Module, layers: Mapping[str, Sequence[str]], seed: int) -> Randomised:
     """The model with some layers as they were before training.
 
     Each layer is initialised by its own ``reset_parameters``; where it has none, its weights are shuffled. The
@@ -100,57 +100,57 @@ def randomised(model: nn.Module, layers: Mapping[str, Sequence[str]], seed: int)
     Raises ModelError for a layer whose ``reset_parameters`` fails.
 
     >>> model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
-    >>> sorted(randomised(model, {"2": ["2.weight", "2.bias"]}, seed=0).replaced)
+    >>> sorted(randomise_layers(model, {"2": ["2.weight", "2.bias"]}, seed=0).replaced)
     ['2.bias', '2.weight']
     """
     values: dict[str, Tensor] = {}
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         for name, keys in layers.items():
-            twin = _twin(model.get_submodule(name))
+            twin = _copy_module(model.get_submodule(name))
             try:
-                values |= _initialised(twin, name, keys)
+                values |= _initialise(twin, name, keys)
             except Exception as failure:
                 raise ModelError(f"randomise: layer {name!r} cannot be initialised: {first_line(failure)}") from failure
     return Randomised(model, values)
 
 
-def _initialised(twin: nn.Module, name: str, keys: Sequence[str]) -> dict[str, Tensor]:
+def _initialise(twin: nn.Module, name: str, keys: Sequence[str]) -> dict[str, Tensor]:
     reset = getattr(twin, "reset_parameters", None)
     if callable(reset):
         reset()
-    tensors = {_joined(name, key): value.detach() for key, value in twin.named_parameters(remove_duplicate=False)}
+    tensors = {_join_names(name, key): value.detach() for key, value in twin.named_parameters(remove_duplicate=False)}
     if not callable(reset):
-        return {key: _shuffled(tensors[key]) for key in keys}
+        return {key: _shuffle(tensors[key]) for key in keys}
     # Running statistics belong to the weights that they were gathered with.
-    kept = {_joined(name, key): value for key, value in twin.named_buffers(recurse=False)}
+    kept = {_join_names(name, key): value for key, value in twin.named_buffers(recurse=False)}
     return {key: tensors[key] for key in keys} | kept
 
 
-def _twin(module: nn.Module) -> nn.Module:
+def _copy_module(module: nn.Module) -> nn.Module:
     """A module whose parameters and buffers are copies; all else it shares, so that nothing has to be copyable."""
     twin = module.__class__.__new__(module.__class__)
     twin.__dict__.update(module.__dict__)
     for kind, copied in (
         ("_parameters", lambda value: nn.Parameter(value.detach().clone(), value.requires_grad)),
         ("_buffers", torch.clone),
-        ("_modules", _twin),
+        ("_modules", _copy_module),
     ):
         held: dict[str, Any] = module.__dict__[kind]
         twin.__dict__[kind] = {key: None if value is None else copied(value) for key, value in held.items()}
     return twin
 
 
-def _shuffled(value: Tensor) -> Tensor:
+def _shuffle(value: Tensor) -> Tensor:
     return value.flatten()[torch.randperm(value.numel()).to(value.device)].reshape(value.shape)
 
 
-def _noting(called: dict[str, None], name: str) -> Callable[[nn.Module, Any], None]:
+def _note_calls(called: dict[str, None], name: str) -> Callable[[nn.Module, Any], None]:
     def hook(_module: nn.Module, _inputs: Any) -> None:
         called.setdefault(name)
 
     return hook
 
 
-def _joined(name: str, key: str) -> str:
+def _join_names(name: str, key: str) -> str:
     return f"{name}.{key}" if name and key else name or key

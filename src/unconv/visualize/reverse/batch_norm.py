@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unconv.visualize.cone.convolution import Convolution, sent_back
+from unconv.visualize.cone.convolution import Convolution, send_back
 from unconv.visualize.cone.kernels import Call
 
 
@@ -43,7 +43,7 @@ class ConvolutionNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
-        return sent_back(ctx.call, signals[0], ctx.number), *(None,) * 4
+        return send_back(ctx.call, signals[0], ctx.number), *(None,) * 4
 
 
 def _forward(x: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
@@ -53,7 +53,7 @@ def _forward(x: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Latest:
+class LatestConvolution:
     """The convolution that ran last: its input, in the version that it read, and what it returned."""
 
     x: Tensor
@@ -69,13 +69,13 @@ class Latest:
         return None if y._backward_hooks or y.retains_grad else node
 
 
-def normed(x: Tensor, *args: Any, latest: Latest | None = None, **kwargs: Any) -> Tensor | None:
+def normalise(x: Tensor, *args: Any, latest: LatestConvolution | None = None, **kwargs: Any) -> Tensor | None:
     """What ``F.batch_norm`` gives for such arguments, with a quicker way back; None where it is not of that kind.
 
     Constant statistics, weights and biases, in the type of the batch, which leads back to the images.
 
     >>> x, mean, var = torch.rand(2, 3, 4, 4, requires_grad=True), torch.rand(3), torch.rand(3)
-    >>> torch.equal(normed(x, mean, var), F.batch_norm(x, mean, var))
+    >>> torch.equal(normalise(x, mean, var), F.batch_norm(x, mean, var))
     True
     """
     names = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
@@ -97,7 +97,7 @@ def normed(x: Tensor, *args: Any, latest: Latest | None = None, **kwargs: Any) -
 
     convolution = None if latest is None else latest.call(x)
     if latest is not None and convolution is not None:
-        packs = convolution.packs.scaled(factor, (var, weight), eps)
+        packs = convolution.packs.scale(factor, (var, weight), eps)
         stride, padding, dilation, groups = convolution.geometry
         call = Call(packs.weight, convolution.size, stride, padding, dilation, groups, packs)
         return ConvolutionNorm.apply(latest.x, x.detach(), norm, call, convolution.number)  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.windows import Windows
-from unconv.visualize.cone.kernels import kept_kernels
+from unconv.visualize.cone.kernels import keep_kernels
 from unconv.visualize.cone.schedule import limit_convolutions
 from unconv.visualize.cone.unit_cones import UnitCones
 from unconv.visualize.reverse.coverage import Coverage
@@ -68,7 +68,7 @@ class WindowProjections:
         """One projection in the size of the image."""
         inside = self.image[number]
         image = inside.new_zeros((len(inside), *self.windows.image_size))
-        image[box_of(self.start[number].tolist(), self.windows.size)] = inside
+        image[slice_window(self.start[number].tolist(), self.windows.size)] = inside
         return image
 
 
@@ -112,7 +112,7 @@ def project_units(
     _check(images, windows, picks)
     while True:
         try:
-            return _projected(model, images, windows, tuple(picks), rule, pixels, watch)
+            return _project_windows(model, images, windows, tuple(picks), rule, pixels, watch)
         except ModelError:
             # Some networks refuse small images; what is wrong elsewhere is wrong with the whole image too.
             if windows.whole:
@@ -120,7 +120,7 @@ def project_units(
             windows = windows.grown()
 
 
-def _projected(
+def _project_windows(
     model: nn.Module,
     images: Sequence[Tensor] | Tensor,
     windows: Windows,
@@ -134,13 +134,13 @@ def _projected(
     starts = [windows.start(pick.position) for pick in picks]
     coverage: Coverage | None = None
     known = UnitCones(windows)
-    with kept_kernels():
+    with keep_kernels():
         for crops in _batches(windows, picks, starts, max(1, pixels // prod(windows.size))):
-            batch = torch.stack([images[image][box_of(start, windows.size)] for (image, start), _ in crops])
+            batch = torch.stack([images[image][slice_window(start, windows.size)] for (image, start), _ in crops])
             if batch.ndim == 4:
                 # Which convolutions of CPUs are quicker with.
                 batch = batch.contiguous(memory_format=torch.channels_last)
-            passage, found = _by_cones(model, batch, known, crops, picks, rule, watch)
+            passage, found = _pass_by_cones(model, batch, known, crops, picks, rule, watch)
             coverage = coverage or passage.coverage(windows.layer)
             for number, (back, value) in found.items():
                 backs[number], values[number] = back, value
@@ -148,7 +148,7 @@ def _projected(
     return WindowProjections(picks, torch.stack(backs), torch.tensor(starts), torch.stack(values), windows, coverage)
 
 
-def _by_cones(
+def _pass_by_cones(
     model: nn.Module,
     batch: Tensor,
     known: UnitCones,
@@ -157,22 +157,22 @@ def _by_cones(
     rule: str,
     watch: Watch | None,
 ) -> tuple[Passage, dict[int, tuple[Tensor, Tensor]]]:
-    """A batch of windows to the layer and back; of every convolution as much as is needed, if it can be told."""
+    """A batch of windows to the layer and back; of every convolution as much as is needed, where that is known."""
     layer = known.windows.layer
     needed = known.needed([(start, [picks[number].position for number in numbers]) for (_, start), numbers in crops])
     if any(one.boxes for one in needed):
         with limit_convolutions(needed) as schedule:
             passage = run_forward(model, batch, [layer], rule)
         if schedule.kept:
-            found = _sent_back(passage, known, crops, picks, watch)
+            found = _send_back(passage, known, crops, picks, watch)
             # Where nobody looks convolutions leave zeros. What divides by them gives no numbers, nor does its way back.
             if all(all_finite(back) for back, _ in found.values()):
                 return passage, found
     passage = run_forward(model, batch, [layer], rule)
-    return passage, _sent_back(passage, known, crops, picks, watch)
+    return passage, _send_back(passage, known, crops, picks, watch)
 
 
-def _sent_back(
+def _send_back(
     passage: Passage, known: UnitCones, crops: Sequence[Crop], picks: Sequence[Pick], watch: Watch | None
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """For each pick, by its number, what comes back to its window, and its value."""
@@ -198,10 +198,10 @@ def _sent_back(
     return found
 
 
-def box_of(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+def slice_window(start: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
     """The part of an image ``(channel, *size)`` that begins there.
 
-    >>> torch.rand(3, 9, 9)[box_of((2, 5), (4, 4))].shape
+    >>> torch.rand(3, 9, 9)[slice_window((2, 5), (4, 4))].shape
     torch.Size([3, 4, 4])
     """
     return (slice(None), *(slice(first, first + length) for first, length in zip(start, size, strict=True)))

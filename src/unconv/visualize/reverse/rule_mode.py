@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from unconv.visualize.cone.convolution import convolved
+from unconv.visualize.cone.convolution import convolve_on_cone
 from unconv.visualize.cone.kernels import CONVOLUTIONS
-from unconv.visualize.reverse.batch_norm import Latest, normed
+from unconv.visualize.reverse.batch_norm import LatestConvolution, normalise
 from unconv.visualize.reverse.rectifiers import recognise
 from unconv.visualize.reverse.relu import RELUS, ReversedReLU, changes_in_place, keep_before
 from unconv.visualize.reverse.rules import Back, Pull, find_rule
@@ -50,7 +50,7 @@ class RuleMode(TorchFunctionMode):
     def __init__(self, rule: str) -> None:
         super().__init__()
         self.rule = find_rule(rule)
-        self._latest: Latest | None = None
+        self._latest: LatestConvolution | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -58,13 +58,13 @@ class RuleMode(TorchFunctionMode):
         if changes and args and isinstance(args[0], Tensor):
             keep_before(args[0])
         if func in CONVOLUTIONS and torch.is_grad_enabled():
-            result = convolved(args, kwargs)
+            result = convolve_on_cone(args, kwargs)
             x = args[0] if args else kwargs["input"]
-            self._latest = None if result is None else Latest(x, x._version, result)
+            self._latest = None if result is None else LatestConvolution(x, x._version, result)
             return func(*args, **kwargs) if result is None else result
         if func is F.batch_norm and torch.is_grad_enabled():
             named = {"x" if name == "input" else name: value for name, value in kwargs.items()}
-            result = normed(*args, latest=self._latest, **named)
+            result = normalise(*args, latest=self._latest, **named)
             self._latest = None
             return func(*args, **kwargs) if result is None else result
         rectifier = recognise(func, args, kwargs)
@@ -90,10 +90,10 @@ class RuleMode(TorchFunctionMode):
             # Not element by element: a bound that broadcasts.
             return func(*args, **kwargs)
         result = Reversed.apply(x, y, pull, self.rule.back, name)
-        return become(x, result) if in_place else result
+        return overwrite(x, result) if in_place else result
 
 
-def become(x: Tensor, result: Tensor) -> Tensor:
+def overwrite(x: Tensor, result: Tensor) -> Tensor:
     """Make x itself the result of an in-place function: the caller may ignore what the function returns."""
     if not x._is_view():
         # Else autograd sends zeros back to what is overwritten; the result holds the history already.
