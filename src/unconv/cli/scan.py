@@ -75,7 +75,7 @@ def scan(
     if json:
         told = {
             "pictures": found.count,
-            "skipped": list(found.skipped),
+            "skipped": [str(item) for item in found.skipped],
             "layers": {layer: {"units": len(found.values[layer]), "dead": dead[layer]} for layer in found.layers},
             "seconds": round(seconds, 3),
             "out": str(out),

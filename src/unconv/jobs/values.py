@@ -5,10 +5,12 @@ Nothing is pickled, so that reading a checkpoint runs no code of whoever wrote i
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from dataclasses import fields, is_dataclass
 from math import isfinite
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unconv.errors import JobError
@@ -24,9 +26,9 @@ Tensors: TypeAlias = "dict[str, Tensor]"
 def pack(value: Any, tensors: Tensors, types: Types = (), name: str = "state") -> Any:
     """The value as JSON, its tensors added to ``tensors`` under names that say where they were.
 
-    Values are None, bool, int, float, str, list, tuple, dict, dense and sparse COO tensors, NumPy arrays and numbers,
-    random generators (torch.Generator, numpy.random.Generator and RandomState, random.Random), and the dataclasses
-    and named tuples listed in ``types``. Raises :class:`~unconv.jobs.JobError` for anything else.
+    Values are None, bool, int, float, str, paths, list, tuple, dict, dense and sparse COO tensors, NumPy arrays and
+    numbers, random generators (torch.Generator, numpy.random.Generator and RandomState, random.Random), and the
+    dataclasses and named tuples listed in ``types``. Raises :class:`~unconv.jobs.JobError` for anything else.
 
     >>> pack({"step": 3, "sizes": (4, 5)}, {})
     {'dict': [['step', 3], ['sizes', {'tuple': [4, 5]}]]}
@@ -36,6 +38,8 @@ def pack(value: Any, tensors: Tensors, types: Types = (), name: str = "state") -
         return value
     if kind is float:
         return value if isfinite(value) else {"float": repr(value)}
+    if isinstance(value, PurePath):
+        return {"path": os.fspath(value)}
     if kind is list:
         return [pack(entry, tensors, types, f"{name}.{index}") for index, entry in enumerate(value)]
     if kind is tuple:
@@ -149,6 +153,8 @@ def unpack(packed: Any, tensors: Tensors, types: Types = ()) -> Any:
         return packed
     if "float" in packed:
         return float(packed["float"])
+    if "path" in packed:
+        return Path(packed["path"])
     if "tuple" in packed:
         return tuple(unpack(packed["tuple"], tensors, types))
     if "dict" in packed:

@@ -10,10 +10,11 @@ import torch
 
 import unconv as uc
 from unconv.data.images import Skipped, save_image
+from unconv.data.read.pictures import pictures_of
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
-from unconv.visualize.report.pictures import pictures_of
+from unconv.visualize.report.pictures import picture_reader, show_picture
 
 PREPARE = Preprocess((16, 16), (16, 16))
 
@@ -62,7 +63,7 @@ def test_a_scan_counts_the_same_pictures(folder: Path, kind: str) -> None:
     for number, image in enumerate(found.images["0"][0].tolist()):
         if image < 0:
             continue
-        shown = pictures.shown(image, PREPARE)
+        shown = show_picture(pictures, image, PREPARE)
         assert not isinstance(shown, Skipped)
         peak = model.module(shown.image[None])[0, 0].max().detach()
         assert float(peak) == pytest.approx(float(found.values["0"][0, number]), rel=1e-4, abs=1e-5)
@@ -82,7 +83,7 @@ def test_what_is_left_out_is_skipped_and_numbers_stay(folder: Path) -> None:
 
 
 def test_a_picture_that_is_gone_is_an_error_in_one_line(folder: Path) -> None:
-    read = pictures_of(folder).reader(PREPARE)
+    read = picture_reader(pictures_of(folder), PREPARE)
     assert read(0).name == "a/0.png"
     (folder / "b" / "1.png").unlink()
     with pytest.raises(ImageError, match=r"see: .*1.png: .*; it could be read when the pictures were scanned"):

@@ -150,7 +150,7 @@ def test_what_cannot_be_read_is_skipped_counted_and_listed(tmp_path: Path) -> No
     loaded = LoadedModel("small", small(), Preprocess((18, 18), (18, 18), fit="stretch"), None, "random")
     found = scan(loaded, tmp_path, ["0"], top=9)
     assert found.count == 5
-    assert [text.partition(":")[0].rpartition("/")[2] for text in found.skipped] == ["b.jpg", "c.png"]
+    assert [item.name for item in found.skipped] == ["b.jpg", "c.png"]
     assert set(found.names.values()) == {"a.png", "d.jpg", "e.png"}
     with pytest.raises(UnconvError, match="no image could be used"):
         scan(loaded, [tmp_path / "b.jpg"], ["0"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from unconv.data.images import Skipped
+from unconv.data.read.pictures import Pictures
 from unconv.errors import UnconvError
 from unconv.jobs.progress import Told
 from unconv.visualize.report.comparison_rows import counterparts, mark_units, match_rows
@@ -13,7 +15,6 @@ from unconv.visualize.report.files import Store
 from unconv.visualize.report.filter_rows import filter_rows
 from unconv.visualize.report.matching import match_units
 from unconv.visualize.report.page import Row
-from unconv.visualize.report.pictures import Pictures
 from unconv.visualize.report.plan import Plan
 from unconv.visualize.report.survey import Survey, survey
 from unconv.visualize.report.unit_rows import Subject, Units, catalogue, choose_units
@@ -51,8 +52,8 @@ class Wanted:
 
 def look_at_all(
     wanted: Wanted, store: Store, follow: Follow, sheets: ContactSheets, single_file: bool
-) -> tuple[Row, Row | None]:
-    """What a page shows of the collection, and of the comparison where there is one.
+) -> tuple[Row, Row | None, tuple[Skipped, ...]]:
+    """What a page shows of the collection, of the comparison where there is one, and what could not be used.
 
     Raises :class:`~unconv.errors.UnconvError` where one page could not hold it all.
     """
@@ -72,8 +73,8 @@ def look_at_all(
     dead = {layer: seen.found.dead(layer).tolist() for layer in plan.layers}
     rows["first_layer"] = filter_rows(plan.model, dead, store)
     if wanted.other is None:
-        return rows, None
-    return rows, _compared(wanted.other, subject, seen, rows, store)
+        return rows, None, seen.found.skipped
+    return rows, _compared(wanted.other, subject, seen, rows, store), seen.found.skipped
 
 
 def _compared(other: Plan, subject: Subject, seen: Survey, rows: Row, store: Store) -> Row:

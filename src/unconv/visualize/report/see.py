@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from unconv.data.images import Skipped
+from unconv.data.read.pictures import Pictures, pictures_of
 from unconv.errors import UnconvError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
@@ -20,7 +21,7 @@ from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
 from unconv.visualize.report.files import store_for
 from unconv.visualize.report.page import Report, picture_rows, write_report
 from unconv.visualize.report.picture_view import PictureView, look, predict
-from unconv.visualize.report.pictures import Pictures, pictures_of
+from unconv.visualize.report.pictures import show_picture
 from unconv.visualize.report.plan import Plan, as_loaded, make_plan
 from unconv.visualize.report.survey import check_layers, check_scan
 from unconv.visualize.report.unit_rows import Units
@@ -116,14 +117,13 @@ def see(
     per_picture = units if isinstance(units, int) else STRONGEST
     rows, skipped = picture_rows(plan, _views(plan, pictures, per_picture, follow), store) if few else ([], [])
     collection = comparison = None
+    left_out: tuple[Skipped, ...] = ()
     sheets = ContactSheets(folder, formats, plan.model.name)
     if not few or given is not None or other is not None or len(rows) > 1:
         chosen = SHOWN if units is None else units
         wanted = Wanted(plan, other, pictures.without(skipped), chosen, top, given, measured)
-        collection, comparison = look_at_all(wanted, store, follow, sheets, single_file)
-    told = (
-        [item for _, item in skipped] if few or collection is None else [_told(text) for text in collection["skipped"]]
-    )
+        collection, comparison, left_out = look_at_all(wanted, store, follow, sheets, single_file)
+    told = [item for _, item in skipped] if few else left_out
     written = sheets.close()
     return write_report(plan, folder, rows, told, title, collection, comparison, formats, written)
 
@@ -157,11 +157,6 @@ def other_plan(plan: Plan, compare: str | nn.Module | LoadedModel) -> Plan:
     return make_plan(as_loaded(compare, own), plan.layers, plan.rule)
 
 
-def _told(text: str) -> Skipped:
-    name, _, reason = text.partition(": ")
-    return Skipped(name, reason)
-
-
 def _nothing(_done: int, _total: int | None, _name: str) -> None:
     """Tells nothing."""
 
@@ -178,7 +173,7 @@ def _views(plan: Plan, pictures: Pictures, units: int, follow: Progress) -> Iter
 def view_picture(plan: Plan, pictures: Pictures, number: int, units: int) -> PictureView | Skipped:
     """What the network of a plan makes of one picture."""
     model = plan.model.module
-    shown = pictures.shown(number, plan.model.preprocess)
+    shown = show_picture(pictures, number, plan.model.preprocess)
     if isinstance(shown, Skipped):
         return shown
     prepared = like_weights(model, shown.image[None])

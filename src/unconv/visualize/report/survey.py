@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.data.read.pictures import Chosen, Pictures
 from unconv.errors import UnconvError
 from unconv.jobs import Progress
 from unconv.models.load.resolve import LoadedModel
-from unconv.visualize.report.pictures import Chosen, Pictures
 from unconv.visualize.scan.scan import scan
 from unconv.visualize.scan.top_activations import TopActivations
 
@@ -50,7 +50,7 @@ def survey(
 
     >>> from torch import nn
     >>> from unconv.models.load.preprocess import Preprocess
-    >>> from unconv.visualize.report.pictures import pictures_of
+    >>> from unconv.data.read.pictures import pictures_of
     >>> model = LoadedModel("net", nn.Conv2d(3, 4, 3), Preprocess((8, 8), (8, 8)), None, "random")
     >>> model = LoadedModel("net", nn.Sequential(model.module), model.preprocess, None, "random")
     >>> found = survey(model, pictures_of(torch.rand(5, 3, 8, 8)), ["0"], top=3)

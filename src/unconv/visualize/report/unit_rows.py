@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unconv.data.arrays import to_uint8
+from unconv.data.read.pictures import Pictures
 from unconv.errors import UnconvError
 from unconv.visualize.display import as_rgb
 from unconv.visualize.layers import like_weights
 from unconv.visualize.report.files import Store
 from unconv.visualize.report.page import Row
 from unconv.visualize.report.picture_view import predict
-from unconv.visualize.report.pictures import Pictures, Shown
+from unconv.visualize.report.pictures import Shown, picture_reader
 from unconv.visualize.report.redundancy import Twin, twins
 from unconv.visualize.report.survey import Survey
 from unconv.visualize.report.tiles import LARGE, block_side, sheet_of, sheet_size, spot_of
@@ -84,7 +85,7 @@ def choose_units(found: TopActivations, layer: str, units: Units) -> list[int]:
 def catalogue(subject: Subject) -> Row:
     """Layer after layer, a sheet of units at a time: pictures are stored, numbers returned."""
     plan, found = subject.plan, subject.survey.found
-    read = subject.pictures.reader(plan.model.preprocess)
+    read = picture_reader(subject.pictures, plan.model.preprocess)
     album = Album(subject, read)
     total = sum(len(units) for units in subject.units.values())
     rows, done = [], 0
@@ -95,7 +96,7 @@ def catalogue(subject: Subject) -> Row:
     return {
         "pictures": found.count,
         "used": found.count - len(found.skipped),
-        "skipped": list(found.skipped),
+        "skipped": [str(item) for item in found.skipped],
         "top": found.top,
         "sample": len(subject.survey.sample),
         "classes": album.classes,

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unconv.data.images import Skipped
+from unconv.data.read.batches import Batch, collection_of
 from unconv.errors import ModelError, UnconvError
 from unconv.jobs import Checkpoint, JobError, Progress, run
 from unconv.models.load.resolve import LoadedModel, load_model
 from unconv.visualize.reverse.passage import at_rest, check_open, find_layer, forward_failure, takes_hooks
-from unconv.visualize.scan.collection import Batch, collection_of
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
 
@@ -30,7 +31,7 @@ class ScanState:
     peaks: dict[str, Peaks] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     count: int = 0
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class Part:
     found: dict[str, tuple[Found, tuple[int, ...], int]]
     names: dict[int, str]
     count: int
-    skipped: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
 
 
 def scan(
@@ -96,7 +97,7 @@ def scan(
     Args:
         model: a MODEL string as for load_model, a loaded model, or a module that takes images as its one argument.
         images: files and folders, a dataset or loader of torch, a tar of webdataset, a tensor (batch, channel, *size),
-            or any iterable: see :func:`~unconv.visualize.scan.collection.collection_of`. What cannot be read is
+            or any iterable: see :func:`~unconv.data.read.batches.collection_of`. What cannot be read is
                 skipped,
             counted and listed.
         layers: names as in ``model.named_modules()``; a layer that is called several times counts with its first call.
@@ -166,7 +167,7 @@ def scan(
             raise
     state = result.state
     if not state.peaks:
-        told = "; ".join(state.skipped[:3]) or "there are none"
+        told = "; ".join(map(str, state.skipped[:3])) or "there are none"
         raise UnconvError(f"scan: no image could be used: {told}")
     return _result(state, tuple(layer for layer in names if layer in state.peaks), about)
 
@@ -311,7 +312,7 @@ def _checkpoint(
 
     weights = fingerprint_arrays(**{name.replace(".", "/"): value for name, value in module.state_dict().items()})
     fingerprint = {**about, "layers": list(layers), "images": source.fingerprint(), "values": weights}
-    return Checkpoint(Path(folder), fingerprint, types=(ScanState, Peaks))
+    return Checkpoint(Path(folder), fingerprint, types=(ScanState, Peaks, Skipped))
 
 
 def _dtype_of(module: nn.Module) -> torch.dtype:

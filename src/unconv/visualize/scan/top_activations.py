@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unconv.data.atomic_write import write_whole
+from unconv.data.images import Skipped
 from unconv.errors import UnconvError
 
 KIND = "unconv top activations"
@@ -46,7 +47,7 @@ class TopActivations:
     positions: Mapping[str, Int[Tensor, "unit top axis"]]
     count: int
     names: Mapping[int, str] = field(default_factory=dict)
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -115,12 +116,13 @@ class TopActivations:
             "version": VERSION,
             "count": self.count,
             "names": {str(image): name for image, name in sorted(self.names.items())},
-            "skipped": list(self.skipped),
+            "skipped": [[item.name, item.reason, _text(item.path)] for item in self.skipped],
             "about": dict(self.about),
             "layers": list(self.layers),
         }
         # One entry: several come in a random order, and the same scan should be the same file.
-        content = save(tensors, {"unconv": json.dumps(head, ensure_ascii=False)})
+        # And in ASCII: a name that is no UTF-8 is no text for safetensors.
+        content = save(tensors, {"unconv": json.dumps(head)})
         return write_whole(Path(path), content)
 
     @classmethod
@@ -146,11 +148,25 @@ class TopActivations:
                 {layer: tensors[f"{kind}/{layer}"] for layer in head["layers"]} for kind in _KINDS
             )
             names = {int(image): str(text) for image, text in head["names"].items()}
-            return cls(values, places, positions, int(head["count"]), names, tuple(head["skipped"]), head["about"])
+            skipped = tuple(map(_skipped, head["skipped"]))
+            return cls(values, places, positions, int(head["count"]), names, skipped, head["about"])
         except UnconvError:
             raise
         except (KeyError, ValueError, TypeError, AttributeError):
             raise UnconvError(f"top activations {str(name)!r}: is damaged; scan again") from None
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _skipped(entry: str | list[Any]) -> Skipped:
+    """What :meth:`TopActivations.save` writes of a skipped picture; before 0.2 it was one text."""
+    if isinstance(entry, str):
+        name, _, reason = entry.partition(": ")
+        return Skipped(name, reason)
+    name, reason, path = entry
+    return Skipped(str(name), str(reason), None if path is None else Path(path))
 
 
 _KINDS = ("values", "images", "positions")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from unconv.jobs.prefetch import Ahead, ahead
+from unconv.data.read.prefetch import Ahead, ahead
 
 
 def test_each_is_made_once_and_one_ahead_of_its_use() -> None:

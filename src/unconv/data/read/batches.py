@@ -18,9 +18,9 @@ from torch import Tensor
 
 from unconv.data.decode import decode_stream
 from unconv.data.images import MAX_PIXELS, Image, Skipped, iter_images, list_images
+from unconv.data.read.prefetch import Ahead, ahead
 from unconv.errors import ImageError
 from unconv.jobs.fingerprint import fingerprint_arrays, fingerprint_files
-from unconv.jobs.prefetch import Ahead, ahead
 
 Prepare = Callable[[Tensor], Tensor]
 PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -42,7 +42,7 @@ class Batch:
     numbers: tuple[int, ...]
     names: tuple[str, ...]
     count: int
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     def __repr__(self) -> str:
         return f"images {self.numbers[0]} to {self.numbers[-1]}" if self.numbers else "no image"
@@ -175,7 +175,7 @@ def _read(item: Any, number: int, prepare: Prepare | None) -> Taken:
 
 def _batch(items: Sequence[tuple[int, Taken]]) -> Batch:
     read = [(number, *item) for number, item in items if not isinstance(item, Skipped)]
-    skipped = tuple(str(item) for _, item in items if isinstance(item, Skipped))
+    skipped = tuple(item for _, item in items if isinstance(item, Skipped))
     shapes = {tuple(image.shape): name for _, name, image in read}
     if len(shapes) > 1:
         (one, first), (other, second) = list(shapes.items())[:2]

@@ -1,0 +1,1 @@
+"""Whatever holds pictures, read by one mechanism: files, archives, arrays, datasets, loaders, streams."""
