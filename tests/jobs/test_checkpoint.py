@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -186,10 +187,12 @@ def test_a_state_that_cannot_be_kept_leaves_the_one_before(tmp_path) -> None:
 
 
 class A:
+    @dataclass
     class Same: ...
 
 
 class B:
+    @dataclass
     class Same: ...
 
 
@@ -202,6 +205,7 @@ B.Same.__qualname__ = A.Same.__qualname__
         ({"every_seconds": -1}, "every_seconds -1"),
         ({"every_seconds": float("nan")}, "every_seconds nan"),
         ({"every_parts": 0}, "every_parts 0"),
+        ({"types": (dict,)}, "types has dict"),
         ({"types": (A.Same, B.Same)}, "two of the types have one name"),
         ({"fingerprint": {"mask": torch.ones(1, 2)}}, "mask is a Tensor"),
     ],

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from hypothesis.extra import numpy as arrays
 from safetensors.torch import load, save
 
 from unconv.jobs import JobError
@@ -29,15 +28,17 @@ class Pair(NamedTuple):
     right: list[float]
 
 
+@dataclass(frozen=True)
+class Two:
+    left: int
+    right: list[float]
+
+
 def through_disk(value: object) -> object:
     tensors: dict[str, torch.Tensor] = {}
-    packed = json.loads(json.dumps(pack(value, tensors, (Statistics, Pair))))
-    return unpack(packed, load(save(tensors)), (Statistics, Pair))
+    packed = json.loads(json.dumps(pack(value, tensors, (Statistics, Two))))
+    return unpack(packed, load(save(tensors)), (Statistics, Two))
 
-
-DTYPES = st.sampled_from(["?", "u1", "i2", "<i4", ">i4", "i8", "u2", "u4", "u8", "f2", "f4", ">f8", "c8", "c16"]).map(
-    np.dtype
-)
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -54,28 +55,6 @@ plain = st.recursive(
 @given(plain)
 def test_plain_values_come_back(value: object) -> None:
     assert repr(through_disk(value)) == repr(value)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    arrays.arrays(
-        DTYPES,
-        arrays.array_shapes(min_dims=0, min_side=0, max_dims=4, max_side=4),
-    ),
-    st.data(),
-)
-def test_arrays_come_back(array: np.ndarray, data: st.DataObject) -> None:
-    array = array.transpose(data.draw(st.permutations(range(array.ndim))))
-    if array.ndim and data.draw(st.booleans()):
-        array = array[::-1]
-    array.flags.writeable = False
-    back = through_disk({"a": array})["a"]
-    assert type(back) is np.ndarray
-    assert back.dtype == array.dtype.newbyteorder("=")
-    assert back.tobytes() == array.astype(array.dtype.newbyteorder("=")).tobytes()
-    assert back.shape == array.shape
-    for scalar in (np.float64(0.1), np.float32("nan"), np.int16(3), np.bool_(True)):
-        assert repr(through_disk(scalar)) == repr(scalar)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool, torch.cfloat])
@@ -108,49 +87,36 @@ def test_gradients_are_wanted_as_before() -> None:
     assert not through_disk(torch.ones(2)).requires_grad
 
 
-@pytest.mark.parametrize("coalesced", [True, False])
-def test_sparse_codes_come_back(coalesced: bool) -> None:
-    codes = torch.sparse_coo_tensor([[0, 2, 0], [1, 0, 1]], [1.0, 2.0, 3.0], (3, 4), check_invariants=True)
-    codes = codes.coalesce() if coalesced else codes
-    back = through_disk((codes,))[0]
-    assert back.is_coalesced() is coalesced
-    assert back.shape == codes.shape
-    assert torch.equal(back.to_dense(), codes.to_dense())
-    assert torch.equal(back._indices(), codes._indices())
-
-
 def test_records_come_back_as_what_they_were() -> None:
-    back = through_disk({"s": Statistics(torch.ones(2), 3), "p": Pair(1, [0.5])})
+    back = through_disk({"s": Statistics(torch.ones(2), 3), "p": Two(1, [0.5])})
     assert type(back["s"]) is Statistics
     assert torch.equal(back["s"].sums, torch.ones(2))
-    assert back["p"] == Pair(1, [0.5])
-    assert type(back["p"]) is Pair
+    assert back["p"] == Two(1, [0.5])
+    assert type(back["p"]) is Two
 
 
-@pytest.mark.parametrize("bits", ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"])
-def test_numpy_generators_go_on(bits: str) -> None:
-    generator = np.random.Generator(getattr(np.random, bits)(7))
-    generator.random(5)
-    generator.spawn(1)
+def test_generators_go_on() -> None:
+    generator = torch.Generator().manual_seed(3)
+    torch.randn(5, generator=generator)
     back = through_disk(generator)
-    assert np.array_equal(back.random(9), generator.random(9))
-    assert back.spawn(1)[0].random() == generator.spawn(1)[0].random()
-
-
-def test_other_generators_go_on() -> None:
-    for make, draw in (
-        (lambda: np.random.RandomState(3), lambda g: list(g.standard_normal(5))),
-        (lambda: random.Random(3), lambda g: [g.gauss(0, 1) for _ in range(5)]),
-        (lambda: torch.Generator().manual_seed(3), lambda g: torch.randn(5, generator=g).tolist()),
-    ):
-        generator = make()
-        draw(generator)
-        assert draw(through_disk(generator)) == draw(generator)
+    assert torch.equal(torch.randn(5, generator=back), torch.randn(5, generator=generator))
 
 
 @pytest.mark.parametrize(
     "value",
-    [{1, 2}, b"x", object(), torch.nn.Parameter(torch.ones(1)), np.array([None]), np.array(["a"]), 1j, len],
+    [
+        {1, 2},
+        b"x",
+        object(),
+        torch.nn.Parameter(torch.ones(1)),
+        torch.eye(2).to_sparse(),
+        np.ones(2),
+        np.float32(1),
+        random.Random(1),
+        Pair(1, []),
+        1j,
+        len,
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_anything_else_is_refused_by_name(value: object) -> None:
@@ -161,6 +127,6 @@ def test_anything_else_is_refused_by_name(value: object) -> None:
 
 def test_unknown_records_are_refused_both_ways() -> None:
     with pytest.raises(JobError, match="name its dataclass"):
-        pack(Pair(1, []), {})
-    with pytest.raises(JobError, match="holds a Pair"):
-        unpack(pack(Pair(1, []), {}, (Pair,)), {})
+        pack(Two(1, []), {})
+    with pytest.raises(JobError, match="holds a Two"):
+        unpack(pack(Two(1, []), {}, (Two,)), {})

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Checkpoint:
     :func:`~unconv.jobs.fingerprint_files`, :func:`~unconv.jobs.fingerprint_arrays`; a run with another one is
     refused. A state is written after the first part, then once ``every_seconds`` have passed or ``every_parts`` parts
     are done, and at the end.
-    ``types`` are the dataclasses and named tuples in the state; random generators in the state are kept as they stand.
+    ``types`` are the dataclasses in the state; torch's random generators in the state are kept as they stand.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -79,6 +79,9 @@ class Checkpoint:
             raise JobError(f"{self}: every_seconds {self.every_seconds} is not a time; give 0 or more")
         if self.every_parts is not None and self.every_parts < 1:
             raise JobError(f"{self}: every_parts {self.every_parts} is no number of parts; give 1 or more, or None")
+        other = [kind.__qualname__ for kind in self.types if not is_dataclass(kind)]
+        if other:
+            raise JobError(f"{self}: types has {', '.join(other)}; a state is made of dataclasses")
         kinds = [kind.__qualname__ for kind in self.types]
         if len(set(kinds)) < len(kinds):
             raise JobError(f"{self}: two of the types have one name ({', '.join(sorted(kinds))}); rename one")

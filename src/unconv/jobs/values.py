@@ -6,9 +6,8 @@ Nothing is pickled, so that reading a checkpoint runs no code of whoever wrote i
 from __future__ import annotations
 
 import os
-import random
 import sys
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from math import isfinite
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from unconv.errors import JobError
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
 Types: TypeAlias = "tuple[type[Any], ...]"
@@ -26,9 +24,8 @@ Tensors: TypeAlias = "dict[str, Tensor]"
 def pack(value: Any, tensors: Tensors, types: Types = (), name: str = "state") -> Any:
     """The value as JSON, its tensors added to ``tensors`` under names that say where they were.
 
-    Values are None, bool, int, float, str, paths, list, tuple, dict, dense and sparse COO tensors, NumPy arrays and
-    numbers, random generators (torch.Generator, numpy.random.Generator and RandomState, random.Random), and the
-    dataclasses and named tuples listed in ``types``. Raises :class:`~unconv.jobs.JobError` for anything else.
+    Values are None, bool, int, float, str, paths, list, tuple, dict, dense tensors, torch.Generator, and the
+    dataclasses listed in ``types``. Raises :class:`~unconv.jobs.JobError` for anything else.
 
     >>> pack({"step": 3, "sizes": (4, 5)}, {})
     {'dict': [['step', 3], ['sizes', {'tuple': [4, 5]}]]}
@@ -48,11 +45,10 @@ def pack(value: Any, tensors: Tensors, types: Types = (), name: str = "state") -
         entries = value.items()
         return {"dict": [[pack(k, tensors, types, name), pack(v, tensors, types, f"{name}.{k}")] for k, v in entries]}
     if kind in types:
-        content = {key: pack(entry, tensors, types, f"{name}.{key}") for key, entry in _fields_of(value).items()}
+        names = [field.name for field in fields(value)]
+        content = {key: pack(getattr(value, key), tensors, types, f"{name}.{key}") for key in names}
         return {"type": kind.__qualname__, "fields": content}
-    if kind is random.Random:
-        return {"random": pack(value.getstate(), tensors, types, name)}
-    packed = _pack_torch(value, tensors, name) or _pack_numpy(value, tensors, name)
+    packed = _pack_torch(value, tensors, name)
     if packed is None:
         raise JobError(
             f"checkpoint: {name} is a {kind.__qualname__}, which a checkpoint cannot hold; give tensors, numbers, "
@@ -61,25 +57,13 @@ def pack(value: Any, tensors: Tensors, types: Types = (), name: str = "state") -
     return packed
 
 
-def _fields_of(value: Any) -> dict[str, Any]:
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    return dict(value._asdict())
-
-
 def _pack_torch(value: Any, tensors: Tensors, name: str) -> dict[str, Any] | None:
     torch = sys.modules.get("torch")  # where torch was never imported there are no tensors
     if torch is None:
         return None
     if type(value) is torch.Generator:
         return {"torch generator": _add(value.get_state(), tensors, name), "device": str(value.device)}
-    if type(value) is not torch.Tensor or value.is_quantized:
-        return None
-    if value.layout == torch.sparse_coo:
-        parts = {"indices": value._indices(), "values": value._values()}
-        packed = {key: _pack_torch(part, tensors, f"{name}.{key}") for key, part in parts.items()}
-        return {"sparse": list(value.shape), **packed, "coalesced": value.is_coalesced()}
-    if value.layout != torch.strided:
+    if type(value) is not torch.Tensor or value.is_quantized or value.layout != torch.strided:
         return None
     return {
         "tensor": _add(value, tensors, name),
@@ -87,37 +71,6 @@ def _pack_torch(value: Any, tensors: Tensors, name: str) -> dict[str, Any] | Non
         "complex": value.is_complex(),
         "device": str(value.device),
         "requires_grad": value.requires_grad,
-    }
-
-
-def _pack_numpy(value: Any, tensors: Tensors, name: str) -> dict[str, Any] | None:
-    np = sys.modules.get("numpy")
-    if np is None:
-        return None
-    if type(value) is np.random.Generator:
-        source, seed = value.bit_generator, value.bit_generator.seed_seq.state
-        state = {"seed": dict(seed), "state": source.state}
-        return {"numpy generator": type(source).__name__, "state": pack(state, tensors, (), name)}
-    if type(value) is np.random.RandomState:
-        return {"numpy random state": pack(value.get_state(legacy=False), tensors, (), name)}
-    if isinstance(value, np.generic) or type(value) is np.ndarray:
-        return _pack_array(np.asarray(value), type(value) is not np.ndarray, tensors, name)
-    return None
-
-
-def _pack_array(array: np.ndarray[Any, Any], scalar: bool, tensors: Tensors, name: str) -> dict[str, Any] | None:
-    import torch
-
-    try:
-        # A copy in native byte order: from_numpy warns of read-only arrays and refuses negative strides.
-        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="K", copy=True))
-    except TypeError:
-        return None
-    return {
-        "array": _add(tensor, tensors, name),
-        "order": _memory_order(tensor),
-        "complex": tensor.is_complex(),
-        "scalar": scalar,
     }
 
 
@@ -162,12 +115,6 @@ def unpack(packed: Any, tensors: Tensors, types: Types = ()) -> Any:
     if "type" in packed:
         content = {key: unpack(entry, tensors, types) for key, entry in packed["fields"].items()}
         return _record(packed["type"], content, types)
-    if "random" in packed:
-        generator = random.Random()
-        generator.setstate(unpack(packed["random"], tensors, types))
-        return generator
-    if "array" in packed or "numpy generator" in packed or "numpy random state" in packed:
-        return _unpack_numpy(packed, tensors)
     return _unpack_torch(packed, tensors)
 
 
@@ -175,21 +122,11 @@ def _record(name: str, content: dict[str, Any], types: Types) -> Any:
     kind = next((kind for kind in types if kind.__qualname__ == name), None)
     if kind is None:
         raise JobError(f"checkpoint: holds a {name}, which this run does not know; name it in Checkpoint(types=...)")
-    if not is_dataclass(kind):
-        return kind(**content)
     # Field by field: what was valid when it was made need not be made again.
     value = object.__new__(kind)
     for key, entry in content.items():
         object.__setattr__(value, key, entry)
     return value
-
-
-def _restore(name: str, packed: dict[str, Any], tensors: Tensors) -> Tensor:
-    import torch
-
-    tensor = torch.view_as_complex(tensors[name]) if packed["complex"] else tensors[name]
-    inverse = sorted(range(tensor.ndim), key=packed["order"].__getitem__)
-    return tensor.permute(inverse)
 
 
 def _unpack_torch(packed: dict[str, Any], tensors: Tensors) -> Any:
@@ -199,30 +136,7 @@ def _unpack_torch(packed: dict[str, Any], tensors: Tensors) -> Any:
         generator = torch.Generator(packed["device"])
         generator.set_state(tensors[packed["torch generator"]])
         return generator
-    if "sparse" in packed:
-        indices, values = (_unpack_torch(packed[key], tensors) for key in ("indices", "values"))
-        coalesced = packed["coalesced"]
-        return torch.sparse_coo_tensor(
-            indices, values, packed["sparse"], check_invariants=False, is_coalesced=coalesced or None
-        )
-    tensor = _restore(packed["tensor"], packed, tensors)
-    return tensor.to(packed["device"]).requires_grad_(packed["requires_grad"])
-
-
-def _unpack_numpy(packed: dict[str, Any], tensors: Tensors) -> Any:
-    import numpy as np
-
-    if "array" in packed:
-        array = _restore(packed["array"], packed, tensors).numpy()
-        return array[()] if packed["scalar"] else array
-    if "numpy random state" in packed:
-        legacy = np.random.RandomState()
-        legacy.set_state(unpack(packed["numpy random state"], tensors))
-        return legacy
-    parts = unpack(packed["state"], tensors)
-    kinds: list[type[Any]] = [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox]
-    kinds.append(np.random.SFC64)
-    kind = next(kind for kind in kinds if kind.__name__ == packed["numpy generator"])
-    source = kind(np.random.SeedSequence(**parts["seed"]))
-    source.state = parts["state"]
-    return np.random.Generator(source)
+    stored = tensors[packed["tensor"]]
+    tensor = torch.view_as_complex(stored) if packed["complex"] else stored
+    inverse = sorted(range(tensor.ndim), key=packed["order"].__getitem__)
+    return tensor.permute(inverse).to(packed["device"]).requires_grad_(packed["requires_grad"])

@@ -8,7 +8,7 @@ import torch
 from unconv.errors import SparseError
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.plots.plots import plot_codes, plot_convergence, plot_dictionary
+from unconv.sparse.plots import plot_codes, plot_convergence, plot_dictionary
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def encode(
     )
     encoding.save(out)
     if plot is not None:
-        from unconv.sparse.plots.plots import plot_codes
+        from unconv.sparse.plots.codes import plot_codes
 
         pictures.save_plot(plot_codes(encoding, image=found[0].tensor), plot)
     rows = [

@@ -79,7 +79,7 @@ def learn(
     ]
     save_dictionary(learner.dictionary_, out, {"use": learner.kernel_use_.tolist(), "low-pass strength": low_pass})
     if plot is not None:
-        from unconv.sparse.plots.plots import plot_dictionary
+        from unconv.sparse.plots.dictionary import plot_dictionary
 
         pictures.save_plot(plot_dictionary(learner), plot)
     if json:

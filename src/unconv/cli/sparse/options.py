@@ -123,8 +123,7 @@ def compare(
     before: Tensor, after: Tensor, reference: Path | None, place: Path | None, names: tuple[str, str, str]
 ) -> dict[str, float]:
     """PSNR before and after where there is a true picture, and the picture of both where it is asked for."""
-    from unconv.sparse.plots.plots import plot_before_after
-    from unconv.sparse.plots.plots_results import psnr
+    from unconv.sparse.plots.results import plot_before_after, psnr
 
     truth = None
     told = {}

@@ -228,9 +228,9 @@ class _Passes:
             raise UnconvError(f"train: no example could be used: {told}")
         if total.moment is not None:
             self.learner.load(total.moment)
-        train = dict(self.conclude({name: value / total.seen for name, value in total.sums.items()}))
+        train = _plain(self.conclude({name: value / total.seen for name, value in total.sums.items()}))
         held_out, skipped = self.learner.evaluate(self.held_out)
-        epoch = Epoch(len(before.history) + 1, train, dict(held_out))
+        epoch = Epoch(len(before.history) + 1, train, _plain(held_out))
         if self.log is not None:
             steps_done = epoch.number * steps_of(self.examples, self.settings)
             self.log.add("train", epoch.train, steps_done)
@@ -245,6 +245,11 @@ class _Passes:
     def stop(self, state: State) -> bool:
         patience = self.settings.patience
         return patience is not None and len(state.history) - 1 - best_of(state.history, self.score) >= patience
+
+
+def _plain(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Numbers as a checkpoint keeps them: numpy's, too, are floats then."""
+    return {name: float(number) for name, number in numbers.items()}
 
 
 def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:

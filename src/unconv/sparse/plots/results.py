@@ -1,4 +1,4 @@
-"""Pictures of what was achieved: convergence, and results beside what they were made from."""
+"""Figures of results: convergence, and restored pictures beside what they were made from."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ def plot_before_after(
         )
     need_matplotlib()
     titles = [
-        _told(name, picture, reference is not None, pictures[-1])
+        _title(name, picture, reference is not None, pictures[-1])
         for name, picture in zip(names, pictures, strict=False)
     ]
     shown = [picture.nan_to_num(nan=1.0) for picture in pictures]
     return _curves_below(shown, titles) if shown[0].ndim == 2 else _with_windows(shown, titles)
 
 
-def _told(name: str, picture: Tensor, judged: bool, reference: Tensor) -> str:
+def _title(name: str, picture: Tensor, judged: bool, reference: Tensor) -> str:
     if not judged or picture is reference:
         return name
     value = psnr(picture, reference)
