@@ -1,4 +1,4 @@
-"""What is made of the kernels of a convolution, once for many calls: their order for oneDNN, and kernels by factors.
+"""Packed kernels: a convolution's kernels in oneDNN's order, and by factors, made once for many calls.
 
 torch hands oneDNN the kernels as they lie, and oneDNN reorders them each time. Where maps are small and kernels many
 that is half of the work: 512 kernels of 3×3×512 on two maps of 7² take 6.3 ms, and 4.0 when they lie as they should;

@@ -1,4 +1,4 @@
-"""Does a network know that the same part of different objects is the same? (Zeiler & Fergus 2013, section 4.3)."""
+"""Correspondence analysis: are the same parts of different objects the same? (Zeiler & Fergus 2013, section 4.3)."""
 
 from __future__ import annotations
 

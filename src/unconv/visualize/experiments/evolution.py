@@ -1,4 +1,4 @@
-"""How features come to be while a network is trained (Zeiler & Fergus 2013, section 4.1, figure 4)."""
+"""Feature evolution while a network is trained (Zeiler & Fergus 2013, section 4.1, figure 4)."""
 
 from __future__ import annotations
 

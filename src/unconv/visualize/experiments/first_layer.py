@@ -1,4 +1,4 @@
-"""What is wrong with the filters of a first layer (Zeiler & Fergus 2013, section 4.1)."""
+"""First-layer filters: dead, dominant and aliased ones (Zeiler & Fergus 2013, section 4.1)."""
 
 from __future__ import annotations
 

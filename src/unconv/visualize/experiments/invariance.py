@@ -1,4 +1,4 @@
-"""How far features move when the image is moved, enlarged or turned (Zeiler & Fergus 2013, section 4.1, figure 5)."""
+"""Feature invariance to translation, scale and rotation (Zeiler & Fergus 2013, section 4.1, figure 5)."""
 
 from __future__ import annotations
 

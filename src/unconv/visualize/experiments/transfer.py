@@ -1,4 +1,4 @@
-"""How much of another task each layer already knows (Zeiler & Fergus 2013, section 5.3, table 7)."""
+"""Transfer of every layer's features to another task (Zeiler & Fergus 2013, section 5.3, table 7)."""
 
 from __future__ import annotations
 

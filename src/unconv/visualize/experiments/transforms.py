@@ -1,4 +1,4 @@
-"""An image moved, enlarged or turned by so much."""
+"""Transforms of an image: moved, enlarged or turned by so much."""
 
 from __future__ import annotations
 

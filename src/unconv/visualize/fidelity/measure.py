@@ -1,4 +1,4 @@
-"""What the projections of a layer's units owe to the image, the unit and the training: measured by comparison.
+"""Fidelity of projections: what they owe to the image, the unit and the training, measured by comparison.
 
 Each projection is compared with that of the same unit and place in another image, with those of other units at that
 place (Mahendran & Vedaldi 2016), and with what the unit sends back when half of the layers on its way are randomised

@@ -1,4 +1,4 @@
-"""A network with some of its layers randomised, beside the network as it is, whose own weights are never touched."""
+"""Randomised layers: a network beside the network as it is, whose own weights are never touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike two projections are."""
+"""Similarity of projections: cosine, and rank correlation of magnitudes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the pictures of a unit can be trusted: measured, and said in words with the papers that say why."""
+"""The verdict on a unit's pictures: how far they can be trusted, in words, with the papers that say why."""
 
 from __future__ import annotations
 

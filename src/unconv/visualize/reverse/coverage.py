@@ -1,4 +1,4 @@
-"""What a projection went through on its way back: read off the graph that autograd walks, not off the modules."""
+"""Coverage of a projection: what it went through on its way back, read off the graph that autograd walks."""
 
 from __future__ import annotations
 

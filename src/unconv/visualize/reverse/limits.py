@@ -1,4 +1,4 @@
-"""What a projection can and cannot show, said next to it."""
+"""Limits of a projection: what it can and cannot show, said next to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One unit of a network, sent back to pixel space."""
+"""Projection of one unit of a network to pixel space."""
 
 from __future__ import annotations
 

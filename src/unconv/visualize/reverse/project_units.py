@@ -1,4 +1,4 @@
-"""Many units of many images, each by the window of the image that it sees: exact, and as quick as the field is small.
+"""Projections of many units of many images, each by the window that it sees: exact, and quick where fields are small.
 
 See :mod:`unconv.network.windows` for why a window is enough. Units that look at the same window share its forward
 pass; windows of one layer have one size and are computed together, from however many images they come.

@@ -1,4 +1,4 @@
-"""What a network no longer sees when a grey square covers part of the image (Zeiler & Fergus 2013, section 4.2)."""
+"""Occlusion sensitivity: a grey square covers a part of the image after another (Zeiler & Fergus 2013, section 4.2)."""
 
 from __future__ import annotations
 

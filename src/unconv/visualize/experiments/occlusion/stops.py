@@ -1,4 +1,4 @@
-"""Which layers to stop at, so that an occluder costs no more than what it can have changed.
+"""Stops of an occluded forward pass: layers chosen so that an occluder costs no more than what it can have changed.
 
 Between two stops only a piece of the feature maps is computed; behind the last one everything is. The stops are those
 with the least estimated work.
