@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
-from unconv.visualize.cone.kernels import Call, convolve, transpose
+from unconv.visualize.cone.kernels import ConvCall, convolve, transpose
 from unconv.visualize.cone.packed_kernels import Packs, can_pack
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
@@ -40,7 +40,7 @@ def test_both_ways_are_torchs(
     x = channels_last(2, channels[0], *size)
     weight = channels_last(channels[1], channels[0], *kernel, seed=1)
     offset = torch.randn(channels[1]) if bias else None
-    call = Call(weight, size, stride, padding, dilation, 1, Packs(weight))
+    call = ConvCall(weight, size, stride, padding, dilation, 1, Packs(weight))
     assert can_pack(x, weight, 1)
     leaf = x.double().requires_grad_()
     expected = F.conv2d(leaf, weight.double(), None if offset is None else offset.double(), stride, padding, dilation)
@@ -56,7 +56,7 @@ def test_both_ways_are_torchs(
 def test_the_bits_are_those_of_torch() -> None:
     # Three taps: torch gives them to oneDNN whatever the number of threads.
     x, weight = channels_last(2, 64, 14, 14), channels_last(64, 64, 3, 3, seed=1)
-    call = Call(weight, (14, 14), (1, 1), (1, 1), (1, 1), 1, Packs(weight))
+    call = ConvCall(weight, (14, 14), (1, 1), (1, 1), (1, 1), 1, Packs(weight))
     assert torch.equal(convolve(call, x, None, (1, 1)), F.conv2d(x, weight, padding=1))
 
 

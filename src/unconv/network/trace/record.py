@@ -21,7 +21,7 @@ from unconv.network.trace.macs import constant_macs
 from unconv.network.trace.operation import Call, Outcome, base_name, bound
 from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
 from unconv.network.trace.rules.shape import pasted
-from unconv.network.trace.rules.window import Rule, pad
+from unconv.network.trace.rules.window import OperationRule, pad
 from unconv.network.trace.value_graph import Ledger
 from unconv.network.trace.values import Read, Value
 
@@ -176,7 +176,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*fake_args, **fake_kwargs)
         return tree_map(lambda leaf: originals.get(id(leaf), leaf), result)
 
-    def _record(self, call: Call, rule: Rule, written: Sequence[Tensor]) -> None:
+    def _record(self, call: Call, rule: OperationRule, written: Sequence[Tensor]) -> None:
         if not call.values or reads_shape_only(call.name):
             held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
             efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from unconv.operators.geometry.receptive import Box
 from unconv.visualize.cone.boxes import Portion, find_nonzero_boxes, plan_portions, slice_boxes
-from unconv.visualize.cone.kernels import Call, convolve, empty_like, lay_out, transpose
+from unconv.visualize.cone.kernels import ConvCall, convolve, empty_like, lay_out, transpose
 from unconv.visualize.cone.packed_kernels import Packs
 from unconv.visualize.cone.schedule import Needed, next_convolution
 
@@ -89,7 +89,7 @@ class Convolution(torch.autograd.Function):
         # The same tensors as torch's own keeps, in the same order: checkpointing counts them.
         ctx.save_for_backward(x, weight)
         ctx.size, ctx.geometry, ctx.number, ctx.packs = x.shape[2:], (stride, padding, dilation, groups), number, packs
-        call = Call(weight, x.shape[2:], stride, padding, dilation, groups, packs)
+        call = ConvCall(weight, x.shape[2:], stride, padding, dilation, groups, packs)
         portions = plan_portions(boxes, call.output_size) if boxes else None
         if portions is None:
             return convolve(call, x, bias, padding)
@@ -100,11 +100,11 @@ class Convolution(torch.autograd.Function):
         (signal,) = signals
         _, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry
-        call = Call(weight, ctx.size, stride, padding, dilation, groups, ctx.packs)
+        call = ConvCall(weight, ctx.size, stride, padding, dilation, groups, ctx.packs)
         return send_back(call, signal, ctx.number), *(None,) * 9
 
 
-def send_back(call: Call, signal: Tensor, number: int | None) -> Tensor:
+def send_back(call: ConvCall, signal: Tensor, number: int | None) -> Tensor:
     """Cᵀ of a signal, of its cone alone where that is less; ``number``: of the convolution in the forward pass."""
     portions = (_WAY.get(None) or _WayBack(())).portions(signal, number)
     if portions is None:
@@ -112,7 +112,7 @@ def send_back(call: Call, signal: Tensor, number: int | None) -> Tensor:
     return _send_back_boxes(call, signal, portions)
 
 
-def _send_back_boxes(call: Call, signal: Tensor, portions: Sequence[Portion]) -> Tensor:
+def _send_back_boxes(call: ConvCall, signal: Tensor, portions: Sequence[Portion]) -> Tensor:
     """Cᵀ of one box a sample, each put in its place."""
     channels = call.weight.shape[1] * call.groups
     back = empty_like(signal, (len(signal), channels, *call.size)).zero_()
@@ -125,7 +125,7 @@ def _send_back_boxes(call: Call, signal: Tensor, portions: Sequence[Portion]) ->
     return back
 
 
-def _convolve_boxes(call: Call, x: Tensor, bias: Tensor | None, portions: Sequence[Portion]) -> Tensor:
+def _convolve_boxes(call: ConvCall, x: Tensor, bias: Tensor | None, portions: Sequence[Portion]) -> Tensor:
     """The convolution at one box a sample, zero elsewhere."""
     out = empty_like(x, (len(x), len(call.weight), *call.output_size)).zero_()
     for portion in portions:

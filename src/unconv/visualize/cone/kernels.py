@@ -24,7 +24,7 @@ CONVOLUTIONS = frozenset(_BY_AXES.values())
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class ConvCall:
     """What a convolution was called with; ``size`` is that of its input, ``packs`` its kernels if they are kept."""
 
     weight: Tensor
@@ -64,7 +64,7 @@ class Call:
         return tuple(inside), tuple(part)
 
 
-def _is_matrix(call: Call, x: Tensor, padding: tuple[int, ...]) -> bool:
+def _is_matrix(call: ConvCall, x: Tensor, padding: tuple[int, ...]) -> bool:
     """Whether the kernel is but a matrix, and positions are so few that it is quicker to multiply by it."""
     return (
         call.weight.ndim == 4
@@ -75,7 +75,7 @@ def _is_matrix(call: Call, x: Tensor, padding: tuple[int, ...]) -> bool:
     )
 
 
-def convolve(call: Call, x: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
+def convolve(call: ConvCall, x: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
     """The convolution, with another padding than the call's."""
     if call.packs is not None and tuple(x.shape[2:]) == tuple(call.size) and can_pack(x, call.weight, call.groups):
         return call.packs.convolve(x, bias, call.stride, padding, call.dilation)
@@ -87,7 +87,7 @@ def convolve(call: Call, x: Tensor, bias: Tensor | None, padding: tuple[int, ...
     return _BY_AXES[len(padding)](x, call.weight, bias, call.stride, padding, call.dilation, call.groups)
 
 
-def transpose(call: Call, signal: Tensor, size: Sequence[int], padding: tuple[int, ...]) -> Tensor:
+def transpose(call: ConvCall, signal: Tensor, size: Sequence[int], padding: tuple[int, ...]) -> Tensor:
     """Cᵀ of a signal, for an input of some size, with another padding than the call's; it does not look into it."""
     spans = call.reach(signal.shape[2:])
     extra = tuple(length + 2 * pad - span for length, pad, span in zip(size, padding, spans, strict=True))

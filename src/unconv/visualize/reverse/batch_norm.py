@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unconv.visualize.cone.convolution import Convolution, send_back
-from unconv.visualize.cone.kernels import Call
+from unconv.visualize.cone.kernels import ConvCall
 
 
 class BatchNorm(torch.autograd.Function):
@@ -36,7 +36,7 @@ class ConvolutionNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, _x: Tensor, y: Tensor, norm: Callable[[Tensor], Tensor], call: Call, number: int | None
+        ctx: Any, _x: Tensor, y: Tensor, norm: Callable[[Tensor], Tensor], call: ConvCall, number: int | None
     ) -> Tensor:
         ctx.call, ctx.number = call, number
         return _forward(y, norm)
@@ -99,6 +99,6 @@ def normalise(x: Tensor, *args: Any, latest: LatestConvolution | None = None, **
     if latest is not None and convolution is not None:
         packs = convolution.packs.scale(factor, (var, weight), eps)
         stride, padding, dilation, groups = convolution.geometry
-        call = Call(packs.weight, convolution.size, stride, padding, dilation, groups, packs)
+        call = ConvCall(packs.weight, convolution.size, stride, padding, dilation, groups, packs)
         return ConvolutionNorm.apply(latest.x, x.detach(), norm, call, convolution.number)  # type: ignore[no-any-return]
     return BatchNorm.apply(x, norm, factor().view(1, -1, *(1,) * (x.ndim - 2)))  # type: ignore[no-any-return]

@@ -6,9 +6,9 @@ import torch
 
 from unconv.network.trace.rules.mix import MIX_RULES, pointwise, unknown
 from unconv.network.trace.rules.shape import SHAPE_RULES
-from unconv.network.trace.rules.window import WINDOW_RULES, Rule
+from unconv.network.trace.rules.window import WINDOW_RULES, OperationRule
 
-OPERATION_RULES: dict[str, Rule] = {**WINDOW_RULES, **SHAPE_RULES, **MIX_RULES}
+OPERATION_RULES: dict[str, OperationRule] = {**WINDOW_RULES, **SHAPE_RULES, **MIX_RULES}
 
 RECTIFIERS = frozenset(
     {
@@ -19,7 +19,7 @@ RECTIFIERS = frozenset(
 """Operators that pass the positive side and hold back the negative one."""
 
 
-def rule_for(func: torch._ops.OpOverload, name: str) -> Rule:
+def rule_for(func: torch._ops.OpOverload, name: str) -> OperationRule:
     """The rule of an operation; what torch tags as pointwise needs none of its own.
 
     >>> rule_for(torch.ops.aten.sigmoid.default, "sigmoid").__name__

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from unconv.network.trace import layout as lay, macs
 from unconv.network.trace.operation import Call, Outcome
 from unconv.network.trace.rules.shape import broadcast_reads
-from unconv.network.trace.rules.window import Rule
+from unconv.network.trace.rules.window import OperationRule
 from unconv.network.trace.values import Read, Value
 
 _NAMES = {"div": "div", "true_divide": "div", "prelu_kernel": "prelu", "clamp_min": "clamp", "clamp_max": "clamp"}
@@ -143,7 +143,7 @@ _ATTENTION = (
     *("scaled_dot_product_fused_attention_overrideable", "scaled_dot_product_attention"),
 )
 
-MIX_RULES: dict[str, Rule] = {
+MIX_RULES: dict[str, OperationRule] = {
     **dict.fromkeys(_POINTWISE, pointwise),
     **dict.fromkeys(_REDUCE, reduce),
     **dict.fromkeys(_ALONG, along_dim),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from unconv.network.trace import layout as lay
 from unconv.network.trace.links import Link, Window, listed
 from unconv.network.trace.operation import Call, Outcome
-from unconv.network.trace.rules.window import Rule
+from unconv.network.trace.rules.window import OperationRule
 from unconv.network.trace.value_graph import Ledger
 from unconv.network.trace.values import Read, Value
 
@@ -228,7 +228,7 @@ def channel_shuffle(call: Call) -> Outcome:
 
 _SAME = ("alias", "clone", "contiguous", "detach", "lift_fresh", "to_copy", "dropout", "native_dropout")
 
-SHAPE_RULES: dict[str, Rule] = {
+SHAPE_RULES: dict[str, OperationRule] = {
     **dict.fromkeys(_SAME, same),
     **dict.fromkeys(("view", "unsafe_view", "reshape", "reshape_alias", "flatten", "view_copy"), view),
     **dict.fromkeys(("permute", "transpose", "t"), permute),

@@ -176,9 +176,9 @@ def _axes(geometry: Geometry) -> list[tuple[int, int, int, tuple[int, int], int]
     return list(zip(*rows, strict=True))
 
 
-Rule = Callable[[Call], Outcome]
+OperationRule = Callable[[Call], Outcome]
 
-WINDOW_RULES: dict[str, Rule] = {
+WINDOW_RULES: dict[str, OperationRule] = {
     "convolution": convolution,
     **{f"max_pool{n}d": max_pool for n in (1, 2, 3)},
     **{f"max_pool{n}d_with_indices": max_pool for n in (2, 3)},
