@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tests.visualize.reference import network, pictures
 from unconv.errors import ModelError, UnconvError
 from unconv.models.efficientnet_lite import EfficientNetLite0
-from unconv.visualize.layers import FeatureMaps, choose_layers, list_feature_maps, strongest_units
+from unconv.network.trace.trace import trace
+from unconv.visualize.layers import FeatureMaps, choose_layers, list_feature_maps, strongest_units, view_network
 from unconv.visualize.reverse.passage import run_forward
 
 
@@ -104,3 +105,70 @@ def test_a_scripted_layer_is_refused_in_one_line() -> None:
     model = nn.Sequential(torch.jit.script(nn.Conv2d(1, 2, 3)), nn.ReLU())
     with pytest.raises(ModelError, match=r"^layer '0': is TorchScript.*choose a layer around it$"):
         run_forward(model, torch.ones(1, 1, 8, 8), ["0"], "guided")
+
+
+class Odd(nn.Module):
+    """Rectifiers in every spelling: in place, clipped, as bounds, as a maximum, of a view; one without gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(3 if n == 0 else 6, 6, 3, padding=1) for n in range(8))
+        self.clipped, self.off = nn.ReLU6(inplace=True), nn.ReLU()
+        self.joined, self.tail = nn.Identity(), nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x.mul_(2)
+        x = self.clipped(self.convs[0](x))
+        x = self.convs[1](x).clamp(min=0)
+        x = self.convs[2](torch.maximum(self.convs[7](x), torch.tensor(0.0)))
+        x = nn.functional.hardtanh(self.convs[3](x), 0, 6, inplace=True)
+        x = torch.cat([self.convs[4](x).relu(), nn.functional.max_pool2d(x, 3, 1, 1).relu_()], 1)
+        x = self.joined(x)[:, :6]
+        x = self.convs[5](nn.functional.hardswish(x))
+        with torch.no_grad():
+            self.off(x)
+        half = self.convs[6](x)
+        half[:, :3].relu_()
+        pooled: Tensor = self.tail(half)
+        return pooled
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg16", "resnet18", "googlenet", "mobilenet_v2", "shufflenet_v2_x0_5", "mobilenet_v3_small", "odd"]
+)
+def test_one_pass_on_shapes_tells_what_passes_with_numbers_tell(name: str) -> None:
+    model = Odd() if name == "odd" else network(name)
+    image = pictures(64)
+    view = view_network(model, image)
+    maps = list_feature_maps(model, image)
+    assert view.feature_maps == maps
+    assert view.graph is not None
+    layers = [one.layer for one in maps]
+    passage = run_forward(model, image, layers, "guided")
+    assert {layer: view.outputs[layer].shape for layer in layers} == {
+        layer: tuple(value.shape[1:]) for layer, value in passage.values.items()
+    }
+    for layer in (*layers[:2], *layers[-2:]):
+        assert view.outputs[layer].switches == passage.coverage(layer).switches
+    plain, seen = trace(model, (3, 64, 64)), view.graph
+    assert [(one.name, one.operator, one.receptive_field) for one in seen.layers] == [
+        (one.name, one.operator, one.receptive_field) for one in plain.layers
+    ]
+
+
+class ByValue(nn.Module):
+    """Its path depends on values: only a pass with numbers tells what it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fails = nn.Conv2d(3, 4, 3), nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fails(self.conv(x)) if x.sum().item() < 1e9 else x
+
+
+def test_where_shapes_do_not_tell_a_second_pass_ends_behind_the_layers() -> None:
+    view = view_network(ByValue(), torch.zeros(1, 3, 9, 9), ["conv"])
+    assert (view.graph, view.outputs["conv"].shape) == (None, (4, 7, 7))
+    assert "conv" not in view.refusal
+    assert view.refusal

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.trace import trace
+from unconv.visualize.reverse.autograd_nodes import is_switch, nodes_from
 from unconv.visualize.reverse.coverage import clipped_from, ends_convolved, ends_rectified
-from unconv.visualize.reverse.passage import at_rest, check_images, check_open, run_hooked, takes_hooks
+from unconv.visualize.reverse.passage import (
+    Arrived,
+    at_rest,
+    check_hooks,
+    check_images,
+    check_open,
+    check_shape,
+    check_tensor,
+    check_way_back,
+    find_layer,
+    not_called,
+    run_hooked,
+    takes_hooks,
+)
+from unconv.visualize.reverse.rectifier_marks import MarkRectifiers
 
 # Borders and rounding make the strides of two axes differ a little; channels in the place of an axis, a lot.
 MOST_UNEVEN = 1.5
@@ -64,19 +81,136 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
     """
     check_images(image)
     check_open(model)
-    calls: Counter[str] = Counter()
-    found: dict[Any, FeatureMaps] = {}
-    kept: list[Any] = []
+    watcher = _Watcher(image.shape)
+    with watcher.watching(model):
+        run_hooked(model, image, "gradient")
+    return watcher.feature_maps
 
-    def see(name: str, output: Any) -> None:
-        calls[name] += 1
-        if not isinstance(output, Tensor) or not output.requires_grad or not _is_grid(output.shape, image.shape):
-            return
-        inside = [maps for maps in found.values() if maps.layer.startswith(f"{name}.")]
+
+@dataclass(frozen=True, eq=False)
+class LayerOutput:
+    """What a layer's first call returns, without its numbers.
+
+    Attributes:
+        shape: without the batch.
+        node: what it was computed by, in autograd's graph.
+    """
+
+    shape: tuple[int, ...]
+    node: Any
+
+    @property
+    def switches(self) -> int:
+        """Max-poolings between the layer and the pixels."""
+        return sum(map(is_switch, nodes_from(self.node)))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkView:
+    """What one forward pass tells of a network.
+
+    Attributes:
+        feature_maps: every layer that returns some, as :func:`list_feature_maps` tells.
+        outputs: by layer, what those asked for return; of every layer with feature maps where none was named.
+        graph: the traced network; None where it cannot be traced.
+        refusal: why not.
+    """
+
+    feature_maps: tuple[FeatureMaps, ...]
+    outputs: Mapping[str, LayerOutput]
+    graph: Graph | None
+    refusal: str = ""
+
+
+def view_network(model: nn.Module, image: Tensor, layers: Sequence[str] | None = None) -> NetworkView:
+    """Look around in a network by one forward pass, on shapes alone: its graph, its feature maps, where switches are.
+
+    A network whose path depends on values cannot be traced so; then a second pass, with numbers, tells the rest. That
+    one ends behind the last of the layers named.
+
+    Args:
+        model: any module that takes the image as its one argument.
+        image: ``(1, channel, *size)``, as the model wants it.
+        layers: those to look into; None where it is still to be chosen.
+
+    Raises ModelError as :func:`~unconv.visualize.reverse.passage.run_forward` does.
+
+    >>> view = view_network(nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2)), torch.zeros(1, 1, 8, 8))
+    >>> [maps.layer for maps in view.feature_maps], view.outputs["1"].shape, view.outputs["1"].switches
+    (['0', '1'], (4, 3, 3), 1)
+    >>> view.graph["1"].receptive_field.size
+    (4, 4)
+    """
+    check_images(image)
+    check_open(model)
+    for layer in layers or ():
+        check_hooks(layer, find_layer(model, layer))
+    graph, refusal = None, ""
+    watcher = _Watcher(image.shape, layers)
+    try:
+        with watcher.watching(model), MarkRectifiers():
+            graph = trace(model, tuple(image.shape[1:]), grad=True)
+    except UnconvError as error:
+        refusal = str(error)
+        watcher = _Watcher(image.shape, layers, stops=True)
+        with watcher.watching(model):
+            run_hooked(model, image, "gradient")
+    for layer in layers or ():
+        if layer not in watcher.outputs:
+            raise not_called(model, layer)
+    return NetworkView(watcher.feature_maps, watcher.outputs, graph, refusal)
+
+
+class _Watcher:
+    """Hooks on the layers of a network during one forward pass, and what they have seen.
+
+    Args:
+        image: shape of what goes in.
+        layers: those to look into; None for all.
+        stops: whether the pass ends behind the last of them.
+    """
+
+    def __init__(self, image: Sequence[int], layers: Sequence[str] | None = (), stops: bool = False) -> None:
+        self._image, self._layers, self._stops = image, layers, stops
+        self._calls: Counter[str] = Counter()
+        self._found: dict[Any, FeatureMaps] = {}
+        self.outputs: dict[str, LayerOutput] = {}
+
+    @property
+    def feature_maps(self) -> tuple[FeatureMaps, ...]:
+        """Layers that return feature maps, in the order in which these came to be."""
+        return tuple(maps for maps in self._found.values() if self._calls[maps.layer] == 1)
+
+    @contextmanager
+    def watching(self, model: nn.Module) -> Iterator[None]:
+        """Look at what every layer returns; the model is as before afterwards."""
+        with ExitStack() as stack:
+            stack.enter_context(at_rest(model))
+            layers = {layer: find_layer(model, layer) for layer in self._layers or ()}
+            for name, module in (dict(model.named_modules()) | layers).items():
+                # What cannot be watched still runs; the layers around it can be looked into.
+                if name and takes_hooks(module):
+                    handle = module.register_forward_hook(lambda _m, _i, output, name=name: self._look(name, output))
+                    stack.callback(handle.remove)
+            yield
+
+    def _look(self, name: str, output: Any) -> None:
+        self._calls[name] += 1
+        if self._layers is not None and name in self._layers and name not in self.outputs:
+            check_tensor(name, output)
+            check_shape(name, output, self._image[0])
+            check_way_back(name, output)
+            self.outputs[name] = LayerOutput(tuple(output.shape[1:]), output.grad_fn)
+        if isinstance(output, Tensor) and output.requires_grad and _is_grid(output.shape, self._image):
+            self._note_maps(name, output)
+        if self._stops and self._layers is not None and len(self.outputs) == len(self._layers):
+            raise Arrived
+
+    def _note_maps(self, name: str, output: Tensor) -> None:
+        inside = [maps for maps in self._found.values() if maps.layer.startswith(f"{name}.")]
         if any(maps.size != output.shape[2:] for maps in inside):
             return
-        kept.append(output.grad_fn)
-        before = found.get(clipped_from(output))
+        before = self._found.get(clipped_from(output))
         maps = FeatureMaps(
             layer=name,
             units=output.shape[1],
@@ -85,19 +219,11 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
             convolved=ends_convolved(output),
             unclipped=before.layer if before else None,
         )
-        known = found.get(output.grad_fn)
-        if known is None or name.count(".") < known.layer.count(".") or calls[known.layer] > 1:
-            found[output.grad_fn] = maps
-
-    with ExitStack() as stack:
-        stack.enter_context(at_rest(model))
-        for name, module in model.named_modules():
-            # What cannot be watched still runs; the layers around it can be looked into.
-            if name and takes_hooks(module):
-                handle = module.register_forward_hook(lambda _m, _i, output, name=name: see(name, output))
-                stack.callback(handle.remove)
-        run_hooked(model, image, "gradient")
-    return tuple(maps for maps in found.values() if calls[maps.layer] == 1)
+        known = self._found.get(output.grad_fn)
+        if known is None or name.count(".") < known.layer.count(".") or self._calls[known.layer] > 1:
+            self._found[output.grad_fn] = maps
+        if self._layers is None and name not in self.outputs:
+            self.outputs[name] = LayerOutput(tuple(output.shape[1:]), output.grad_fn)
 
 
 def _is_grid(shape: Sequence[int], image: Sequence[int]) -> bool:
@@ -155,14 +281,14 @@ def like_weights(model: nn.Module, images: Tensor) -> Tensor:
     return images if weight is None else images.to(weight)
 
 
-def check_feature_maps(layer: str, value: Tensor) -> None:
+def check_feature_maps(layer: str, shape: Sequence[int]) -> None:
     """Refuse what is not ``(batch, unit, height, width)``: nothing in it has a place in the picture.
 
-    >>> check_feature_maps("features.3", torch.zeros(1, 64, 56, 56))
+    >>> check_feature_maps("features.3", (1, 64, 56, 56))
     """
-    if value.ndim != 4:
+    if len(shape) != 4:
         raise ModelError(
-            f"layer {layer!r}: returns shape {tuple(value.shape)}, not feature maps (batch, unit, height, width); "
+            f"layer {layer!r}: returns shape {tuple(shape)}, not feature maps (batch, unit, height, width); "
             "choose a layer before the classifier"
         )
 

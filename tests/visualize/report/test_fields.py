@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from tests.visualize.reference import network
 from unconv.models.efficientnet_lite import EfficientNetLite0
-from unconv.visualize.report.fields import read_fields
+from unconv.visualize.layers import view_network
+from unconv.visualize.report.fields import fields_of
 from unconv.visualize.reverse.project import project
 
 
@@ -26,7 +27,7 @@ from unconv.visualize.reverse.project import project
 @pytest.mark.parametrize("corner", [True, False])
 def test_projection_stays_inside_the_box(model: nn.Module, layer: str, corner: bool, rule: str) -> None:
     images = torch.randn(1, 3, 160, 192, generator=torch.Generator().manual_seed(0))
-    fields = read_fields(model, (3, 160, 192), [layer])
+    fields = fields_of(view_network(model, images, [layer]), (3, 160, 192), [layer])
     assert fields.notes == ()
     position = (0, 0) if corner else (5, 6)
     image = project(model, images, layer, 3, position, rule).image[0]
@@ -48,7 +49,7 @@ class Untraceable(nn.Module):
 
 
 def test_unknown_fields_are_the_whole_picture_and_said() -> None:
-    fields = read_fields(Untraceable(), (3, 20, 30), ["conv"])
+    fields = fields_of(view_network(Untraceable(), torch.zeros(1, 3, 20, 30)), (3, 20, 30), ["conv"])
     assert fields.box("conv", (0, 0)) == ((0, 20), (0, 30))
     assert fields.size("conv") is None
     assert "not known, patches show the whole picture" in fields.notes[0]

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from tests.visualize.reference import network
 from unconv.errors import ModelError
-from unconv.visualize.report.fields import read_fields
+from unconv.visualize.layers import view_network
+from unconv.visualize.report.fields import fields_of
 from unconv.visualize.report.picture_view import look, predict
 from unconv.visualize.reverse.project import project
 
@@ -19,7 +20,7 @@ LAYERS = ["features.2", "features.5", "features.8"]
 def test_views_equal_single_projections(rule: str) -> None:
     model = network("alexnet")
     image, picture = torch.randn(1, 3, 128, 96), torch.rand(3, 128, 96)
-    fields = read_fields(model, (3, 128, 96), LAYERS)
+    fields = fields_of(view_network(model, image, LAYERS), (3, 128, 96), LAYERS)
     views = look(model, image, picture, LAYERS, rule, units=3, field_box=fields.box)
     assert [view.layer for view in views] == LAYERS
     for view in views:

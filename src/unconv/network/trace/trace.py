@@ -27,6 +27,7 @@ def trace(
     input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+    grad: bool = False,
 ) -> Graph:
     """A model as a graph of geometries: names, shapes, parameters, MACs and exact receptive fields.
 
@@ -38,6 +39,7 @@ def trace(
     ``input_size`` is (channels, *axes) with one to three axes, without the batch; several inputs are a sequence of
     such sizes. Fields are in cells of the first input; others of the same size share its coordinates. ``dtype`` is
     that of the model's parameters unless given, one for all inputs or one for each (``torch.int64`` for tokens).
+    With ``grad`` autograd follows the pass, so that hooks on the model find out what its values were computed by.
     Raises :class:`~unconv.errors.ModelError` where the model does not take such an input, or where its path depends
     on values.
 
@@ -48,7 +50,7 @@ def trace(
     >>> graph["2"].receptive_field.size, graph.field_box("2", (0, 0))
     ((7, 7), ((0, 6), (0, 6)))
     """
-    recorder, sizes, error = attempt(model, input_size, dtype=dtype)
+    recorder, sizes, error = attempt(model, input_size, dtype=dtype, grad=grad)
     if isinstance(error, UnconvError):
         raise error
     if error is not None:
@@ -63,6 +65,7 @@ def attempt(
     input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+    grad: bool = False,
 ) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None]:
     """What a pass of the model showed, up to where it failed, if it did: recorder, input sizes, and the failure.
 
@@ -82,10 +85,18 @@ def attempt(
     # In inference mode torch hands other, compound operations on.
     with preserved(model), _quiet(), torch.inference_mode(False), fakes:
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
+        if grad:
+            inputs = [_watched(tensor) for tensor in inputs]
         for tensor in inputs:
             recorder.bind(tensor, ledger.image(tuple(tensor.shape)))
         model.eval()
-        return recorder, sizes, _run(model, inputs, {}, recorder)
+        return recorder, sizes, _run(model, inputs, {}, recorder, grad)
+
+
+def _watched(tensor: Tensor) -> Tensor:
+    """The tensor as autograd sees it come in, and no leaf, so that a model may change it in place."""
+    with torch.enable_grad():
+        return tensor.requires_grad_().clone() if tensor.is_floating_point() else tensor
 
 
 def replay(
@@ -111,9 +122,11 @@ def replay(
         return recorder, tuple(tuple(one.shape[1:]) for one in images), _run(model, given, named, recorder)
 
 
-def _run(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], recorder: Recorder) -> Exception | None:
+def _run(
+    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], recorder: Recorder, grad: bool = False
+) -> Exception | None:
     try:
-        with torch.no_grad(), recorder.listening(), recorder:
+        with torch.set_grad_enabled(grad), recorder.listening(), recorder:
             output = model(*args, **kwargs)
     except Exception as error:
         return error

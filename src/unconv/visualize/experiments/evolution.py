@@ -202,7 +202,7 @@ def _strongest(
     values, places = [], []
     for part in torch.split(batch, batch_size):
         maps = forward_values(module, part, [layer])[0][layer]
-        check_feature_maps(layer, maps)
+        check_feature_maps(layer, maps.shape)
         flat = maps.flatten(0, 1)
         values.append(flat.flatten(1).amax(1).reshape(maps.shape[:2]))
         places.append(torch.tensor(peaks(flat)).reshape(*maps.shape[:2], 2))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
-
 from unconv.errors import UnconvError
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of
 from unconv.operators.geometry.receptive import Box, ReceptiveField
+from unconv.visualize.layers import NetworkView
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,11 @@ class Fields:
     def box(self, layer: str, position: Sequence[int]) -> Box:
         """The pixels that the unit at a position sees, one ``(start, stop)`` per axis, inside the picture.
 
-        >>> fields = read_fields(nn.Sequential(nn.Conv2d(3, 8, 5, padding=2)), (3, 32, 32), ["0"])
+        >>> import torch
+        >>> from torch import nn
+        >>> from unconv.visualize.layers import view_network
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 5, padding=2))
+        >>> fields = fields_of(view_network(model, torch.zeros(1, 3, 32, 32)), (3, 32, 32), ["0"])
         >>> fields.box("0", (0, 9)), fields.size("0")
         (((0, 3), (7, 12)), (5, 5))
         """
@@ -69,13 +71,11 @@ class Fields:
         return Windows(layer, shape, size, size, (1, 1), everything, "its receptive field is not known")
 
 
-def read_fields(model: nn.Module, input_size: tuple[int, int, int], layers: Sequence[str]) -> Fields:
-    """The receptive fields of some layers of a network."""
-    names = tuple(layers)
-    try:
-        graph = trace(model, input_size)
-    except UnconvError as refusal:
-        note = f"receptive fields are not known, patches show the whole picture: {refusal}"
+def fields_of(view: NetworkView, input_size: tuple[int, int, int], layers: Sequence[str]) -> Fields:
+    """The receptive fields of some layers of a network that was looked around in."""
+    names, graph = tuple(layers), view.graph
+    if graph is None:
+        note = f"receptive fields are not known, patches show the whole picture: {view.refusal}"
         return Fields(None, input_size, names, (note,))
     missing = [layer for layer in names if layer not in graph]
     bounds = [layer for layer in names if layer in graph and not graph[layer].exact]

@@ -109,7 +109,7 @@ def look(
 
 
 def _look_into(passage: Passage, picture: Tensor, layer: str, units: int, field_box: FieldBox) -> LayerView:
-    check_feature_maps(layer, passage.values[layer])
+    check_feature_maps(layer, passage.values[layer].shape)
     value = passage.values[layer][0].detach()
     views = []
     for unit, position, activation in strongest_units(value, units):

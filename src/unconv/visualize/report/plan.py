@@ -17,11 +17,10 @@ from unconv.visualize.layers import (
     check_feature_maps,
     choose_layers,
     like_weights,
-    list_feature_maps,
     spread,
+    view_network,
 )
-from unconv.visualize.report.fields import Fields, read_fields
-from unconv.visualize.reverse.passage import run_forward
+from unconv.visualize.report.fields import Fields, fields_of
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
 from unconv.visualize.scan.scan import convolutions
 
@@ -53,7 +52,7 @@ class Plan:
 def make_plan(
     model: LoadedModel, layers: Sequence[str] | str | None, rule: str, among: Sequence[str] | None = None
 ) -> Plan:
-    """Check what was asked for, and choose what was left open.
+    """Check what was asked for, and choose what was left open; the network runs once, on shapes alone.
 
     Args:
         model: the network.
@@ -69,34 +68,39 @@ def make_plan(
         find_rule(rule, AUTO)
     check_finite(model.module, model.name)
     blank = like_weights(model.module, torch.zeros(1, *model.input_size))
-    if layers is None or layers == EVERY:
-        layers = _chosen(model.module, list_feature_maps(model.module, blank), layers, among)
-    elif isinstance(layers, str):
-        layers = [layers]
-    layers = tuple(dict.fromkeys(layers))
-    if not layers:
-        raise UnconvError("layers: an empty list was given; name at least one, or none at all for a choice")
-    passage = run_forward(model.module, blank, layers, "guided")
-    for layer in layers:
-        check_feature_maps(layer, passage.values[layer])
+    named = _named(layers)
+    view = view_network(model.module, blank, named)
+    chosen = named or tuple(_choose(model.module, view.feature_maps, layers == EVERY, among))
+    outputs = {layer: view.outputs[layer] for layer in chosen}
+    for layer, output in outputs.items():
+        check_feature_maps(layer, (1, *output.shape))
     reason = "as asked for"
     if rule == AUTO:
-        rule, reason = choose_rule(max(passage.coverage(layer).switches for layer in layers))
-    shapes = {layer: tuple(passage.values[layer].shape[1:]) for layer in layers}
-    return Plan(model, layers, rule, reason, read_fields(model.module, model.input_size, layers), shapes)
+        rule, reason = choose_rule(max(output.switches for output in outputs.values()))
+    shapes = {layer: output.shape for layer, output in outputs.items()}
+    return Plan(model, chosen, rule, reason, fields_of(view, model.input_size, chosen), shapes)
 
 
-def _chosen(
-    module: nn.Module, maps: Sequence[FeatureMaps], layers: str | None, among: Sequence[str] | None
+def _named(layers: Sequence[str] | str | None) -> tuple[str, ...] | None:
+    """The layers that were named, each once; None where they are to be chosen."""
+    if layers is None or layers == EVERY:
+        return None
+    if not layers:
+        raise UnconvError("layers: an empty list was given; name at least one, or none at all for a choice")
+    return (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
+
+
+def _choose(
+    module: nn.Module, maps: Sequence[FeatureMaps], all_of_them: bool, among: Sequence[str] | None
 ) -> Sequence[str]:
     """Every convolution, or a few layers over the depth; of those given, where some are."""
     known = maps if among is None else [one for one in maps if one.layer in among]
-    if layers is None and among is None:
+    if not all_of_them and among is None:
         return choose_layers(known)
     every = [one.layer for one in known if among is not None or one.layer in set(convolutions(module))]
     if not every:
         raise UnconvError("layers: none of those looked at returns feature maps; name other layers")
-    return every if layers == EVERY else [every[place] for place in spread(len(every), FEW)]
+    return every if all_of_them else [every[place] for place in spread(len(every), FEW)]
 
 
 def as_loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | None) -> LoadedModel:

@@ -27,6 +27,8 @@ UNTOUCHED = {
 REVERSED = frozenset({"Reversed", "ReversedReLU"})
 # And that of a convolution with the batch norm behind it.
 NORMED = "ConvolutionNorm"
+# Where a node's metadata say that it is a rectifier's, in a pass whose rectifiers keep their own way back.
+MARK = "unconv.rectifier"
 _SWITCHES = frozenset({"MaxPool", "AdaptiveMaxPool", "FractionalMaxPool", "MkldnnMaxPool", "Max", "Amax"})
 # Values in another order or shape: no operation that a reader would count.
 RESHAPES = frozenset(
@@ -73,7 +75,11 @@ def nodes_behind(value: Tensor) -> Iterator[Any]:
     >>> [node.name() for node in nodes_behind(2 * torch.ones(1, requires_grad=True).relu())]
     ['MulBackward0', 'ReluBackward0', 'torch::autograd::AccumulateGrad']
     """
-    start: Any = value.grad_fn
+    return nodes_from(value.grad_fn)
+
+
+def nodes_from(start: Any) -> Iterator[Any]:
+    """A node and all that it goes back to."""
     seen, queue = {start}, [start]
     while queue:
         node = queue.pop()
@@ -95,6 +101,12 @@ def operation_of(node: Any) -> str:
 def is_reversed(node: Any) -> bool:
     """Whether a node is a rectifier that goes back by a rule."""
     return operation_of(node) in REVERSED
+
+
+def reversible(node: Any) -> str | None:
+    """The rectifier that a node is, if a rule takes it back or is known to (a marked one); None for everything else."""
+    mark: str | None = node.metadata.get(MARK)
+    return str(node.rectifier) if is_reversed(node) else mark
 
 
 def rectifier_of(node: Any) -> str | None:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from unconv.visualize.reverse.autograd_nodes import (
     NORMED,
-    REVERSED,
     UNTOUCHED,
     is_reversed,
     is_switch,
@@ -19,6 +18,7 @@ from unconv.visualize.reverse.autograd_nodes import (
     nodes_behind,
     operation_of,
     rectifier_of,
+    reversible,
 )
 from unconv.visualize.reverse.gates import name_products
 
@@ -126,7 +126,7 @@ def ends_rectified(value: Tensor) -> bool:
         elif name == "Copy":
             # The second operand is what was copied; the first is what it overwrote.
             queue.append(parents[-1])
-        elif name not in REVERSED and name not in UNTOUCHED:
+        elif node is None or (name not in UNTOUCHED and reversible(node) is None):
             return False
     return True
 
@@ -141,7 +141,7 @@ def clipped_from(value: Tensor) -> Any:
     node: Any = value.grad_fn
     while node is not None and operation_of(node) == "Copy":
         node = node.next_functions[-1][0]
-    if node is None or not is_reversed(node) or node.rectifier not in ("relu6", "clamp"):
+    if node is None or reversible(node) not in ("relu6", "clamp"):
         return None
     return node.next_functions[0][0]
 

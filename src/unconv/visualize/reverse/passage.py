@@ -99,17 +99,13 @@ def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: s
     with ExitStack() as stack:
         stack.enter_context(at_rest(model))
         for layer, module in modules.items():
-            if not takes_hooks(module):
-                raise ModelError(f"layer {layer!r}: {SCRIPTED}, or choose a layer around it")
+            check_hooks(layer, module)
             handle = module.register_forward_hook(keep(values, layer, len(modules)))
             stack.callback(handle.remove)
         leaf = run_hooked(model, images, rule)
     for layer in layers:
-        if layer in values and not values[layer].requires_grad:
-            raise ModelError(
-                f"layer {layer!r}: nothing leads back from it to the images; it is computed without gradient "
-                "(torch.no_grad, detach or integers)"
-            )
+        if layer in values:
+            check_way_back(layer, values[layer])
         check_value(model, layer, values.get(layer), len(images))
     return Passage(rule, leaf, values)
 
@@ -167,10 +163,7 @@ def keep(values: dict[str, Tensor], layer: str, expected: int | None) -> Callabl
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         if layer in values:
             return
-        if not isinstance(output, Tensor):
-            raise ModelError(
-                f"layer {layer!r}: returns a {type(output).__name__}, not a tensor; choose a layer inside it"
-            )
+        check_tensor(layer, output)
         # Later in-place operations work on the output, not on this copy of the moment.
         values[layer] = output.clone()
         if len(values) == expected:
@@ -179,20 +172,58 @@ def keep(values: dict[str, Tensor], layer: str, expected: int | None) -> Callabl
     return hook
 
 
+def check_tensor(layer: str, output: Any) -> None:
+    """Refuse what a layer has returned where it is no tensor.
+
+    >>> check_tensor("1", torch.zeros(2, 5))
+    """
+    if not isinstance(output, Tensor):
+        raise ModelError(f"layer {layer!r}: returns a {type(output).__name__}, not a tensor; choose a layer inside it")
+
+
+def check_way_back(layer: str, value: Tensor) -> None:
+    """Refuse what autograd cannot follow back to the images.
+
+    >>> check_way_back("1", torch.zeros(2, 5, requires_grad=True))
+    """
+    if not value.requires_grad:
+        raise ModelError(
+            f"layer {layer!r}: nothing leads back from it to the images; it is computed without gradient "
+            "(torch.no_grad, detach or integers)"
+        )
+
+
 def check_value(model: nn.Module, layer: str, value: Tensor | None, batch: int) -> None:
     """Refuse what a layer has returned where it is no finite ``(batch, unit, ...)``.
 
     >>> check_value(nn.ReLU(), "1", torch.zeros(2, 5), batch=2)
     """
     if value is None:
-        raise ModelError(f"layer {layer!r}: is not called when {type(model).__name__} runs; choose another layer")
+        raise not_called(model, layer)
+    check_shape(layer, value, batch)
+    if not all_finite(value):
+        raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
+
+
+def not_called(model: nn.Module, layer: str) -> ModelError:
+    """The error for a layer that a pass has not come by.
+
+    >>> not_called(nn.ReLU(), "1")
+    ModelError("layer '1': is not called when ReLU runs; choose another layer")
+    """
+    return ModelError(f"layer {layer!r}: is not called when {type(model).__name__} runs; choose another layer")
+
+
+def check_shape(layer: str, value: Tensor, batch: int) -> None:
+    """Refuse what is not ``(batch, unit, ...)``.
+
+    >>> check_shape("1", torch.zeros(2, 5), batch=2)
+    """
     if value.ndim < 2 or value.shape[0] != batch:
         raise ModelError(
             f"layer {layer!r}: returns shape {tuple(value.shape)} for {batch} images, not (batch, unit, ...); "
             "choose another layer"
         )
-    if not all_finite(value):
-        raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
 
 
 def all_finite(values: Tensor) -> bool:
@@ -237,6 +268,15 @@ def takes_hooks(module: nn.Module) -> bool:
     True
     """
     return not isinstance(module, torch.jit._script.RecursiveScriptModule)
+
+
+def check_hooks(layer: str, module: nn.Module) -> None:
+    """Refuse a layer that cannot be watched.
+
+    >>> check_hooks("0", nn.ReLU())
+    """
+    if not takes_hooks(module):
+        raise ModelError(f"layer {layer!r}: {SCRIPTED}, or choose a layer around it")
 
 
 def find_layer(model: nn.Module, layer: Any) -> nn.Module:

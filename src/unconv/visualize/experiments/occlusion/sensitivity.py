@@ -184,7 +184,7 @@ class _Clean:
 def _clean(module: nn.Module, batch: Tensor, layer: str, route: Route) -> _Clean:
     stops = [cut.layer for cut in route.cuts if cut.layer is not None]
     values, output = forward_values(module, batch, [layer, *stops], output=True)
-    check_feature_maps(layer, values[layer])
+    check_feature_maps(layer, values[layer].shape)
     totals = values[layer][0].sum((1, 2))
     unit = int(totals.argmax())
     return _Clean(

@@ -1,0 +1,44 @@
+"""A plan costs one forward pass, whatever it has to choose; and what a whole report costs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.resolve import LoadedModel
+from unconv.visualize.report.plan import make_plan
+
+SMALL = Preprocess(size=(32, 48), resize=(32, 48), fit="stretch")
+
+
+def network() -> tuple[list[int], nn.Sequential]:
+    """A network, and how many images each pass that comes by its first layer brings."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Identity(), nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)),
+    )
+    passes: list[int] = []
+
+    def count(_module: nn.Module, images: tuple[Tensor], _output: Tensor) -> None:
+        passes.append(len(images[0]))
+
+    # Not in an attribute of the layer, which would be put back as it was found.
+    model[0].register_forward_hook(count)
+    return passes, model
+
+
+def loaded(model: nn.Module, classes: tuple[str, ...] | None = None) -> LoadedModel:
+    return LoadedModel("tiny", model, SMALL, classes, "random, for a test")
+
+
+@pytest.mark.parametrize("layers", [None, "all", ["2", "5"], "5"])
+@pytest.mark.parametrize("rule", ["auto", "guided"])
+def test_a_plan_runs_the_network_once(layers: list[str] | str | None, rule: str) -> None:
+    passes, model = network()
+    plan = make_plan(loaded(model), layers, rule)
+    assert passes == [1]
+    assert plan.fields.graph is not None
+    assert plan.rule == ("deconvnet" if rule == "auto" else rule)
