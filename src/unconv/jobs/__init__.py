@@ -6,6 +6,7 @@ from unconv.jobs.executor import Executor, Serial, Threads
 from unconv.jobs.fingerprint import fingerprint_arrays, fingerprint_files
 from unconv.jobs.map_reduce import Result, iterate, run
 from unconv.jobs.progress import Progress, bar, quiet
+from unconv.jobs.running import Running, raising_causes
 
 __all__ = [
     "Checkpoint",
@@ -13,6 +14,7 @@ __all__ = [
     "JobError",
     "Progress",
     "Result",
+    "Running",
     "Saved",
     "Serial",
     "Threads",
@@ -21,5 +23,6 @@ __all__ = [
     "fingerprint_files",
     "iterate",
     "quiet",
+    "raising_causes",
     "run",
 ]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from unconv.errors import JobError
 
@@ -23,6 +23,7 @@ SECONDS_TO_STOP = 0.5
 """How long an interrupted job waits for its threads; one deep inside a native call is left behind after that."""
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Applies a function to a stream of items and yields the results in the order of the items.
 

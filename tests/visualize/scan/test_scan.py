@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import unconv as uc
 from tests.visualize.reference import network
 from unconv.errors import ModelError, UnconvError
-from unconv.jobs import JobError
+from unconv.jobs import Executor, JobError, Serial, Threads
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.visualize.scan.scan import convolutions, scan
@@ -284,3 +284,20 @@ def test_scan_killed_ten_times_ends_with_the_same_file(tmp_path: Path) -> None:
 
 def test_public_name() -> None:
     assert uc.scan is scan
+
+
+@pytest.mark.parametrize("executor", [Serial(), Threads(1), Threads(3)], ids=repr)
+def test_the_answer_does_not_depend_on_the_executor(executor: Executor) -> None:
+    model, pictures = small(), images()
+    expected = scan(model, pictures, ["0", "3"], top=4, batch_size=4)
+    found = scan(model, pictures, ["0", "3"], top=4, batch_size=4, executor=executor)
+    for layer in found.layers:
+        assert torch.equal(found.values[layer], expected.values[layer])
+        assert torch.equal(found.images[layer], expected.images[layer])
+        assert torch.equal(found.positions[layer], expected.positions[layer])
+    assert found.names == expected.names
+
+
+def test_a_model_that_fails_in_a_thread_is_named() -> None:
+    with pytest.raises(ModelError, match="contains NaN"):
+        scan(small(), torch.full((6, 3, 18, 18), torch.nan), ["0"], batch_size=2, executor=Threads(2))

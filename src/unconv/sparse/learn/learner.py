@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from typing_extensions import Self
 
 from unconv.data.arrays import Mode
 from unconv.errors import SparseError
-from unconv.jobs import Checkpoint, JobError, iterate, run
+from unconv.jobs import Checkpoint, Executor, Running, iterate, raising_causes, run
 from unconv.jobs.progress import bar, quiet
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
@@ -36,6 +35,7 @@ from unconv.sparse.learn.parameters import (
 # What a result does not depend on: it may change between a run and the one that resumes it.
 _FREE = (
     "n_jobs",
+    "executor",
     "checkpoint",
     "checkpoint_seconds",
     "progress",
@@ -80,6 +80,8 @@ class DictionaryLearner(Estimator):
         random_state: an int, a generator of torch or numpy, or None for another result each time (with a checkpoint:
             0, since what is resumed must repeat).
         n_jobs: threads; None: as many as torch uses, -1: all cores. The result does not depend on it.
+        executor: computes the portions of images (online: reads them), each with ``n_jobs`` threads; the result does
+            not depend on it either. :class:`~unconv.jobs.Serial` unless given.
         checkpoint: a folder; a run that was killed is resumed from there, to the same bits.
         checkpoint_seconds: how often it is written.
         progress: whether to show a bar.
@@ -119,6 +121,7 @@ class DictionaryLearner(Estimator):
         transform_tol: float = 1e-3,
         random_state: object = None,
         n_jobs: int | None = None,
+        executor: Executor | None = None,
         checkpoint: str | PathLike[str] | None = None,
         checkpoint_seconds: float = 30.0,
         progress: bool = False,
@@ -139,6 +142,7 @@ class DictionaryLearner(Estimator):
         self.transform_tol = transform_tol
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.executor = executor
         self.checkpoint = checkpoint
         self.checkpoint_seconds = checkpoint_seconds
         self.progress = progress
@@ -251,17 +255,19 @@ class DictionaryLearner(Estimator):
         return initial(dictionary, first_penalty(self.penalty, problems))
 
     def _run(self, learning: Learning, state: State, seed: int) -> State:
-        progress = bar() if self.progress else quiet()
-        try:
-            checkpoint = self._checkpoint(learning.source, state, seed)
+        shown = bar() if self.progress else quiet()
+        running = Running(self.executor, self.checkpoint, self.checkpoint_seconds, shown)
+        checkpoint = self._checkpoint(running, learning.source, state, seed)
+        with raising_causes():
             if self.batch_size is not None:
                 return run(
                     learning.minibatches(self.batch_size, self.max_rounds, seed),
                     learning.source.load,
                     learning.minibatch,
                     state=state,
+                    executor=running.executor,
                     checkpoint=checkpoint,
-                    progress=progress,
+                    progress=running.progress,
                 ).state
 
             def portions(_: State, __: int) -> Iterable[Portion]:
@@ -277,27 +283,20 @@ class DictionaryLearner(Estimator):
                 start=learning.start,
                 stop=learning.stop,
                 describe=describe,
+                executor=running.executor,
                 checkpoint=checkpoint,
-                progress=progress,
+                progress=running.progress,
             ).state
-        except JobError as error:
-            if isinstance(error.__cause__, SparseError):
-                raise error.__cause__ from None
-            raise
 
-    def _checkpoint(self, source: Source, state: State, seed: int) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
+    def _checkpoint(self, running: Running, source: Source, state: State, seed: int) -> Checkpoint | None:
         from unconv.jobs import fingerprint_arrays
 
-        settled = {name: _text(value) for name, value in self.get_params().items() if name not in _FREE}
-        first = fingerprint_arrays(dictionary=state.dictionary, penalty=state.penalty)
-        return Checkpoint(
-            Path(self.checkpoint),
-            {"random_state": seed, **settled, "first": first, "images": source.fingerprint()},
-            every_seconds=self.checkpoint_seconds,
-            types=TYPES,
-        )
+        def fingerprint() -> dict[str, Any]:
+            settled = {name: _text(value) for name, value in self.get_params().items() if name not in _FREE}
+            first = fingerprint_arrays(dictionary=state.dictionary, penalty=state.penalty)
+            return {"random_state": seed, **settled, "first": first, "images": source.fingerprint()}
+
+        return running.checkpoint(fingerprint, *TYPES)
 
     def _keep(self, state: State, source: Source) -> None:
         self._state = state

@@ -12,19 +12,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Generator, nn
 
 from unconv.errors import UnconvError
-from unconv.jobs import Checkpoint, Executor, JobError, Progress, Result, Serial, fingerprint_arrays, iterate
+from unconv.jobs import (
+    Checkpoint,
+    Executor,
+    Progress,
+    Result,
+    Running,
+    fingerprint_arrays,
+    iterate,
+    raising_causes,
+)
 from unconv.train.data.augment import Augment
 from unconv.train.data.examples import Batch, Examples
 from unconv.train.loop.device import device_of
 from unconv.train.loop.learner import Conclude, Learner, Moment, Score, least_loss, scalars
-from unconv.train.loop.result import Epoch as Epoch, Fitted as Fitted, State as State, best_of, fitted
+from unconv.train.loop.result import Epoch as Epoch, Fitted as Fitted, State as State, best_of, conclude_training
 from unconv.train.loop.settings import Settings as Settings
 from unconv.train.loop.tensorboard import EVERY, Log, logging_to
 from unconv.train.loop.trainer import Measure, Trainer
@@ -91,22 +99,18 @@ def fit(
     (tensor([[1., 1., 1.]]), 20)
     """
     settings = settings or Settings()
-    trainer = Trainer(network, measure, settings, settings.epochs * steps_of(examples, settings), conclude)
-    return run_learner(
-        trainer,
-        examples,
-        held_out,
-        settings,
-        conclude=conclude,
-        score=score,
-        augment=augment,
-        executor=executor,
-        checkpoint=checkpoint,
-        checkpoint_seconds=checkpoint_seconds,
-        about=about,
-        log=log,
-        progress=progress,
+    running = Running(executor, checkpoint, checkpoint_seconds, progress, log)
+    trainer = trainer_for(network, measure, examples, settings, conclude)
+    return train(
+        trainer, examples, held_out, settings, running, conclude=conclude, score=score, augment=augment, about=about
     )
+
+
+def trainer_for(
+    network: nn.Module, measure: Measure, examples: Examples, settings: Settings, conclude: Conclude = scalars
+) -> Trainer:
+    """The learner that :func:`fit` trains: a copy of the network and its optimiser."""
+    return Trainer(network, measure, settings, settings.epochs * steps_of(examples, settings), conclude)
 
 
 def steps_of(examples: Examples, settings: Settings) -> int:
@@ -138,19 +142,37 @@ def run_learner(
 
     Raises what the learner raises, and as :func:`fit` does.
     """
+    running = Running(executor, checkpoint, checkpoint_seconds, progress, log)
+    return train(
+        learner, examples, held_out, settings, running, conclude=conclude, score=score, augment=augment, about=about
+    )
+
+
+def train(
+    learner: Learner,
+    examples: Examples,
+    held_out: Examples,
+    settings: Settings,
+    running: Running,
+    *,
+    conclude: Conclude = scalars,
+    score: Score = least_loss,
+    augment: Augment | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Fitted:
+    """The job behind :func:`fit` and :func:`run_learner`, run as ``running`` says."""
     if not len(examples) or not len(held_out):
         raise UnconvError(f"train: {len(examples)} examples and {len(held_out)} held out; give some of both")
     model = State(learner.kept())
-    keeper = None
-    if checkpoint is not None:
-        fingerprint = _fingerprint(learner.now(), examples, held_out, settings, about)
-        keeper = Checkpoint(Path(checkpoint), fingerprint, checkpoint_seconds, types=(State, Moment, Epoch))
-    with logging_to(log) as logged:
+    keeper = running.checkpoint(
+        lambda: _fingerprint(learner.now(), examples, held_out, settings, about), State, Moment, Epoch
+    )
+    with logging_to(running.log) as logged:
         passes = _Passes(learner, examples, held_out, settings, conclude, score, augment, logged)
-        result = passes.run(model, executor or Serial(), keeper, progress)
+        result = passes.run(model, running, keeper)
     state = result.state
-    told = fitted(state, settings, score)
-    return replace(told, skipped=state.skipped, resumed=result.resumed, notes=(*result.notes, *told.notes))
+    last = conclude_training(state, settings, score)
+    return replace(last, skipped=state.skipped, resumed=result.resumed, notes=(*result.notes, *last.notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,10 +188,8 @@ class _Passes:
     augment: Augment | None
     log: Log | None
 
-    def run(
-        self, model: State, executor: Executor, checkpoint: Checkpoint | None, progress: Progress | None
-    ) -> Result[State]:
-        try:
+    def run(self, model: State, running: Running, checkpoint: Checkpoint | None) -> Result[State]:
+        with raising_causes():
             return iterate(
                 self.settings.epochs,
                 self.steps,
@@ -181,14 +201,10 @@ class _Passes:
                 stop=self.stop,
                 describe=_describe,
                 freeze=self.freeze,
-                executor=executor,
+                executor=running.executor,
                 checkpoint=checkpoint,
-                progress=progress,
+                progress=running.progress,
             )
-        except JobError as error:
-            if isinstance(error.__cause__, UnconvError):
-                raise error.__cause__ from None
-            raise
 
     def steps(self, _state: State, epoch: int) -> list[Step]:
         order = torch.randperm(len(self.examples), generator=_generator(self.settings.seed, epoch))
@@ -224,8 +240,8 @@ class _Passes:
 
     def finish(self, before: State, total: State) -> State:
         if not total.seen:
-            told = "; ".join(total.skipped[:3])
-            raise UnconvError(f"train: no example could be used: {told}")
+            reasons = "; ".join(total.skipped[:3])
+            raise UnconvError(f"train: no example could be used: {reasons}")
         if total.moment is not None:
             self.learner.load(total.moment)
         train = _plain(self.conclude({name: value / total.seen for name, value in total.sums.items()}))
@@ -258,8 +274,8 @@ def _united(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
 
 def _describe(state: State) -> str:
     # Names with a slash are details, one a class: TensorBoard groups them, a line has no room for them.
-    told = {name: value for name, value in state.history[-1].held_out.items() if "/" not in name}
-    return ", ".join(f"{name} {value:.4g}" for name, value in told.items()) + " held out"
+    totals = {name: value for name, value in state.history[-1].held_out.items() if "/" not in name}
+    return ", ".join(f"{name} {value:.4g}" for name, value in totals.items()) + " held out"
 
 
 def _seed(*words: object) -> int:
@@ -275,5 +291,5 @@ def _fingerprint(
 ) -> dict[str, Any]:
     weights = fingerprint_arrays(**{name.replace(".", "/"): value for name, value in first.weights.items()})
     data = {"examples": examples.fingerprint(), "held out": held_out.fingerprint()}
-    told = {**asdict(settings), "device": str(device_of(settings.device))}
-    return {**told, **(about or {}), **data, "first weights": weights}
+    chosen = {**asdict(settings), "device": str(device_of(settings.device))}
+    return {**chosen, **(about or {}), **data, "first weights": weights}

@@ -1,4 +1,4 @@
-"""How far a training is, and what it has come to."""
+"""The state of a training (moment, sums, epochs so far) and its result."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Fitted:
     notes: tuple[str, ...] = ()
 
 
-def fitted(state: State, settings: Settings, score: Score) -> Fitted:
+def conclude_training(state: State, settings: Settings, score: Score) -> Fitted:
     """The last weights; with patience those of the best epoch, and a sentence that says which it was."""
     last = state.history[-1]
     if settings.patience is None and state.moment is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
+from threading import local
 from typing import Any
 
 import torch
@@ -15,23 +15,14 @@ from torch import Tensor, nn
 from unconv.data.images import Skipped
 from unconv.data.read.batches import Batch, collection_of
 from unconv.errors import ModelError, UnconvError
-from unconv.jobs import Checkpoint, JobError, Progress, run
+from unconv.jobs import Checkpoint, Executor, Progress, Running, raising_causes, run
 from unconv.models.load.resolve import LoadedModel, load_model
 from unconv.visualize.reverse.passage import at_rest, check_open, find_layer, forward_failure, takes_hooks
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
+from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
 
 BATCH = 32
-
-
-@dataclass(frozen=True, eq=False)
-class ScanState:
-    """What a scan has found so far."""
-
-    peaks: dict[str, Peaks] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
-    count: int = 0
-    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +58,6 @@ class Layers:
         return found, tuple(value.shape[2:]), value.shape[1]
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What one batch has given."""
-
-    found: dict[str, tuple[Found, tuple[int, ...], int]]
-    names: dict[int, str]
-    count: int
-    skipped: tuple[Skipped, ...]
-
-
 def scan(
     model: str | nn.Module | LoadedModel,
     images: Any,
@@ -86,6 +67,7 @@ def scan(
     per_image: int = 1,
     batch_size: int = BATCH,
     dtype: torch.dtype | None = None,
+    executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> TopActivations:
@@ -98,14 +80,14 @@ def scan(
         model: a MODEL string as for load_model, a loaded model, or a module that takes images as its one argument.
         images: files and folders, a dataset or loader of torch, a tar of webdataset, a tensor (batch, channel, *size),
             or any iterable: see :func:`~unconv.data.read.batches.collection_of`. What cannot be read is
-                skipped,
-            counted and listed.
+            skipped, counted and listed.
         layers: names as in ``model.named_modules()``; a layer that is called several times counts with its first call.
             None: every convolution that is called.
         top: how many places each unit keeps.
         per_image: how many of them one image may hold.
         batch_size: images computed together; a part of a checkpoint.
         dtype: precision of the pass; that of the weights unless given. ``torch.bfloat16`` is quicker on some machines.
+        executor: computes the batches; :class:`~unconv.jobs.Serial` unless given, as torch has threads of its own.
         checkpoint: a folder; a scan that was killed is resumed from there and ends the same.
         progress: as :func:`unconv.jobs.bar` makes it; counts batches.
 
@@ -141,10 +123,30 @@ def scan(
         "batch_size": batch_size,
         "preprocess": repr(prepare) if prepare is not None else "none",
     }
-    reader = Layers(top, per_image)
+    running = Running(executor, checkpoint, progress=progress)
+    keeper = _checkpoint(running, about, names, source, module)
+    needed = names if layers is not None else ()
+    state = _scan(module, source, Layers(top, per_image), names, needed, dtype, running, keeper)
+    if not state.peaks:
+        told = "; ".join(map(str, state.skipped[:3])) or "there are none"
+        raise UnconvError(f"scan: no image could be used: {told}")
+    return _result(state, tuple(layer for layer in names if layer in state.peaks), about)
+
+
+def _scan(
+    module: nn.Module,
+    source: Any,
+    reader: Layers,
+    names: tuple[str, ...],
+    needed: Sequence[str],
+    dtype: torch.dtype | None,
+    running: Running,
+    checkpoint: Checkpoint | None,
+) -> ScanState:
+    """The job: a batch is a part."""
 
     def combine(state: ScanState, part: Part) -> ScanState:
-        state = joined(state, part, top)
+        state = join(state, part, reader.top)
         reader.bars.update({layer: peaks.bar for layer, peaks in state.peaks.items()})
         return state
 
@@ -152,24 +154,18 @@ def scan(
         stack.enter_context(at_rest(module))
         stack.enter_context(channels_last(module, dtype))
         watcher = stack.enter_context(watching(module, names))
-        try:
-            result = run(
-                source.batches,
-                lambda batch: look_at(module, batch, watcher, reader, dtype, names if layers is not None else ()),
-                combine,
-                state=ScanState(),
-                checkpoint=_checkpoint(checkpoint, about, names, source, module),
-                progress=progress,
-            )
-        except JobError as error:
-            if isinstance(error.__cause__, UnconvError):
-                raise error.__cause__ from None
-            raise
-    state = result.state
-    if not state.peaks:
-        told = "; ".join(map(str, state.skipped[:3])) or "there are none"
-        raise UnconvError(f"scan: no image could be used: {told}")
-    return _result(state, tuple(layer for layer in names if layer in state.peaks), about)
+        # Here and not for each batch: it is one for all threads.
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(raising_causes())
+        return run(
+            source.batches,
+            lambda batch: look_at(module, batch, watcher, reader, dtype, needed),
+            combine,
+            state=ScanState(),
+            executor=running.executor,
+            checkpoint=checkpoint,
+            progress=running.progress,
+        ).state
 
 
 def convolutions(model: nn.Module) -> list[str]:
@@ -186,8 +182,8 @@ class _Enough(BaseException):
     """Ends the forward pass behind the last layer; a BaseException, so that no model's ``except`` holds it."""
 
 
-class Watcher:
-    """Hands each layer's value on at the moment at which the module returns it."""
+class Watcher(local):
+    """Hands each layer's value on at the moment at which the module returns it; to each thread those of its own."""
 
     def __init__(self, layers: tuple[str, ...]) -> None:
         self.layers = layers
@@ -260,7 +256,7 @@ def look_at(
     images = batch.images.to(device=_device_of(module), dtype=dtype or _dtype_of(module))
     if images.ndim == 4:
         images = images.contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+    with torch.inference_mode():
         try:
             module(images)
         except _Enough:
@@ -275,28 +271,6 @@ def look_at(
     return Part(found, names, batch.count, batch.skipped)
 
 
-def joined(state: ScanState, part: Part, top: int) -> ScanState:
-    """The state after another batch; names are kept of images that occur."""
-    peaks = dict(state.peaks)
-    for layer, (found, size, units) in part.found.items():
-        before = peaks.get(layer)
-        if before is None:
-            before = Peaks.none(units, top, size)
-        elif before.size != size:
-            raise UnconvError(
-                f"scan: layer {layer!r} has feature maps of {before.size} for the images before and {size} for those "
-                "now; bring the images to one size"
-            )
-        peaks[layer] = before.joined(found)
-    names = {**state.names, **part.names}
-    occurring: set[int] = set()
-    if part.names:
-        for table in peaks.values():
-            occurring.update(table.images.flatten().tolist())
-        names = {image: name for image, name in names.items() if image in occurring}
-    return ScanState(peaks, names, state.count + part.count, (*state.skipped, *part.skipped))
-
-
 def _result(state: ScanState, layers: tuple[str, ...], about: dict[str, Any]) -> TopActivations:
     tables = as_tables({layer: state.peaks[layer] for layer in layers})
     about = {**about, "sizes": {layer: list(state.peaks[layer].size) for layer in layers}}
@@ -304,15 +278,15 @@ def _result(state: ScanState, layers: tuple[str, ...], about: dict[str, Any]) ->
 
 
 def _checkpoint(
-    folder: str | PathLike[str] | None, about: dict[str, Any], layers: tuple[str, ...], source: Any, module: nn.Module
+    running: Running, about: dict[str, Any], layers: tuple[str, ...], source: Any, module: nn.Module
 ) -> Checkpoint | None:
-    if folder is None:
-        return None
     from unconv.jobs import fingerprint_arrays
 
-    weights = fingerprint_arrays(**{name.replace(".", "/"): value for name, value in module.state_dict().items()})
-    fingerprint = {**about, "layers": list(layers), "images": source.fingerprint(), "values": weights}
-    return Checkpoint(Path(folder), fingerprint, types=(ScanState, Peaks, Skipped))
+    def fingerprint() -> dict[str, Any]:
+        weights = fingerprint_arrays(**{name.replace(".", "/"): value for name, value in module.state_dict().items()})
+        return {**about, "layers": list(layers), "images": source.fingerprint(), "values": weights}
+
+    return running.checkpoint(fingerprint, ScanState, Peaks, Skipped)
 
 
 def _dtype_of(module: nn.Module) -> torch.dtype:
