@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unconv.data.images import save_image
 from unconv.errors import SparseError
-from unconv.jobs import JobError
+from unconv.jobs import Executor, JobError, Serial, Threads
 from unconv.sparse.code.boundary import code_size, synthesize
 from unconv.sparse.code.encode import encode
 from unconv.sparse.learn.constraints import norms
@@ -370,3 +370,14 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         with pytest.raises(JobError, match="made with") as caught:
             learn(images, **params)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("executor", [Serial(), Threads(3)], ids=repr)
+@pytest.mark.parametrize("batch_size", [None, 5])
+def test_the_result_does_not_depend_on_the_executor(executor: Executor, batch_size: int | None) -> None:
+    images, _ = planted(20, (12, 12))
+    options = {"n_kernels": 3, "kernel_size": 5, "random_state": 0, "max_rounds": 2, "batch_size": batch_size}
+    one = DictionaryLearner(**options).fit(images)
+    other = DictionaryLearner(**options, executor=executor).fit(images)
+    assert torch.equal(one.dictionary_, other.dictionary_)
+    assert objectives(one) == objectives(other)

@@ -36,7 +36,7 @@ def noise(count: int, seed: int) -> Float[Tensor, "count latent"]:
     return torch.rand(count, LATENT, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def painted(generator: nn.Module, latents: Float[Tensor, "count latent"]) -> Float[Tensor, "count channels h w"]:
+def paint_samples(generator: nn.Module, latents: Float[Tensor, "count latent"]) -> Float[Tensor, "count channels h w"]:
     """The pictures of these latents, in [0, 1], a few hundred at a time, on the CPU."""
     device = where(generator)
     with torch.inference_mode():
@@ -117,7 +117,7 @@ class Judge:
         pictures could not be read.
         """
         real = self.reference(held_out)
-        return self.numbers(self.look(painted(generator, noise(self.samples, SEED))), real.whole), real.skipped
+        return self.numbers(self.look(paint_samples(generator, noise(self.samples, SEED))), real.whole), real.skipped
 
     def numbers(self, seen: Seen, real: Gaussian) -> dict[str, float]:
         """The numbers of samples that were looked at."""

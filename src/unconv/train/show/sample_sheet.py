@@ -17,7 +17,7 @@ from unconv.data.atomic_write import write_whole
 from unconv.errors import UnconvError
 from unconv.models.dcgan import Generator, dcgan_form as dcgan_form
 from unconv.operators.checkerboard import stride_pattern
-from unconv.train.show.judge import noise, painted
+from unconv.train.show.judge import noise, paint_samples
 
 GAP = 1
 BACKGROUND = 0.35
@@ -66,7 +66,7 @@ def samples_sheet(generator: nn.Module, count: int = 100, seed: int = 1, columns
     ends = noise(4, seed + 1)
     between = [torch.lerp(ends[n], ends[n + 1], torch.linspace(0, 1, columns)[:, None]) for n in (0, 2)]
     parts = [noise(count, seed), torch.cat(between)]
-    return stacked([sheet(painted(generator, latents), columns) for latents in parts])
+    return stacked([sheet(paint_samples(generator, latents), columns) for latents in parts])
 
 
 def kernels(layer: nn.Module, channels: int) -> Float[Tensor, "channels out height width"]:

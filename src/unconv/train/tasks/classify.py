@@ -2,61 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from unconv.errors import UnconvError
-from unconv.jobs import Progress, Serial, Threads
-from unconv.models.load.resolve import LoadedModel, untrained_model
-from unconv.models.load.trained import save_trained
+from unconv.jobs import Executor, Progress, Running, Serial, Threads
+from unconv.models.load.resolve import untrained_model
 from unconv.train.data.augment import augmentation, check_shift
 from unconv.train.data.examples import FileExamples
 from unconv.train.data.labelled import pictures_of
-from unconv.train.loop.loop import Epoch, fit
+from unconv.train.loop.loop import train, trainer_for
 from unconv.train.loop.settings import Settings
 from unconv.train.show.confusion_table import confusion_matrix
+from unconv.train.tasks.trained import Trained, load_result
 
 
-@dataclass(frozen=True, eq=False)
-class Classifier:
-    """A network that was trained to tell classes apart.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Classifier(Trained):
+    """A network that was trained to tell classes apart; the measure of an epoch is its accuracy.
 
     Attributes:
-        network: with its weights, in evaluation mode.
-        history: an entry for each epoch: ``loss`` (cross-entropy, natural logarithm) and ``accuracy``.
-        epoch: the entry whose weights these are: the last, or with ``patience`` the most accurate.
-        about: model, data, classes and settings.
         confusion: of the pictures held out, by their class (row) and the one they are taken for (column).
-        skipped: pictures that could not be read, and why.
-        resumed: steps that an earlier run had done.
-        notes: what was assumed or found out on the way.
     """
 
-    network: LoadedModel
-    history: tuple[Epoch, ...]
-    epoch: Epoch
-    about: Mapping[str, Any]
     confusion: Tensor
-    skipped: tuple[str, ...] = ()
-    resumed: int = 0
-    notes: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float:
         """The part of the pictures held out that the network names rightly."""
         return self.epoch.held_out["accuracy"]
-
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Write the weights to a safetensors file that ``load_model(..., weights=path)`` reads, classes included."""
-        return save_trained(self.network.module.state_dict(), Path(path), self.about)
 
 
 def classify(
@@ -69,6 +49,7 @@ def classify(
     std: float | Sequence[float] | None = None,
     flip: bool | None = None,
     shift: float = 0.08,
+    executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
     log: str | PathLike[str] | None = None,
@@ -88,6 +69,7 @@ def classify(
         std: what they are divided by.
         flip: half of the pictures are mirrored left to right; None: unless they are digits.
         shift: pictures are moved by up to this part of their side.
+        executor: reads the pictures of each step; :class:`~unconv.jobs.Threads` where they are files, unless given.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
         log: a folder for files of TensorBoard.
@@ -111,30 +93,26 @@ def classify(
         "flip": flip,
         "shift": shift,
     }
-    fitted = fit(
-        loaded.module,
-        measure,
+    running = Running(
+        executor or (Threads() if isinstance(pictures.train, FileExamples) else Serial()),
+        checkpoint,
+        checkpoint_seconds,
+        progress,
+        log,
+    )
+    result = train(
+        trainer_for(loaded.module, measure, pictures.train, settings),
         pictures.train,
         pictures.held_out,
         settings,
+        running,
         score=lambda numbers: numbers["accuracy"],
         augment=augmentation(flip, shift),
-        executor=Threads() if isinstance(pictures.train, FileExamples) else Serial(),
-        checkpoint=checkpoint,
-        checkpoint_seconds=checkpoint_seconds,
         about=about,
-        log=log,
-        progress=progress,
     )
-    loaded.module.load_state_dict(fitted.weights)
-    network = replace(
-        loaded, module=loaded.module.eval(), classes=pictures.classes, weights=f"trained on {pictures.name}"
-    )
-    history = [asdict(epoch) for epoch in fitted.history]
-    confusion = confusion_matrix(network.module, pictures.held_out, len(pictures.classes))
-    told = {**about, "settings": asdict(settings), "history": history, "epoch": fitted.epoch.number}
-    notes = (*loaded.notes, *fitted.notes)
-    return Classifier(network, fitted.history, fitted.epoch, told, confusion, fitted.skipped, fitted.resumed, notes)
+    trained = load_result(loaded, result, settings, about, classes=pictures.classes, notes=loaded.notes)
+    confusion = confusion_matrix(trained.network.module, pictures.held_out, len(pictures.classes))
+    return Classifier(**vars(trained), confusion=confusion)
 
 
 def scores(outputs: Tensor, targets: Tensor, classes: int) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,19 @@ from torch import Tensor
 from unconv.data.arrays import printable
 from unconv.data.fashion import CLASSES
 from unconv.errors import ModelError
-from unconv.jobs import Progress, Serial, Threads
+from unconv.jobs import Executor, Progress, Running, Serial, Threads
 from unconv.models.dcgan import FORMS, Discriminator, Generator
 from unconv.models.load.resolve import LoadedModel, load_model, untrained_model
-from unconv.models.load.trained import about_trained, save_trained
+from unconv.models.load.trained import about_trained
 from unconv.operators.checkerboard import stride_pattern
 from unconv.train.data.examples import Examples, FileExamples
 from unconv.train.data.unlabelled import framed, pictures_without_classes
-from unconv.train.loop.loop import Epoch, run_learner
+from unconv.train.loop.loop import train
 from unconv.train.loop.settings import Settings
-from unconv.train.show.judge import SAMPLES, SEED, Judge, noise, painted
+from unconv.train.show.judge import SAMPLES, SEED, Judge, noise, paint_samples
 from unconv.train.show.sample_sheet import pattern_scores
 from unconv.train.tasks.adversarial import Adversaries, Contest
+from unconv.train.tasks.trained import Trained, load_result
 
 # An epoch of Fashion-MNIST takes a minute and a half of one core; what comes out is in docs/train.md.
 EPOCHS, BATCH_SIZE, RATE = 4, 64, 5e-4
@@ -41,29 +42,12 @@ def usual_settings() -> Settings:
     return Settings(EPOCHS, BATCH_SIZE, RATE, weight_decay=0.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Generated:
-    """A generator that was trained.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Generated(Trained):
+    """A generator that was trained; its history has the losses of both networks, and what the judge says.
 
-    Attributes:
-        network: with its weights, in evaluation mode.
-        history: an entry for each epoch: losses of both networks, and what the judge says.
-        about: model, data, settings, history, and what was measured in the end (see :func:`measured`).
-        skipped: pictures that could not be read, and why.
-        resumed: steps that an earlier run had done.
-        notes: what was assumed or found out on the way.
+    ``about`` has what was measured before and after, see :func:`measure_generator`.
     """
-
-    network: LoadedModel
-    history: tuple[Epoch, ...]
-    about: Mapping[str, Any]
-    skipped: tuple[str, ...] = ()
-    resumed: int = 0
-    notes: tuple[str, ...] = ()
-
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Write the generator to a safetensors file that ``load_model(MODEL, weights=path)`` reads."""
-        return save_trained(self.network.module.state_dict(), Path(path), self.about)
 
 
 def generate(
@@ -73,6 +57,7 @@ def generate(
     contest: Contest | None = None,
     *,
     samples: int = SAMPLES,
+    executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
     log: str | PathLike[str] | None = None,
@@ -90,6 +75,7 @@ def generate(
         settings: :func:`usual_settings` unless given.
         contest: Contest() unless given.
         samples: how many of the generator's pictures are measured after each epoch.
+        executor: reads the pictures of each step; :class:`~unconv.jobs.Threads` where they are files, unless given.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
         log: a folder for files of TensorBoard.
@@ -114,31 +100,26 @@ def generate(
         "samples": samples,
         **asdict(contest),
     }
-    first = measured(generator.eval(), judge, pictures.held_out)
-    fitted = run_learner(
+    first = measure_generator(generator.eval(), judge, pictures.held_out)
+    running = Running(
+        executor or (Threads() if isinstance(pictures.train, FileExamples) else Serial()),
+        checkpoint,
+        checkpoint_seconds,
+        progress,
+        log,
+    )
+    result = train(
         Adversaries(generator, discriminator, settings, contest, judge),
         pictures.train,
         pictures.held_out,
         settings,
+        running,
         score=nearest,
-        executor=Threads() if isinstance(pictures.train, FileExamples) else Serial(),
-        checkpoint=checkpoint,
-        checkpoint_seconds=checkpoint_seconds,
         about=about,
-        log=log,
-        progress=progress,
     )
-    generator.load_state_dict(fitted.weights)
-    network = replace(loaded, module=generator.eval(), weights=f"trained on {pictures.name}")
-    told = {
-        **about,
-        "settings": asdict(settings),
-        "history": [asdict(epoch) for epoch in fitted.history],
-        "epoch": fitted.epoch.number,
-        "untrained": first,
-        "trained": measured(generator, judge, pictures.held_out),
-    }
-    return Generated(network, fitted.history, told, fitted.skipped, fitted.resumed, fitted.notes)
+    trained = load_result(loaded, result, settings, about)
+    last = measure_generator(generator, judge, pictures.held_out)
+    return Generated(**{**vars(trained), "about": {**trained.about, "untrained": first, "trained": last}})
 
 
 def nearest(numbers: Mapping[str, float]) -> float:
@@ -150,7 +131,7 @@ def nearest(numbers: Mapping[str, float]) -> float:
     return -numbers["distance"]
 
 
-def measured(generator: Generator, judge: Judge, held_out: Examples) -> dict[str, Any]:
+def measure_generator(generator: Generator, judge: Judge, held_out: Examples) -> dict[str, Any]:
     """What can be said of a generator in figures.
 
     ``distance`` of ``samples`` from real pictures (and ``of_real_halves`` from each other, the least that can be
@@ -161,20 +142,21 @@ def measured(generator: Generator, judge: Judge, held_out: Examples) -> dict[str
     >>> from unconv.models.dcgan import dcgan_form
     >>> from unconv.train.data.examples import TensorExamples
     >>> black = TensorExamples(torch.full((4, 1, 32, 32), -1.0), torch.zeros(4))
-    >>> told = measured(Generator(dcgan_form("dcgan-32", "resize:2")).eval(), Judge(margin=2, samples=200), black)
-    >>> told["samples"], len(told["shares"]), told["of_real_halves"], list(told["checkerboard"])
+    >>> network, judge = Generator(dcgan_form("dcgan-32", "resize:2")).eval(), Judge(margin=2, samples=200)
+    >>> figures = measure_generator(network, judge, black)
+    >>> figures["samples"], len(figures["shares"]), figures["of_real_halves"], list(figures["checkerboard"])
     (200, 10, 0.0, ['up1', 'up2', 'up3'])
     """
-    samples = painted(generator, noise(judge.samples, SEED))
+    samples = paint_samples(generator, noise(judge.samples, SEED))
     seen = judge.look(samples)
     reference = judge.reference(held_out)
-    told: dict[str, Any] = {"samples": judge.samples, **judge.numbers(seen, reference.whole)}
+    figures: dict[str, Any] = {"samples": judge.samples, **judge.numbers(seen, reference.whole)}
     if judge.clothes:
-        told["shares"] = dict(zip(CLASSES, seen.shares.tolist(), strict=True))
-    told["of_real_halves"] = reference.of_halves
-    told["stride_pattern"] = {"samples": stride_pattern(samples, 2), "real": reference.stride_pattern}
-    told["checkerboard"] = pattern_scores(generator)
-    return told
+        figures["shares"] = dict(zip(CLASSES, seen.shares.tolist(), strict=True))
+    figures["of_real_halves"] = reference.of_halves
+    figures["stride_pattern"] = {"samples": stride_pattern(samples, 2), "real": reference.stride_pattern}
+    figures["checkerboard"] = pattern_scores(generator)
+    return figures
 
 
 def load_generator(path: str | PathLike[str]) -> LoadedModel:
@@ -200,7 +182,7 @@ def sample(generator: LoadedModel, count: int = 100, seed: int = 1) -> Float[Ten
     >>> sample(untrained_model("dcgan-32:4", 10), count=3).shape
     torch.Size([3, 1, 32, 32])
     """
-    return painted(generator_of(generator).eval(), noise(count, seed))
+    return paint_samples(generator_of(generator).eval(), noise(count, seed))
 
 
 def generator_of(loaded: LoadedModel) -> Generator:

@@ -16,18 +16,18 @@ from torch import Generator, Tensor, nn
 from unconv.data.arrays import printable
 from unconv.data.scenes import SIZE
 from unconv.errors import UnconvError
-from unconv.jobs import Progress, Serial, Threads
+from unconv.jobs import Executor, Progress, Running, Serial, Threads
 from unconv.models.load.resolve import LoadedModel, untrained_model
-from unconv.models.load.trained import save_trained
 from unconv.models.load.weights import read_state_dict
 from unconv.models.transfer_weights import carry_over
 from unconv.train.data.augment import Augment, check_shift, draw_moves, moved
 from unconv.train.data.examples import Batch, Examples
 from unconv.train.data.segmented import SCENES, FashionScenes, balanced, segmented
-from unconv.train.loop.loop import Epoch, fit
+from unconv.train.loop.loop import train, trainer_for
 from unconv.train.loop.settings import Settings
 from unconv.train.show.confusion import concluded, confusion_of
 from unconv.train.tasks.pixel_loss import pixel_loss
+from unconv.train.tasks.trained import Trained, load_result
 
 ClassWeights: TypeAlias = Literal["balanced"] | Sequence[float]
 
@@ -37,30 +37,18 @@ AUXILIARY = 0.5
 """Weight of the loss of an auxiliary classifier, as torchvision trains its segmentation networks."""
 
 
-@dataclass(frozen=True, eq=False)
-class Segmenter:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Segmenter(Trained):
     """A network that was trained to name the pixels of pictures.
 
+    Its history has ``loss`` (cross-entropy, natural logarithm), ``pixel_accuracy``, ``miou`` and ``iou/CLASS``; the
+    measure of an epoch is ``miou``.
+
     Attributes:
-        network: with its weights, in evaluation mode.
-        history: an entry for each epoch: ``loss`` (cross-entropy, natural logarithm), ``pixel_accuracy``, ``miou`` and
-            ``iou/CLASS``.
-        epoch: the entry whose weights these are: the last, or with ``patience`` that of the best mean IoU.
-        about: model, data, classes and settings.
         held_out: what it was measured on.
-        skipped: pictures that could not be read, and why.
-        resumed: steps that an earlier run had done.
-        notes: what was assumed or found out on the way.
     """
 
-    network: LoadedModel
-    history: tuple[Epoch, ...]
-    epoch: Epoch
-    about: Mapping[str, Any]
     held_out: Examples
-    skipped: tuple[str, ...] = ()
-    resumed: int = 0
-    notes: tuple[str, ...] = ()
 
     @property
     def miou(self) -> float:
@@ -71,10 +59,6 @@ class Segmenter:
     def classes(self) -> tuple[str, ...]:
         """What each pixel may be."""
         return self.network.classes or ()
-
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Write the weights to a safetensors file that ``load_model(..., weights=path)`` reads, classes included."""
-        return save_trained(self.network.module.state_dict(), Path(path), self.about)
 
 
 def segment(
@@ -91,6 +75,7 @@ def segment(
     class_weights: ClassWeights | None = None,
     jaccard: float = 0.0,
     start: str | PathLike[str] | None = None,
+    executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_seconds: float = 30.0,
     log: str | PathLike[str] | None = None,
@@ -99,9 +84,8 @@ def segment(
     """Train a network to name every pixel of a picture.
 
     The mean over pictures of the mean cross-entropy of their pixels is minimised by
-    :func:`~unconv.train.loop.loop.fit`, and
-    with it, where that is asked for, what the intersections over union lack: see :func:`pixel_scores`. What is measured
-    on the pictures held out is counted in the size that the network is given.
+    :func:`~unconv.train.loop.loop.fit`, and with it, where that is asked for, what the intersections over union lack:
+    see :func:`pixel_scores`. What is measured on the pictures held out is counted in the size that the network gets.
 
     Args:
         model: a MODEL string; the network gets as many outputs as the data has classes. It returns scores
@@ -120,6 +104,7 @@ def segment(
         start: a file of weights to begin with, of this network, of the stage before it (an FCN-32s for an FCN-16s), or
             of the classifier that an FCN stands on, of the FCN that a light U-Net's path down is taken from: see
             :func:`~unconv.models.transfer_weights.carry_over`.
+        executor: reads the pictures of each step; :class:`~unconv.jobs.Threads` where they are files, unless given.
         checkpoint: a folder; a training that was killed is resumed from there and ends the same.
         checkpoint_seconds: how often it is written.
         log: a folder for files of TensorBoard.
@@ -129,52 +114,48 @@ def segment(
     not fit or the loss is not finite, JobError for a checkpoint of another training.
     """
     augment = mask_augmentation(flip, shift)
-    if not (isfinite(jaccard) and jaccard >= 0):
-        raise UnconvError(f"train: jaccard {jaccard}; give 0 or more")
+    _check_jaccard(jaccard)
     pictures = segmented(data, settings.seed, scenes)
-    if size is None and isinstance(pictures, FashionScenes):
-        size = SIZE
-    loaded = _uncropped(
-        untrained_model(model, len(pictures.classes), seed=settings.seed, size=size, mean=mean, std=std)
-    )
-    fresh = () if start is None else _started(loaded.module, Path(start))
+    size = SIZE if size is None and isinstance(pictures, FashionScenes) else size
+    loaded = untrained_model(model, len(pictures.classes), seed=settings.seed, size=size, mean=mean, std=std)
+    loaded = _uncropped(loaded)
+    fresh = () if start is None else _start_from(loaded.module, Path(start))
     weights = _weights(class_weights, pictures.classes, pictures.pixels)
-    train, held_out = pictures.prepared(loaded.preprocess)
+    train_on, held_out = pictures.prepared(loaded.preprocess)
     about = {
         "model": loaded.name,
         "data": pictures.name,
         "classes": list(pictures.classes),
         "preprocess": asdict(loaded.preprocess),
-        "pictures": len(train),
+        "pictures": len(train_on),
         "flip": flip,
         "shift": shift,
         "class_weights": None if weights is None else weights.tolist(),
         "jaccard": jaccard,
     }
-    fitted = fit(
-        loaded.module,
-        partial(pixel_scores, classes=len(pictures.classes), weights=weights, jaccard=jaccard),
-        train,
+    measure = partial(pixel_scores, classes=len(pictures.classes), weights=weights, jaccard=jaccard)
+    conclude = partial(concluded, classes=pictures.classes)
+    running = Running(
+        executor or (Serial() if isinstance(pictures, FashionScenes) else Threads()),
+        checkpoint,
+        checkpoint_seconds,
+        progress,
+        log,
+    )
+    result = train(
+        trainer_for(loaded.module, measure, train_on, settings, conclude),
+        train_on,
         held_out,
         settings,
-        conclude=partial(concluded, classes=pictures.classes),
+        running,
+        conclude=conclude,
         score=lambda numbers: numbers["miou"],
         augment=augment,
-        executor=Serial() if isinstance(pictures, FashionScenes) else Threads(),
-        checkpoint=checkpoint,
-        checkpoint_seconds=checkpoint_seconds,
         about=about,
-        log=log,
-        progress=progress,
     )
-    loaded.module.load_state_dict(fitted.weights)
-    network = replace(
-        loaded, module=loaded.module.eval(), classes=pictures.classes, weights=f"trained on {pictures.name}"
-    )
-    history = [asdict(epoch) for epoch in fitted.history]
-    told = {**about, "settings": asdict(settings), "history": history, "epoch": fitted.epoch.number}
-    notes = (*loaded.notes, *fresh, *fitted.notes)
-    return Segmenter(network, fitted.history, fitted.epoch, told, held_out, fitted.skipped, fitted.resumed, notes)
+    notes = (*loaded.notes, *fresh)
+    trained = load_result(loaded, result, settings, about, classes=pictures.classes, notes=notes)
+    return Segmenter(**vars(trained), held_out=held_out)
 
 
 def pixel_scores(
@@ -253,12 +234,17 @@ def mask_augmentation(flip: bool, shift: float) -> Augment | None:
     return changed
 
 
+def _check_jaccard(weight: float) -> None:
+    if not (isfinite(weight) and weight >= 0):
+        raise UnconvError(f"train: jaccard {weight}; give 0 or more")
+
+
 def _uncropped(loaded: LoadedModel) -> LoadedModel:
     """No margin is cut off: each pixel counts."""
     return replace(loaded, preprocess=replace(loaded.preprocess, resize=loaded.preprocess.size))
 
 
-def _started(module: nn.Module, path: Path) -> tuple[str, ...]:
+def _start_from(module: nn.Module, path: Path) -> tuple[str, ...]:
     fresh = carry_over(module, read_state_dict(path))
     layers = dict.fromkeys(name.rpartition(".")[0] for name in fresh)
     anew = f"; {len(layers)} layers begin anew: {', '.join(layers)}" if layers else ""
