@@ -121,7 +121,7 @@ def test_unreadable_pictures_are_listed_and_the_others_done(
         (("net.py:build", "pictures", "--fidelity", "much"), "fidelity: 'much' units of each layer; give 0 or more"),
         (
             ("net.py:build", "pictures", "--scan", "nan.safetensors"),
-            "top activations 'nan.safetensors': was not written",
+            "top activations 'nan.safetensors': holds no top",
         ),
         (("net.py:build", "pictures", "--scan", "none.safetensors"), "top activations 'none.safetensors': cannot be"),
         (("net.py:build", "pictures", "--compare", "nosuchnet"), "'nosuchnet': unknown"),

@@ -1,8 +1,7 @@
-"""Weights that unconv has trained, as a file: tensors, and in its metadata what they are."""
+"""Trained weights in files: the tensors, and in the head what they are."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from unconv.data.arrays import one_line, printable
-from unconv.data.atomic_write import write_whole
+from unconv.data.tensor_file import TensorFormat
 from unconv.errors import ModelError
 from unconv.models.load.preprocess import Preprocess
 
-KIND = "unconv trained network"
-VERSION = 1
+FORMAT = TensorFormat("unconv trained network", 1, content="trained network", writer="unconv train", error=ModelError)
 
 
 def save_trained(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, Any]) -> Path:
@@ -34,25 +32,12 @@ def save_trained(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, 
     >>> about_trained(save_trained({"weight": torch.ones(2, 3)}, path, {"classes": ["cat", "dog"]}))["classes"]
     ['cat', 'dog']
     """
-    from safetensors.torch import save
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    # One entry: safetensors writes several in an order of its own, and the same weights shall be the same file.
-    metadata = {"unconv": json.dumps({"kind": KIND, "version": VERSION, **about}, ensure_ascii=False)}
-    return write_whole(path, save(tensors, metadata))
+    return FORMAT.write(path, weights, about)
 
 
 def about_trained(path: Path) -> dict[str, Any]:
     """What a file of weights says of itself; nothing where unconv has not written it, or in a newer version."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("unconv", "{}"))
-    except (SafetensorError, OSError, ValueError):
-        return {}
-    known = isinstance(about, dict) and about.get("kind") == KIND and about.get("version") == VERSION
-    return about if known else {}
+    return FORMAT.head_of(path)
 
 
 def trained_classes(path: Path) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from unconv.data.arrays import one_line, printable
+from unconv.data.tensor_file import read_tensors
 from unconv.errors import ModelError
 
 StateDict = dict[str, Tensor]
@@ -43,7 +44,10 @@ def read_state_dict(path: Path) -> StateDict:
         with path.open("rb") as stream:
             head = stream.read(9)
         # A safetensors file is the length of a JSON header, in 8 bytes, and the header.
-        found = _read_safetensors(path) if head[8:] == b"{" else _read_torch(path)
+        is_safetensors = head[8:] == b"{"
+        found = read_tensors(path, name, ModelError).tensors if is_safetensors else _read_torch(path)
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{name}: holds Python objects, not tensors alone, or is no weights file; "
@@ -53,12 +57,6 @@ def read_state_dict(path: Path) -> StateDict:
         # A broken file fails in any way the reader's formats can (EOFError, RuntimeError, SafetensorError …).
         raise ModelError(f"{name}: cannot be read: {one_line(error)}") from error
     return _opened(found, name)
-
-
-def _read_safetensors(path: Path) -> object:
-    from safetensors.torch import load_file
-
-    return load_file(path)
 
 
 def _read_torch(path: Path) -> object:

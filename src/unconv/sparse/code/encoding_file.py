@@ -1,8 +1,7 @@
-"""An encoding as a file: safetensors for the numbers, JSON in its metadata for the rest."""
+"""Encodings in files: the numbers as tensors, the rest in the head."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,14 +10,15 @@ import torch
 from torch import Tensor
 
 from unconv._version import __version__
-from unconv.data.atomic_write import write_whole
+from unconv.data.tensor_file import TensorFormat
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import check_boundary, code_size
 from unconv.sparse.code.solution import Trace
 from unconv.sparse.code.sparse_tensors import check_codes, sparse_codes, stack_codes
 
-_FORMAT = "unconv.Encoding"
-_VERSION = 1
+_FORMAT = TensorFormat(
+    "unconv.Encoding", 1, content="encoding", writer="Encoding.save", error=SparseError, key="format"
+)
 _PER_IMAGE = ("objective", "gap", "steps", "converged")
 _PLAIN = ("solver", "boundary", "image_sizes", "penalty", "nonnegative")
 
@@ -27,38 +27,18 @@ Fields: TypeAlias = Mapping[str, Any]
 
 def write(encoding: Fields, nonzeros: Sequence[tuple[Tensor, Tensor]], path: Path) -> None:
     """Write the fields of an encoding, and (indices, values) of each image's codes, whole or not at all."""
-    from safetensors.torch import save
-
-    write_whole(path, save(_tensors(encoding, nonzeros), {"unconv": json.dumps(_metadata(encoding))}))
+    _FORMAT.write(path, _tensors(encoding, nonzeros), _head(encoding))
 
 
 def read(path: Path) -> dict[str, Any]:
     """The fields that :func:`write` wrote."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise SparseError(f"load: {path}: no such file; give one that Encoding.save wrote")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get("unconv", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise SparseError(
-            f"load: {path}: not a safetensors file ({error}); give one that Encoding.save wrote"
-        ) from None
-    if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
-        raise SparseError(f"load: {path}: holds no encoding; give a file that Encoding.save wrote")
-    if metadata.get("version") != _VERSION:
-        raise SparseError(
-            f"load: {path}: format version {metadata.get('version')}, this unconv reads {_VERSION}; update unconv"
-        )
-    try:
-        encoding = _assemble(metadata, tensors)
+    where = f"load: {path}"
+    file = _FORMAT.read(path, where)
+    with _FORMAT.assembling(where):
+        encoding = _assemble(file.head, file.tensors)
         codes = encoding["codes"]
         check_codes(codes if isinstance(codes, tuple) else (codes,))
         return encoding
-    except (KeyError, TypeError, IndexError, RuntimeError) as error:
-        raise SparseError(f"load: {path}: incomplete or damaged ({error}); encode again".replace("\n", " ")) from None
 
 
 def _tensors(encoding: Fields, nonzeros: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
@@ -66,26 +46,24 @@ def _tensors(encoding: Fields, nonzeros: Sequence[tuple[Tensor, Tensor]]) -> dic
     for number, ((indices, values), trace) in enumerate(zip(nonzeros, encoding["trace"], strict=True)):
         tensors |= {f"indices.{number}": indices, f"values.{number}": values}
         tensors |= {f"trace.{number}": torch.stack([trace.seconds, trace.objective, trace.gap])}
-    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    return tensors
 
 
-def _metadata(encoding: Fields) -> dict[str, object]:
+def _head(encoding: Fields) -> dict[str, object]:
     codes = encoding["codes"]
     return {
-        "format": _FORMAT,
-        "version": _VERSION,
         "stack": None if isinstance(codes, tuple) else list(codes.shape),
         **{name: encoding[name] for name in _PLAIN},
         "versions": {"unconv": __version__, "torch": torch.__version__},
     }
 
 
-def _assemble(metadata: dict[str, object], tensors: dict[str, Tensor]) -> dict[str, Any]:
+def _assemble(head: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
     dictionary = tensors["dictionary"]
-    boundary = check_boundary(str(metadata["boundary"]), "load")
-    sizes = tuple(tuple(int(extent) for extent in size) for size in metadata["image_sizes"])  # type: ignore[attr-defined]
+    boundary = check_boundary(str(head["boundary"]), "load")
+    sizes = tuple(tuple(int(extent) for extent in size) for size in head["image_sizes"])
     parts = [(tensors[f"indices.{number}"], tensors[f"values.{number}"]) for number in range(len(sizes))]
-    stack = metadata["stack"]
+    stack = head["stack"]
     codes: Tensor | tuple[Tensor, ...]
     if stack is None:
         codes = tuple(
@@ -93,16 +71,16 @@ def _assemble(metadata: dict[str, object], tensors: dict[str, Tensor]) -> dict[s
             for (indices, values), size in zip(parts, sizes, strict=True)
         )
     else:
-        codes = stack_codes(parts, tuple(stack)[1:], dictionary)  # type: ignore[arg-type]
+        codes = stack_codes(parts, tuple(stack)[1:], dictionary)
     traces = (Trace(*tensors[f"trace.{number}"].unbind(0)) for number in range(len(sizes)))
     return dict(
         codes=codes,
         trace=tuple(traces),
-        solver=str(metadata["solver"]),
+        solver=str(head["solver"]),
         dictionary=dictionary,
         boundary=boundary,
         image_sizes=sizes,
-        penalty=tuple(str(text) for text in metadata["penalty"]),  # type: ignore[attr-defined]
-        nonnegative=bool(metadata["nonnegative"]),
+        penalty=tuple(str(text) for text in head["penalty"]),
+        nonnegative=bool(head["nonnegative"]),
         **{name: tensors[name] for name in _PER_IMAGE},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unconv.data.atomic_write import write_whole
+from unconv.data.tensor_file import read_tensors, write_tensors
 from unconv.errors import SparseError
 from unconv.sparse.code.validate import check_dictionary
 
@@ -31,17 +30,11 @@ def load_dictionary(name: str | os.PathLike[str]) -> Float[Tensor, "kernels chan
     >>> load_dictionary(path).shape
     torch.Size([16, 1, 8, 8])
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path = FOLDER / f"{name}.safetensors" if str(name) in SHIPPED.values() else Path(name)
     if not path.is_file():
         known = ", ".join(SHIPPED.values())
         raise SparseError(f"dictionary {str(name)!r}: no such file, and none of those shipped ({known})")
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise SparseError(f"dictionary {path.name!r}: not a safetensors file ({error})".replace("\n", " ")) from None
+    tensors = read_tensors(path, f"dictionary {path.name!r}", SparseError).tensors
     found = tensors.get(KEY, next(iter(tensors.values())) if len(tensors) == 1 else None)
     if found is None:
         raise SparseError(f"dictionary {path.name!r}: holds {len(tensors)} tensors, none of them named {KEY!r}")
@@ -53,14 +46,9 @@ def save_dictionary(dictionary: object, path: str | os.PathLike[str], about: dic
 
     Raises :class:`~unconv.errors.SparseError` for what is no dictionary, and where the place cannot be written to.
     """
-    from safetensors.torch import save
-
-    kernels = check_dictionary(dictionary, "save_dictionary").cpu().contiguous()
-    target = Path(path)
-    # One key: the order of several is another in every run, and the same dictionary shall give the same file.
-    told = json.dumps({"kind": "dictionary", **(about or {})}, sort_keys=True)
-    write_whole(target, save({KEY: kernels}, metadata={"unconv": told}))
-    return target
+    kernels = check_dictionary(dictionary, "save_dictionary")
+    head = {"kind": "dictionary", **(about or {})}
+    return write_tensors(Path(path), {KEY: kernels}, dict(sorted(head.items())))
 
 
 def dictionary_for(dictionary: object, n_channels: int, axes: int, operation: str) -> Float[Tensor, "kernels ..."]:

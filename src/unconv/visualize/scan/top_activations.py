@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from unconv.data.atomic_write import write_whole
 from unconv.data.images import Skipped
+from unconv.data.tensor_file import TensorFormat
 from unconv.errors import UnconvError
 
-KIND = "unconv top activations"
-VERSION = 1
+FORMAT = TensorFormat("unconv top activations", 1, content="top activations", writer="a scan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,25 +103,18 @@ class TopActivations:
         >>> torch.equal(TopActivations.load(path).values["conv"], found.values["conv"])
         True
         """
-        from safetensors.torch import save
-
         tensors = {}
         for kind in ("values", "images", "positions"):
             for layer, tensor in getattr(self, kind).items():
-                tensors[f"{kind}/{layer}"] = tensor.contiguous()
+                tensors[f"{kind}/{layer}"] = tensor
         head = {
-            "kind": KIND,
-            "version": VERSION,
             "count": self.count,
             "names": {str(image): name for image, name in sorted(self.names.items())},
             "skipped": [[item.name, item.reason, _text(item.path)] for item in self.skipped],
             "about": dict(self.about),
             "layers": list(self.layers),
         }
-        # One entry: several come in a random order, and the same scan should be the same file.
-        # And in ASCII: a name that is no UTF-8 is no text for safetensors.
-        content = save(tensors, {"unconv": json.dumps(head)})
-        return write_whole(Path(path), content)
+        return FORMAT.write(Path(path), tensors, head)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TopActivations:
@@ -131,29 +122,17 @@ class TopActivations:
 
         Raises :class:`~unconv.errors.UnconvError` for files that are something else.
         """
-        from safetensors import SafetensorError, safe_open
-
         name = Path(path)
-        try:
-            with safe_open(str(name), framework="pt") as file:
-                told = (file.metadata() or {}).get("unconv", "{}")
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise UnconvError(f"top activations {str(name)!r}: cannot be read ({error})".replace("\n", " ")) from None
-        try:
-            head = json.loads(told)
-            if (head.get("kind"), head.get("version")) != (KIND, VERSION):
-                raise UnconvError(f"top activations {str(name)!r}: was not written by a scan of this version")
+        where = f"top activations {str(name)!r}"
+        file = FORMAT.read(name, where)
+        head = file.head
+        with FORMAT.assembling(where):
             values, places, positions = (
-                {layer: tensors[f"{kind}/{layer}"] for layer in head["layers"]} for kind in _KINDS
+                {layer: file.tensors[f"{kind}/{layer}"] for layer in head["layers"]} for kind in _KINDS
             )
             names = {int(image): str(text) for image, text in head["names"].items()}
             skipped = tuple(map(_skipped, head["skipped"]))
             return cls(values, places, positions, int(head["count"]), names, skipped, head["about"])
-        except UnconvError:
-            raise
-        except (KeyError, ValueError, TypeError, AttributeError):
-            raise UnconvError(f"top activations {str(name)!r}: is damaged; scan again") from None
 
 
 def _text(path: Path | None) -> str | None:
