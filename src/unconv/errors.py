@@ -7,6 +7,8 @@ The command line prints that line and exits with 2.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class UnconvError(ValueError):
     """Something unconv was asked for cannot be done; the message says what would."""
@@ -41,3 +43,28 @@ class MissingExtraError(UnconvError):
 
     def __init__(self, operation: str, package: str, extra: str) -> None:
         super().__init__(f"{operation}: needs {package}; pip install 'unconv[{extra}]'")
+
+
+def printable(path: str | Path) -> str:
+    """A file name as it can stand in a one-line message: what does not print is escaped.
+
+    >>> printable(Path("two\\nlines.png"))
+    'two\\\\nlines.png'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(path))
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind where it says nothing.
+
+    >>> one_line(ValueError("bad header\\nat byte 3")), one_line(MemoryError())
+    ('bad header', 'MemoryError')
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, OSError):
+        # urllib wraps what the network said.
+        return one_line(reason)
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unconv.cli import models
+from unconv.cli.outputs import WEIGHTS, File, check_outputs
 from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def audit(
         Path | None,
         typer.Option("--fix", help="Write a patched model (.py with build(), weights beside) and tell what changed."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file where --fix puts the weights, whatever it holds.")
+    ] = False,
     fail_on: Annotated[
         str, typer.Option("--fail-on", help="Exit with 1 from this severity on: error, warning, hint or never.")
     ] = "error",
@@ -58,13 +62,11 @@ def audit(
     """Look through a model: a table of its layers, findings, and the fix for each. No weights are needed."""
     if fail_on not in _LEVELS:
         raise UnconvError(f"--fail-on {fail_on!r} is not one of {', '.join(_LEVELS)}")
-    if out is not None and out.suffix not in (".html", ".sarif", ".json"):
-        raise UnconvError(f"--out {out}: files end in .html, .sarif or .json")
-    if fix is not None and fix.suffix != ".py":
-        raise UnconvError(f"--fix {fix}: the file ends in .py")
     told = None if size is None else _sizes(size)
     from unconv.models.load.resolve import load_model
-    from unconv.network.audit.audit import audit as run
+    from unconv.network.audit.audit import FORMATS, audit as run
+
+    check_outputs([File("--out", out, FORMATS), *_fixed(fix, model, force)], [model, weights])
 
     # A file's own weights are what it makes; of others, random ones do.
     own = re.search(r"\.py:", model) is not None or weights is not None
@@ -78,12 +80,22 @@ def audit(
     else:
         _tell(found, model, layers, out)
     if fix is not None:
-        _patch(found, fix, model, random_weights=not own, quiet=json)
+        _patch(found, fix, model, not own, force, quiet=json)
     if fail_on != "never" and found.at_least(fail_on):  # type: ignore[arg-type]
         raise typer.Exit(1)
 
 
-def _patch(found: Audit, path: Path, model: str, random_weights: bool, quiet: bool) -> None:
+def _fixed(path: Path | None, model: str, force: bool) -> list[File]:
+    """The files of a patched model, checked for what they alone could destroy."""
+    if path is None:
+        return []
+    from unconv.upsample.patched_file import check_patched_file
+
+    check_patched_file(path, model, force, "--fix")
+    return [File("--fix", path, (".py",)), File("--fix (its weights)", path.with_suffix(".safetensors"), WEIGHTS)]
+
+
+def _patch(found: Audit, path: Path, model: str, random_weights: bool, force: bool, quiet: bool) -> None:
     from unconv.upsample.patch import patch
 
     patched = patch(found)
@@ -96,7 +108,7 @@ def _patch(found: Audit, path: Path, model: str, random_weights: bool, quiet: bo
         typer.echo(
             f"the whole model, layers in other forms: equal, {patched.difference:.1g} apart, relative", err=quiet
         )
-    file, weights = patched.save(path, model, random_weights)
+    file, weights = patched.save(path, model, random_weights, force)
     typer.echo(f"wrote {file} and {weights}; use it as {file}:build", err=quiet)
 
 

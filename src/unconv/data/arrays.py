@@ -6,6 +6,7 @@ in the picture's own (sRGB) encoding: what networks are trained on.
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +16,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from unconv.errors import ImageError
+from unconv.errors import ImageError, one_line as one_line, printable as printable
+from unconv.files import write_whole
 
 Mode: TypeAlias = Literal["rgb", "grey", "keep"]
 Layout: TypeAlias = Literal["CHW", "HWC"]
@@ -112,42 +114,21 @@ def save_image(image: Float[Tensor, "channels height width"], path: str | Path) 
     """Write a picture in [0, 1] to a file of 8 bits a channel, in the format its suffix names.
 
     Raises ImageError for a suffix that names no format, a format that cannot hold the channels, and a place that
-    cannot be written to.
+    cannot be written to; what was there stays.
 
     >>> import tempfile
     >>> save_image(torch.rand(3, 48, 64), Path(tempfile.mkdtemp()) / "noise.png").name
     'noise.png'
     """
     path = Path(path)
+    kind = PillowImage.registered_extensions().get(path.suffix.lower())
+    content = BytesIO()
     try:
-        to_pil(image).save(path)
+        if kind is None:
+            raise ValueError(f"unknown file extension: {path.suffix}")
+        to_pil(image).save(content, kind)
+        return write_whole(path, content.getvalue())
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"{printable(path)}: cannot be written: {one_line(error)}") from error
-    return path
-
-
-def printable(path: str | Path) -> str:
-    """A file name as it can stand in a one-line message: what does not print is escaped.
-
-    >>> printable(Path("two\\nlines.png"))
-    'two\\\\nlines.png'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(path))
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of what an error says, or its kind where it says nothing.
-
-    >>> one_line(ValueError("bad header\\nat byte 3")), one_line(MemoryError())
-    ('bad header', 'MemoryError')
-    """
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, OSError):
-        # urllib wraps what the network said.
-        return one_line(reason)
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
-from unconv.errors import MissingExtraError
+from unconv.errors import MissingExtraError, UnconvError
+from unconv.files import write_whole
 
 try:
     from matplotlib.axes import Axes
@@ -22,6 +26,24 @@ class Plot(Figure):
         picture = BytesIO()
         self.savefig(picture, format="png", dpi=110)
         return picture.getvalue()
+
+
+def save_figure(figure: Figure, path: str | PathLike[str], **options: Any) -> Path:
+    """Write a figure, whole or not at all, in the format that the ending names.
+
+    >>> import tempfile
+    >>> save_figure(blank(2, 1), Path(tempfile.mkdtemp()) / "empty.PNG").name
+    'empty.PNG'
+
+    Raises UnconvError for an ending that names no format, and where the place cannot be written to.
+    """
+    kind = Path(path).suffix.lower().removeprefix(".")
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise UnconvError(f"figure {path}: files end in .{', .'.join(sorted(known))}")
+    content = BytesIO()
+    figure.savefig(content, format=kind, **options)
+    return write_whole(path, content.getvalue())
 
 
 def blank(width: float | int, height: float | int) -> Plot:

@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from unconv.data.atomic_write import write_whole
 from unconv.errors import UnconvError
+from unconv.files import write_whole
 
 # The one entry of the file's metadata: safetensors writes several in an order of its own, and the same content shall
 # be the same file.

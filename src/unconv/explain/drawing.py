@@ -24,6 +24,7 @@ from unconv.explain.views.parts import MAX_NUMBERED_CELLS, DrawingLimitError
 from unconv.explain.views.scatter import scatter
 from unconv.explain.views.zeros import zeros
 from unconv.explain.write.svg import svg_of
+from unconv.files import write_whole
 from unconv.operators.geometry.base import Geometry
 
 VIEWS = {"gather": gather, "scatter": scatter, "zeros": zeros, "matrix": matrix}
@@ -113,12 +114,7 @@ class Drawing:
             raise UnconvError(f"draw: frame {frame} chooses a still, and {ending} holds them all; use .svg or .png")
         if scale != 1 and ending in _SCALABLE:
             raise UnconvError(f"draw: scale {scale} multiplies pixels, and {ending} has none; leave it out")
-        data = self._bytes(ending, frame, scale)
-        try:
-            target.write_bytes(data)
-        except OSError as trouble:
-            raise UnconvError(f"draw: cannot write {target}: {trouble.strerror or trouble}") from None
-        return target
+        return write_whole(target, self._bytes(ending, frame, scale), "draw")
 
     def _bytes(self, ending: str, frame: int | None, scale: int) -> bytes:
         if ending == ".svg":

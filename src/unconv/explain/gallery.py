@@ -12,6 +12,7 @@ from unconv.explain.drawing import Drawing, draw
 from unconv.explain.numbers import NumbersSpec
 from unconv.explain.write.html import template
 from unconv.explain.write.svg import FONT
+from unconv.files import write_whole
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
@@ -93,12 +94,8 @@ def write_gallery(folder: str | Path, theme: str = "auto", told: Callable[[str],
         ):
             written += files
             told(animation.name)
-    index = target / "index.html"
-    try:
-        index.write_text(gallery_page([(a.name, a.drawing(theme)) for a in chosen], theme), encoding="utf-8")
-    except OSError as trouble:
-        raise UnconvError(f"gallery: cannot write {index}: {trouble.strerror or trouble}") from None
-    return [*written, index]
+    page = gallery_page([(a.name, a.drawing(theme)) for a in chosen], theme)
+    return [*written, write_whole(target / "index.html", page, "gallery")]
 
 
 def gallery_page(drawings: Sequence[tuple[str, Drawing]], theme: str = "auto") -> str:

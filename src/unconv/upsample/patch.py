@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_model
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from unconv.errors import UnconvError
 from unconv.network.audit.audit import Audit
-from unconv.network.audit.finding import Finding
+from unconv.network.audit.finding import Finding, quoted
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.preserve import preserved
 from unconv.operators.checkerboard import checkerboard_score, subpixel_score
 from unconv.upsample.convert import convert
 from unconv.upsample.initialise import equalised_, equalised_phases_
+from unconv.upsample.patched_file import check_patched_file, write_patched_file
 
 EQUAL, WHOLE = 1e-5, 1e-4
 """Largest difference of a layer's outputs, and of the model's, which adds up the rounding of all layers behind."""
@@ -62,52 +62,23 @@ class Patched:
     left: tuple[Finding, ...]
     difference: float | None = None
 
-    def save(self, path: str | Path, source: str, random_weights: bool = False) -> tuple[Path, Path]:
-        """Write a file whose ``build()`` makes the patched model, and its weights beside it.
+    def save(
+        self, path: str | Path, source: str, random_weights: bool = False, force: bool = False
+    ) -> tuple[Path, Path]:
+        """Write a file whose ``build()`` makes the patched model, and its weights beside it; both or none.
 
         Args:
             path: of the file, ``.py``; the weights' name ends in ``.safetensors``.
             source: the MODEL string of the unpatched one, as ``net.py:build``.
             random_weights: whether that is made without weights.
+            force: replace a file in the place of the weights that is of no patched model.
+
+        Raises :class:`~unconv.errors.UnconvError` for places that cannot be written to, for the files of the model that
+        is patched, and for weights of something else in the place of its own.
         """
-        file = Path(path)
-        if file.suffix != ".py":
-            raise UnconvError(f"audit: cannot write the patched model to {file}: the file ends in .py")
-        weights = file.with_suffix(".safetensors")
-        save_model(self.model, str(weights))
-        name, colon, function = source.rpartition(":")
-        if name.endswith(".py"):
-            source = f"{Path(name).resolve()}{colon}{function}"
-        layers = [change.code for change in self.changes if change.equal]
-        file.write_text(
-            _TEMPLATE.format(
-                source=source,
-                load=f"load_model({source!r}, random_weights={random_weights}).module",
-                weights=weights.name,
-                lines="".join(f"    {line}\n" for line in layers),
-            ),
-            encoding="utf-8",
-        )
-        return file, weights
-
-
-_TEMPLATE = '''"""{source}, as patched by ``unconv audit --fix``."""
-
-from math import isqrt
-from pathlib import Path
-
-from safetensors.torch import load_model as load_weights
-
-import unconv as uc
-from unconv import load_model
-
-
-def build():
-    """The patched model with its weights."""
-    model = {load}
-{lines}    load_weights(model, str(Path(__file__).with_name("{weights}")))
-    return model
-'''
+        check_patched_file(path, source, force)
+        lines = [change.code for change in self.changes if change.equal]
+        return write_patched_file(self.model, path, source, random_weights, lines)
 
 
 def patch(audit: Audit) -> Patched:
@@ -179,7 +150,7 @@ def _mended(model: nn.Module, graph: Graph, finding: Finding) -> Change | None:
         return _shuffled(layer, graph, finding)
     if type(layer) not in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d) or layer.weight.is_meta:
         return None
-    at = f'model.get_submodule("{name}")'
+    at = f"model.get_submodule({quoted(name)})"
     if finding.rule == "faster-form":
         return _other_form(model, name, layer, finding)
     before = checkerboard_score(layer.weight, layer.stride, layer.dilation)
@@ -206,7 +177,8 @@ def _shuffled(layer: nn.Conv2d, graph: Graph, finding: Finding) -> Change | None
             means = layer.bias.reshape(-1, factor**2).mean(1)
             layer.bias.copy_(means.repeat_interleave(factor**2))
     after = subpixel_score(layer.weight, factor**2)
-    code = f'uc.upsample.equalised_phases_(model.get_submodule("{finding.layer}").weight, {factor})'
+    name = finding.layer.partition("#")[0]
+    code = f"uc.upsample.equalised_phases_(model.get_submodule({quoted(name)}).weight, {factor})"
     return Change(finding, code, f"pattern score {before:.2g} before, {after:.1g} after{_CHANGED}", equal=False)
 
 
@@ -222,8 +194,8 @@ def _other_form(model: nn.Module, name: str, layer: Any, finding: Finding) -> Ch
     if difference > EQUAL:
         return None
     setattr(model.get_submodule(parent), child, other)
-    made = f'uc.upsample.convert(model.get_submodule("{name}"), "sub-pixel")'
-    code = f'setattr(model.get_submodule("{parent}"), "{child}", {made})'
+    made = f'uc.upsample.convert(model.get_submodule({quoted(name)}), "sub-pixel")'
+    code = f"setattr(model.get_submodule({quoted(parent)}), {quoted(child)}, {made})"
     return Change(finding, code, f"equal outputs: largest difference {difference:.1g}, relative", equal=True)
 
 

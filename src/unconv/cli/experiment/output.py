@@ -22,8 +22,9 @@ Layers: TypeAlias = Annotated[
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure, and say so."""
-    options: dict[str, Any] = {"facecolor": "white"}
-    figure.savefig(path, **options)
+    from unconv.data.figure import save_figure
+
+    save_figure(figure, path, facecolor="white")
     typer.echo(f"wrote {path}", err=True)
 
 

@@ -114,8 +114,9 @@ def check_place(option: str, path: Path | None, suffixes: tuple[str, ...] = SUFF
 
 def save_plot(figure: Figure, path: Path) -> None:
     """Write a figure, and say so."""
-    options: dict[str, Any] = {"facecolor": "white"}
-    figure.savefig(path, **options)
+    from unconv.data.figure import save_figure
+
+    save_figure(figure, path, facecolor="white")
     typer.echo(f"wrote {path}", err=True)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
+from unconv.files import check_file, write_whole
 from unconv.network.audit.audit_rules import AUDIT_RULES, SEVERITIES, Severity
 from unconv.network.audit.checks.borders import borders
 from unconv.network.audit.checks.ends import ends
@@ -24,6 +25,8 @@ from unconv.network.trace.build_graph import assembled
 from unconv.network.trace.explain_failure import failure_line
 from unconv.network.trace.graph import Graph, Layer
 from unconv.network.trace.trace import attempt
+
+FORMATS = (".html", ".sarif", ".json")
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,21 +76,24 @@ class Audit:
         return replace(self, findings=tuple(finding for finding in self.findings if finding.rule not in rules))
 
     def save(self, path: str | Path, title: str | None = None) -> None:
-        """Write it: ``.html`` (a page), ``.sarif`` (for code hosts and editors) or ``.json``."""
+        """Write it, whole or not at all: ``.html`` (a page), ``.sarif`` (for code hosts and editors) or ``.json``.
+
+        Raises UnconvError for another ending and places that cannot be written to; what was there stays.
+        """
         target = Path(path)
-        if target.suffix not in (".html", ".sarif", ".json"):
-            raise UnconvError(f"audit: cannot write {target}: files end in .html, .sarif or .json")
-        if target.suffix == ".html":
+        ending = target.suffix.lower()
+        check_file(target, FORMATS, "audit")
+        if ending == ".html":
             from unconv.network.audit.page import audit_page
 
             text = audit_page(self.graph, self.findings, title or self.name)
-        elif target.suffix == ".sarif":
+        elif ending == ".sarif":
             from unconv.network.audit.sarif import sarif_of
 
             text = json.dumps(sarif_of(self.findings, self.model), indent=1, ensure_ascii=False)
         else:
             text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
-        target.write_text(text + "\n", encoding="utf-8")
+        write_whole(target, text + "\n", "audit")
 
     def to_dict(self) -> dict[str, Any]:
         """The audit as plain data, for JSON."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from keyword import iskeyword
 from typing import Any
+from unicodedata import normalize
 
 from torch import nn
 
@@ -84,9 +85,9 @@ def spelled(name: str, root: str = "model") -> str:
     ('model.up[0].conv', 'self.conv', 'model', 'model.get_submodule("stage.block1-0")')
     """
     parts = name.split(".") if name else []
-    if not all(part.isdecimal() or (part.isidentifier() and not iskeyword(part)) for part in parts):
-        return f'{root}.get_submodule("{name}")'
-    return root + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
+    if not all(_is_index(part) or _is_attribute(part) for part in parts):
+        return f"{root}.get_submodule({quoted(name)})"
+    return root + "".join(f"[{part}]" if _is_index(part) else f".{part}" for part in parts)
 
 
 def assigned(name: str, value: str, root: str = "model") -> str:
@@ -96,9 +97,30 @@ def assigned(name: str, value: str, root: str = "model") -> str:
     ('model.up[0] = nn.Identity()', 'setattr(model.stage, "block1-0", None)')
     """
     parent, _, child = name.rpartition(".")
-    if child.isdecimal() or child.isidentifier() or not child:
-        return f"{spelled(name, root)} = {value}"
-    return f'setattr({spelled(parent, root)}, "{child}", {value})'
+    if _is_index(child) or _is_attribute(child) or not child:
+        return f"{spelled(parent, root)}{spelled(child, '')} = {value}"
+    return f"setattr({spelled(parent, root)}, {quoted(child)}, {value})"
+
+
+def quoted(name: str) -> str:
+    """A name as a string in code, whatever it holds.
+
+    >>> print(quoted("stage.block1-0"), quoted('say "conv"'), quoted("two\\nlines"))
+    "stage.block1-0" 'say "conv"' 'two\\nlines'
+    """
+    plain = name.isprintable() and not set(name) & set('\\"')
+    return f'"{name}"' if plain else ascii(name)
+
+
+def _is_index(part: str) -> bool:
+    """Whether a part of a name is a number as code writes it: 7, and neither 07 nor ٧."""
+    return part.isascii() and part.isdigit() and str(int(part)) == part
+
+
+def _is_attribute(part: str) -> bool:
+    """Whether code can read a part of a name behind a dot; Python takes letters by their NFKC form."""
+    mangled = part.startswith("__") and not part.endswith("__")
+    return part.isidentifier() and not iskeyword(part) and not mangled and normalize("NFKC", part) == part
 
 
 def module_of(layer: str) -> str:

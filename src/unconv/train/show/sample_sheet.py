@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.data.atomic_write import write_whole
 from unconv.errors import UnconvError
+from unconv.files import write_whole
 from unconv.models.dcgan import Generator, dcgan_form as dcgan_form
 from unconv.operators.checkerboard import stride_pattern
 from unconv.train.show.judge import noise, paint_samples

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from unconv.data.figure import INK, Plot, bare, blank
+from unconv.data.figure import INK, Plot, bare, blank, save_figure
 from unconv.models.load.resolve import LoadedModel
 from unconv.train.data.examples import Examples
 from unconv.train.data.label_images import NOT_COUNTED
@@ -68,8 +68,7 @@ def sheet(network: LoadedModel, examples: Examples, count: int = 8) -> Plot:
 
 def save_sheet(network: LoadedModel, examples: Examples, path: str | PathLike[str], count: int = 8) -> Path:
     """Write the figure of :func:`sheet`; the ending of the file says in which format."""
-    sheet(network, examples, count).savefig(path, dpi=150)
-    return Path(path)
+    return save_figure(sheet(network, examples, count), path, dpi=150)
 
 
 def predict(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unconv.data.images import to_pil
 from unconv.errors import UnconvError
+from unconv.files import write_whole
 
 Store = Callable[..., str]
 
@@ -67,7 +68,6 @@ def write_file(path: Path, content: str | bytes) -> Path:
     """Write a file and the folders above it; a refusal of the system becomes one line."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise UnconvError(f"report: cannot write {path}: {error.strerror or error}; choose another folder") from None
-    return path
+    return write_whole(path, content, "report")

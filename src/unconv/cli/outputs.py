@@ -1,0 +1,132 @@
+"""Output checks: whether what a command is to write can be written, asked before the work that makes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TypeAlias
+
+from unconv.errors import MissingExtraError, UnconvError, printable
+from unconv.files import check_file, same_file
+from unconv.folders import check_folder
+from unconv.source_files import files_of_model
+
+WEIGHTS = (".safetensors",)
+FIGURES = (".png", ".pdf", ".svg", ".jpg")
+# Files with these endings in a folder that is read are pictures, and read with it.
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+
+Input: TypeAlias = str | os.PathLike[str] | None
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is written where an option names one.
+
+    Args:
+        option: by which it is named.
+        path: None where it is not wanted.
+        endings: that its name may have.
+        figure: whether matplotlib draws it.
+    """
+
+    option: str
+    path: Path | None
+    endings: tuple[str, ...] = FIGURES
+    figure: bool = False
+
+    def check(self, path: Path) -> None:
+        """Refuse what cannot be written."""
+        check_file(path, self.endings, self.option)
+        if self.figure:
+            try:
+                import matplotlib  # noqa: F401
+            except ImportError:
+                raise MissingExtraError(f"{self.option} {path}", "matplotlib", "demo") from None
+
+    def replaced(self, path: Path) -> tuple[Path, ...]:
+        """What is not there any more when it is written."""
+        return (path,)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that is written where an option names one.
+
+    Args:
+        option: by which it is named.
+        path: None where it is not wanted.
+        names: of files and folders in it that are written; of others, it only has to be a folder.
+        force: whether others' files with these names are replaced.
+    """
+
+    option: str
+    path: Path | None
+    names: tuple[str, ...] = ()
+    force: bool = False
+
+    def check(self, path: Path) -> None:
+        """Refuse what cannot be written."""
+        check_folder(path, self.names, self.option, self.force)
+
+    def replaced(self, path: Path) -> tuple[Path, ...]:
+        """What is not there any more when it is written."""
+        return tuple(path / name for name in self.names)
+
+
+def check_outputs(outputs: Sequence[File | Folder], inputs: Iterable[Input] = ()) -> None:
+    """Refuse, before anything is computed, what could not be written in the end, or would destroy something.
+
+    Args:
+        outputs: what the command is to write.
+        inputs: files, folders and MODEL strings that it reads: none is written over.
+
+    Raises :class:`~unconv.errors.UnconvError` for endings, folders and rights as
+    :func:`~unconv.files.check_file` does, for outputs that are inputs, be it through links, and for two in one place.
+
+    >>> check_outputs([File("--out", Path("x.png")), File("--plot", Path("./x.png"))])
+    Traceback (most recent call last):
+    unconv.errors.UnconvError: --plot x.png: --out writes there too; name two files
+    """
+    wanted = [(output, output.path) for output in outputs if output.path is not None]
+    for output, path in wanted:
+        output.check(path)
+    read = [*_files_of(inputs)]
+    for output, path in wanted:
+        for place in output.replaced(path):
+            for given in read:
+                _refuse_input(output.option, path, place, given)
+    for (one, first), (other, second) in combinations(wanted, 2):
+        if same_file(first, second):
+            raise UnconvError(f"{other.option} {printable(second)}: {one.option} writes there too; name two files")
+
+
+def _files_of(inputs: Iterable[Input]) -> Iterator[Path]:
+    """The files and folders that arguments name: by themselves, or as ``file.py:callable`` and ``kind:folder``."""
+    for given in inputs:
+        if given is None or given == "":
+            continue
+        text = os.fspath(given)
+        yield from files_of_model(text)
+        for part in dict.fromkeys((text, text.rpartition(":")[0], text.partition(":")[2])):
+            if part and Path(part).exists():
+                yield Path(part)
+
+
+def _refuse_input(option: str, path: Path, place: Path, given: Path) -> None:
+    """Refuse an output that is an input, lies in the place of one, or is a picture in a folder that is read."""
+    if not place.exists():
+        return
+    real, read = Path(os.path.realpath(place)), Path(os.path.realpath(given))
+    same = same_file(place, given) or (place.is_dir() and (read.is_relative_to(real) or real.is_relative_to(read)))
+    in_folder = given.is_dir() and real.is_relative_to(read) and real.suffix.lower() in PICTURES
+    if same or in_folder:
+        told = (
+            "is read by this command"
+            if same_file(path, given)
+            else f"would replace what is read from {printable(given)}"
+        )
+        raise UnconvError(f"{option} {printable(path)}: {told}; name another place")
