@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -55,7 +55,7 @@ def learn(
     source = pictures.Details(images, "grey" if grey else "rgb", low_pass, seed)
     if batch is None:
         # Every round codes every picture: they stay in memory.
-        details: object = [
+        details: Any = [
             split(image.tensor, low_pass).detail if low_pass else image.tensor
             for image in pictures.pictures(images, source.mode)
         ]

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from unconv.errors import SparseError
-from unconv.sparse.code.boundary import Boundary, check_boundary, code_size
+from unconv.sparse.code.boundary import check_boundary, code_size
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.fista import solve_fista
 from unconv.sparse.code.penalty import as_penalty
 from unconv.sparse.code.problem import Problem, largest_correlation, per_image, problems_from
 from unconv.sparse.code.solution import Solution
 from unconv.sparse.code.sparse_tensors import sparse_codes, stack_codes
+from unconv.sparse.code.types import DictionaryLike, Images, MaskLike, PenaltyLike, StartLike
 from unconv.sparse.code.validate import as_tensor, check_dictionary
+
+if TYPE_CHECKING:
+    from unconv.sparse.code.tiles import TileTask
 
 # Images between two strokes of the progress bar: enough for every core, few enough to see it move.
 _GROUP = 8
 
 
 def encode(
-    images: object,
-    dictionary: object,
-    penalty: object = 0.05,
+    images: Images,
+    dictionary: DictionaryLike,
+    penalty: PenaltyLike = 0.05,
     *,
-    mask: object = None,
+    mask: MaskLike | None = None,
     nonnegative: bool = False,
     boundary: str = "crop",
     tol: float = 1e-3,
-    start: object = None,
+    start: StartLike | None = None,
     solver: str = "auto",
     threads: int | None = None,
     max_steps: int | None = None,
@@ -76,21 +80,14 @@ def encode(
     """
     _check_controls(tol, threads, max_steps)
     if tile is not None:
-        return _encode_in_tiles(
-            images,
-            dictionary,
-            penalty,
-            mask,
-            nonnegative,
-            boundary,
-            tol,
-            start,
-            solver,
-            threads,
-            max_steps,
-            tile,
-            progress,
-        )
+        from unconv.sparse.code.tiles import TileTask
+
+        if solver == "torch" or start is not None:
+            what = "solver='torch'" if solver == "torch" else "start"
+            raise SparseError(f"encode: tile and {what} do not go together; leave one of them out")
+        known, kernels = check_boundary(boundary), check_dictionary(dictionary).clone()
+        task = TileTask(kernels, penalty, bool(nonnegative), known, tol, tile, threads, max_steps)
+        return _encode_in_tiles(images, mask, task, progress)
     first = start.codes if isinstance(start, Encoding) else start
     problems = problems_from(images, dictionary, penalty, mask, nonnegative, boundary, first)
     chosen = _choose(solver, problems)
@@ -107,10 +104,10 @@ def encode(
 
 
 def penalty_max(
-    images: object,
-    dictionary: object,
+    images: Images,
+    dictionary: DictionaryLike,
     *,
-    mask: object = None,
+    mask: MaskLike | None = None,
     nonnegative: bool = False,
     boundary: str = "crop",
 ) -> float:
@@ -196,28 +193,10 @@ def _bar(count: int, shown: bool) -> Iterator[Callable[[int], None]]:
         yield lambda solved: progress.advance(task, solved)
 
 
-def _encode_in_tiles(
-    images: Any,
-    dictionary: object,
-    penalty: object,
-    mask: Any,
-    nonnegative: bool,
-    boundary: str,
-    tol: float,
-    start: object,
-    solver: str,
-    threads: int | None,
-    max_steps: int | None,
-    tile: int,
-    progress: bool,
-) -> Encoding:
+def _encode_in_tiles(images: Any, mask: MaskLike | None, task: TileTask, progress: bool) -> Encoding:
     from unconv.sparse.code.tiles import solve_in_tiles
 
-    if solver == "torch" or start is not None:
-        what = "solver='torch'" if solver == "torch" else "start"
-        raise SparseError(f"encode: tile and {what} do not go together; leave one of them out")
-    known = check_boundary(boundary)
-    kernels = check_dictionary(dictionary).clone()
+    kernels = task.dictionary
     axes = kernels.ndim - 2
     several = isinstance(images, list | tuple)
     if not several and len(getattr(images, "shape", ())) != axes + 2:
@@ -230,30 +209,18 @@ def _encode_in_tiles(
     solutions = []
     with _bar(count, progress) as advance:
         for index in range(count):
-            solutions.append(
-                solve_in_tiles(
-                    images[index],
-                    kernels,
-                    penalty,
-                    mask=masks[index],
-                    nonnegative=bool(nonnegative),
-                    boundary=known,
-                    tol=tol,
-                    tile=tile,
-                    threads=threads,
-                    max_steps=max_steps,
-                )
-            )
+            solutions.append(solve_in_tiles(images[index], task, masks[index]))
             advance(1)
     sizes = [tuple(int(extent) for extent in images[index].shape[1:]) for index in range(count)]
-    facts = [(size, _described(penalty, len(kernels), size, kernels, known)) for size in sizes]
-    return _encoding(
-        kernels, known, facts, None if several else images.shape[2:], solutions, "native", bool(nonnegative)
-    )
+    facts = [(size, _describe_penalty(task, size)) for size in sizes]
+    stacked = None if several else images.shape[2:]
+    return _encoding(kernels, task.boundary, facts, stacked, solutions, "native", task.nonnegative)
 
 
-def _described(penalty: object, n_kernels: int, size: Sequence[int], kernels: Tensor, boundary: Boundary) -> str:
-    return as_penalty(penalty, n_kernels, code_size(size, kernels.shape[2:], boundary), kernels).describe()
+def _describe_penalty(task: TileTask, size: Sequence[int]) -> str:
+    kernels = task.dictionary
+    codes = code_size(size, kernels.shape[2:], task.boundary)
+    return as_penalty(task.penalty, len(kernels), codes, kernels).describe()
 
 
 def _encoding(

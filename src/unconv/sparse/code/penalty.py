@@ -15,6 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from unconv.errors import SparseError
+from unconv.sparse.code.types import PenaltyLike
 from unconv.sparse.code.validate import as_tensor
 
 
@@ -189,7 +190,9 @@ class FromCorrelation(Penalty):
         return f"function {getattr(self.function, '__name__', type(self.function).__name__)}"
 
 
-def as_penalty(value: object, n_kernels: int, code_size: Sequence[int], like: Tensor, where: str = "encode") -> Penalty:
+def as_penalty(
+    value: PenaltyLike, n_kernels: int, code_size: Sequence[int], like: Tensor, where: str = "encode"
+) -> Penalty:
     """The penalty that a user's value means, checked against the codes of one image.
 
     A number; K numbers (a sequence or an array of one axis): one a kernel; an array that broadcasts to (K, *code): one
@@ -221,7 +224,7 @@ def relative(text: str, maximum: Callable[[], float], where: str = "encode") -> 
     return number * (maximum() or 1.0)
 
 
-def _from_value(value: object, n_kernels: int, where: str) -> Penalty:
+def _from_value(value: PenaltyLike, n_kernels: int, where: str) -> Penalty:
     if callable(value):
         return FromCorrelation(value)
     numbers = as_tensor(value, "penalty", where)

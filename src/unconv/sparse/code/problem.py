@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import Boundary, check_boundary, code_size, correlation_strips
 from unconv.sparse.code.penalty import Penalty, PerKernel, as_penalty, relative
+from unconv.sparse.code.types import DictionaryLike, Images, MaskLike, PenaltyLike, StartLike
 from unconv.sparse.code.validate import as_float, as_tensor, check_dictionary, check_finite
 
 Start = tuple[Tensor, Tensor]
@@ -61,13 +63,13 @@ class Problem:
 
 
 def problems_from(
-    images: object,
-    dictionary: object,
-    penalty: object,
-    mask: object = None,
+    images: Images,
+    dictionary: DictionaryLike,
+    penalty: PenaltyLike,
+    mask: MaskLike | None = None,
     nonnegative: bool = False,
     boundary: str = "crop",
-    start: object = None,
+    start: StartLike | None = None,
     where: str = "encode",
 ) -> list[Problem]:
     """Check and convert everything, one :class:`Problem` an image.
@@ -111,7 +113,7 @@ def problems_from(
     return _with_penalties(problems, penalty, where)
 
 
-def split_images(images: object, axes: int, where: str = "encode") -> list[Tensor]:
+def split_images(images: Images, axes: int, where: str = "encode") -> list[Tensor]:
     """The pictures (C, *size) of a stack (N, C, *size) or of a list, each with at least one pixel."""
     shape = "(channels, " + ("length", "height, width", "depth, height, width")[axes - 1] + ")"
     if isinstance(images, list | tuple):
@@ -136,7 +138,7 @@ def split_images(images: object, axes: int, where: str = "encode") -> list[Tenso
     return pictures
 
 
-def per_image(value: object, count: int, axes: int, what: str, where: str = "encode") -> list[object]:
+def per_image(value: object, count: int, axes: int, what: str, where: str = "encode") -> list[Any]:
     """What belongs to each of ``count`` images: the entries of a list or of a stack, or the one value for all."""
     if isinstance(value, list | tuple):
         if len(value) != count:
@@ -160,7 +162,7 @@ def _check_picture(picture: Tensor, dictionary: Tensor, boundary: Boundary, inde
     code_size(picture.shape[1:], dictionary.shape[2:], boundary, f"{where}: image {index}")
 
 
-def _masked(image: Tensor, mask: object, index: int, where: str) -> tuple[Tensor, Tensor | None]:
+def _masked(image: Tensor, mask: MaskLike | None, index: int, where: str) -> tuple[Tensor, Tensor | None]:
     """The image with 0 for what the mask hides, checked, and the weight; None where that is 1 everywhere."""
     name = f"image {index}"
     if mask is None:
@@ -189,7 +191,7 @@ def _masked(image: Tensor, mask: object, index: int, where: str) -> tuple[Tensor
     return image, None if bool((weight == 1).all()) else weight
 
 
-def _start_from(start: object, problem: Problem, index: int, where: str) -> Start | None:
+def _start_from(start: StartLike | None, problem: Problem, index: int, where: str) -> Start | None:
     """(indices, values) of the codes to start from, without zeros; below zero nothing where codes are nonnegative."""
     if start is None:
         return None
@@ -210,7 +212,7 @@ def _start_from(start: object, problem: Problem, index: int, where: str) -> Star
     return codes.indices()[:, kept].to(problem.image.device).contiguous(), values[kept].contiguous()
 
 
-def _with_penalties(problems: list[Problem], penalty: object, where: str) -> list[Problem]:
+def _with_penalties(problems: list[Problem], penalty: PenaltyLike, where: str) -> list[Problem]:
     """The problems with the user's penalty; a part of the maximum is one of the maximum over all of them."""
     if not problems:
         return []

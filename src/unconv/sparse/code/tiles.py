@@ -1,4 +1,4 @@
-"""Sparse codes of an image that does not fit in memory: tile after tile, to the same optimum and the same kind of gap.
+"""Block coordinate descent on tiles: sparse codes of an image that does not fit in memory, to the same kind of gap.
 
 The codes of one tile, all others held, are a problem of their own: the tile's pixels without what the other codes put
 there, under the boundary "valid", since every position of the tile has its whole window inside. Going through the tiles
@@ -25,8 +25,34 @@ from unconv.sparse.code.penalty import PerKernel, PerPosition, as_penalty
 from unconv.sparse.code.problem import Problem, problems_from
 from unconv.sparse.code.solution import Solution, Trace
 from unconv.sparse.code.synthesize import synthesize_sparse
+from unconv.sparse.code.types import ImageLike, MaskLike, PenaltyLike, Sliceable
 
 _ROUNDS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class TileTask:
+    """How images are coded in tiles: all but an image and its mask.
+
+    Attributes:
+        dictionary: (K, C, *kernel).
+        penalty: as for :func:`~unconv.sparse.code.encode.encode`, but for parts of the maximum.
+        nonnegative: whether z ≥ 0.
+        boundary: of the whole image.
+        tol: relative duality gap of the whole.
+        tile: positions along each axis that are solved together; at least the size of a kernel.
+        threads: of the solver.
+        max_steps: rounds through all tiles.
+    """
+
+    dictionary: Tensor
+    penalty: PenaltyLike
+    nonnegative: bool = False
+    boundary: Boundary = "crop"
+    tol: float = 1e-3
+    tile: int = 1024
+    threads: int | None = None
+    max_steps: int | None = None
 
 
 @dataclass(eq=False)
@@ -48,7 +74,7 @@ class _Scene:
     image: Any
     mask: Any
     dictionary: Tensor
-    penalty: object
+    penalty: PenaltyLike
     nonnegative: bool
     boundary: Boundary
     size: tuple[int, ...]
@@ -77,35 +103,19 @@ class _Scene:
         return found
 
 
-def solve_in_tiles(
-    image: Any,
-    dictionary: object,
-    penalty: object,
-    *,
-    mask: Any = None,
-    nonnegative: bool = False,
-    boundary: Boundary = "crop",
-    tol: float = 1e-3,
-    tile: int = 1024,
-    threads: int | None = None,
-    max_steps: int | None = None,
-) -> Solution:
+def solve_in_tiles(image: ImageLike | Sliceable, task: TileTask, mask: MaskLike | None = None) -> Solution:
     """Solve one image's problem tile by tile.
 
     Args:
         image: anything with a ``shape`` (C, *size) that gives arrays when it is sliced: a tensor, an array, numpy's
             memmap, a data set of h5py or zarr.
-        dictionary, penalty, mask, nonnegative, boundary, tol, threads: as for
-            :func:`~unconv.sparse.code.encode.encode`; the mask is sliced like the image.
-        tile: positions along each axis that are solved together; at least the size of a kernel.
-        max_steps: rounds through all tiles.
-
-    Returns the solution.
+        task: how.
+        mask: W ≥ 0, sliced like the image.
 
     Raises :class:`~unconv.errors.SparseError` for what does not fit together.
     """
-    scene = _scene(image, dictionary, penalty, mask, nonnegative, boundary, tile)
-    tiles = list(_cut(scene, tile, tol))
+    scene, tol, max_steps = _scene(image, mask, task), task.tol, task.max_steps
+    tiles = list(_cut(scene, task.tile, tol))
     start, seconds, objectives, gaps = time.perf_counter(), [], [], []
     gap, objective, rounds = float("inf"), float("inf"), 0
     while gap > tol and rounds < (_ROUNDS if max_steps is None else max_steps):
@@ -114,9 +124,9 @@ def solve_in_tiles(
             own = (each.indices, each.values) if rounds > 1 else None
             rest = [other for other in tiles if other is not each]
             subproblem = replace(_without(scene, _problem(scene, each), each, rest), start=own)
-            (found,) = solve_native([subproblem], each.tol, None, threads)
-            tiles[index] = replace(each, indices=found.indices, values=found.values)
-        objective, gap = _certify(scene, tiles, threads)
+            (solution,) = solve_native([subproblem], each.tol, None, task.threads)
+            tiles[index] = replace(each, indices=solution.indices, values=solution.values)
+        objective, gap = _certify(scene, tiles, task.threads)
         seconds.append(time.perf_counter() - start)
         objectives.append(objective)
         gaps.append(gap)
@@ -126,12 +136,8 @@ def solve_in_tiles(
     return Solution(indices, values, objective, gap, rounds, gap <= tol, trace)
 
 
-def _scene(
-    image: Any, dictionary: object, penalty: object, mask: Any, nonnegative: bool, boundary: Boundary, tile: int
-) -> _Scene:
-    from unconv.sparse.code.validate import check_dictionary
-
-    kernels = check_dictionary(dictionary)
+def _scene(image: Any, mask: Any, task: TileTask) -> _Scene:
+    kernels, tile = task.dictionary, task.tile
     axes = kernels.ndim - 2
     shape = tuple(getattr(image, "shape", ()))
     if len(shape) != axes + 1 or axes > 2:
@@ -139,15 +145,15 @@ def _scene(
     if isinstance(tile, bool) or not isinstance(tile, int) or tile < max(kernels.shape[2:]):
         raise SparseError(f"encode: tile {tile!r} is no integer of at least the kernel size {max(kernels.shape[2:])}")
     size = tuple(int(extent) for extent in shape[1:])
-    codes = code_size(size, kernels.shape[2:], boundary, "encode")
+    codes = code_size(size, kernels.shape[2:], task.boundary, "encode")
     if mask is not None:
         mask = mask if hasattr(mask, "shape") else np.asarray(mask)
         mask = mask[None] if len(mask.shape) == axes else mask
         if tuple(mask.shape[1:]) != size or mask.shape[0] not in (1, shape[0]):
             raise SparseError(f"encode: mask of shape {tuple(mask.shape)} for an image of shape {shape} in tiles")
-    if isinstance(penalty, str):
-        raise SparseError(f"encode: penalty {penalty!r} needs the whole image at once; in tiles give a number")
-    return _Scene(image, mask, kernels, penalty, nonnegative, boundary, size, codes)
+    if isinstance(task.penalty, str):
+        raise SparseError(f"encode: penalty {task.penalty!r} needs the whole image at once; in tiles give a number")
+    return _Scene(image, mask, kernels, task.penalty, task.nonnegative, task.boundary, size, codes)
 
 
 def _cut(scene: _Scene, length: int, tol: float) -> Iterator[_Tile]:

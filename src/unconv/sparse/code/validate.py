@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.sparse.code.types import DictionaryLike
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -78,7 +79,7 @@ def check_finite(tensor: Tensor, what: str, where: str, advice: str) -> None:
         )
 
 
-def check_dictionary(dictionary: object, where: str = "encode") -> Tensor:
+def check_dictionary(dictionary: DictionaryLike, where: str = "encode") -> Tensor:
     """The dictionary (K, C, *kernel) as a float tensor with 1 to 3 kernel axes, all finite."""
     found = as_float(as_tensor(dictionary, "dictionary", where), "dictionary", where)
     axes = found.ndim - 2

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unconv.data.tensor_file import read_tensors, write_tensors
 from unconv.errors import SparseError
+from unconv.sparse.code.types import DictionaryLike, DictionarySource
 from unconv.sparse.code.validate import check_dictionary
 
 FOLDER = Path(__file__).parents[1] / "shipped"
@@ -41,7 +42,9 @@ def load_dictionary(name: str | os.PathLike[str]) -> Float[Tensor, "kernels chan
     return check_dictionary(found, f"dictionary {path.name!r}")
 
 
-def save_dictionary(dictionary: object, path: str | os.PathLike[str], about: dict[str, object] | None = None) -> Path:
+def save_dictionary(
+    dictionary: DictionaryLike, path: str | os.PathLike[str], about: dict[str, object] | None = None
+) -> Path:
     """Write a dictionary to a safetensors file, with what is known about it as metadata; whole or not at all.
 
     Raises :class:`~unconv.errors.SparseError` for what is no dictionary, and where the place cannot be written to.
@@ -51,7 +54,9 @@ def save_dictionary(dictionary: object, path: str | os.PathLike[str], about: dic
     return write_tensors(Path(path), {KEY: kernels}, dict(sorted(head.items())))
 
 
-def dictionary_for(dictionary: object, n_channels: int, axes: int, operation: str) -> Float[Tensor, "kernels ..."]:
+def dictionary_for(
+    dictionary: DictionarySource | None, n_channels: int, axes: int, operation: str
+) -> Float[Tensor, "kernels ..."]:
     """A user's dictionary as unit kernels: a tensor, a name or file, a fitted learner; None: the shipped one that fits.
 
     >>> dictionary_for(2 * torch.eye(2).reshape(1, 1, 2, 2), 1, 2, "denoise").norm().round(decimals=4)
@@ -67,7 +72,8 @@ def dictionary_for(dictionary: object, n_channels: int, axes: int, operation: st
         dictionary = SHIPPED.get(n_channels, SHIPPED[1])
     if isinstance(dictionary, str | os.PathLike):
         dictionary = load_dictionary(dictionary)
-    kernels = check_dictionary(getattr(dictionary, "dictionary_", dictionary), operation)
+    learned: DictionaryLike = getattr(dictionary, "dictionary_", dictionary)  # type: ignore[arg-type]
+    kernels = check_dictionary(learned, operation)
     if kernels.ndim - 2 != axes:
         raise SparseError(f"{operation}: dictionary with {kernels.ndim - 2} kernel axes for an image with {axes}")
     norms = torch.linalg.vector_norm(kernels.flatten(1), dim=1)

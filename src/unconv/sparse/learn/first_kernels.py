@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.sparse.code.types import InitLike
 from unconv.sparse.code.validate import check_dictionary
 from unconv.sparse.learn.constraints import Constraint, norms
 
@@ -16,7 +17,7 @@ _TRIED_PER_KERNEL = 30
 
 
 def first_kernels(
-    init: object, images: Sequence[Tensor], constraint: Constraint, generator: torch.Generator
+    init: InitLike, images: Sequence[Tensor], constraint: Constraint, generator: torch.Generator
 ) -> Float[Tensor, "kernels channels *kernel"]:
     """Kernels in the constraint, of norm 1.
 

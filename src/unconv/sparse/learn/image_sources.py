@@ -17,6 +17,7 @@ from unconv.data.images import Image, ImageFile, Skipped, iter_images, list_imag
 from unconv.errors import SparseError
 from unconv.jobs import fingerprint_arrays, fingerprint_files
 from unconv.sparse.code.problem import per_image
+from unconv.sparse.code.types import ImageSource, MaskLike
 from unconv.sparse.code.validate import as_tensor
 
 SAMPLE = 32
@@ -40,7 +41,7 @@ class Loaded:
 
     indices: tuple[int, ...]
     images: tuple[Tensor, ...]
-    masks: tuple[object, ...]
+    masks: tuple[MaskLike | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class Shelf:
     """Images that can be taken in any order: in memory, or files that are read when they are needed."""
 
     entries: Sequence[Tensor | ImageFile]
-    masks: Sequence[object]
+    masks: Sequence[MaskLike | None]
     mode: Mode = "rgb"
     skipped: dict[int, Skipped] = field(default_factory=dict)
 
@@ -103,7 +104,7 @@ class Stream:
 
     entries: Iterable[Any]
     first: tuple[Tensor, ...]
-    mask: object
+    mask: MaskLike | None
     again: bool
 
     def portions(self, size: int) -> Iterator[Portion]:
@@ -131,7 +132,7 @@ class Stream:
 Source = Shelf | Stream
 
 
-def source_of(images: object, mask: object = None, mode: Mode = "rgb") -> Source:
+def source_of(images: ImageSource, mask: MaskLike | None = None, mode: Mode = "rgb") -> Source:
     """The images that a user's value means.
 
     An array (N, C, H, W) or (N, C, T); a list of (C, H, W) or (C, T), of any sizes; a path of a picture or a folder,
@@ -163,7 +164,7 @@ def source_of(images: object, mask: object = None, mode: Mode = "rgb") -> Source
     return _stream(images, mask)
 
 
-def _shelf(entries: list[Tensor], mask: object) -> Shelf:
+def _shelf(entries: list[Tensor], mask: MaskLike | None) -> Shelf:
     if not entries:
         raise SparseError("learn: no images; give at least one")
     axes = entries[0].ndim - 1
@@ -174,7 +175,7 @@ def _shelf(entries: list[Tensor], mask: object) -> Shelf:
     return Shelf(entries, per_image(mask, len(entries), axes, "mask", "learn"))
 
 
-def _files(paths: list[str | os.PathLike[str]], mask: object, mode: Mode) -> Shelf:
+def _files(paths: list[str | os.PathLike[str]], mask: MaskLike | None, mode: Mode) -> Shelf:
     listed = list_images(paths)
     files = [entry for entry in listed if isinstance(entry, ImageFile)]
     if not files:
@@ -182,7 +183,7 @@ def _files(paths: list[str | os.PathLike[str]], mask: object, mode: Mode) -> She
     return Shelf(files, per_image(mask, len(files), 2, "mask", "learn"), mode)
 
 
-def _stream(images: Iterable[Any], mask: object) -> Stream:
+def _stream(images: Iterable[Any], mask: MaskLike | None) -> Stream:
     again = iter(images) is not images
     iterator = iter(images)
     first = tuple(islice(_flatten(iterator), SAMPLE if again else 8))

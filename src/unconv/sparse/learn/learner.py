@@ -18,6 +18,7 @@ from unconv.jobs.progress import bar, quiet
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.synthesize import synthesize_sparse
+from unconv.sparse.code.types import Images, ImageSource, InitLike, MaskLike, PenaltyLike, RandomState
 from unconv.sparse.learn.constraints import Constraint
 from unconv.sparse.learn.estimator import Estimator
 from unconv.sparse.learn.image_sources import Loaded, Portion, Source, Stream, source_of
@@ -108,18 +109,18 @@ class DictionaryLearner(Estimator):
         self,
         n_kernels: int | None = 64,
         kernel_size: int | Sequence[Any] = 8,
-        penalty: object = 0.1,
+        penalty: PenaltyLike = 0.1,
         *,
         boundary: str = "crop",
         constraint: str | Sequence[str] = "unit",
         nonnegative: bool = False,
-        init: object = "random",
+        init: InitLike = "random",
         max_rounds: int = 50,
         batch_size: int | None = None,
         forgetting: float | None = None,
         tol: float = 1e-3,
         transform_tol: float = 1e-3,
-        random_state: object = None,
+        random_state: RandomState = None,
         n_jobs: int | None = None,
         executor: Executor | None = None,
         checkpoint: str | PathLike[str] | None = None,
@@ -149,7 +150,7 @@ class DictionaryLearner(Estimator):
         self.callback = callback
         self.mode = mode
 
-    def fit(self, images: object, y: object = None, *, mask: object = None) -> Self:  # noqa: ARG002
+    def fit(self, images: ImageSource, y: object = None, *, mask: MaskLike | None = None) -> Self:  # noqa: ARG002
         """Learn from images: see :func:`~unconv.sparse.learn.image_sources.source_of` for what they may be.
 
         ``mask`` W ≥ 0 as for :func:`~unconv.encode`. Raises :class:`~unconv.errors.SparseError` for what does not fit
@@ -168,7 +169,7 @@ class DictionaryLearner(Estimator):
         self._keep(self._run(learning, state, seed), source)
         return self
 
-    def partial_fit(self, images: object, y: object = None, *, mask: object = None) -> Self:  # noqa: ARG002
+    def partial_fit(self, images: ImageSource, y: object = None, *, mask: MaskLike | None = None) -> Self:  # noqa: ARG002
         """Go on learning online, with these images as one minibatch."""
         check_settings(self.get_params())
         source = source_of(images, mask, self.mode)
@@ -187,7 +188,7 @@ class DictionaryLearner(Estimator):
         self._keep(learning.minibatch(replace(state, codes={}), loaded), source)
         return self
 
-    def encode(self, images: object, *, mask: object = None) -> Encoding:
+    def encode(self, images: Images, *, mask: MaskLike | None = None) -> Encoding:
         """The images coded with what was learned: :func:`~unconv.encode` with this learner's settings."""
         return encode(
             images,
@@ -200,11 +201,13 @@ class DictionaryLearner(Estimator):
             threads=thread_count(self.n_jobs),
         )
 
-    def transform(self, images: object, *, mask: object = None) -> Tensor | tuple[Tensor, ...]:
+    def transform(self, images: Images, *, mask: MaskLike | None = None) -> Tensor | tuple[Tensor, ...]:
         """Codes of the images: one sparse tensor (N, K, *code), or for a list of images a tuple of (K, *code)."""
         return self.encode(images, mask=mask).codes
 
-    def fit_transform(self, images: object, y: object = None, *, mask: object = None) -> Tensor | tuple[Tensor, ...]:
+    def fit_transform(
+        self, images: Images, y: object = None, *, mask: MaskLike | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
         """Learn from images that are in memory, and code them."""
         return self.fit(images, y, mask=mask).transform(images, mask=mask)
 

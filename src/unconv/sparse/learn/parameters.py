@@ -15,6 +15,7 @@ from unconv.errors import SparseError
 from unconv.sparse.code.boundary import check_boundary
 from unconv.sparse.code.penalty import Penalty, PerKernel, PerPosition, as_penalty, relative
 from unconv.sparse.code.problem import Problem, largest_correlation
+from unconv.sparse.code.types import PenaltyLike, RandomState
 from unconv.sparse.code.validate import as_tensor
 from unconv.sparse.learn.constraints import Constraint, as_constraint
 
@@ -72,7 +73,7 @@ def constraint_for(names: object, sizes: Sizes) -> Constraint:
     return as_constraint(names, sizes)
 
 
-def first_penalty(penalty: object, problems: Sequence[Problem]) -> Tensor:
+def first_penalty(penalty: PenaltyLike, problems: Sequence[Problem]) -> Tensor:
     """λ as numbers that stay the same while the dictionary changes.
 
     Raises :class:`~unconv.errors.SparseError` for a rule that depends on the dictionary: the objective would change
@@ -92,7 +93,7 @@ def first_penalty(penalty: object, problems: Sequence[Problem]) -> Tensor:
     return as_tensor(penalty, "penalty", "learn").double()
 
 
-def seed_from(random_state: object, repeatable: bool) -> int:
+def seed_from(random_state: RandomState, repeatable: bool) -> int:
     """The seed that a user's random state gives; one drawn anew for None, or 0 where the run must repeat."""
     if random_state is None:
         return 0 if repeatable else int(torch.randint(2**62, (), generator=_fresh()))

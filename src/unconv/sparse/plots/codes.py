@@ -12,6 +12,7 @@ from unconv.data.mosaic import columns_for, kernel_picture, map_picture
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import code_size
 from unconv.sparse.code.encoding import Encoding
+from unconv.sparse.code.types import ImageLike
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.plots.results import need_matplotlib
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 MAP_CELLS = 128
 
 
-def plot_codes(encoding: Encoding, index: int = 0, top: int = 16, *, image: object = None) -> Figure:
+def plot_codes(encoding: Encoding, index: int = 0, top: int = 16, *, image: ImageLike | None = None) -> Figure:
     """The reconstruction of one image, and the feature maps of the kernels that it uses most, each with its kernel.
 
     Positive codes are blue, negative ones orange, darker the larger; all maps share one scale.

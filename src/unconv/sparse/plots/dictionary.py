@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unconv.data.mosaic import columns_for, enlarge, kernel_picture, mosaic
 from unconv.errors import SparseError
+from unconv.sparse.code.types import ArrayLike, DictionaryLike, Fitted
 from unconv.sparse.code.validate import as_tensor, check_dictionary
 from unconv.sparse.plots.results import need_matplotlib
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 CELL = 10
 
 
-def plot_dictionary(dictionary: object, use: object = None, *, title: str | None = None) -> Figure:
+def plot_dictionary(
+    dictionary: DictionaryLike | Fitted, use: ArrayLike | None = None, *, title: str | None = None
+) -> Figure:
     """A mosaic of the kernels, most used first.
 
     Each kernel is scaled by itself: 0 is mid-grey, its largest magnitude black or white. Three channels are shown as
@@ -40,7 +43,8 @@ def plot_dictionary(dictionary: object, use: object = None, *, title: str | None
     """
     if use is None:
         use = getattr(dictionary, "kernel_use_", None)
-    kernels = check_dictionary(getattr(dictionary, "dictionary_", dictionary), "plot_dictionary").cpu()
+    learned: DictionaryLike = getattr(dictionary, "dictionary_", dictionary)  # type: ignore[arg-type]
+    kernels = check_dictionary(learned, "plot_dictionary").cpu()
     if kernels.ndim > 4:
         raise SparseError("plot_dictionary: kernels with three axes have no picture; choose a slice of them")
     shares = None if use is None else _shares(use, len(kernels))
@@ -55,7 +59,7 @@ def plot_dictionary(dictionary: object, use: object = None, *, title: str | None
     return _board(mosaic(pictures, columns, gap=CELL // 2), title)
 
 
-def _shares(use: object, count: int) -> Tensor:
+def _shares(use: ArrayLike, count: int) -> Tensor:
     shares = as_tensor(use, "use", "plot_dictionary").double().cpu()
     if shares.shape != (count,) or not bool((shares >= 0).all() and shares.isfinite().all()):
         raise SparseError(

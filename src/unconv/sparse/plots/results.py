@@ -12,13 +12,16 @@ from torch import Tensor
 
 from unconv.errors import MissingExtraError, SparseError
 from unconv.sparse.code.encoding import Encoding
+from unconv.sparse.code.types import ImageLike
 from unconv.sparse.code.validate import as_float, as_tensor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from unconv.sparse.learn.learner import DictionaryLearner
 
-def plot_convergence(result: object) -> Figure:
+
+def plot_convergence(result: Encoding | DictionaryLearner) -> Figure:
     """Objective, and relative duality gap, against time.
 
     One curve an image of an :class:`~unconv.sparse.code.encoding.Encoding`; for a fitted learner its objective a round.
@@ -51,7 +54,7 @@ def plot_convergence(result: object) -> Figure:
     return figure
 
 
-def _learning_curve(learner: object) -> Figure:
+def _learning_curve(learner: DictionaryLearner) -> Figure:
     from unconv.data.figure import BLUE, blank, ruled
 
     history = getattr(learner, "history_", None)
@@ -69,7 +72,11 @@ def _learning_curve(learner: object) -> Figure:
 
 
 def plot_before_after(
-    before: object, after: object, reference: object = None, *, names: Sequence[str] = ("before", "after", "reference")
+    before: ImageLike,
+    after: ImageLike,
+    reference: ImageLike | None = None,
+    *,
+    names: Sequence[str] = ("before", "after", "reference"),
 ) -> Figure:
     """Two pictures side by side, or three, with one window of each enlarged below; PSNR where a reference is given.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from unconv.errors import SparseError
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
+from unconv.sparse.code.types import PenaltyLike
 from unconv.sparse.learn.dictionaries import turned
 
 
@@ -29,7 +30,7 @@ class Controls:
 
 
 def code_turned(
-    stack: Tensor, kernels: Tensor, penalty: object, controls: Controls, *, mask: Tensor | None = None
+    stack: Tensor, kernels: Tensor, penalty: PenaltyLike, controls: Controls, *, mask: Tensor | None = None
 ) -> tuple[tuple[Encoding, ...], Tensor]:
     """Codes of a stack (N, C, *size) for every turn of a dictionary, and the mean of their reconstructions.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.penalty import InverseCorrelation, Penalty
+from unconv.sparse.code.types import DictionarySource, ImageLike, PenaltyLike
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_turned
@@ -46,12 +47,12 @@ class Denoised:
 
 
 def denoise(
-    image: object,
-    dictionary: object = None,
+    image: ImageLike,
+    dictionary: DictionarySource | None = None,
     *,
     noise: Noise = "gaussian",
     sigma: float | None = None,
-    penalty: object = None,
+    penalty: PenaltyLike | None = None,
     strength: float | None = None,
     turns: int = 2,
     boundary: str = "crop",
@@ -113,9 +114,9 @@ def denoise(
 
 def _without_gaussian(
     picture: Tensor,
-    dictionary: object,
+    dictionary: DictionarySource | None,
     sigma: float | None,
-    penalty: object,
+    penalty: PenaltyLike | None,
     strength: float | None,
     controls: Controls,
 ) -> Denoised:
@@ -150,8 +151,8 @@ def gaussian_penalty(sigma: float) -> Penalty:
 
 def _without_impulses(
     picture: Tensor,
-    dictionary: object,
-    penalty: object,
+    dictionary: DictionarySource | None,
+    penalty: PenaltyLike | None,
     strength: float | None,
     controls: Controls,
 ) -> Denoised:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
+from unconv.sparse.code.types import DictionarySource, ImageLike, MaskLike, PenaltyLike
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_turned
@@ -34,11 +35,11 @@ class Inpainted:
 
 
 def inpaint(
-    image: object,
-    mask: object,
-    dictionary: object = None,
+    image: ImageLike,
+    mask: MaskLike,
+    dictionary: DictionarySource | None = None,
     *,
-    penalty: object = 0.02,
+    penalty: PenaltyLike = 0.02,
     strength: float = 2.0,
     keep_known: bool = True,
     turns: int = 2,
@@ -99,7 +100,7 @@ def inpaint(
     return Inpainted(filled, sure, encodings)
 
 
-def _weight(mask: object, picture: Tensor, colour: Tensor) -> Tensor:
+def _weight(mask: MaskLike, picture: Tensor, colour: Tensor) -> Tensor:
     """The mask as numbers, one channel or as many as the colour has."""
     found = as_tensor(mask, "mask", "inpaint")
     if found.is_complex():

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.sparse.code.types import ImageLike, MaskLike
 from unconv.sparse.code.validate import as_float, as_tensor, check_finite
 from unconv.sparse.restore.cosine import cosine_transform, inverse_cosine_transform
 
@@ -30,9 +31,9 @@ class Bands:
 
 
 def split(
-    image: object,
+    image: ImageLike,
     strength: float = 5.0,
-    mask: object = None,
+    mask: MaskLike | None = None,
 ) -> Bands:
     """Split an image into its slow part and the detail, channel by channel.
 
@@ -65,7 +66,7 @@ def split(
     return Bands(low, torch.where(weight > 0, signal - low, 0))
 
 
-def _checked(image: object, strength: float, mask: object) -> tuple[Tensor, Tensor | None]:
+def _checked(image: ImageLike, strength: float, mask: MaskLike | None) -> tuple[Tensor, Tensor | None]:
     if not 0 < strength < float("inf"):
         raise SparseError(f"split: strength {strength} must be positive and finite; 5 to 10 suits 8×8 kernels")
     signal = as_float(as_tensor(image, "image", "split"), "image", "split", eight_bits=True)

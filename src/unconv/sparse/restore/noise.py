@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.sparse.code.types import ImageLike
 from unconv.sparse.code.validate import as_float, as_tensor, check_finite
 
 BLOCK = 16
@@ -26,7 +27,7 @@ OFTEN, APART, AGREE, ROUNDS, NEAREST, CLOSE = 0.01, 0.1, 0.02, 4, 0.4, 0.06
 STRIP = 1 << 18
 
 
-def estimate_noise(image: object) -> Float[Tensor, " channels"]:
+def estimate_noise(image: ImageLike) -> Float[Tensor, " channels"]:
     """Estimate the standard deviation σ of white Gaussian noise, one value a channel.
 
     The second difference along all axes leaves noise and little else (Immerkær, *Fast noise variance estimation*,
@@ -61,7 +62,7 @@ def estimate_noise(image: object) -> Float[Tensor, " channels"]:
     return torch.stack([(values.quantile(0.25) / quartile).sqrt() for values in usable])
 
 
-def _image(operation: str, image: object) -> Tensor:
+def _image(operation: str, image: ImageLike) -> Tensor:
     signal = as_float(as_tensor(image, "image", operation), "image", operation, eight_bits=True)
     if signal.ndim not in (2, 3) or signal.shape[0] < 1 or min(signal.shape[1:]) < 3:
         raise SparseError(
@@ -84,7 +85,7 @@ def _block_means(values: Tensor, blocks: list[int]) -> Tensor:
     return pool(values[None], blocks)[0].flatten(1)
 
 
-def find_impulses(image: object) -> Bool[Tensor, "channels ..."]:
+def find_impulses(image: ImageLike) -> Bool[Tensor, "channels ..."]:
     """Find values that do not belong to their neighbourhood: salt and pepper, or values drawn at random.
 
     Salt or pepper is there if the greatest or the least value of the image is taken by more than 1 % of it, and most of
