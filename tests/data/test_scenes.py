@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from scipy.ndimage import map_coordinates
 
-from tests.data.test_fashion import make, real
+from tests.data.test_fashion import make
 from unconv.data.backdrops import backdrops
 from unconv.data.fashion import Split, fashion
 from unconv.data.philox import uniform
@@ -36,7 +36,6 @@ from unconv.data.scenes import (
 from unconv.data.silhouettes import Silhouettes, silhouettes
 from unconv.errors import ImageError, MissingExtraError
 
-pytestmark = real
 numbers = st.lists(st.integers(0, 2**63), min_size=1, max_size=5, unique=True)
 
 
@@ -158,12 +157,14 @@ def thumbnail(picture: torch.Tensor) -> torch.Tensor:
     return centred / centred.norm()
 
 
-FROZEN_MEAN = 103.445
-FROZEN_COUNTS = [365381, 31742, 13763, 27504, 17606, 22151, 16016, 30411, 9998, 35911, 19341]
+# Of the garments that come with unconv. Those of the whole set, with which version 1 was made, were unchanged when
+# these were written down: 103.445, and 365381, 31742, 13763, 27504, 17606, 22151, 16016, 30411, 9998, 35911, 19341.
+FROZEN_MEAN = 101.845
+FROZEN_COUNTS = [368990, 32280, 15080, 27205, 16810, 21749, 14300, 31747, 10067, 33870, 17726]
 
 
 def test_the_generator_is_frozen() -> None:
-    """Numbers written down when version 1 was made; a change that moves them needs another version."""
+    """Numbers written down for version 1; a change that moves them needs another version."""
     drawn = scenes().draw(range(64))
     assert drawn.pictures.double().mean().item() == pytest.approx(FROZEN_MEAN, abs=0.01)
     counts = drawn.labels.flatten().long().bincount(minlength=11)

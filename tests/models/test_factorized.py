@@ -14,7 +14,6 @@ from hypothesis import given, settings, strategies as st
 from scipy.signal import correlate2d
 
 import unconv as uc
-from tests.data.test_fashion import real
 from unconv.data.fashion import fashion
 from unconv.errors import ModelError
 from unconv.models.factorized import KINDS, FactorizedNet, network_macs, torus_of, width_for
@@ -200,7 +199,6 @@ def test_the_name_alone_is_the_single_kind() -> None:
     )
 
 
-@real
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns_clothes(kind: str) -> None:
     torch.manual_seed(0)

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 import unconv
-from tests.data.test_fashion import real
 from unconv.data.fashion import CLASSES, fashion
 from unconv.errors import ModelError
 from unconv.models.load.trained import about_trained
@@ -76,7 +75,6 @@ def test_the_weights_say_what_they_are_and_stay_small() -> None:
     assert all(parameter.dtype == torch.float32 for parameter in loaded.module.parameters())
 
 
-@real
 def test_no_unit_is_dead() -> None:
     found = unconv.scan(
         "zfnet28", fashion("test").images[:500].float() / 255, [f"features.relu{n}" for n in range(1, 6)]
@@ -84,7 +82,6 @@ def test_no_unit_is_dead() -> None:
     assert all(len(found.dead(layer)) == 0 for layer in found.layers)
 
 
-@real
 def test_the_weights_are_as_accurate_as_the_readme_says() -> None:
     loaded = unconv.load_model("zfnet28")
     images, labels = fashion("test")
@@ -95,4 +92,5 @@ def test_the_weights_are_as_accurate_as_the_readme_says() -> None:
             right += int((outputs.argmax(1) == wanted).sum())
     accuracy = right / len(labels)
     assert accuracy >= 0.915
-    assert accuracy == pytest.approx(about_trained(WEIGHTS)["history"][-1]["held_out"]["accuracy"], abs=5e-4)
+    # Of a tenth of what was held out: three deviations of the mean of so many.
+    assert accuracy == pytest.approx(about_trained(WEIGHTS)["history"][-1]["held_out"]["accuracy"], abs=0.026)

@@ -10,7 +10,7 @@ from studies.__main__ import STUDIES
 from studies.runs import Run, log_of, make
 from studies.summary import draw, markdown
 from studies.writeup import DOCUMENT, put
-from unconv.data.fashion import write_idx
+from unconv.data.fashion_files.idx import write_idx
 
 SCENES = ("--epochs", "1", "--scenes", "16", "--size", "96", "--batch", "8")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from unconv.data.fashion import write_idx
+from unconv.data.fashion_files.idx import write_idx
 
 NETWORKS = """
 import torch

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +66,7 @@ class Scenes:
         backdrops: the backgrounds; their size is that of the scenes.
         noise: twice the scenes' height and width of normal numbers, of which each shows a part.
         seed: of all of them.
+        source: where the garments were read from.
     """
 
     split: fashion.Split
@@ -74,6 +74,7 @@ class Scenes:
     backdrops: Backdrops
     noise: Float[Tensor, "3 rows columns"]
     seed: int = 0
+    source: fashion.FashionSource | None = None
 
     def draw(self, numbers: Sequence[int], dressed: bool = True) -> Drawn:
         """The scenes of these numbers, each the same in whatever company; without their garments unless dressed.
@@ -174,7 +175,7 @@ def fashion_scenes(
     split: fashion.Split = "train",
     seed: int = 0,
     size: tuple[int, int] = SIZE,
-    folder: str | PathLike[str] | None = None,
+    folder: fashion.Place = None,
 ) -> Scenes:
     """The scenes of one split.
 
@@ -182,10 +183,10 @@ def fashion_scenes(
         split: ``"train"`` or ``"test"``: garments of this split of Fashion-MNIST before photographs of this split.
         seed: of the scenes.
         size: their height and width in pixels.
-        folder: where Fashion-MNIST is, as for :func:`~unconv.data.fashion.fashion`.
+        folder: where Fashion-MNIST is, as for :func:`~unconv.data.fashion.find_fashion`.
 
-    Raises ImageError without Fashion-MNIST, MissingExtraError without scikit-image, and ImageError for a size or a seed
-    that is none.
+    Raises ImageError where the folder has no Fashion-MNIST and for a size or a seed that is none, MissingExtraError
+    without scikit-image.
     """
     if min(size) < SMALLEST or size[0] * size[1] > MAX_PIXELS:
         raise ImageError(
@@ -194,9 +195,9 @@ def fashion_scenes(
         )
     if not 0 <= seed < 2**64:
         raise ImageError(f"scenes: seed {seed}; give a whole number from 0 to 2^64 - 1")
-    garments = silhouettes(fashion.fashion(split, folder))
+    garments = fashion.fashion(split, folder)
     grounds = backdrops(photographs(split), size)
-    return Scenes(split, garments, grounds, normal_noise(size), seed)
+    return Scenes(split, silhouettes(garments), grounds, normal_noise(size), seed, garments.source)
 
 
 def normal_noise(size: tuple[int, int]) -> Float[Tensor, "3 rows columns"]:

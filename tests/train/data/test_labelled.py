@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.test_fashion import make, real
+from tests.data.test_fashion import make
 from tests.train.data.test_examples import SMALL, write
+from unconv.data.fashion import find_fashion
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.zfnet28 import zfnet28_recipe
@@ -70,7 +71,13 @@ def test_what_has_no_pictures_is_one_line(tmp_path: Path) -> None:
         pictures_of(tmp_path / "half")
 
 
-@real
-def test_without_a_folder_it_is_the_packaged_fashion() -> None:
+def test_without_a_folder_it_is_the_embedded_fashion_and_says_so() -> None:
     pictures = pictures_of()
-    assert (len(pictures.train), len(pictures.held_out)) == (60_000, 10_000)
+    assert (len(pictures.train), len(pictures.held_out)) == (6_000, 1_000)
+    assert pictures.name == "Fashion-MNIST, 6,000 of 60,000 garments"
+    assert pictures.notes == find_fashion().notes != ()
+
+
+def test_named_pictures_need_no_note(tmp_path: Path) -> None:
+    make(tmp_path / "Fashion-MNIST")
+    assert (pictures_of(tmp_path / "Fashion-MNIST").notes, pictures_of("digits").notes) == ((), ())

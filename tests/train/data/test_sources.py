@@ -16,7 +16,7 @@ from torchvision import datasets
 
 from tests.data.test_fashion import make
 from tests.train.data.test_examples import SMALL
-from unconv.data.fashion import write_idx
+from unconv.data.fashion_files.idx import write_idx
 from unconv.errors import ImageError
 from unconv.train.data.labelled import pictures_of
 from unconv.train.loop.loop import Settings

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import unconv
-from tests.data.test_fashion import real
 from unconv.data.fashion import fashion
 from unconv.errors import UnconvError
 from unconv.models.dcgan import Generator, dcgan_form
@@ -106,7 +105,6 @@ def test_without_real_pictures_or_samples_it_is_one_line() -> None:
         Judge(samples=1)
 
 
-@real
 def test_real_pictures_are_near_each_other_and_an_untrained_generator_is_far() -> None:
     judge = Judge(margin=2, samples=200)
     pictures, labels = fashion("test")

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from tests.train.segmenting import write_garments, write_masks, write_networks
-from unconv.data.fashion import CLASSES as GARMENTS
+from unconv.data.fashion import CLASSES as GARMENTS, find_fashion
 from unconv.data.scenes import Drawn, Scenes
 from unconv.errors import ImageError, ModelError, UnconvError
 from unconv.models.load.preprocess import Preprocess
@@ -150,7 +150,9 @@ def test_masks_from_a_folder_train(place: Path) -> None:
 
 
 def test_scenes_are_those_of_the_seed_and_measured_on_the_same(place: Path) -> None:
-    (train, held_out), (other, same) = (FashionScenes(place / "fashion", seed, 9).prepared(SMALL) for seed in (0, 1))
+    (train, held_out), (other, same) = (
+        FashionScenes(find_fashion(place / "fashion"), seed, 9).prepared(SMALL) for seed in (0, 1)
+    )
     assert not torch.equal(train.fetch([3]).inputs, other.fetch([3]).inputs)
     assert torch.equal(held_out.fetch([3]).inputs, same.fetch([3]).inputs)
     assert held_out.scenes.split == "test"

@@ -92,7 +92,7 @@ def tell(trained: Generated, written: list[Path], seconds: float, json: bool) ->
     for item in trained.skipped:
         typer.echo(f"skipped {item}", err=True)
     if json:
-        about = {**trained.about, "seconds": round(seconds, 3), "skipped": list(trained.skipped)}
+        about = {**trained.about, "notes": trained.notes, "skipped": trained.skipped, "seconds": round(seconds, 3)}
         typer.echo(json_format.dumps({**about, "out": list(map(str, written))}, ensure_ascii=False))
         return
     for note in trained.notes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from unconv.data.arrays import printable
-from unconv.data.fashion import holds_fashion
+from unconv.data.fashion import FashionSource, holds_fashion
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.train.data.examples import FileExamples, TensorExamples, check_readable, folder_examples, split_off
@@ -29,6 +29,7 @@ class LabelledPictures:
         train: what a network is trained on.
         held_out: what it is measured on.
         mirror: whether they mean the same when they are mirrored left to right.
+        garments: where they were read from, if they are Fashion-MNIST.
     """
 
     name: str
@@ -36,6 +37,12 @@ class LabelledPictures:
     train: TensorExamples | FileExamples
     held_out: TensorExamples | FileExamples
     mirror: bool = True
+    garments: FashionSource | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should be told who has not named them."""
+        return () if self.garments is None else self.garments.notes
 
     def prepared(self, preprocess: Preprocess) -> LabelledPictures:
         """The same as a network wants them."""
@@ -53,7 +60,8 @@ def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> Label
             - or ``train`` and ``test`` (or ``val``), each with a folder of pictures for each class;
 
             or one of the names of :mod:`unconv.train.data.sources`: ``digits``, ``fashion-mnist``, ``cifar10:DIR``,
-            ``cifar100:DIR``, ``mnist:DIR``. Unless given, Fashion-MNIST from where Debian's package puts it.
+            ``cifar100:DIR``, ``mnist:DIR``. Unless given, Fashion-MNIST from where
+            :func:`~unconv.data.fashion.find_fashion` finds it.
         seed: of the choice.
 
     Raises ImageError where there are no pictures, a class has none, or the classes of ``train`` and ``test`` differ.

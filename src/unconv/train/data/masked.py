@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -90,6 +90,8 @@ class Masked:
     held_out: tuple[Pair, ...]
     meaning: Tensor
     counts: tuple[int, ...]
+
+    notes: ClassVar[tuple[str, ...]] = ()
 
     def prepared(self, preprocess: Preprocess) -> tuple[MaskExamples, MaskExamples]:
         """What is trained on and what is held out, as a network wants them."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from unconv.data.arrays import LUMA
-from unconv.data.fashion import holds_fashion
+from unconv.data.fashion import FashionSource, find_fashion, holds_fashion
 from unconv.data.scenes import CLASSES, SIZE, Scenes, fashion_scenes
 from unconv.errors import UnconvError
 from unconv.jobs import fingerprint_arrays
@@ -66,27 +65,36 @@ class FashionScenes:
     """Fashion scenes to train on, and others to measure on: the same 500 whatever the seed.
 
     Attributes:
-        folder: where Fashion-MNIST is; None for the usual place.
+        source: where the garments are read from.
         seed: of the scenes that are trained on.
         count: how many different ones.
     """
 
-    folder: Path | None
+    source: FashionSource
     seed: int
     count: int
 
-    name = "Fashion scenes"
     classes = CLASSES
+
+    @property
+    def name(self) -> str:
+        """What they are, as a phrase."""
+        return "Fashion scenes" if self.source.folder is not None else f"Fashion scenes of {self.source.name}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should be told who has not named the garments."""
+        return self.source.notes
 
     def prepared(self, preprocess: Preprocess) -> tuple[SceneExamples, SceneExamples]:
         """Those to train on and those held out, as a network wants them."""
-        train = fashion_scenes("train", self.seed, preprocess.size, self.folder)
-        test = fashion_scenes("test", TEST_SEED, preprocess.size, self.folder)
+        train = fashion_scenes("train", self.seed, preprocess.size, self.source)
+        test = fashion_scenes("test", TEST_SEED, preprocess.size, self.source)
         return SceneExamples(train, self.count, preprocess), SceneExamples(test, TEST_COUNT, preprocess)
 
     def pixels(self) -> tuple[int, ...]:
         """How many pixels each class has in 500 scenes."""
-        labels = fashion_scenes("train", self.seed, SIZE, self.folder).draw(range(COUNTED)).labels
+        labels = fashion_scenes("train", self.seed, SIZE, self.source).draw(range(COUNTED)).labels
         return tuple(labels.flatten().bincount(minlength=len(CLASSES)).tolist())
 
 
@@ -94,9 +102,9 @@ def segmented(data: str | PathLike[str] = SCENES, seed: int = 0, scenes: int = 6
     """Find pictures of which the class of every pixel is known.
 
     Args:
-        data: ``"scenes"``: Fashion scenes, of Fashion-MNIST from where Debian puts it; ``"scenes:DIR"``, or a folder
-            with Fashion-MNIST alone: the same of what is there; or a folder with pictures and masks, see
-            :func:`~unconv.train.data.masked.masked_pictures`.
+        data: ``"scenes"``: Fashion scenes, of Fashion-MNIST from where :func:`~unconv.data.fashion.find_fashion` finds
+            it; ``"scenes:DIR"``, or a folder with Fashion-MNIST alone: the same of what is there; or a folder with
+            pictures and masks, see :func:`~unconv.train.data.masked.masked_pictures`.
         seed: of the scenes, or of the choice of what is held out.
         scenes: how many different ones.
 
@@ -108,12 +116,12 @@ def segmented(data: str | PathLike[str] = SCENES, seed: int = 0, scenes: int = 6
     if scenes < 1:
         raise UnconvError(f"train: {scenes} scenes; give 1 or more")
     if str(data) == SCENES:
-        return FashionScenes(None, seed, scenes)
+        return FashionScenes(find_fashion(), seed, scenes)
     kind, colon, folder = str(data).partition(":")
     if colon and kind == SCENES:
-        return FashionScenes(Path(folder), seed, scenes)
+        return FashionScenes(find_fashion(folder), seed, scenes)
     if holds_fashion(data):
-        return FashionScenes(Path(data), seed, scenes)
+        return FashionScenes(find_fashion(data), seed, scenes)
     return masked_pictures(data, seed)
 
 

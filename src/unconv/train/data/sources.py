@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unconv.data.arrays import one_line, printable
-from unconv.data.fashion import CLASSES, fashion
+from unconv.data.fashion import CLASSES, FashionSource, find_fashion
 from unconv.errors import ImageError, MissingExtraError
 from unconv.train.data.examples import TensorExamples
 
@@ -25,13 +25,23 @@ NAMES = ("digits", "fashion-mnist", *TORCHVISION)
 
 
 class Named(NamedTuple):
-    """A data set: what it is called, its classes, its two parts, and whether pictures may be mirrored."""
+    """A data set.
+
+    Attributes:
+        name: what it is called.
+        classes: the names of its classes.
+        train: the part to train on.
+        held_out: the part to measure on.
+        mirror: whether pictures may be mirrored.
+        garments: where they were read from, if they are Fashion-MNIST.
+    """
 
     name: str
     classes: tuple[str, ...]
     train: TensorExamples
     held_out: TensorExamples
     mirror: bool
+    garments: FashionSource | None = None
 
 
 def named_source(data: str) -> tuple[str, str] | None:
@@ -50,7 +60,7 @@ def read_source(name: str, folder: str, seed: int) -> Named:
     Args:
         name: one of NAMES.
         folder: where it is; for torchvision's the folder that its class was given. Empty for ``digits``, and for
-            Fashion-MNIST from where Debian's package puts it.
+            Fashion-MNIST from where :func:`~unconv.data.fashion.find_fashion` finds it.
         seed: of what is held out of the digits.
 
     Raises ImageError where it is not there, MissingExtraError where scikit-learn or torchvision is not.
@@ -58,8 +68,9 @@ def read_source(name: str, folder: str, seed: int) -> Named:
     if name == "digits":
         return _digits(folder, seed)
     if name == "fashion-mnist":
-        train, held_out = (TensorExamples(*fashion(split, folder or None)) for split in ("train", "test"))
-        return Named("Fashion-MNIST", CLASSES, train, held_out, mirror=True)
+        source = find_fashion(folder or None)
+        train, held_out = TensorExamples(*source.read("train")), TensorExamples(*source.read("test"))
+        return Named(source.name, CLASSES, train, held_out, mirror=True, garments=source)
     return _from_torchvision(name, folder)
 
 

@@ -62,7 +62,8 @@ def classify(
     Args:
         model: a MODEL string; the network gets as many outputs as the data has classes.
         data: a folder of pictures for each class, ``digits``, ``cifar10:DIR``, …: see
-            :func:`~unconv.train.data.labelled.pictures_of`. None: Fashion-MNIST where Debian puts it.
+            :func:`~unconv.train.data.labelled.pictures_of`. None: Fashion-MNIST, see
+            :func:`~unconv.data.fashion.find_fashion`.
         settings: Settings() unless given.
         size: height and width of the pictures it is given, unless the model says so.
         mean: subtracted from pictures in [0, 1].
@@ -110,7 +111,9 @@ def classify(
         augment=augmentation(flip, shift),
         about=about,
     )
-    trained = load_result(loaded, result, settings, about, classes=pictures.classes, notes=loaded.notes)
+    trained = load_result(
+        loaded, result, settings, about, classes=pictures.classes, notes=(*pictures.notes, *loaded.notes)
+    )
     confusion = confusion_matrix(trained.network.module, pictures.held_out, len(pictures.classes))
     return Classifier(**vars(trained), confusion=confusion)
 

@@ -71,7 +71,8 @@ def generate(
     Args:
         model: ``dcgan`` or ``dcgan-32``, with or without the name of an upsampler and a width.
         data: a folder with Fashion-MNIST or with pictures: see
-            :func:`~unconv.train.data.unlabelled.pictures_without_classes`. None: Fashion-MNIST where Debian puts it.
+            :func:`~unconv.train.data.unlabelled.pictures_without_classes`. None: Fashion-MNIST, see
+            :func:`~unconv.data.fashion.find_fashion`.
         settings: :func:`usual_settings` unless given.
         contest: Contest() unless given.
         samples: how many of the generator's pictures are measured after each epoch.
@@ -89,7 +90,7 @@ def generate(
     generator = generator_of(loaded)
     found = pictures_without_classes(data, settings.seed)
     pictures, margin = framed(found, loaded.preprocess)
-    judge = Judge(margin, clothes=found.name == "Fashion-MNIST", samples=samples)
+    judge = Judge(margin, clothes=found.garments is not None, samples=samples)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed + 1)
         discriminator = Discriminator(generator.form)
@@ -117,7 +118,7 @@ def generate(
         score=nearest,
         about=about,
     )
-    trained = load_result(loaded, result, settings, about)
+    trained = load_result(loaded, result, settings, about, notes=found.notes)
     last = measure_generator(generator, judge, pictures.held_out)
     return Generated(**{**vars(trained), "about": {**trained.about, "untrained": first, "trained": last}})
 

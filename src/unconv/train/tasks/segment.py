@@ -153,7 +153,7 @@ def segment(
         augment=augment,
         about=about,
     )
-    notes = (*loaded.notes, *fresh)
+    notes = (*pictures.notes, *loaded.notes, *fresh)
     trained = load_result(loaded, result, settings, about, classes=pictures.classes, notes=notes)
     return Segmenter(**vars(trained), held_out=held_out)
 

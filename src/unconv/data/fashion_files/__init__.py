@@ -1,0 +1,1 @@
+"""The files that Fashion-MNIST comes in."""
