@@ -105,25 +105,23 @@ def compare(task: Task, rounds: int, solver: str, nearer: bool) -> dict[str, Any
             samples["ours_nearer"].append(timed(task, close, solver)[0])
     assert answer is not None
     distance = check(task, answer, least)
+    facts = {"setting": str(setting), "tolerance": near, "tolerance_nearer": close, "solver": answer.solver}
+    certificate = {"optimum": least, "gap": float(answer.gap[0]), "distance": distance}
+    return {"task": task.title, "name": task.name, **certificate, **summarise(samples), **facts, "samples": samples}
+
+
+def summarise(samples: dict[str, list[float]]) -> dict[str, Any]:
+    """Seconds of each side, and the ratios between them."""
+    theirs, theirs_nearer = samples["sporco"], samples["sporco_nearer"]
     return {
-        "task": task.title,
-        "name": task.name,
-        "optimum": least,
-        "gap": float(answer.gap[0]),
-        "distance": distance,
-        "sporco": seconds_of(samples["sporco"]),
+        "sporco": seconds_of(theirs),
         "ours": seconds_of(samples["ours"]),
-        "ratio": over(samples["sporco"], samples["ours"]),
+        "ratio": over(theirs, samples["ours"]),
         "plain": seconds_of(samples["plain"]),
-        "ratio_plain": over(samples["sporco"], samples["plain"]),
-        "sporco_nearer": seconds_of(samples["sporco_nearer"]),
+        "ratio_plain": over(theirs, samples["plain"]),
+        "sporco_nearer": seconds_of(theirs_nearer),
         "ours_nearer": seconds_of(samples["ours_nearer"]),
-        "ratio_nearer": over(samples["sporco_nearer"], samples["ours_nearer"]),
-        "setting": str(setting),
-        "tolerance": near,
-        "tolerance_nearer": close,
-        "solver": answer.solver,
-        "samples": samples,
+        "ratio_nearer": over(theirs_nearer, samples["ours_nearer"]),
     }
 
 

@@ -1,4 +1,4 @@
-"""What a long job has done so far, on disk: whole or not at all, whenever the machine stops."""
+"""Checkpoints: the state of a long job on disk, whole or not at all, whenever the machine stops."""
 
 from __future__ import annotations
 

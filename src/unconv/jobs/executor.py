@@ -1,4 +1,4 @@
-"""Where the parts of a job are computed: here one after the other, or in threads; results always come in order."""
+"""Executors: the parts of a job computed one after the other, or in threads; results always come in order."""
 
 from __future__ import annotations
 

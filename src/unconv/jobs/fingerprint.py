@@ -1,4 +1,4 @@
-"""What a job was given, written down so that a resumed job can tell whether it is still the same."""
+"""Fingerprints of what a job was given, by which a resumed job can tell whether it is still the same."""
 
 from __future__ import annotations
 

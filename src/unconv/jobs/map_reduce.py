@@ -86,6 +86,7 @@ def iterate(
     stop: Callable[[Model], bool] | None = None,
     describe: Callable[[Model], str] | None = None,
     freeze: Callable[[Total], Total] | None = None,
+    units: tuple[str, str] = ("round", "part"),
     executor: Executor | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
@@ -96,6 +97,7 @@ def iterate(
     and finish(model, total) is the next model. It ends after ``rounds`` rounds, or once stop(model) holds after one;
     a finished run goes on when it is called with more rounds. ``describe`` gives progress a text for the model.
     ``freeze`` makes of a total the one that a checkpoint keeps, where ``combine`` leaves a part of it elsewhere.
+    ``units`` is what progress calls a round and a part.
 
     What ``map`` reads (the model) and what ``combine`` writes (the total) are two values, so that a run resumed in
     the middle of a round computes what it would have. None of the functions may change the model in place, and
@@ -111,7 +113,9 @@ def iterate(
     """
     if rounds < 0:
         raise JobError(f"job: {rounds} rounds cannot be done; give 0 or more")
-    steps: _Steps = _Steps(partition, lambda model: partial(map, model), start, combine, finish, stop, describe, freeze)
+    steps: _Steps = _Steps(
+        partition, lambda model: partial(map, model), start, combine, finish, stop, describe, freeze, units
+    )
     return _run(steps, rounds, model, executor or Serial(), checkpoint, progress or quiet())
 
 
@@ -127,6 +131,7 @@ class _Steps:
     stop: Callable[[Any], bool] | None = None
     describe: Callable[[Any], str] | None = None
     freeze: Callable[[Any], Any] | None = None
+    units: tuple[str, str] = ("round", "part")
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ def _run(
             progress.start(rounds)
             progress.advance(now.rounds)
         while now.rounds < rounds and not (steps.stop and now.rounds and steps.stop(now.model)):
-            now = _fold(steps, now, executor, keeper, _Teller(progress, rounds, steps.describe))
+            now = _fold(steps, now, executor, keeper, _Teller(progress, rounds, steps.describe, steps.units))
             now = Saved(steps.finish(now.model, now.total), None, now.rounds + 1, 0, now.folded)
             keeper.step(now)
             if rounds > 1:
@@ -218,6 +223,7 @@ class _Teller:
     progress: Progress
     rounds: int
     describe: Callable[[Any], str] | None
+    units: tuple[str, str]
 
     def start(self, now: Saved, total: int | None) -> None:
         if self.rounds <= 1:
@@ -232,7 +238,8 @@ class _Teller:
             return
         of = "" if total is None else f" of {total}"
         words = f"; {self.describe(now.model)}" if self.describe and now.rounds else ""
-        self.progress.advance(0, f"round {now.rounds + 1}, part {now.parts}{of}{words}")
+        whole, part = self.units
+        self.progress.advance(0, f"{whole} {now.rounds + 1}, {part} {now.parts}{of}{words}")
 
 
 def _fold(steps: _Steps, now: Saved, executor: Executor, keeper: _Keeper, teller: _Teller) -> Saved:

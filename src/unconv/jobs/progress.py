@@ -1,4 +1,4 @@
-"""How a long job tells how far it is."""
+"""Progress of a long job, as a bar or told to a function."""
 
 from __future__ import annotations
 

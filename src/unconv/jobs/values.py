@@ -1,4 +1,4 @@
-"""A state as JSON and named tensors, and back to the last bit: what a checkpoint keeps of a job.
+"""Serialisation of a job's state as JSON and named tensors, back to the last bit.
 
 Nothing is pickled, so that reading a checkpoint runs no code of whoever wrote it.
 """

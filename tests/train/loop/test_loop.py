@@ -14,6 +14,7 @@ from torch import Tensor
 from tests.train.tasks import examples, measure, network
 from unconv.errors import UnconvError
 from unconv.jobs import JobError, Threads
+from unconv.jobs.progress import Quiet
 from unconv.train.data.augment import augmentation
 from unconv.train.data.examples import Batch, TensorExamples
 from unconv.train.loop.loop import Fitted, Settings, fit
@@ -156,3 +157,15 @@ def test_what_fails_is_one_line() -> None:
 def test_impossible_settings_are_one_line(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UnconvError, match=told):
         Settings(**options)
+
+
+def test_progress_speaks_of_epochs_and_steps() -> None:
+    texts: list[str] = []
+
+    class Follow(Quiet):
+        def advance(self, count: int = 1, text: str | None = None) -> None:  # noqa: ARG002
+            texts.extend([text] if text else [])
+
+    train(progress=Follow())
+    assert texts[0] == "epoch 1, step 0 of 6"
+    assert not any("round" in text or "part" in text for text in texts)

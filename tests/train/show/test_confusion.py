@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
 from unconv.train.data.label_images import NOT_COUNTED
-from unconv.train.show.confusion import class_ious, concluded, confusion
+from unconv.train.show.confusion import class_ious, conclude_confusion, confusion
 
 
 @st.composite
@@ -45,7 +45,7 @@ def test_miou_and_accuracy_equal_torchmetrics(case: tuple[torch.Tensor, torch.Te
     if not (targets != NOT_COUNTED).any():
         return
     means = {"loss": torch.tensor(0.0), "confusion": confusion(predicted, targets, classes).double().mean(0)}
-    told = concluded(means, [f"c{number}" for number in range(classes)])
+    told = conclude_confusion(means, [f"c{number}" for number in range(classes)])
     jaccard = MulticlassJaccardIndex(classes, ignore_index=NOT_COUNTED)
     each = MulticlassJaccardIndex(classes, average=None, ignore_index=NOT_COUNTED)
     accuracy = MulticlassAccuracy(classes, average="micro", ignore_index=NOT_COUNTED)
@@ -59,6 +59,6 @@ def test_miou_and_accuracy_equal_torchmetrics(case: tuple[torch.Tensor, torch.Te
 def test_a_class_that_never_occurs_has_no_iou_and_does_not_count() -> None:
     table = torch.tensor([[3.0, 1.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
     assert class_ious(table).isnan().tolist() == [False, False, True]
-    told = concluded({"loss": torch.tensor(1.0), "confusion": table}, ("a", "b", "c"))
+    told = conclude_confusion({"loss": torch.tensor(1.0), "confusion": table}, ("a", "b", "c"))
     assert "iou/c" not in told
     assert told["miou"] == pytest.approx((0.75 + 0.8) / 2)

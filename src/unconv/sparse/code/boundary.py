@@ -1,4 +1,4 @@
-"""D and Dᵀ under the three boundaries: what happens to a kernel that reaches over the edge of the image.
+"""Boundary conditions of the synthesis D and its adjoint Dᵀ: kernels that reach over the edge of the image.
 
 The reconstruction is a transposed convolution of the codes with the dictionary. With kernel size L per axis, the tap i
 of the code at u lands

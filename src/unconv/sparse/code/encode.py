@@ -1,4 +1,4 @@
-"""Sparse codes of images for a given dictionary: the entry point over both solvers."""
+"""Convolutional sparse coding: codes of images for a given dictionary, by either solver."""
 
 from __future__ import annotations
 

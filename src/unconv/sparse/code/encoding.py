@@ -1,4 +1,4 @@
-"""The codes of some images, how good they are, and what they amount to."""
+"""Encodings: the sparse codes of images, their certificates, and what they reconstruct."""
 
 from __future__ import annotations
 

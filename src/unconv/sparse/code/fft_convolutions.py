@@ -1,4 +1,4 @@
-"""D and Dᵀ of one problem in the faster of two forms: sums over taps, or products of spectra."""
+"""Convolution by FFT or by sums over taps: D and Dᵀ of one problem in the faster of the two forms."""
 
 from __future__ import annotations
 

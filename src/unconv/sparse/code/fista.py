@@ -1,4 +1,4 @@
-"""Accelerated proximal gradient on dense codes: any device, one to three axes, and a form that learns.
+"""FISTA, accelerated proximal gradient on dense codes: any device, one to three axes, and a form that learns.
 
 FISTA (Beck & Teboulle 2009) with the exact step size and adaptive restart by the gradient scheme (O'Donoghue &
 Candès 2015, §3.2).

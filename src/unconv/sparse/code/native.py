@@ -1,4 +1,4 @@
-"""The C++ solver behind :func:`~unconv.encode`: working set and coordinate descent on the residual."""
+"""Coordinate descent with a working set: the C++ solver behind :func:`~unconv.encode`."""
 
 from __future__ import annotations
 

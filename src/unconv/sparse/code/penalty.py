@@ -1,4 +1,4 @@
-"""The penalty λ as a value: one number a kernel, one a coefficient, or a rule that needs no array of them.
+"""Weighted ℓ₁ penalties λ: one number a kernel, one a coefficient, or a rule that needs no array of them.
 
 A solver asks for λ row block by row block, so that a penalty which differs everywhere never has to exist at once.
 """

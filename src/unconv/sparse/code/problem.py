@@ -1,4 +1,4 @@
-"""One image's sparse-coding problem as a value, and the one place where what users hand in becomes such values."""
+"""The sparse-coding problem of one image as a value, made and checked from what users hand in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a solver returns for one image."""
+"""The solution of a sparse-coding problem: codes, duality gap and the trace of its convergence."""
 
 from __future__ import annotations
 

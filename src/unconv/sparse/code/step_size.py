@@ -1,4 +1,4 @@
-"""‖D‖²: how far a gradient step may go, from the kernels' frequency responses."""
+"""Step size of gradient methods: ‖D‖² from the kernels' frequency responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""D z from the non-zeros of z alone: no feature map ever exists."""
+"""Synthesis D z from the non-zeros of z alone: no feature map ever exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays, tensors and lists of users as tensors, or one clear line why not."""
+"""Validation of arrays: what users hand in as tensors, or one clear line why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kernel may be: sets to project on."""
+"""Constraint sets of kernels, and the projections on them."""
 
 from __future__ import annotations
 

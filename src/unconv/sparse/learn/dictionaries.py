@@ -80,10 +80,10 @@ def dictionary_for(
     return kernels / torch.where(norms > 0, norms, 1).reshape(-1, *[1] * (kernels.ndim - 1))
 
 
-def turned(dictionary: Float[Tensor, "kernels channels ..."], quarter_turns: int) -> Tensor:
-    """All kernels turned by so many quarters, kernels of signals run backwards at every odd one.
+def turn_kernels(dictionary: Float[Tensor, "kernels channels ..."], quarter_turns: int) -> Tensor:
+    """All kernels turn_kernels by so many quarters, kernels of signals run backwards at every odd one.
 
-    >>> turned(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 1)
+    >>> turn_kernels(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 1)
     tensor([[[[2., 4.],
               [1., 3.]]]])
     """

@@ -1,4 +1,4 @@
-"""The best dictionary for given codes, from their statistics alone."""
+"""The dictionary update: the best dictionary for given codes, by projected gradient from their statistics alone."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class _Quadratic:
         spectrum = torch.fft.rfft2(lags).flatten(2).permute(2, 0, 1)
         spectrum = spectrum.contiguous()
         own = spectrum.diagonal(dim1=1, dim2=2).abs().amax(0)
-        return cls(spectrum, statistics.correlation.to(dtype), _raised(own, spectrum), size)
+        return cls(spectrum, statistics.correlation.to(dtype), _bound_curvature(own, spectrum), size)
 
     def gradient(self, kernels: Tensor) -> Tensor:
         waves = torch.fft.rfft2(kernels, self.size)
@@ -92,7 +92,7 @@ class _Quadratic:
         return 0.5 * float((kernels * (gradient - self.correlation)).sum(dtype=torch.float64))
 
 
-def _raised(own: Tensor, spectrum: Tensor) -> Tensor:
+def _bound_curvature(own: Tensor, spectrum: Tensor) -> Tensor:
     """L_k: each kernel's own curvature, times what makes Σ L_k‖d_k‖² ≥ ⟨d, A d⟩ as power iteration sees it."""
     used = own > _LEAST_USE * own.max().clamp_min(torch.finfo(own.dtype).tiny)
     scale = torch.where(used, own.clamp_min(torch.finfo(own.dtype).tiny).rsqrt(), 0).to(spectrum.dtype)

@@ -1,4 +1,4 @@
-"""The dictionary that learning starts from."""
+"""Initialisation of the dictionary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dictionaries learned from images, with the habits of scikit-learn."""
+"""Dictionary learning as an estimator, with the habits of scikit-learn."""
 
 from __future__ import annotations
 

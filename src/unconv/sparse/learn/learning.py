@@ -1,4 +1,4 @@
-"""Dictionary learning as functions of values: code the images, sum up, improve the dictionary, again."""
+"""Alternating minimisation: code the images, sum up, improve the dictionary, again, as functions of values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unconv.sparse.code.solution import Solution
 from unconv.sparse.learn.constraints import Constraint, norms
 from unconv.sparse.learn.dictionary_step import dictionary_step
 from unconv.sparse.learn.image_sources import Loaded, Portion, Source, Stream, shuffled
-from unconv.sparse.learn.replace_kernels import Patches, replaced, worst_patches
+from unconv.sparse.learn.replace_kernels import Patches, replace_kernels, worst_patches
 from unconv.sparse.learn.statistics import Statistics, statistics_of
 
 PORTION = 16
@@ -184,7 +184,9 @@ class Learning:
         gain = (state.history[-1].objective - total.objective) / total.objective if state.history else FIRST_GAP
         gap = min(FIRST_GAP, max(LEAST_GAP, GAP_OF_GAIN * gain))
         idle = total.statistics.use <= 0
-        return self._told(replace(state, dictionary=after, codes=codes, use=total.use, idle=idle, gap=gap), total)
+        return self._record_round(
+            replace(state, dictionary=after, codes=codes, use=total.use, idle=idle, gap=gap), total
+        )
 
     def stop(self, state: State) -> bool:
         """Whether the last round gained less than tol, with codes that could tell."""
@@ -205,7 +207,7 @@ class Learning:
         after, factors = self._improved(state, statistics, part.patches, ONLINE_STEPS)
         statistics = statistics.rescaled(factors)
         idle = statistics.use <= IDLE_ONLINE * statistics.use.mean()
-        return self._told(
+        return self._record_round(
             replace(state, dictionary=after, statistics=statistics, use=state.use + part.use, idle=idle), part
         )
 
@@ -227,11 +229,11 @@ class Learning:
         factors = torch.where(lost, 0, lengths)
         after = torch.where(_wide(lost, after), state.dictionary, after / _wide(torch.where(lost, 1, lengths), after))
         idle = state.idle & (statistics.use <= IDLE_ONLINE * statistics.use.mean())
-        fresh = replaced(after, idle, patches, self.constraint)
+        fresh = replace_kernels(after, idle, patches, self.constraint)
         anew = (fresh != after).flatten(1).any(1)
         return fresh, torch.where(anew, 0, factors)
 
-    def _told(self, state: State, sums: Sums) -> State:
+    def _record_round(self, state: State, sums: Sums) -> State:
         seconds = self.clock.lap() + (state.history[-1].seconds if state.history else 0.0)
         number = len(state.history) + 1
         entry = Round(number, seconds, sums.objective, sums.gap, int(sums.use.sum()), sums.images)

@@ -1,4 +1,4 @@
-"""Kernels that are used nowhere, and what takes their place."""
+"""Replacement of unused kernels by what the codes explain worst."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _scores(left: Tensor, kernel_size: tuple[int, ...], zero_mean: bool) -> Tens
     return power.sum(0) * float(torch.tensor(kernel_size).prod())
 
 
-def replaced(
+def replace_kernels(
     dictionary: Float[Tensor, "kernels channels *kernel"],
     idle: Bool[Tensor, " kernels"],
     patches: Patches,

@@ -1,4 +1,4 @@
-"""All that a dictionary step needs of the images and their codes, in sums whose size does not depend on the images."""
+"""Sufficient statistics of the codes: sums from which the dictionary is updated, of a size that no image changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The step that denoising and inpainting share: code a stack of planes with a dictionary in several turns."""
+"""Coding with a turn_kernels dictionary: what denoising and inpainting share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unconv.errors import SparseError
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.types import PenaltyLike
-from unconv.sparse.learn.dictionaries import turned
+from unconv.sparse.learn.dictionaries import turn_kernels
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,20 @@ class Controls:
             raise SparseError(f"turns: {self.turns!r} quarter turns of the dictionary; give 1, 2, 3 or 4")
 
 
-def code_turned(
+def code_in_turns(
     stack: Tensor, kernels: Tensor, penalty: PenaltyLike, controls: Controls, *, mask: Tensor | None = None
 ) -> tuple[tuple[Encoding, ...], Tensor]:
     """Codes of a stack (N, C, *size) for every turn of a dictionary, and the mean of their reconstructions.
 
     >>> controls = Controls(turns=2, boundary="crop", tol=1e-2, solver="auto", threads=None)
-    >>> encodings, mean = code_turned(torch.rand(3, 1, 16, 16), torch.randn(4, 1, 5, 5), 0.5, controls)
+    >>> encodings, mean = code_in_turns(torch.rand(3, 1, 16, 16), torch.randn(4, 1, 5, 5), 0.5, controls)
     >>> len(encodings), mean.shape
     (2, torch.Size([3, 1, 16, 16]))
     """
     encodings = tuple(
         encode(
             stack,
-            turned(kernels, turn),
+            turn_kernels(kernels, turn),
             penalty,
             mask=mask,
             boundary=controls.boundary,

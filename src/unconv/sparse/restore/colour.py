@@ -1,4 +1,4 @@
-"""Colour, as small dictionaries want it: channels that do not repeat each other."""
+"""Colour transforms: channels that do not repeat each other, as small dictionaries want them."""
 
 from __future__ import annotations
 

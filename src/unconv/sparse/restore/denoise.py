@@ -1,4 +1,4 @@
-"""Noise taken out of an image: what a dictionary says in few words is the image, what it cannot say is the noise."""
+"""Denoising: what a dictionary says in few words is the image, what it cannot say is the noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unconv.sparse.code.penalty import InverseCorrelation, Penalty
 from unconv.sparse.code.types import DictionarySource, ImageLike, PenaltyLike
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
-from unconv.sparse.restore.coding import Controls, code_turned
+from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.inpaint import inpaint
 from unconv.sparse.restore.lowpass import split
@@ -133,7 +133,7 @@ def _without_gaussian(
         return Denoised(picture.clone(), sigmas, None, ())
     detail = torch.stack([bands[place].detail for place in noisy])
     wanted = penalty if penalty is not None else [gaussian_penalty(float(sigmas[place])) for place in noisy]
-    encodings, clean = code_turned(detail, kernels, wanted, controls)
+    encodings, clean = code_in_turns(detail, kernels, wanted, controls)
     restored = planes.stack.clone()
     for place, plane in zip(noisy, clean, strict=True):
         restored[place] = bands[place].low + plane

@@ -1,4 +1,4 @@
-"""Pixels that are missing, filled in by what a dictionary makes of the others."""
+"""Inpainting: missing pixels, filled in by what a dictionary makes of the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.types import DictionarySource, ImageLike, MaskLike, PenaltyLike
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
-from unconv.sparse.restore.coding import Controls, code_turned
+from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.lowpass import split
 
@@ -90,7 +90,7 @@ def inpaint(
     weights = planes_for(weight[:1].expand_as(known) if alike else weight, kernels.shape[1], "inpaint", rotate=False)
     bands = [split(plane, strength, mask=own) for plane, own in zip(planes.stack, weights.stack, strict=True)]
     stack = torch.stack([each.detail for each in bands])
-    encodings, detail = code_turned(stack, kernels, penalty, controls, mask=weights.stack)
+    encodings, detail = code_in_turns(stack, kernels, penalty, controls, mask=weights.stack)
     filled = planes.join(torch.stack([each.low for each in bands]) + detail)
     if keep_known:
         filled = torch.where(weight == 1, colour, filled)

@@ -1,4 +1,4 @@
-"""What a dictionary of small kernels cannot say, split off first: the slow part of an image."""
+"""Low-pass filtering: the slow part of an image, which a dictionary of small kernels cannot say, split off first."""
 
 from __future__ import annotations
 

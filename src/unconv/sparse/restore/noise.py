@@ -1,4 +1,4 @@
-"""How noisy an image is, and which of its pixels are not its own."""
+"""Noise estimation: the standard deviation of Gaussian noise, and which pixels are impulses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures changed a little at random, so that a network does not learn them by heart."""
+"""Data augmentation: pictures mirrored and moved at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where data sets of pictures and masks keep their files."""
+"""Dataset layouts: where data sets of pictures and masks keep their files."""
 
 from __future__ import annotations
 

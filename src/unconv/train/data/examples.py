@@ -1,4 +1,4 @@
-"""What a network is trained on: inputs with their targets, fetched a batch at a time."""
+"""Training examples: inputs with their targets, fetched a batch at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network learns to name the pixels of: Fashion scenes, or the user's pictures with their masks."""
+"""Data for semantic segmentation: Fashion scenes, or the user's pictures with their masks."""
 
 from __future__ import annotations
 

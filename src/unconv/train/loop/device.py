@@ -1,4 +1,4 @@
-"""Where a network is computed, and in which precision."""
+"""Device and precision of a network's computation."""
 
 from __future__ import annotations
 

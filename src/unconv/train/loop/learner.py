@@ -1,4 +1,4 @@
-"""What the loop asks of that which it trains."""
+"""The learner's protocol: what the loop asks of that which it trains."""
 
 from __future__ import annotations
 

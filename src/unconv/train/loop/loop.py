@@ -201,6 +201,7 @@ class _Passes:
                 stop=self.stop,
                 describe=_describe,
                 freeze=self.freeze,
+                units=("epoch", "step"),
                 executor=running.executor,
                 checkpoint=checkpoint,
                 progress=running.progress,

@@ -1,4 +1,4 @@
-"""How large the steps are, from the first to the last."""
+"""Learning-rate schedule: one cycle, from the first step to the last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training is told."""
+"""Training settings (hyperparameters)."""
 
 from __future__ import annotations
 

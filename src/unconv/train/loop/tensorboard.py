@@ -1,4 +1,4 @@
-"""The curves of a training as files of TensorBoard."""
+"""TensorBoard logs of a training's curves."""
 
 from __future__ import annotations
 

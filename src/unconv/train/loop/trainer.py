@@ -1,4 +1,4 @@
-"""A network and its optimiser while they work: one step forward, and means over examples."""
+"""Gradient steps and evaluation of one network with its optimiser."""
 
 from __future__ import annotations
 

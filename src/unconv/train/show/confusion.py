@@ -1,4 +1,4 @@
-"""How well pixels are named: the confusion matrix, and what follows from it."""
+"""Confusion matrix of pixels, and the intersection over union that follows from it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def class_ious(table: Float[Tensor, "classes classes"]) -> Float[Tensor, " class
     return hits / (table.sum(0) + table.sum(1) - hits)
 
 
-def concluded(means: Mapping[str, Tensor], classes: Sequence[str]) -> dict[str, float]:
+def conclude_confusion(means: Mapping[str, Tensor], classes: Sequence[str]) -> dict[str, float]:
     """Loss, pixel accuracy, the mean of the classes' IoU, and each of these, from means over pictures.
 
     The mean is over classes that occur; one that neither is there nor was seen has no number.
@@ -80,7 +80,7 @@ def concluded(means: Mapping[str, Tensor], classes: Sequence[str]) -> dict[str, 
         classes: their names.
 
     >>> means = {"loss": torch.tensor(0.5), "confusion": torch.tensor([[3.0, 1.0], [0.0, 4.0]])}
-    >>> {name: round(value, 3) for name, value in concluded(means, ("ground", "shoe")).items()}
+    >>> {name: round(value, 3) for name, value in conclude_confusion(means, ("ground", "shoe")).items()}
     {'loss': 0.5, 'pixel_accuracy': 0.875, 'miou': 0.775, 'iou/ground': 0.75, 'iou/shoe': 0.8}
     """
     table = means["confusion"]

@@ -1,4 +1,4 @@
-"""How rightly classes are told apart, one by one, and the kernels that were learned for it."""
+"""Confusion by class: how rightly classes are told apart, and the kernels that were learned for it."""
 
 from __future__ import annotations
 

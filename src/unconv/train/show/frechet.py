@@ -1,4 +1,4 @@
-"""How far apart two sets of features are, as normal distributions."""
+"""Fréchet distance of two sets of features, as normal distributions."""
 
 from __future__ import annotations
 

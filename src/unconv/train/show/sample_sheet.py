@@ -1,4 +1,4 @@
-"""Samples of a generator side by side, and its kernels as pictures."""
+"""Sheets of a generator's samples, and its kernels as pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions to look at: pictures, the truth and what a network says, side by side. Needs matplotlib."""
+"""Sheets of segmentations: pictures, the truth and what a network says, side by side. Needs matplotlib."""
 
 from __future__ import annotations
 

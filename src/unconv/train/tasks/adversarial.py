@@ -1,4 +1,4 @@
-"""Two networks against each other: one makes pictures, the other tells them from real ones."""
+"""Adversarial training: one network makes pictures, the other tells them from real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training a network to tell pictures apart."""
+"""Training for classification: a network tells pictures apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training a network to make pictures like those it is shown."""
+"""Training for generation: a network makes pictures like those it is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training a network to name every pixel of a picture."""
+"""Training for semantic segmentation: a network names every pixel of a picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from unconv.train.data.examples import Batch, Examples
 from unconv.train.data.segmented import SCENES, FashionScenes, balanced, segmented
 from unconv.train.loop.loop import train, trainer_for
 from unconv.train.loop.settings import Settings
-from unconv.train.show.confusion import concluded, confusion_of
+from unconv.train.show.confusion import conclude_confusion, confusion_of
 from unconv.train.tasks.pixel_loss import pixel_loss
 from unconv.train.tasks.trained import Trained, load_result
 
@@ -134,7 +134,7 @@ def segment(
         "jaccard": jaccard,
     }
     measure = partial(pixel_scores, classes=len(pictures.classes), weights=weights, jaccard=jaccard)
-    conclude = partial(concluded, classes=pictures.classes)
+    conclude = partial(conclude_confusion, classes=pictures.classes)
     running = Running(
         executor or (Serial() if isinstance(pictures, FashionScenes) else Threads()),
         checkpoint,
