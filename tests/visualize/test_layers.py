@@ -134,7 +134,7 @@ class Odd(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "name", ["vgg16", "resnet18", "googlenet", "mobilenet_v2", "shufflenet_v2_x0_5", "mobilenet_v3_small", "odd"]
+    "name", ["alexnet", "resnet18", "mobilenet_v2", "shufflenet_v2_x0_5", "mobilenet_v3_small", "odd"]
 )
 def test_one_pass_on_shapes_tells_what_passes_with_numbers_tell(name: str) -> None:
     model = Odd() if name == "odd" else network(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unconv.cli.see import progress_bar, tell_skipped
+from unconv.cli.see import tell_skipped
 from unconv.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -28,14 +28,15 @@ def demo(
 ) -> None:
     """Make a page from photographs and a network that come with the demo extra; nothing is downloaded."""
     photographs = packaged_photographs()
+    from unconv.jobs import bar
     from unconv.visualize.report.see import see
 
-    with progress_bar() as progress:
-        progress(0, None, "drawing the arithmetic")
+    with bar() as progress:
+        progress.start(None, "drawing the arithmetic")
         drawings = draw_arithmetic(out)
         trips = send_photograph(out, photographs[0])
-        title = f"Looking into {MODEL}"
-        report = see(MODEL, photographs, out=out / "network", units=units, title=title, progress=progress, fidelity=0)
+    title = f"Looking into {MODEL}"
+    report = see(MODEL, photographs, out=out / "network", units=units, title=title, progress=bar(), fidelity=0)
     tell_skipped(report)
     path = write_page(out / "index.html", drawings, trips, report)
     made = f"{len(report.pictures)} photographs, {len(drawings)} drawings, {len(trips)} round trips"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +12,6 @@ from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
     from unconv.visualize.report.page import Report
-    from unconv.visualize.report.see import Progress
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -69,28 +65,28 @@ def see(
         file = Path(compare) if compare.endswith(WEIGHTS) else None
         again = model if file is not None else compare
         other = models.load(again, file, random_weights and file is None, size, mean, std)
-    from unconv.visualize.report.page import without_pixels
+    from unconv.jobs import bar
+    from unconv.visualize.report.page import to_json
     from unconv.visualize.report.see import see as run
 
-    with progress_bar() as progress:
-        report = run(
-            loaded,
-            images,
-            names,
-            out,
-            rule=rule,
-            units=chosen,
-            single_file=single_file,
-            progress=progress,
-            scan=scan,
-            top=top,
-            compare=other,
-            formats=models.names(formats) or (),
-            fidelity=measured,
-        )
+    report = run(
+        loaded,
+        images,
+        names,
+        out,
+        rule=rule,
+        units=chosen,
+        single_file=single_file,
+        progress=bar(),
+        scan=scan,
+        top=top,
+        compare=other,
+        formats=models.names(formats) or (),
+        fidelity=measured,
+    )
     tell_skipped(report)
     if json:
-        typer.echo(json_format.dumps(without_pixels(report.numbers), ensure_ascii=False))
+        typer.echo(to_json(report.numbers))
         return
     tell(report)
 
@@ -146,21 +142,3 @@ def tell_skipped(report: Report) -> None:
     """List on stderr what is not in a report."""
     for item in report.skipped:
         typer.echo(f"skipped {item}", err=True)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr that follows the pictures of ``see`` and leaves nothing behind."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    console = Console(stderr=True)
-    # In a file or a pipe even a transient bar leaves an empty line.
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading the network", total=None)
-
-        def follow(done: int, total: int | None, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=name)
-
-        yield follow

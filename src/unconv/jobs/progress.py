@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
@@ -55,34 +54,6 @@ class Quiet(_Open):
 
     def advance(self, count: int = 1, text: str | None = None) -> None:
         """Show nothing."""
-
-
-class Told(_Open):
-    """Tells a function how much is done, of how much (None where nobody knows), and of what.
-
-    >>> with Told(print, "scanning") as progress:
-    ...     progress.start(2, "images")
-    ...     progress.advance()
-    0 2 scanning
-    1 2 scanning
-    """
-
-    def __init__(self, tell: Callable[[int, int | None, str], None], what: str) -> None:
-        self._tell, self._what = tell, what
-        self._done = 0
-        self._total: int | None = None
-
-    def start(self, total: int | None, text: str = "") -> None:
-        """Tell of the beginning, in the words given at first."""
-        del text
-        self._done, self._total = 0, total
-        self._tell(self._done, total, self._what)
-
-    def advance(self, count: int = 1, text: str | None = None) -> None:
-        """Tell of what is done now."""
-        del text
-        self._done += count
-        self._tell(self._done, self._total, self._what)
 
 
 class Bar:

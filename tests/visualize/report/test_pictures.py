@@ -14,7 +14,7 @@ from unconv.data.read.pictures import pictures_of
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
-from unconv.visualize.report.pictures import picture_reader, show_picture
+from unconv.visualize.report.picture_view import picture_reader, show_picture
 
 PREPARE = Preprocess((16, 16), (16, 16))
 

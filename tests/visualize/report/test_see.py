@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -101,6 +102,30 @@ def test_json_holds_what_the_page_shows(folder: Path, tmp_path: Path) -> None:
             assert shown in report.path.read_text()
 
 
+class Recorded:
+    """A progress that keeps what it is told: by start the total, how many were counted, and the texts."""
+
+    def __init__(self) -> None:
+        self.counted: list[tuple[int | None, int, list[str]]] = []
+        self.open = 0
+
+    def __enter__(self) -> Recorded:
+        assert self.open == 0
+        self.open += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open -= 1
+
+    def start(self, total: int | None, text: str = "") -> None:
+        assert self.open == 1
+        self.counted.append((total, 0, [text] if text else []))
+
+    def advance(self, count: int = 1, text: str | None = None) -> None:
+        total, done, texts = self.counted[-1]
+        self.counted[-1] = (total, done + count, [*texts, *([text] if text else [])])
+
+
 def test_a_picture_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     class Picky(nn.Module):
         def __init__(self) -> None:
@@ -113,14 +138,43 @@ def test_a_picture_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
             return self.inner(x)
 
     images = [torch.zeros(3, 20, 20), torch.ones(3, 20, 20), torch.zeros(1, 30, 20)]
-    calls: list[tuple[int, int | None, str]] = []
-    report = uc.see(Picky(), images, out=tmp_path, preprocess=SMALL, progress=lambda *call: calls.append(call))
+    progress = Recorded()
+    report = uc.see(Picky(), images, out=tmp_path, preprocess=SMALL, progress=progress)
     assert report.pictures == ("image 0", "image 2")
     (skipped,) = report.skipped
     assert skipped.name == "image 1"
     assert re.fullmatch(r"forward: Picky fails on images of shape 1×3×32×48, torch.float32: too bright", skipped.reason)
-    assert [name for *_, name in calls][:3] == ["image 0", "image 1", "image 2"]
+    # The network, the pictures, the batches of the scan, the units: each counted to its end.
+    assert [(total, done) for total, done, _ in progress.counted] == [(None, 0), (3, 3), (1, 1), (14, 14)]
+    assert progress.counted[1][2] == ["image 0", "image 1", "image 2"]
+    assert progress.open == 0
     assert report.numbers["collection"]["used"] == 2
+
+
+NAMES = ("scan 3: torn.png", "two\nlines.png", "a: b: c.png", os.fsdecode(b"caf\xe9.png"))
+
+
+@pytest.mark.parametrize(("count", "scanned"), [(2, False), (13, False), (13, True)])
+def test_a_skipped_file_keeps_its_name_and_its_reason_whatever_the_name(
+    tmp_path: Path, count: int, scanned: bool
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(count):
+        save_image(torch.rand(3, 32, 48), pictures / f"{number}: {NAMES[number % len(NAMES)]}")
+    for name in NAMES:
+        (pictures / name).write_bytes(b"")
+    model = loaded(network())
+    scan = uc.scan(model, pictures, ["4"]).save(tmp_path / "top.safetensors") if scanned else None
+    report = uc.see(model, pictures, ["4"], tmp_path / "out", units=1, fidelity=0, scan=scan)
+    assert {item.name for item in report.skipped} == set(NAMES)
+    expected = {str(pictures / name): "empty file (0 bytes)" for name in NAMES}
+    assert {str(item.path): item.reason for item in report.skipped} == expected
+    numbers = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert {row["name"]: row["reason"] for row in numbers["skipped"]} == expected
+    text = report.path.read_text()
+    for name in (*expected, *report.pictures):
+        assert html.escape(name).encode(errors="backslashreplace").decode() in text
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,11 @@ class ContactSheets:
         self._written: list[Path] = []
 
     @property
-    def wanted(self) -> bool:
+    def needed(self) -> bool:
         """Whether any of the formats is made from them."""
         return any(name in ("png", "pdf") for name in self._formats)
 
-    def visit(self, layer: str, first: int, blocks: Sequence[UnitBlock]) -> None:
+    def draw(self, layer: str, first: int, blocks: Sequence[UnitBlock]) -> None:
         """Draw some units of a layer on a page of their own."""
         numbers = f"units {first + 1} to {first + len(blocks)} of those shown"
         page = draw_page(f"{self._title} · {layer} · {numbers}", blocks)

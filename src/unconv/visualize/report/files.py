@@ -49,6 +49,15 @@ def store_for(folder: Path, single_file: bool) -> Store:
     return _embed if single_file else _file_store(folder)
 
 
+def prefixed(store: Store, prefix: str) -> Store:
+    """The same place, where every name begins with a prefix."""
+
+    def keep(name: str, picture: Tensor, lossless: bool | None = None) -> str:
+        return store(prefix + name, picture, lossless)
+
+    return keep
+
+
 def _embed(_name: str, picture: Tensor, lossless: bool | None = None) -> str:
     data, kind = encode(picture.cpu(), lossless)
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
@@ -70,4 +79,6 @@ def write_file(path: Path, content: str | bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UnconvError(f"report: cannot write {path}: {error.strerror or error}; choose another folder") from None
-    return write_whole(path, content, "report")
+    # Names of files that are no UTF-8 appear with their bytes escaped.
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    return write_whole(path, data, "report")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,68 +12,65 @@ from unconv.models.load.resolve import LoadedModel
 from unconv.visualize.display import as_rgb
 from unconv.visualize.experiments.first_layer import FirstLayer, first_layer
 from unconv.visualize.report.files import Store
-from unconv.visualize.report.page import Row
+from unconv.visualize.report.rows import FilterRow, FirstLayerRow, SheetRow
 from unconv.visualize.report.tiles import ACROSS, DOWN, Tile, sheet_of, sheet_size, spot_of
 
 
-def filter_rows(model: LoadedModel, silent: dict[str, list[int]], store: Store, stem: str = "") -> Row | None:
+def first_layer_row(model: LoadedModel, silent: Mapping[str, Sequence[int]], store: Store) -> FirstLayerRow | None:
     """What a page shows of a first layer; None for networks without a two-dimensional convolution.
 
     Args:
         model: the network.
         silent: by layer, units that no picture has brought above zero; layers that were not looked at are not in it.
         store: keeps a picture and tells its address.
-        stem: what names of files begin with.
     """
     try:
         found = first_layer(model)
     except ModelError:
         return None
     tile = Tile.of((int(found.filters.shape[2]), int(found.filters.shape[3])))
-    drawn = [draw_filter(one, tile) for one in found.filters]
-    per_sheet = ACROSS * DOWN
-    sheets: list[Row] = []
-    for first in range(0, len(drawn), per_sheet):
-        some = drawn[first : first + per_sheet]
-        sheets.append(
-            {
-                "image": store(f"{stem}filters-{len(sheets)}", sheet_of(some), tile.lossless),
-                "grid": sheet_size(len(some)),
-            }
-        )
     never = silent.get(found.layer)
-    rows = [_filter_row(found, number, never) for number in range(len(found.filters))]
-    return {
-        "layer": found.layer,
-        "size": list(found.filters.shape[1:]),
-        "stride": list(found.stride),
-        "tile": tile.size,
-        "coarse": tile.lossless,
-        "aliasing": found.total_aliasing,
-        "dead": [row["filter"] for row in rows if row["dead"]],
-        "dominant": [row["filter"] for row in rows if row["dominant"]],
-        "watched": never is not None,
-        "sheets": sheets,
-        "filters": rows,
-    }
+    rows = tuple(_filter_row(found, number, never) for number in range(len(found.filters)))
+    return FirstLayerRow(
+        layer=found.layer,
+        size=tuple(found.filters.shape[1:]),
+        stride=tuple(found.stride),
+        tile=tile.size,
+        coarse=tile.lossless,
+        aliasing=found.total_aliasing,
+        dead=tuple(row.filter for row in rows if row.dead),
+        dominant=tuple(row.filter for row in rows if row.dominant),
+        watched=never is not None,
+        sheets=_store_filters(found, tile, store),
+        filters=rows,
+    )
 
 
-def _filter_row(found: FirstLayer, number: int, never: list[int] | None) -> Row:
+def _store_filters(found: FirstLayer, tile: Tile, store: Store) -> tuple[SheetRow, ...]:
+    drawn = [draw_filter(one, tile) for one in found.filters]
+    sheets = [drawn[first : first + ACROSS * DOWN] for first in range(0, len(drawn), ACROSS * DOWN)]
+    return tuple(
+        SheetRow(store(f"filters-{number}", sheet_of(some), tile.lossless), sheet_size(len(some)))
+        for number, some in enumerate(sheets)
+    )
+
+
+def _filter_row(found: FirstLayer, number: int, never: Sequence[int] | None) -> FilterRow:
     spot = spot_of(number)
     silent = None if never is None else number in never
-    return {
-        "filter": number,
-        "norm": float(found.norm[number]),
-        "mean": float(found.mean[number]),
-        "aliasing": float(found.aliasing[number]),
-        "weak": bool(found.weak[number]),
-        "dominant": bool(found.dominant[number]),
-        "silent": silent,
-        "dead": bool(found.weak[number]) or bool(silent),
-        "sheet": spot.sheet,
-        "column": spot.column,
-        "row": spot.row,
-    }
+    return FilterRow(
+        filter=number,
+        norm=float(found.norm[number]),
+        mean=float(found.mean[number]),
+        aliasing=float(found.aliasing[number]),
+        weak=bool(found.weak[number]),
+        dominant=bool(found.dominant[number]),
+        silent=silent,
+        dead=bool(found.weak[number]) or bool(silent),
+        sheet=spot.sheet,
+        column=spot.column,
+        row=spot.row,
+    )
 
 
 def draw_filter(weights: Tensor, tile: Tile) -> Tensor:

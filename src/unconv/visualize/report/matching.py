@@ -23,16 +23,13 @@ class Pair:
         unit: in the first network.
         other: in the second.
         correlation: of their peaks in the same pictures.
+        verdict: ``same`` or ``changed``.
     """
 
     unit: int
     other: int
     correlation: float
-
-    @property
-    def verdict(self) -> str:
-        """``same`` or ``changed``."""
-        return "same" if self.correlation >= SAME else "changed"
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ def match_units(one: Float[Tensor, "picture a"], other: Float[Tensor, "picture b
     alike = correlation(one[:, alive], other[:, living])
     rows, columns = linear_sum_assignment(alike.numpy(), maximize=True)
     pairs = [
-        Pair(int(alive[row]), int(living[column]), float(alike[row, column]))
+        Pair(int(alive[row]), int(living[column]), float(alike[row, column]), _verdict(float(alike[row, column])))
         for row, column in zip(rows, columns, strict=True)
         if alike[row, column] >= CHANGED
     ]
@@ -85,3 +82,7 @@ def match_units(one: Float[Tensor, "picture a"], other: Float[Tensor, "picture b
         died=tuple(unit for unit in alive.tolist() if unit not in kept),
         born=tuple(unit for unit in living.tolist() if unit not in counterparts),
     )
+
+
+def _verdict(correlation: float) -> str:
+    return "same" if correlation >= SAME else "changed"

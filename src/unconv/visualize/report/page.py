@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 import unconv
+from unconv.data.arrays import printable
 from unconv.data.images import Skipped
-from unconv.errors import ImageError
+from unconv.data.read.pictures import Pictures
+from unconv.errors import ImageError, UnconvError
+from unconv.jobs import Progress
 from unconv.visualize.display import as_rgb, show_projection
 from unconv.visualize.report.files import LOSSLESS_SIDE, Store, write_file
-from unconv.visualize.report.picture_view import LayerView, PictureView, UnitView
+from unconv.visualize.report.picture_view import LayerView, PictureView, UnitView, view_picture
+from unconv.visualize.report.plan import Plan
+from unconv.visualize.report.rows import (
+    CollectionRow,
+    ComparisonRow,
+    CoverageRow,
+    OutlineRow,
+    PageRow,
+    PeakRow,
+    PeaksRow,
+    PictureRow,
+    PredictionRow,
+    SkippedRow,
+    as_data,
+)
 from unconv.visualize.reverse.limits import limits
 from unconv.visualize.reverse.rules import REVERSE_RULES
 
-if TYPE_CHECKING:
-    from unconv.visualize.report.plan import Plan
-
-Row = dict[str, Any]
-
+# Skipped pictures that an error names.
 LISTED = 3
 
 
@@ -51,77 +65,86 @@ class Report:
 
 
 def picture_rows(
-    plan: Plan, views: Iterable[PictureView | Skipped], store: Store
-) -> tuple[list[Row], list[tuple[int, Skipped]]]:
-    """Store the views of some pictures, one at a time; what a page tells of them, and which were skipped."""
-    rows: list[Row] = []
+    plan: Plan, pictures: Pictures, store: Store, progress: Progress
+) -> tuple[tuple[PictureRow, ...], list[tuple[int, Skipped]]]:
+    """Look at pictures one by one and store what is shown of them; the rows, and which were skipped."""
+    rows: list[PictureRow] = []
     skipped: list[tuple[int, Skipped]] = []
-    for number, view in enumerate(views):
-        if isinstance(view, Skipped):
-            skipped.append((number, view))
-        else:
-            rows.append(_picture_row(view, f"{len(rows):03d}", plan, store))
-    return rows, skipped
+    with progress:
+        progress.start(len(pictures))
+        for number in range(len(pictures)):
+            name = pictures.name(number)
+            progress.advance(0, printable(name))
+            try:
+                view = view_picture(plan, pictures, number)
+            except UnconvError as refusal:
+                view = Skipped(name, str(refusal))
+            if isinstance(view, Skipped):
+                skipped.append((number, view))
+            else:
+                rows.append(_picture_row(view, f"{len(rows):03d}", plan, store))
+            progress.advance()
+    return tuple(rows), skipped
+
+
+def page_row(
+    plan: Plan,
+    title: str | None,
+    pictures: tuple[PictureRow, ...],
+    skipped: Sequence[Skipped],
+    collection: CollectionRow | None = None,
+    compare: ComparisonRow | None = None,
+) -> PageRow:
+    """Everything that a page tells.
+
+    Raises ImageError where there is nothing to tell about.
+    """
+    if not pictures and collection is None:
+        named = "; ".join(str(item) for item in skipped[:LISTED]) or "none given"
+        more = f"; and {len(skipped) - LISTED} more" if len(skipped) > LISTED else ""
+        raise ImageError(f"see: no picture could be used: {named}{more}")
+    return PageRow(
+        title=title or f"Looking into {plan.model.name}",
+        unconv=unconv.__version__,
+        model=plan.model.name,
+        weights=plan.model.weights,
+        notes=(*plan.model.notes, *plan.fields.notes),
+        preprocess=str(plan.model.preprocess),
+        input_size=tuple(plan.model.input_size),
+        rule=plan.rule,
+        rule_reason=plan.reason,
+        layers=plan.layers,
+        collection=collection,
+        compare=compare,
+        pictures=pictures,
+        skipped=tuple(SkippedRow(str(item.path or item.name), item.reason) for item in skipped),
+    )
 
 
 def write_report(
-    plan: Plan,
-    folder: Path,
-    rows: list[Row],
-    skipped: Sequence[Skipped],
-    title: str | None = None,
-    collection: Row | None = None,
-    compare: Row | None = None,
-    formats: Sequence[str] = ("html",),
-    written: Sequence[Path] = (),
+    page: PageRow, folder: Path, formats: Sequence[str], skipped: Sequence[Skipped], written: Sequence[Path] = ()
 ) -> Report:
-    """Write the page and its numbers.
+    """Write a page and its numbers.
 
     Args:
-        plan: what was done.
+        page: what it tells.
         folder: where to.
-        rows: of single pictures.
-        skipped: pictures that are not in the report.
-        title: heading.
-        collection: of the units over all pictures; none where that was not looked at.
-        compare: the same of another network.
         formats: ``html`` for the page; the numbers are always written.
+        skipped: pictures that are not in the report.
         written: files of other formats.
 
-    Raises ImageError where there is nothing to write about, UnconvError when the folder cannot be written.
+    Raises UnconvError when the folder cannot be written.
     """
-    if not rows and collection is None:
-        told = "; ".join(str(item) for item in skipped[:LISTED]) or "none given"
-        more = f"; and {len(skipped) - LISTED} more" if len(skipped) > LISTED else ""
-        raise ImageError(f"see: no picture could be used: {told}{more}")
-    numbers = {
-        "title": title or f"Looking into {plan.model.name}",
-        "unconv": unconv.__version__,
-        "model": plan.model.name,
-        "weights": plan.model.weights,
-        "notes": [*plan.model.notes, *plan.fields.notes],
-        "preprocess": str(plan.model.preprocess),
-        "input_size": plan.model.input_size,
-        "rule": plan.rule,
-        "rule_reason": plan.reason,
-        "layers": plan.layers,
-        "collection": collection,
-        "compare": compare,
-        "pictures": rows,
-        "skipped": [{"name": str(item.path or item.name), "reason": item.reason} for item in skipped],
-    }
-    path = write_file(
-        folder / "report.json",
-        json.dumps(without_pixels(numbers), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+    numbers = as_data(page)
+    path = write_file(folder / "report.json", to_json(numbers, indent=1) + "\n")
     if "html" in formats:
-        path = write_file(folder / "index.html", render_page(numbers))
-    names = tuple(str(picture["name"]) for picture in rows)
+        path = write_file(folder / "index.html", render_page(page))
+    names = tuple(picture.name for picture in page.pictures)
     files = (*([path] if "html" in formats else []), *written)
-    return Report(files[0] if files else path, plan.rule, plan.layers, names, tuple(skipped), numbers, files)
+    return Report(files[0] if files else path, page.rule, page.layers, names, tuple(skipped), numbers, files)
 
 
-def render_page(numbers: Mapping[str, Any]) -> str:
+def render_page(page: PageRow) -> str:
     """The page of a report; names of files and classes appear as text, whatever they contain."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -132,57 +155,70 @@ def render_page(numbers: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja").render(numbers, rules=REVERSE_RULES.values())
+    parts = [part for part in (page.collection, page.compare and page.compare.collection) if part]
+    rows = {one.name: getattr(page, one.name) for one in fields(page)}
+    template = environment.get_template("report.html.jinja")
+    return template.render(rows, rules=REVERSE_RULES.values(), parts=as_data(parts))
 
 
-def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> dict[str, Any]:
+def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> PictureRow:
     image = store(f"{stem}-picture", view.picture)
-    return {
-        "name": view.name,
-        "notes": list(view.notes),
-        "image": image,
-        "size": list(view.picture.shape[1:]),
-        "predictions": [{"label": label, "probability": probability} for label, probability in view.predictions],
-        "layers": [
-            _layer_row(layer, f"{stem}-{number}", view.picture, image, plan, store)
+    return PictureRow(
+        name=view.name,
+        notes=view.notes,
+        image=image,
+        size=tuple(view.picture.shape[1:]),
+        predictions=tuple(PredictionRow(label, probability) for label, probability in view.predictions),
+        layers=tuple(
+            _peaks_row(layer, f"{stem}-{number}", view.picture, image, plan, store)
             for number, layer in enumerate(view.layers)
-        ],
-    }
+        ),
+    )
 
 
-def _layer_row(layer: LayerView, stem: str, picture: Tensor, image: str, plan: Plan, store: Store) -> dict[str, Any]:
-    coverage = layer.coverage
-    return {
-        "layer": layer.layer,
-        "size": list(layer.size),
-        "count": layer.count,
-        "field": plan.fields.size(layer.layer),
-        "coverage": {**asdict(coverage), "total": coverage.total, "sentence": coverage.sentence},
-        "limits": limits(coverage),
-        "units": [_unit_row(unit, f"{stem}-{rank}", picture, image, store) for rank, unit in enumerate(layer.units)],
-    }
+def _peaks_row(layer: LayerView, stem: str, picture: Tensor, image: str, plan: Plan, store: Store) -> PeaksRow:
+    return PeaksRow(
+        layer=layer.layer,
+        size=layer.size,
+        count=layer.count,
+        field=plan.fields.size(layer.layer),
+        coverage=CoverageRow.of(layer.coverage),
+        limits=limits(layer.coverage),
+        units=tuple(_peak_row(unit, f"{stem}-{rank}", picture, image, store) for rank, unit in enumerate(layer.units)),
+    )
 
 
-def _unit_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Store) -> dict[str, Any]:
+def _peak_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Store) -> PeakRow:
     (top, bottom), (left, right) = view.box
     height, width = picture.shape[1:]
     whole = (bottom - top, right - left) == (height, width)
-    return {
-        "unit": view.unit,
-        "position": list(view.position),
-        "activation": view.activation,
-        "box": [list(axis) for axis in view.box],
-        "place": {
-            "left": 100 * left / width,
-            "top": 100 * top / height,
-            "width": 100 * (right - left) / width,
-            "height": 100 * (bottom - top) / height,
-        },
-        "silent": bool((view.projection == 0).all()),
-        "coarse": max(bottom - top, right - left) < LOSSLESS_SIDE,
-        "patch": image if whole else store(f"{stem}-patch", view.patch),
-        "projection": store(f"{stem}-projection", show_projection(as_rgb(view.projection))),
-    }
+    return PeakRow(
+        unit=view.unit,
+        position=view.position,
+        activation=view.activation,
+        box=view.box,
+        place=OutlineRow(
+            left=100 * left / width,
+            top=100 * top / height,
+            width=100 * (right - left) / width,
+            height=100 * (bottom - top) / height,
+        ),
+        silent=bool((view.projection == 0).all()),
+        coarse=max(bottom - top, right - left) < LOSSLESS_SIDE,
+        patch=image if whole else store(f"{stem}-patch", view.patch),
+        projection=store(f"{stem}-projection", show_projection(as_rgb(view.projection))),
+    )
+
+
+def to_json(numbers: Mapping[str, Any], indent: int | None = None) -> str:
+    """The numbers of a report as JSON, without pictures; names of files that are no UTF-8 can be read back.
+
+    >>> import os
+    >>> to_json({"name": os.fsdecode(b"caf\\xe9.png")})
+    '{"name": "caf\\\\udce9.png"}'
+    """
+    text = json.dumps(without_pixels(numbers), indent=indent, ensure_ascii=False, allow_nan=False)
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def without_pixels(value: Any) -> Any:

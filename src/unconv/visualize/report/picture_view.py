@@ -1,20 +1,88 @@
-"""One picture, the strongest units of some layers, each with its patch and its projection: values, no files."""
+"""One picture, as people and as the network see it, with its strongest units, their patches and projections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.data.images import Skipped, iter_images
+from unconv.data.read.pictures import Pictures
+from unconv.errors import ImageError
+from unconv.models.load.preprocess import Preprocess
 from unconv.operators.geometry.receptive import Box
-from unconv.visualize.layers import check_feature_maps, strongest_units
+from unconv.visualize.layers import check_feature_maps, like_weights, strongest_units
+from unconv.visualize.report.plan import Plan
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.passage import Passage, at_rest, forward_failure, run_forward
 
 FieldBox = Callable[[str, tuple[int, ...]], Box]
+# Prepared pictures kept for units that share them.
+CACHED_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A picture, as people and as the network see it.
+
+    Attributes:
+        name: as given or found.
+        picture: ``(channel, height, width)`` in [0, 1].
+        image: the same as the network wants it.
+        notes: what was done when the picture was read.
+    """
+
+    name: str
+    picture: Float[Tensor, "channel height width"]
+    image: Float[Tensor, "channel height width"]
+    notes: tuple[str, ...] = ()
+
+
+def show_picture(pictures: Pictures, number: int, preprocess: Preprocess) -> Shown | Skipped:
+    """One picture read and prepared; tensors of a dataset are taken as the dataset has prepared them.
+
+    >>> import torch
+    >>> from unconv.data.read.pictures import pictures_of
+    >>> pictures = pictures_of(torch.rand(3, 3, 40, 60))
+    >>> show_picture(pictures, 1, Preprocess(size=(8, 8), resize=(8, 8))).image.shape
+    torch.Size([3, 8, 8])
+    """
+    item = pictures[number]
+    if not isinstance(pictures.items, tuple):
+        item = item[0] if isinstance(item, tuple | list) else item
+        if isinstance(item, Tensor):
+            return Shown(pictures.name(number), preprocess.denormalise(item).clamp(0, 1), item)
+    if isinstance(item, Skipped):
+        return item
+    (found,) = iter_images([item])
+    if isinstance(found, Skipped):
+        return found
+    try:
+        picture = preprocess.picture(found.tensor)
+    except ImageError as error:
+        return Skipped(found.name, str(error), found.path)
+    return Shown(pictures.name(number), picture, preprocess.normalise(picture), found.notes)
+
+
+def picture_reader(pictures: Pictures, preprocess: Preprocess) -> Callable[[int], Shown]:
+    """Reads pictures by number and keeps the last ones, within a limit of memory.
+
+    What a scan has read and cannot be read any more raises :class:`~unconv.errors.ImageError`.
+    """
+
+    def read(number: int) -> Shown:
+        shown = show_picture(pictures, number, preprocess)
+        if isinstance(shown, Skipped):
+            raise ImageError(f"see: {shown}; it could be read when the pictures were scanned")
+        return shown
+
+    kept = max(64, CACHED_BYTES // (8 * prod(preprocess.input_size)))
+    return lru_cache(maxsize=kept)(read)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,3 +210,19 @@ def predict(
         return ()
     values, order = scores[0].softmax(0).sort(descending=True, stable=True)
     return tuple((classes[int(index)], float(value)) for value, index in zip(values[:top], order[:top], strict=True))
+
+
+def view_picture(plan: Plan, pictures: Pictures, number: int) -> PictureView | Skipped:
+    """What the network of a plan makes of one picture."""
+    model = plan.model.module
+    shown = show_picture(pictures, number, plan.model.preprocess)
+    if isinstance(shown, Skipped):
+        return shown
+    prepared = like_weights(model, shown.image[None])
+    return PictureView(
+        name=shown.name,
+        picture=shown.picture,
+        layers=look(model, prepared, shown.picture, plan.layers, plan.rule, plan.strongest, plan.fields.box),
+        predictions=predict(model, prepared, plan.model.classes) if plan.model.classes else (),
+        notes=shown.notes,
+    )

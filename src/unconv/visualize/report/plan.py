@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -23,14 +24,19 @@ from unconv.visualize.layers import (
 from unconv.visualize.report.fields import Fields, fields_of
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
 from unconv.visualize.scan.scan import convolutions
+from unconv.visualize.scan.top_activations import TopActivations
 
 EVERY = "all"
-FEW = 5
+# Layers that are chosen where none is named: a page of five is read to its end.
+CHOSEN = 5
+# Units of a layer: over a collection, and in each of single pictures.
+SHOWN, STRONGEST = 16, 4
+Units = int | str | Sequence[int]
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What will be done to every picture.
+    """Everything that was asked for and chosen: what will be done to every picture, and to all of them.
 
     Args:
         model: the network with its picture transform.
@@ -39,6 +45,12 @@ class Plan:
         reason: why this rule.
         fields: what the units of each layer see.
         shapes: of the layers' values, without the batch.
+        units: which of each layer are shown over a collection.
+        strongest: how many of each layer are shown in a single picture.
+        top: places shown of each unit.
+        measured: of how many units of each layer fidelity is measured.
+        given: a scan that has been made.
+        other: the plan for another network, same layers; None where nothing is compared.
     """
 
     model: LoadedModel
@@ -47,23 +59,57 @@ class Plan:
     reason: str
     fields: Fields
     shapes: Mapping[str, tuple[int, ...]]
+    units: Units = SHOWN
+    strongest: int = STRONGEST
+    top: int = 9
+    measured: int = 0
+    given: TopActivations | None = None
+    other: Plan | None = None
 
 
 def make_plan(
-    model: LoadedModel, layers: Sequence[str] | str | None, rule: str, among: Sequence[str] | None = None
+    model: LoadedModel,
+    layers: Sequence[str] | str | None = None,
+    rule: str = AUTO,
+    *,
+    units: Units | None = None,
+    top: int = 9,
+    fidelity: int | str = 0,
+    given: TopActivations | None = None,
+    compare: str | nn.Module | LoadedModel | None = None,
 ) -> Plan:
-    """Check what was asked for, and choose what was left open; the network runs once, on shapes alone.
+    """Check what was asked for, and choose what was left open; each network runs once, on shapes alone.
 
-    Args:
-        model: the network.
-        layers: their names, ``"all"`` for every convolution, None for a choice of five.
-        rule: its name, or ``auto``.
-        among: layers to choose from, where not all will do.
+    Arguments are those of :func:`~unconv.visualize.report.see.see`.
 
-    >>> plan = make_plan(load_model("efficientnet-lite0"), ["features.3"], "auto")
+    >>> plan = make_plan(load_model("efficientnet-lite0"), ["features.3"])
     >>> plan.rule, plan.reason
     ('guided', 'chosen because no max-pooling lies on the way, and so no switches for a deconvnet image')
     """
+    if top < 1:
+        raise UnconvError(f"top: {top} places of each unit were asked for; ask for 1 or more")
+    check_units(units)
+    measured = count_measured(fidelity)
+    plan = replace(
+        _plan_network(model, layers, rule, None if given is None else given.layers),
+        units=SHOWN if units is None else units,
+        strongest=units if isinstance(units, int) else STRONGEST,
+        top=top,
+        measured=measured,
+        given=given,
+    )
+    if compare is None:
+        return plan
+    # A bare module is given the first one's pictures.
+    loaded = as_loaded(compare, model.preprocess if isinstance(compare, nn.Module) else None)
+    beside = _plan_network(loaded, plan.layers, plan.rule)
+    return replace(plan, other=replace(beside, top=top, measured=measured))
+
+
+def _plan_network(
+    model: LoadedModel, layers: Sequence[str] | str | None, rule: str, among: Sequence[str] | None = None
+) -> Plan:
+    """What to look at in a network, and by which rule; ``among`` are the layers to choose from, if not all will do."""
     if rule != AUTO:
         find_rule(rule, AUTO)
     check_finite(model.module, model.name)
@@ -100,7 +146,7 @@ def _choose(
     every = [one.layer for one in known if among is not None or one.layer in set(convolutions(module))]
     if not every:
         raise UnconvError("layers: none of those looked at returns feature maps; name other layers")
-    return every if all_of_them else [every[place] for place in spread(len(every), FEW)]
+    return every if all_of_them else [every[place] for place in spread(len(every), CHOSEN)]
 
 
 def as_loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | None) -> LoadedModel:
@@ -127,3 +173,29 @@ def as_loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | Non
             "preprocess: is for bare modules; this model brings its own (load_model takes size, mean, std)"
         )
     return load_model(model) if isinstance(model, str) else model
+
+
+def check_units(units: Units | None) -> None:
+    """Refuse what is no choice of units.
+
+    >>> check_units("all")
+    """
+    if isinstance(units, str) and units != EVERY:
+        raise UnconvError(f"units: {units!r} is no choice; give a number, a list, or all")
+    if isinstance(units, int) and units < 1:
+        raise UnconvError(f"units: {units} units of each layer were asked for; ask for 1 or more")
+    if units is not None and not isinstance(units, int | str) and not len(units):
+        raise UnconvError("units: an empty list was given; name at least one, or all")
+
+
+def count_measured(fidelity: int | str) -> int:
+    """Of how many units of a layer fidelity is measured.
+
+    >>> count_measured(3), count_measured("all") > 10**6
+    (3, True)
+    """
+    if fidelity == EVERY:
+        return sys.maxsize
+    if not isinstance(fidelity, int) or fidelity < 0:
+        raise UnconvError(f"fidelity: {fidelity!r} units of each layer; give 0 or more, or all")
+    return fidelity

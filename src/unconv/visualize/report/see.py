@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from unconv.data.images import Skipped
-from unconv.data.read.pictures import Pictures, pictures_of
-from unconv.errors import UnconvError
+from unconv.data.read.pictures import pictures_of
+from unconv.jobs import Progress, quiet
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
-from unconv.visualize.layers import like_weights
-from unconv.visualize.report.collection_report import Wanted, look_at_all
+from unconv.visualize.report.collection_report import report_collection
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
 from unconv.visualize.report.files import store_for
-from unconv.visualize.report.page import Report, picture_rows, write_report
-from unconv.visualize.report.picture_view import PictureView, look, predict
-from unconv.visualize.report.pictures import show_picture
-from unconv.visualize.report.plan import Plan, as_loaded, make_plan
+from unconv.visualize.report.page import Report, page_row, picture_rows, write_report
+from unconv.visualize.report.plan import Units, as_loaded, make_plan
 from unconv.visualize.report.survey import check_layers, check_scan
-from unconv.visualize.report.unit_rows import Units
+from unconv.visualize.report.unit_rows import Output
 from unconv.visualize.scan.top_activations import TopActivations
-
-Progress = Callable[[int, "int | None", str], None]
 
 # Collections up to this many pictures are shown picture by picture too.
 FEW = 12
-# Units of a layer: over a collection, and in each of single pictures.
-SHOWN, STRONGEST = 16, 4
 
 
 def see(
@@ -73,7 +65,7 @@ def see(
             models bring their own.
         single_file: put the pictures into ``index.html`` itself.
         title: heading of the report.
-        progress: called with the number done, the number in all (None where not known) and what is next.
+        progress: as :func:`unconv.jobs.bar` makes it; counts pictures, batches of the scan, and units.
         scan: what :func:`~unconv.visualize.scan.scan.scan` has found in the same pictures with the same network, or its
             file.
         top: places shown of each unit.
@@ -99,88 +91,27 @@ def see(
     >>> [(layer["layer"], len(layer["units"])) for layer in report.numbers["collection"]["layers"]]
     [('1', 8), ('4', 8)]
     """
-    if top < 1:
-        raise UnconvError(f"top: {top} places of each unit were asked for; ask for 1 or more")
-    check_units(units)
-    measured = measured_units(fidelity)
     formats = check_formats(formats)
+    progress = progress or quiet()
     given = TopActivations.load(scan) if isinstance(scan, str | os.PathLike) else scan
-    plan = make_plan(as_loaded(model, preprocess), layers, rule, None if given is None else given.layers)
-    other = None if compare is None else other_plan(plan, compare)
-    pictures, follow = pictures_of(images), progress or _nothing
+    with progress:
+        progress.start(None, "reading the network")
+        loaded = as_loaded(model, preprocess)
+        plan = make_plan(loaded, layers, rule, units=units, top=top, fidelity=fidelity, given=given, compare=compare)
+    pictures = pictures_of(images)
     if given is not None:
         check_layers(given, plan.layers)
         check_scan(given, plan.model, pictures, top)
     folder = Path(out)
-    store = store_for(folder, single_file)
-    few = len(pictures) <= FEW
-    per_picture = units if isinstance(units, int) else STRONGEST
-    rows, skipped = picture_rows(plan, _views(plan, pictures, per_picture, follow), store) if few else ([], [])
-    collection = comparison = None
-    left_out: tuple[Skipped, ...] = ()
     sheets = ContactSheets(folder, formats, plan.model.name)
-    if not few or given is not None or other is not None or len(rows) > 1:
-        chosen = SHOWN if units is None else units
-        wanted = Wanted(plan, other, pictures.without(skipped), chosen, top, given, measured)
-        collection, comparison, left_out = look_at_all(wanted, store, follow, sheets, single_file)
-    told = [item for _, item in skipped] if few else left_out
-    written = sheets.close()
-    return write_report(plan, folder, rows, told, title, collection, comparison, formats, written)
-
-
-def check_units(units: Units | None) -> None:
-    """Refuse what is no choice of units."""
-    if isinstance(units, str) and units != "all":
-        raise UnconvError(f"units: {units!r} is no choice; give a number, a list, or all")
-    if isinstance(units, int) and units < 1:
-        raise UnconvError(f"units: {units} units of each layer were asked for; ask for 1 or more")
-    if units is not None and not isinstance(units, int | str) and not len(units):
-        raise UnconvError("units: an empty list was given; name at least one, or all")
-
-
-def measured_units(fidelity: int | str) -> int:
-    """Of how many units of a layer fidelity is measured.
-
-    >>> measured_units(3), measured_units("all") > 10**6
-    (3, True)
-    """
-    if fidelity == "all":
-        return sys.maxsize
-    if not isinstance(fidelity, int) or fidelity < 0:
-        raise UnconvError(f"fidelity: {fidelity!r} units of each layer; give 0 or more, or all")
-    return fidelity
-
-
-def other_plan(plan: Plan, compare: str | nn.Module | LoadedModel) -> Plan:
-    """The same layers by the same rule in another network; a bare module is given the first one's pictures."""
-    own = plan.model.preprocess if isinstance(compare, nn.Module) else None
-    return make_plan(as_loaded(compare, own), plan.layers, plan.rule)
-
-
-def _nothing(_done: int, _total: int | None, _name: str) -> None:
-    """Tells nothing."""
-
-
-def _views(plan: Plan, pictures: Pictures, units: int, follow: Progress) -> Iterator[PictureView | Skipped]:
-    for number in range(len(pictures)):
-        follow(number, len(pictures), pictures.name(number))
-        try:
-            yield view_picture(plan, pictures, number, units)
-        except UnconvError as refusal:
-            yield Skipped(pictures.name(number), str(refusal))
-
-
-def view_picture(plan: Plan, pictures: Pictures, number: int, units: int) -> PictureView | Skipped:
-    """What the network of a plan makes of one picture."""
-    model = plan.model.module
-    shown = show_picture(pictures, number, plan.model.preprocess)
-    if isinstance(shown, Skipped):
-        return shown
-    prepared = like_weights(model, shown.image[None])
-    return PictureView(
-        name=shown.name,
-        picture=shown.picture,
-        layers=look(model, prepared, shown.picture, plan.layers, plan.rule, units, plan.fields.box),
-        predictions=predict(model, prepared, plan.model.classes) if plan.model.classes else (),
-        notes=shown.notes,
-    )
+    output = Output(store_for(folder, single_file), progress, sheets.draw if sheets.needed else None)
+    few = len(pictures) <= FEW
+    rows, unusable = picture_rows(plan, pictures, output.store, progress) if few else ((), [])
+    collection = comparison = None
+    skipped: Sequence[Skipped] = [item for _, item in unusable]
+    if not few or given is not None or plan.other is not None or len(rows) > 1:
+        usable = pictures.without(unusable)
+        collection, comparison, left_out = report_collection(plan, usable, output, single_file)
+        skipped = skipped if few else left_out
+    page = page_row(plan, title, rows, skipped, collection, comparison)
+    return write_report(page, folder, formats, skipped, sheets.close())

@@ -16,8 +16,8 @@ from unconv.visualize.display import as_rgb, show_projection
 from unconv.visualize.fidelity.measure import fidelity
 from unconv.visualize.fidelity.verdict import Fidelity
 from unconv.visualize.layers import like_weights
-from unconv.visualize.report.fields import Fields
-from unconv.visualize.report.pictures import Shown
+from unconv.visualize.report.picture_view import Shown
+from unconv.visualize.report.plan import Plan
 from unconv.visualize.report.tiles import ACROSS, DOWN, Tile, block, block_side
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.project_units import Pick, project_units
@@ -26,7 +26,8 @@ from unconv.visualize.scan.top_activations import TopActivations
 # How far a unit's value may be from what a scan has found, by the precision of the scan.
 TOLERANCE = {"float64": 1e-3, "float32": 1e-2}
 LOOSE = 0.1
-Row = tuple[int, int, int]
+# A unit, which of its places, and the picture's number.
+Ranked = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -66,43 +67,44 @@ class UnitBlock:
 
 
 @dataclass(frozen=True, eq=False)
-class Hall:
-    """What the blocks of one layer have in common.
+class LayerWindows:
+    """What the pictures of one layer's units have in common.
 
     Attributes:
-        module: the network.
+        plan: the network, its rule and which pixels its units see.
         layer: name of the layer.
         windows: what its units look through.
         tile: size of its tiles.
-        fields: which pixels its units see.
-        rule: of the way back.
         read: reads a picture by its number.
     """
 
-    module: nn.Module
+    plan: Plan
     layer: str
     windows: Windows
     tile: Tile
-    fields: Fields
-    rule: str
     read: Callable[[int], Shown]
 
+    @classmethod
+    def of(cls, plan: Plan, layer: str, read: Callable[[int], Shown]) -> LayerWindows:
+        """The windows and tiles of a layer that is planned for."""
+        picture = plan.fields.input_size[1:]
+        field = plan.fields.size(layer) or picture
+        seen = (min(field[0], picture[0]), min(field[1], picture[1]))
+        return cls(plan, layer, plan.fields.windows(layer, plan.shapes[layer]), Tile.of(seen), read)
 
-def hall_of(
-    module: nn.Module, layer: str, shape: tuple[int, ...], fields: Fields, rule: str, read: Callable[[int], Shown]
-) -> Hall:
-    """Geometry of a layer's blocks; ``shape`` is that of its value, without the batch."""
-    picture = fields.input_size[1:]
-    field = fields.size(layer) or picture
-    seen = (min(field[0], picture[0]), min(field[1], picture[1]))
-    return Hall(module, layer, fields.windows(layer, shape), Tile.of(seen), fields, rule, read)
+    @property
+    def module(self) -> nn.Module:
+        """The network."""
+        return self.plan.model.module
 
 
-def hang(hall: Hall, found: TopActivations, units: Sequence[int]) -> Iterator[tuple[list[UnitBlock], Coverage | None]]:
+def render_units(
+    layer: LayerWindows, found: TopActivations, units: Sequence[int]
+) -> Iterator[tuple[list[UnitBlock], Coverage | None]]:
     """The blocks of some units, as many at a time as a sheet holds.
 
     Args:
-        hall: the layer.
+        layer: theirs.
         found: the strongest places of all its units.
         units: which, in this order.
 
@@ -110,60 +112,62 @@ def hang(hall: Hall, found: TopActivations, units: Sequence[int]) -> Iterator[tu
     """
     at_once = ACROSS * DOWN
     for first in range(0, len(units), at_once):
-        yield _hang_some(hall, found, units[first : first + at_once])
+        yield _render_some(layer, found, units[first : first + at_once])
 
 
-def _hang_some(hall: Hall, found: TopActivations, units: Sequence[int]) -> tuple[list[UnitBlock], Coverage | None]:
-    layer, top = hall.layer, found.images[hall.layer].shape[1]
-    rows, shown, picks = _picked(hall, found, units)
+def _render_some(
+    layer: LayerWindows, found: TopActivations, units: Sequence[int]
+) -> tuple[list[UnitBlock], Coverage | None]:
+    top = found.images[layer.layer].shape[1]
+    places, shown, picks = _pick(layer, found, units)
     if not picks:
-        return [_hung(hall, unit, [], top) for unit in units], None
-    back = project_units(
-        hall.module, [like_weights(hall.module, one.image) for one in shown], hall.windows, picks, hall.rule
-    )
-    _check_values(found, layer, rows, back.activation)
+        return [_arrange(layer.tile, unit, [], top) for unit in units], None
+    images = [like_weights(layer.module, one.image) for one in shown]
+    back = project_units(layer.module, images, layer.windows, picks, layer.plan.rule)
+    _check_values(found, layer.layer, places, back.activation)
     tiles: dict[int, list[tuple[Place, Tensor, Tensor]]] = {unit: [] for unit in units}
-    for number, ((unit, rank, image), pick) in enumerate(zip(rows, picks, strict=True)):
-        box = hall.fields.box(layer, pick.position)
+    for number, ((unit, rank, image), pick) in enumerate(zip(places, picks, strict=True)):
+        box = layer.plan.fields.box(layer.layer, pick.position)
         picture = shown[pick.image].picture
         inside = back.image[number][_cut(box, back.start[number].tolist())]
-        place = Place(
-            image, float(found.values[layer][unit, rank]), pick.position, box, silent=not bool(inside.count_nonzero())
-        )
+        activation = float(found.values[layer.layer][unit, rank])
+        place = Place(image, activation, pick.position, box, silent=not bool(inside.count_nonzero()))
         size = (int(picture.shape[1]), int(picture.shape[2]))
-        patch = hall.tile.of_region(as_rgb(picture[_cut(box, (0, 0))]), box, size)
-        signal = hall.tile.of_region(show_projection(as_rgb(inside.float().cpu())), box, size)
+        patch = layer.tile.of_region(as_rgb(picture[_cut(box, (0, 0))]), box, size)
+        signal = layer.tile.of_region(show_projection(as_rgb(inside.float().cpu())), box, size)
         tiles[unit].append((place, patch, signal))
-    return [_hung(hall, unit, tiles[unit], top) for unit in units], back.coverage
+    return [_arrange(layer.tile, unit, tiles[unit], top) for unit in units], back.coverage
 
 
-def _picked(hall: Hall, found: TopActivations, units: Sequence[int]) -> tuple[list[Row], list[Shown], list[Pick]]:
-    """The strongest places of some units, as (unit, rank, picture), the pictures, and what to pick in these."""
-    images, positions = found.images[hall.layer], found.positions[hall.layer]
-    rows = [
+def _pick(
+    layer: LayerWindows, found: TopActivations, units: Sequence[int]
+) -> tuple[list[Ranked], list[Shown], list[Pick]]:
+    """The strongest places of some units, the pictures, and what to pick in these."""
+    images, positions = found.images[layer.layer], found.positions[layer.layer]
+    places = [
         (unit, rank, int(image)) for unit in units for rank, image in enumerate(images[unit].tolist()) if image >= 0
     ]
-    numbers = sorted({image for *_, image in rows})
+    numbers = sorted({image for *_, image in places})
     place_of = {number: place for place, number in enumerate(numbers)}
-    picks = [Pick(place_of[image], unit, tuple(positions[unit, rank].tolist())) for unit, rank, image in rows]
-    return rows, [hall.read(number) for number in numbers], picks
+    picks = [Pick(place_of[image], unit, tuple(positions[unit, rank].tolist())) for unit, rank, image in places]
+    return places, [layer.read(number) for number in numbers], picks
 
 
-def measure(hall: Hall, found: TopActivations, units: Sequence[int]) -> dict[int, Fidelity]:
+def measure_units(layer: LayerWindows, found: TopActivations, units: Sequence[int]) -> dict[int, Fidelity]:
     """How far the projections of some units can be trusted, all their places together.
 
     Raises as :func:`~unconv.visualize.fidelity.measure.fidelity` does.
     """
-    _, shown, picks = _picked(hall, found, units)
+    _, shown, picks = _pick(layer, found, units)
     if not picks:
         return {}
-    images = [like_weights(hall.module, one.image) for one in shown]
-    return fidelity(hall.module, images, hall.layer, picks, hall.rule, windows=hall.windows)
+    images = [like_weights(layer.module, one.image) for one in shown]
+    return fidelity(layer.module, images, layer.layer, picks, layer.plan.rule, windows=layer.windows)
 
 
-def _hung(hall: Hall, unit: int, places: list[tuple[Place, Tensor, Tensor]], top: int) -> UnitBlock:
+def _arrange(tile: Tile, unit: int, places: list[tuple[Place, Tensor, Tensor]], top: int) -> UnitBlock:
     side = block_side(top)
-    missing = [hall.tile.blank()] * (top - len(places))
+    missing = [tile.blank()] * (top - len(places))
     return UnitBlock(
         unit,
         tuple(place for place, _, _ in places),
@@ -176,15 +180,15 @@ def _cut(box: Box, start: Sequence[int]) -> tuple[slice, ...]:
     return (slice(None), *(slice(low - first, high - first) for (low, high), first in zip(box, start, strict=True)))
 
 
-def _check_values(found: TopActivations, layer: str, rows: Sequence[Row], values: Tensor) -> None:
-    told = torch.stack([found.values[layer][unit, rank] for unit, rank, _ in rows]).double()
+def _check_values(found: TopActivations, layer: str, places: Sequence[Ranked], values: Tensor) -> None:
+    scanned = torch.stack([found.values[layer][unit, rank] for unit, rank, _ in places]).double()
     here = values.detach().double().cpu()
     tolerance = TOLERANCE.get(str(found.about.get("dtype", "float32")), LOOSE)
-    apart = (told - here).abs() > tolerance * told.abs().clamp(min=float(told.abs().max()) * tolerance)
+    apart = (scanned - here).abs() > tolerance * scanned.abs().clamp(min=float(scanned.abs().max()) * tolerance)
     # A few may differ where rounding decides; many are another network or other pictures.
-    if int(apart.sum()) * 2 > len(rows):
+    if int(apart.sum()) * 2 > len(places):
         first = int(apart.nonzero()[0])
         raise UnconvError(
-            f"scan: unit {rows[first][0]} of layer {layer!r} is {float(told[first]):.4g} in it and "
+            f"scan: unit {places[first][0]} of layer {layer!r} is {float(scanned[first]):.4g} in it and "
             f"{float(here[first]):.4g} here; the weights or the pictures have changed since: scan again"
         )

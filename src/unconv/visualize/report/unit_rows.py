@@ -1,64 +1,55 @@
-"""What a report tells of the units of some layers over a collection of pictures, as plain data, with its sprites."""
+"""Rows of the units of some layers over a collection of pictures; their pictures are stored on the way, as sheets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from unconv.data.arrays import to_uint8
 from unconv.data.read.pictures import Pictures
 from unconv.errors import UnconvError
+from unconv.jobs import Progress
 from unconv.visualize.display import as_rgb
 from unconv.visualize.layers import like_weights
-from unconv.visualize.report.files import Store
-from unconv.visualize.report.page import Row
-from unconv.visualize.report.picture_view import predict
-from unconv.visualize.report.pictures import Shown, picture_reader
-from unconv.visualize.report.redundancy import Twin, twins
+from unconv.visualize.report.files import Store, prefixed
+from unconv.visualize.report.filter_rows import first_layer_row
+from unconv.visualize.report.picture_view import Shown, picture_reader, predict
+from unconv.visualize.report.plan import Plan, Units
+from unconv.visualize.report.redundancy import twins
+from unconv.visualize.report.rows import (
+    CollectionRow,
+    CoverageRow,
+    FidelityRow,
+    LayerRow,
+    SheetRow,
+    ThumbnailRow,
+    UnitRow,
+)
 from unconv.visualize.report.survey import Survey
 from unconv.visualize.report.tiles import LARGE, block_side, sheet_of, sheet_size, spot_of
-from unconv.visualize.report.unit_pictures import Hall, Place, UnitBlock, hall_of, hang, measure
+from unconv.visualize.report.unit_pictures import LayerWindows, UnitBlock, measure_units, render_units
 from unconv.visualize.reverse.limits import limits
 from unconv.visualize.scan.top_activations import TopActivations
 
-if TYPE_CHECKING:
-    from unconv.visualize.report.plan import Plan
-
-BINS = 20
-Units = int | str | Sequence[int]
+# Shown every unit's pictures as they come: layer, number of the first, some units.
 Visit = Callable[[str, int, Sequence[UnitBlock]], None]
-Step = Callable[[int, int | None, str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
-    """What a catalogue is made from.
+class Output:
+    """Where the pictures of units go as they come, and what follows them.
 
     Attributes:
-        plan: the network, its layers and the rule.
-        survey: the strongest places of all units.
-        pictures: the collection.
-        units: by layer, which are shown.
-        stem: what names of files begin with.
         store: keeps a picture and tells its address.
-        step: told how many units are done, of how many, and the layer.
-        measured: how many units of each layer have their fidelity measured, the first ones that are not dead.
-        visit: shown every unit's pictures as they come: layer, number of the first, some units.
+        progress: counts units.
+        visit: shown every unit's pictures; None where nobody looks.
     """
 
-    plan: Plan
-    survey: Survey
-    pictures: Pictures
-    units: dict[str, list[int]]
-    stem: str
     store: Store
-    step: Step
-    measured: int = 0
+    progress: Progress
     visit: Visit | None = None
 
 
@@ -82,179 +73,142 @@ def choose_units(found: TopActivations, layer: str, units: Units) -> list[int]:
     return list(dict.fromkeys(units))
 
 
-def catalogue(subject: Subject) -> Row:
-    """Layer after layer, a sheet of units at a time: pictures are stored, numbers returned."""
-    plan, found = subject.plan, subject.survey.found
-    read = picture_reader(subject.pictures, plan.model.preprocess)
-    album = Album(subject, read)
-    total = sum(len(units) for units in subject.units.values())
-    rows, done = [], 0
-    for number, layer in enumerate(plan.layers):
-        rows.append(_layer_row(subject, album, layer, f"{subject.stem}{number}", read, done, total))
-        done += len(subject.units[layer])
-    album.close()
-    return {
-        "pictures": found.count,
-        "used": found.count - len(found.skipped),
-        "skipped": [str(item) for item in found.skipped],
-        "top": found.top,
-        "sample": len(subject.survey.sample),
-        "classes": album.classes,
-        "input_size": list(plan.model.input_size[1:]),
-        "side": block_side(found.top),
-        "layers": rows,
-        "images": album.rows,
-        "thumbnails": album.sheets,
-    }
+def collect_units(
+    plan: Plan, seen: Survey, pictures: Pictures, units: Mapping[str, Sequence[int]], output: Output
+) -> CollectionRow:
+    """Layer after layer, a sheet of units at a time: pictures are stored, rows returned.
 
-
-def _layer_row(
-    subject: Subject, album: Album, layer: str, stem: str, read: Callable[[int], Shown], done: int, total: int
-) -> Row:
-    plan, survey = subject.plan, subject.survey
-    found, units, activity = survey.found, subject.units[layer], survey.activity[layer]
-    dead = found.dead(layer)
-    alike = twins(activity, found.images[layer], found.positions[layer], dead)
-    hall = hall_of(plan.model.module, layer, plan.shapes[layer], plan.fields, plan.rule, read)
-    sheets: dict[str, list[Row]] = {"patches": [], "projections": []}
-    never = set(dead.tolist())
-    rows: list[Row] = []
-    coverage = None
-    for blocks, covered in hang(hall, found, units):
-        subject.step(done + len(rows), total, layer)
-        coverage = coverage or covered
-        _store_sheet(subject.store, stem, blocks, hall.tile.lossless, sheets)
-        if subject.visit is not None:
-            subject.visit(layer, len(rows), blocks)
-        for one in blocks:
-            places = [album.place_row(place) for place in one.places]
-            rows.append(_unit_row(one, places, len(rows), activity[:, one.unit], one.unit in never, alike))
-    subject.step(done + len(rows), total, layer)
-    not_measured = _add_fidelity(subject, hall, [row for row in rows if not row["dead"]][: subject.measured])
-    told = None if coverage is None else {**asdict(coverage), "total": coverage.total, "sentence": coverage.sentence}
-    return {
-        "layer": layer,
-        "size": list(plan.shapes[layer][1:]),
-        "count": plan.shapes[layer][0],
-        "field": plan.fields.size(layer),
-        "tile": hall.tile.size,
-        "coarse": hall.tile.lossless,
-        "windows": hall.windows.reason or "windows of " + "×".join(map(str, hall.windows.size)) + " pixels",
-        "coverage": told,
-        "not_measured": not_measured,
-        "limits": "" if coverage is None else limits(coverage),
-        "dead": dead.tolist(),
-        "redundant": sorted(alike),
-        "sheets": sheets,
-        "units": rows,
-    }
-
-
-def _add_fidelity(subject: Subject, hall: Hall, rows: Sequence[Row]) -> str:
-    """Measure the fidelity of some units; why it could not be, where it could not."""
-    if not rows:
-        return ""
-    try:
-        found = measure(hall, subject.survey.found, [row["unit"] for row in rows])
-    except UnconvError as refusal:
-        return str(refusal)
-    for row in rows:
-        row["fidelity"] = found[row["unit"]].as_row()
-    return ""
-
-
-def _store_sheet(
-    store: Store, stem: str, blocks: Sequence[UnitBlock], lossless: bool, sheets: dict[str, list[Row]]
-) -> None:
-    grid, number = sheet_size(len(blocks)), len(sheets["patches"])
-    squares = {"patches": [one.patches for one in blocks], "projections": [one.projections for one in blocks]}
-    for kind, some in squares.items():
-        sheets[kind].append({"image": store(f"{stem}-{kind}-{number}", sheet_of(some), lossless), "grid": grid})
-
-
-def _unit_row(
-    one: UnitBlock, places: list[Row], number: int, peaks: Tensor, dead: bool, alike: dict[int, tuple[Twin, ...]]
-) -> Row:
-    spot = spot_of(number)
-    return {
-        "unit": one.unit,
-        "dead": dead,
-        "redundant": [asdict(twin) for twin in alike.get(one.unit, ())],
-        "sheet": spot.sheet,
-        "column": spot.column,
-        "row": spot.row,
-        "histogram": histogram(peaks),
-        "places": places,
-    }
-
-
-def histogram(peaks: Tensor) -> Row:
-    """How often a unit's peak lies in each of ``BINS`` equal steps between its least and its greatest.
-
-    >>> told = histogram(torch.tensor([0.0, 0.0, 1.0, 4.0]))
-    >>> told["low"], told["high"], told["counts"][0], told["counts"][-1], sum(told["counts"]), told["active"]
-    (0.0, 4.0, 2, 1, 4, 2)
+    Args:
+        plan: the network, its layers and the rule.
+        seen: the strongest places of all units.
+        pictures: the collection.
+        units: by layer, which are shown.
+        output: where pictures go.
     """
-    if not len(peaks):
-        return {"low": 0.0, "high": 0.0, "counts": [], "active": 0}
-    low, high = float(peaks.min()), float(peaks.max())
-    counts = torch.histc(peaks.double(), BINS, low, high) if high > low else torch.tensor([float(len(peaks))])
+    found = seen.found
+    album = Album(plan, pictures, output.store)
+    layers = []
+    with output.progress:
+        output.progress.start(sum(map(len, units.values())))
+        for number, layer in enumerate(plan.layers):
+            windows = LayerWindows.of(plan, layer, album.read)
+            own = replace(output, store=prefixed(output.store, f"{number}-"))
+            layers.append(_layer_row(windows, seen, units[layer], album, own))
+        album.close()
+    dead = {layer.layer: layer.dead for layer in layers}
+    return CollectionRow(
+        pictures=found.count,
+        used=found.count - len(found.skipped),
+        skipped=tuple(map(str, found.skipped)),
+        top=found.top,
+        sample=len(seen.sample),
+        classes=album.classes,
+        input_size=tuple(plan.model.input_size[1:]),
+        side=block_side(found.top),
+        layers=tuple(layers),
+        images=album.rows,
+        thumbnails=tuple(album.sheets),
+        first_layer=first_layer_row(plan.model, dead, output.store),
+    )
+
+
+def _layer_row(layer: LayerWindows, seen: Survey, units: Sequence[int], album: Album, output: Output) -> LayerRow:
+    plan, name, found = layer.plan, layer.layer, seen.found
+    activity, dead = seen.activity[name], found.dead(name)
+    alike = twins(activity, found.images[name], found.positions[name], dead)
+    never = set(dead.tolist())
+    sheets: dict[str, tuple[SheetRow, ...]] = {"patches": (), "projections": ()}
+    rows: list[UnitRow] = []
+    coverage = None
+    output.progress.advance(0, name)
+    for blocks, covered in render_units(layer, found, units):
+        coverage = coverage or covered
+        sheets = _store_sheets(output.store, blocks, layer.tile.lossless, sheets)
+        if output.visit is not None:
+            output.visit(name, len(rows), blocks)
+        for one in blocks:
+            album.add(place.image for place in one.places)
+            rows.append(UnitRow.of(one, len(rows), activity[:, one.unit], one.unit in never, alike.get(one.unit, ())))
+        output.progress.advance(len(blocks))
+    measured, refusal = _add_fidelity(layer, found, rows)
+    return LayerRow(
+        layer=name,
+        size=plan.shapes[name][1:],
+        count=plan.shapes[name][0],
+        field=plan.fields.size(name),
+        tile=layer.tile.size,
+        coarse=layer.tile.lossless,
+        windows=layer.windows.reason or "windows of " + "×".join(map(str, layer.windows.size)) + " pixels",
+        coverage=None if coverage is None else CoverageRow.of(coverage),
+        not_measured=refusal,
+        limits="" if coverage is None else limits(coverage),
+        dead=tuple(dead.tolist()),
+        redundant=tuple(sorted(alike)),
+        sheets=sheets,
+        units=tuple(measured),
+    )
+
+
+def _add_fidelity(layer: LayerWindows, found: TopActivations, rows: list[UnitRow]) -> tuple[list[UnitRow], str]:
+    """The rows, the first ones of living units with their fidelity; why it is not there, where it is not."""
+    units = [row.unit for row in rows if not row.dead][: layer.plan.measured]
+    if not units:
+        return rows, ""
+    try:
+        measured = measure_units(layer, found, units)
+    except UnconvError as refusal:
+        return rows, str(refusal)
+    told = {unit: FidelityRow(one.verdict, one.figures, one.papers) for unit, one in measured.items()}
+    return [replace(row, fidelity=told.get(row.unit)) for row in rows], ""
+
+
+def _store_sheets(
+    store: Store, blocks: Sequence[UnitBlock], lossless: bool, sheets: Mapping[str, tuple[SheetRow, ...]]
+) -> dict[str, tuple[SheetRow, ...]]:
+    """The sheets of a layer with one more of each kind."""
+    squares = {"patches": [one.patches for one in blocks], "projections": [one.projections for one in blocks]}
+    grid = sheet_size(len(blocks))
     return {
-        "low": low,
-        "high": high,
-        "counts": [int(count) for count in counts],
-        "active": int((peaks > 0).sum()),
+        kind: (*sheets[kind], SheetRow(store(f"{kind}-{len(sheets[kind])}", sheet_of(some), lossless), grid))
+        for kind, some in squares.items()
     }
 
 
 class Album:
     """Thumbnails and classes of the pictures that occur, each met once; sheets are stored when they are full."""
 
-    def __init__(self, subject: Subject, read: Callable[[int], Shown]) -> None:
-        self._subject, self._read = subject, read
+    def __init__(self, plan: Plan, pictures: Pictures, store: Store) -> None:
+        self._plan, self._pictures, self._store = plan, pictures, store
         self._waiting: list[Tensor] = []
-        self.rows: dict[str, Row] = {}
-        self.sheets: list[Row] = []
-        self.classes = "folders" if subject.pictures.labelled else "predicted" if subject.plan.model.classes else "none"
+        self.read = picture_reader(pictures, plan.model.preprocess)
+        self.rows: dict[str, ThumbnailRow] = {}
+        self.sheets: list[SheetRow] = []
+        self.classes = "folders" if pictures.labelled else "predicted" if plan.model.classes else "none"
 
-    def place_row(self, place: Place) -> Row:
-        """What is told of a unit's place; its picture is put into the album."""
-        if str(place.image) not in self.rows:
-            self.rows[str(place.image)] = self._row(place.image)
-        return {
-            "image": place.image,
-            "activation": place.activation,
-            "position": list(place.position),
-            "box": [list(axis) for axis in place.box],
-            "silent": place.silent,
-        }
+    def add(self, numbers: Iterable[int]) -> None:
+        """Put pictures into the album, by their numbers, those that are not in it."""
+        for number in numbers:
+            if str(number) not in self.rows:
+                self.rows[str(number)] = self._row(number)
 
     def close(self) -> None:
         """Store what waits."""
         if self._waiting:
-            address = self._subject.store(
-                f"{self._subject.stem}thumbnails-{len(self.sheets)}", sheet_of(self._waiting), False
-            )
-            self.sheets.append({"image": address, "grid": sheet_size(len(self._waiting))})
+            address = self._store(f"thumbnails-{len(self.sheets)}", sheet_of(self._waiting), False)
+            self.sheets.append(SheetRow(address, sheet_size(len(self._waiting))))
             self._waiting = []
 
-    def _row(self, number: int) -> Row:
+    def _row(self, number: int) -> ThumbnailRow:
         spot = spot_of(len(self.rows))
         if spot.sheet > len(self.sheets):
             self.close()
-        shown = self._read(number)
+        shown = self.read(number)
         self._waiting.append(thumbnail(shown.picture))
-        label = self._subject.pictures.label(number) if self.classes == "folders" else self._predicted(shown)
-        return {
-            "name": shown.name,
-            "label": label,
-            "sheet": spot.sheet,
-            "column": spot.column,
-            "row": spot.row,
-        }
+        label = self._pictures.label(number) if self.classes == "folders" else self._predict(shown)
+        return ThumbnailRow(shown.name, label, spot.sheet, spot.column, spot.row)
 
-    def _predicted(self, shown: Shown) -> str | None:
-        model = self._subject.plan.model
+    def _predict(self, shown: Shown) -> str | None:
+        model = self._plan.model
         if not model.classes:
             return None
         found = predict(model.module, like_weights(model.module, shown.image[None]), model.classes, top=1)
