@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import goal
-from unconv.data.fashion import MEAN, STD, fashion
+from unconv.data.fashion import MEAN, STD, fashion, whole_fashion
 from unconv.data.images import read_images
 from unconv.models.load.resolve import load_model
 from unconv.visualize.fidelity.measure import fidelity
@@ -54,6 +54,8 @@ COLUMNS = {
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Measure, layer by layer and rule by rule."""
+    if not quick:
+        whole_fashion()  # what is published is of it
     rows = []
     for name, layers in LAYERS.items():
         model = load_model(name).module

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.harness import goal, interleave, spread
+from unconv.data.fashion import find_fashion, whole_fashion
 from unconv.models.load.resolve import untrained_model
 from unconv.train.data.segmented import FashionScenes
 from unconv.train.loop.settings import Settings
@@ -41,6 +42,8 @@ COLUMNS = {
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Every network on one thread and on two."""
+    if not quick:
+        whole_fashion()  # what is published is of it
     threads = torch.get_num_threads()
     try:
         sides = [(model, few) for model in SCENES for few in THREADS]
@@ -73,7 +76,7 @@ def _row(model: str, threads: int, times: list[float]) -> dict[str, Any]:
 
 def _step(model: str, threads: int) -> Callable[[], object]:
     """Drawing a batch and a step on it."""
-    scenes = FashionScenes(None, 0, STEPS)
+    scenes = FashionScenes(find_fashion(), 0, STEPS)
     loaded = untrained_model(model, len(scenes.classes), size=SIZE)
     measure = partial(pixel_scores, classes=len(scenes.classes), jaccard=1.0)
     settings = Settings(precision="bfloat16", optimiser="muon", rate=0.01)

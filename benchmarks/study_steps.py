@@ -17,7 +17,7 @@ import torch
 from benchmarks.harness import interleave, spread
 from studies.__main__ import STUDIES
 from studies.runs import Run
-from unconv.data.fashion import CLASSES, MEAN, STD, fashion
+from unconv.data.fashion import CLASSES, MEAN, STD, fashion, find_fashion, whole_fashion
 from unconv.models.dcgan import Discriminator
 from unconv.models.load.resolve import untrained_model
 from unconv.train.data.examples import Batch
@@ -38,6 +38,8 @@ COLUMNS = {"study": "study", "name": "network", "step": "a step, ms", "batch": "
 
 def run(quick: bool = False) -> dict[str, Any]:
     """All networks of all studies."""
+    if not quick:
+        whole_fashion()  # what is published is of it
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -71,7 +73,7 @@ def _step(run: Run) -> tuple[Callable[[], object], int]:
         learner = Adversaries(generator, Discriminator(generator.form), settings, Contest(), lambda *_: ({}, ()))
         batch, count = Batch(torch.rand(BATCH, 1, 32, 32) * 2 - 1, torch.zeros(BATCH)), BATCH
     elif task == "segment":
-        scenes = FashionScenes(None, 0, PIXEL_BATCH)
+        scenes = FashionScenes(find_fashion(), 0, PIXEL_BATCH)
         loaded = untrained_model(given["--model"], len(scenes.classes), size=(96, 96))
         overlap = float(given.get("--jaccard", 0))
         measure = partial(pixel_scores, classes=len(scenes.classes), jaccard=overlap)

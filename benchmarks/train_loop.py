@@ -21,7 +21,7 @@ import torchvision
 from torch import Tensor, nn
 
 from benchmarks.harness import goal, spread
-from unconv.data.fashion import MEAN, STD, fashion
+from unconv.data.fashion import MEAN, STD, fashion, whole_fashion
 from unconv.models.zfnet28 import ZFNet28
 from unconv.train.data.examples import Batch, TensorExamples
 from unconv.train.loop.loop import Fitted, Settings, fit
@@ -83,6 +83,8 @@ COLUMNS = {
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Check that both make the same steps, then let them take turns."""
+    if not quick:
+        whole_fashion()  # what is published is of it
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

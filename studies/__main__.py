@@ -2,6 +2,7 @@
 
 python -m studies                       (all studies, seeds 0, 1 and 2; hours)
 python -m studies unet --seeds 0        (one of them, one seed)
+python -m studies --data DIR            (the whole of Fashion-MNIST is in DIR)
 python -m studies --write               (only tables and figures, from the logs)
 """
 
@@ -13,6 +14,8 @@ import sys
 
 from studies.runs import make
 from studies.writeup import write
+from unconv.data.fashion import whole_fashion
+from unconv.errors import ImageError
 
 STUDIES = ("fcn", "unet", "gan", "layers")
 
@@ -25,6 +28,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(STUDIES)}; all of them unless named")
     parser.add_argument("--seeds", default="0,1,2", help="joined by commas (0,1,2)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, by one thread each (2)")
+    parser.add_argument("--data", help="folder with the whole of Fashion-MNIST; where it is found unless given")
     parser.add_argument("--write", action="store_true", help="make no runs")
     given = parser.parse_args(words)
     if unknown := sorted(set(given.names) - set(STUDIES)):
@@ -32,9 +36,12 @@ def main(words: list[str] | None = None) -> int:
     names, failed = given.names or STUDIES, []
     if not given.write:
         seeds = [int(seed) for seed in given.seeds.split(",")]
-        failed = make(
-            [run for name in names for run in importlib.import_module(f"studies.{name}").runs(seeds)], given.jobs
-        )
+        try:
+            garments = whole_fashion(given.data).folder
+        except ImageError as error:
+            parser.error(str(error))
+        runs = [run for name in names for run in importlib.import_module(f"studies.{name}").runs(seeds)]
+        failed = make(runs, given.jobs, garments=garments)
     write(names)
     for trouble in failed:
         print(trouble, file=sys.stderr)

@@ -26,14 +26,14 @@ def upsamplers(network: nn.Module) -> Iterator[tuple[str, Doubling]]:
             yield name, module
 
 
-def segmentation_patterns(model: str, weights: Path) -> dict[str, Any]:
+def segmentation_patterns(model: str, weights: Path, garments: Path | None = None) -> dict[str, Any]:
     """Amplitude at the stride's frequencies by that of everything: of each upsampler's output, of the scores.
 
     Means of channels are taken out first, for a constant is no picture.
     """
     loaded = load_model(model, weights=weights)
     network, preprocess = loaded.module, loaded.preprocess
-    drawn = fashion_scenes("test", size=preprocess.size).draw(range(PICTURES)).pictures
+    drawn = fashion_scenes("test", size=preprocess.size, folder=garments).draw(range(PICTURES)).pictures
     pictures = preprocess.normalise(drawn.to(torch.float32) / 255)
     outputs: dict[str, Tensor] = {}
     with ExitStack() as hooks, torch.inference_mode():

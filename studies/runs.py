@@ -2,9 +2,9 @@
 
 A study is a module of this folder: ``runs(seeds, length)``, the ``NAMES`` of the networks that it compares under their
 ``HEADING``, the ``NUMBERS`` that it compares them by; what it wants to know of trained weights is in its
-``measure(run, weights)``. A run is a command of ``unconv train``, by one thread. What it told stands with its command
-in ``docs/studies/STUDY.jsonl``; a run that is in the log is not made again, so that a study that was stopped goes on
-where it stood. Weights and checkpoints lie below ``runs/``.
+``measure(run, weights, garments)``. A run is a command of ``unconv train``, by one thread. What it told stands with its
+command in ``docs/studies/STUDY.jsonl``; a run that is in the log is not made again, so that a study that was stopped
+goes on where it stood. Weights and checkpoints lie below ``runs/``.
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ class Run:
         """Where its weights go, or those of another run of the same seed."""
         return scratch / self.study / f"{name or self.name}-{self.seed}.safetensors"
 
-    def command(self, scratch: Path) -> list[str]:
-        """The words behind ``unconv``."""
+    def command(self, scratch: Path, garments: Path | None = None) -> list[str]:
+        """The words behind ``unconv``; Fashion-MNIST is read from a folder, if one is given."""
         out = self.weights(scratch)
         start = [] if self.start is None else ["--start", str(self.weights(scratch, self.start))]
         kept = ["--seed", str(self.seed), "-o", str(out), "--checkpoint", str(out.with_suffix("")), "--json"]
-        return ["train", *self.arguments, *start, *kept]
+        data = [] if garments is None else ["--data", str(garments.absolute())]
+        return ["train", *self.arguments, *start, *data, *kept]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +103,13 @@ def log_of(study: str, logs: Path = LOGS) -> Log:
     return Log(logs / f"{study}.jsonl")
 
 
-def make(runs: Iterable[Run], jobs: int, *, scratch: Path = SCRATCH, logs: Path = LOGS) -> list[str]:
-    """Make all runs that are not in their log, so many at once; what went wrong, a line each."""
+def make(
+    runs: Iterable[Run], jobs: int, *, scratch: Path = SCRATCH, logs: Path = LOGS, garments: Path | None = None
+) -> list[str]:
+    """Make all runs that are not in their log, so many at once; what went wrong, a line each.
+
+    Fashion-MNIST is read from a folder, if one is given.
+    """
     todo = [run for run in runs if not log_of(run.study, logs).holds(run)]
     print(f"{len(todo)} runs to be made", flush=True)
     logs_by_study = {run.study: log_of(run.study, logs) for run in todo}
@@ -114,19 +120,19 @@ def make(runs: Iterable[Run], jobs: int, *, scratch: Path = SCRATCH, logs: Path 
         for run in todo:
             before = None if run.start is None else ended.get((run.study, run.start, run.seed))
             log = logs_by_study[run.study]
-            ended[run.study, run.name, run.seed] = pool.submit(_one, run, before, log, scratch)
+            ended[run.study, run.name, run.seed] = pool.submit(_one, run, before, log, scratch, garments)
         for future in ended.values():
             if (trouble := future.result()) is not None:
                 failed.append(trouble)
     return failed
 
 
-def _one(run: Run, before: Future[str | None] | None, log: Log, scratch: Path) -> str | None:
+def _one(run: Run, before: Future[str | None] | None, log: Log, scratch: Path, garments: Path | None) -> str | None:
     title = f"{run.study} {run.name}, seed {run.seed}"
     if before is not None and before.result() is not None:
         return f"{title}: not made, since the run that it starts from failed"
     (REPOSITORY / run.weights(scratch)).parent.mkdir(parents=True, exist_ok=True)
-    command = run.command(scratch)
+    command = run.command(scratch, garments)
     print(f"{title}: unconv {shlex.join(command)}", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", "unconv", *command],
@@ -141,7 +147,7 @@ def _one(run: Run, before: Future[str | None] | None, log: Log, scratch: Path) -
     told = json.loads(done.stdout.splitlines()[-1])
     measure = getattr(importlib.import_module(f"studies.{run.study}"), "measure", None)
     if measure is not None:
-        told["measured"] = measure(run, REPOSITORY / run.weights(scratch))
+        told["measured"] = measure(run, REPOSITORY / run.weights(scratch), garments)
     log.add(run, told)
     print(f"{title}: {told.get('seconds')} s", flush=True)
     return None

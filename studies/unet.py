@@ -34,6 +34,6 @@ def runs(seeds: Sequence[int], length: Sequence[str] = LENGTH) -> list[Run]:
     ]
 
 
-def measure(run: Run, weights: Path) -> dict[str, Any]:
+def measure(run: Run, weights: Path, garments: Path | None = None) -> dict[str, Any]:
     """The pattern of its layers and of its scores."""
-    return segmentation_patterns(run.arguments[2], weights)
+    return segmentation_patterns(run.arguments[2], weights, garments)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.__main__ import STUDIES
+from studies.__main__ import STUDIES, main
 from studies.runs import Run, log_of, make
 from studies.summary import draw, markdown
 from studies.writeup import DOCUMENT, put
@@ -89,3 +89,21 @@ def test_weights_of_one_seed_lie_beside_each_other():
     """A stage finds those of the stage before."""
     run = Run("fcn", "b", 3, (), start="a")
     assert f"--start {Path('x/fcn/a-3.safetensors')}" in " ".join(run.command(Path("x")))
+
+
+def test_studies_are_of_the_whole_set_or_refused_in_one_line(tmp_path, clothes, monkeypatch, capsys):
+    """Neither the embedded part nor a folder with less is published on."""
+    monkeypatch.chdir(tmp_path)
+    for words, told in ((["gan"], "6,000 of 60,000 garments are here"), (["gan", "--data", str(clothes)], "128 of")):
+        with pytest.raises(SystemExit):
+            main(words)
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert told in error
+        assert "--data DIR" in error
+
+
+def test_a_run_reads_the_folder_it_is_given_and_is_logged_without():
+    """The same study on another machine is the same study."""
+    run = Run("gan", "a", 0, ("generate",))
+    assert " --data /clothes " in " ".join(run.command(Path("x"), Path("/clothes")))
+    assert run.arguments == ("generate",)
