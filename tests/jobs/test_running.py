@@ -39,3 +39,9 @@ def test_errors_of_the_family_are_raised_as_themselves(
 
     with pytest.raises(kind, match=words), raising_causes():
         run([1], refuse, max, state=0, executor=executor)
+
+
+@pytest.mark.parametrize("executor", [4, "threads", object()], ids=lambda value: type(value).__name__)
+def test_what_is_no_executor_is_refused_in_one_line(executor: object) -> None:
+    with pytest.raises(JobError, match=r"^job: executor .* has no map\(function, items\); give [^\n]*$"):
+        run([1], abs, max, state=0, executor=executor)  # type: ignore[arg-type]

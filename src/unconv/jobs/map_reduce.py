@@ -189,6 +189,10 @@ class _Keeper:
 def _run(
     steps: _Steps, rounds: int, model: Any, executor: Executor, checkpoint: Checkpoint | None, progress: Progress
 ) -> Result[Any]:
+    if not isinstance(executor, Executor):
+        raise JobError(
+            f"job: executor {executor!r:.60} has no map(function, items); give unconv.jobs.Serial(), Threads(), or None"
+        )
     with ExitStack() as stack:
         saved = None
         if checkpoint is not None:
