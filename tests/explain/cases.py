@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import assume, strategies as st
 
 from tests.operators.strategies import conv_cases, transpose_cases
-from unconv.explain.drawing import Drawing, draw, views_of
+from unconv.explain.drawing import Drawing, draw
 from unconv.explain.numbers import NumbersSpec
+from unconv.explain.views.all_views import views_of
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry

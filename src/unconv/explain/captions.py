@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.relations import Relation
 
-TITLES = {
-    "conv": "Convolution",
-    "transpose": "Transposed convolution",
-    "maxpool": "Max pooling",
-    "avgpool": "Average pooling",
-}
+# What it means that a switch is not as usual.
+_SWITCHES = {"ceil_mode": "ceil mode", "count_include_pad": "padding not counted"}
 _AXES = {1: ("",), 2: ("rows: ", "columns: "), 3: ("depth: ", "rows: ", "columns: ")}
 
 
@@ -51,19 +47,14 @@ def settings(geometry: Geometry) -> str:
     >>> settings(ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1))
     'kernel 3 × 3, stride 2, padding 1'
     """
-    window = "window" if geometry.operation in ("maxpool", "avgpool") else "kernel"
-    words = [f"{window} {size_text(geometry.kernel_size)}", f"stride {short_text(geometry.stride)}"]
+    words = [f"{geometry.kind.window} {size_text(geometry.kernel_size)}", f"stride {short_text(geometry.stride)}"]
     if any(map(any, geometry.padding)):
         words.append(f"padding {padding_text(geometry.padding)}")
-    extra = getattr(geometry, "output_padding", (0,))
-    if any(extra):
-        words.append(f"output padding {short_text(extra)}")
-    if max(geometry.dilation) > 1:
-        words.append(f"dilation {short_text(geometry.dilation)}")
-    if getattr(geometry, "ceil_mode", False):
-        words.append("ceil mode")
-    if not getattr(geometry, "count_include_pad", True):
-        words.append("padding not counted")
+    for name, default in type(geometry).settings().items():
+        value = getattr(geometry, name)
+        if value not in (default, (default,) * geometry.dimensions):
+            spelled = f"{name.replace('_', ' ')} {short_text(value) if isinstance(value, tuple) else value}"
+            words.append(_SWITCHES.get(name, spelled))
     return ", ".join(words)
 
 

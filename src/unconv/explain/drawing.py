@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,35 +17,15 @@ from unconv.explain.numbers import Numbers, NumbersSpec
 from unconv.explain.page import Page
 from unconv.explain.scene import Frame, Scene
 from unconv.explain.themes import check_theme, still_theme
-from unconv.explain.views.channels import Channels, channels_scene
-from unconv.explain.views.gather import gather
-from unconv.explain.views.matrix import matrix
+from unconv.explain.views.all_views import VIEWS, View, views_of
+from unconv.explain.views.channels import Channels
 from unconv.explain.views.parts import MAX_NUMBERED_CELLS, DrawingLimitError
-from unconv.explain.views.scatter import scatter
-from unconv.explain.views.zeros import zeros
 from unconv.explain.write.svg import svg_of
 from unconv.files import write_whole
 from unconv.operators.geometry.base import Geometry
 
-VIEWS = {"gather": gather, "scatter": scatter, "zeros": zeros, "matrix": matrix}
 FORMATS = (".svg", ".gif", ".mp4", ".png", ".html")
 _STILLS, _SCALABLE = (".svg", ".png"), (".svg", ".html")
-_OFFERED = {
-    "conv": ("gather", "scatter", "matrix"),
-    "transpose": ("gather", "scatter", "zeros", "matrix"),
-    "maxpool": ("gather", "matrix"),
-    "avgpool": ("gather", "matrix"),
-}
-
-
-def views_of(geometry: Geometry) -> tuple[str, ...]:
-    """The views that an operation has.
-
-    >>> from unconv.operators.geometry.conv import ConvGeometry
-    >>> views_of(ConvGeometry(input_size=4, kernel_size=3))
-    ('gather', 'scatter', 'matrix')
-    """
-    return _OFFERED[geometry.operation]
 
 
 @dataclass(frozen=True)
@@ -161,9 +141,10 @@ def draw(
 ) -> Drawing:
     """Draw how a convolution, transposed convolution or pooling connects its cells.
 
-    ``view``: ``"gather"`` (an output collects from its window), ``"scatter"`` (an input pours its kernel into the
-    output; not for pooling), ``"zeros"`` (transposed only: stride-1 convolution over the zero-inserted input;
-    Dumoulin & Visin 2016, §4), ``"matrix"`` (the row of C, or Cᵀ, in play). ``numbers``: ``"random"``, a seed, or
+    ``view``: one of :data:`~unconv.explain.views.all_views.VIEWS`, as ``"gather"`` (an output collects from its
+    window), ``"scatter"`` (an input pours its kernel into the output; not for pooling), ``"zeros"`` (transposed only:
+    stride-1 convolution over the zero-inserted input; Dumoulin & Visin 2016, §4), ``"matrix"`` (the row of C, or Cᵀ, in
+    play). ``numbers``: ``"random"``, a seed, or
     (input, kernel) arrays (a pooling: the input) to calculate with in the cells. ``in_channels``, ``out_channels`` and
     ``groups`` stack maps in the gather view. ``theme``: ``"light"``, ``"dark"`` or ``"auto"`` (SVG and HTML follow the
     reader's setting).
@@ -183,14 +164,14 @@ def draw(
     channels = Channels(in_channels, out_channels, groups)
     if view not in VIEWS:
         raise GeometryError(f"draw: view {view!r} is not known; use one of {', '.join(VIEWS)}")
-    if view not in views_of(geometry):
-        raise GeometryError(
-            f"draw: {geometry.operation} has no view {view!r}; use one of {', '.join(views_of(geometry))}"
-        )
+    offered = views_of(geometry)
+    if view not in offered:
+        raise GeometryError(f"draw: {geometry.operation} has no view {view!r}; use one of {', '.join(offered)}")
+    chosen = offered.pop(view)
     if not channels.single:
-        return Drawing(_with_channels(geometry, view, numbers, channels), theme)
+        return Drawing(_with_channels(geometry, chosen, numbers, channels), theme)
     values = None if numbers is None else _numbers(geometry, numbers)
-    return Drawing(VIEWS[view](geometry, values), theme, lambda: _other_views(geometry, view, values))
+    return Drawing(chosen.scene(geometry, values), theme, lambda: _scenes(geometry, values, offered.values()))
 
 
 def _numbers(geometry: Geometry, spec: NumbersSpec) -> Numbers:
@@ -203,19 +184,19 @@ def _numbers(geometry: Geometry, spec: NumbersSpec) -> Numbers:
     return Numbers.of(geometry, spec)
 
 
-def _with_channels(geometry: Geometry, view: str, numbers: Any, channels: Channels) -> Scene:
-    if view != "gather":
-        raise GeometryError(f"draw: view {view!r} shows one channel; several are drawn in the view 'gather'")
+def _with_channels(geometry: Geometry, view: View, numbers: Any, channels: Channels) -> Scene:
+    if view.with_channels is None:
+        several = " or ".join(repr(other.name) for other in VIEWS.values() if other.with_channels)
+        raise GeometryError(f"draw: view {view.name!r} shows one channel; several are drawn in the view {several}")
     if numbers is not None:
         raise GeometryError("draw: numbers in the cells need one channel; leave out numbers or channels")
-    return channels_scene(geometry, channels)
+    return view.with_channels(geometry, channels)
 
 
-def _other_views(geometry: Geometry, view: str, numbers: Numbers | None) -> list[Scene]:
+def _scenes(geometry: Geometry, numbers: Numbers | None, views: Iterable[View]) -> list[Scene]:
     scenes = []
-    for other in views_of(geometry):
-        if other != view:
-            # A page with the views that fit is better than none: the one that was asked for is there in any case.
-            with suppress(DrawingLimitError):
-                scenes.append(VIEWS[other](geometry, numbers))
+    for view in views:
+        # A page with the views that fit is better than none: the one that was asked for is there in any case.
+        with suppress(DrawingLimitError):
+            scenes.append(view.scene(geometry, numbers))
     return scenes

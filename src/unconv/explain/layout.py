@@ -96,10 +96,10 @@ def _even(size: int) -> int:
 
 
 def _cell_sizes(scene: Scene) -> list[int]:
-    """Cells of one size in all rows, but for a matrix, whose entries may be smaller than the maps' cells."""
-    if scene.view == "matrix" and len(scene.rows) > 1:
-        *maps, matrix = scene.rows
-        return [*(_cell_size(scene, row, _TALLEST_BY_A_MATRIX) for row in maps), _cell_size(scene, matrix, TALLEST)]
+    """Cells of one size in all rows, but for a last row that is apart."""
+    if scene.last_row_apart and len(scene.rows) > 1:
+        *maps, last = scene.rows
+        return [*(_cell_size(scene, row, _TALLEST_BY_A_MATRIX) for row in maps), _cell_size(scene, last, TALLEST)]
     return [min(_cell_size(scene, row, TALLEST) for row in scene.rows)] * len(scene.rows)
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Position: TypeAlias = tuple[int, ...]
 NumbersSpec: TypeAlias = str | int | Sequence[Any] | None
-POOLINGS = ("maxpool", "avgpool")
 _LARGEST_INPUT, _LARGEST_WEIGHT = 4, 2
 _MOST_TERMS, _LONGEST_SUM = 9, 76
 _LARGEST_NUMBER = 10**6
@@ -46,7 +45,7 @@ class Numbers:
         Given are (input, kernel), or for a pooling the input alone, each a nested list, array or tensor of the
         geometry's sizes. Raises :class:`~unconv.errors.GeometryError` for other shapes and values that are not finite.
         """
-        pooled = geometry.operation in POOLINGS
+        pooled = not geometry.kind.weighted
         if spec == "random" or (isinstance(spec, int) and not isinstance(spec, bool)):
             chance = random.Random(0 if spec == "random" else spec)
             inputs = {p: Fraction(chance.randint(1, _LARGEST_INPUT)) for p in _positions(geometry.input_size)}
@@ -74,28 +73,22 @@ class Numbers:
 
     def result(self, geometry: Geometry, output: Position) -> Fraction:
         """The value of one output cell."""
-        terms = self.terms(geometry, output)
-        if geometry.operation == "maxpool":
-            if not terms:
-                raise GeometryError(
-                    f"draw: the window of output {output} sees padding only, its maximum is −∞; leave out numbers"
-                )
-            return max(value for value, *_ in terms)
-        total = sum((value * weight for value, weight, *_ in terms), Fraction(0))
-        return total / mean_size(geometry, output) if geometry.operation == "avgpool" else total
+        terms, kind = self.terms(geometry, output), geometry.kind
+        if kind.of_padding and not terms:
+            raise GeometryError(
+                f"draw: the window of output {output} sees padding only, {kind.of_padding}; leave out numbers"
+            )
+        return kind.value([value * weight for value, weight, *_ in terms], mean_size(geometry, output))
 
     def sum_text(self, geometry: Geometry, output: Position) -> str:
         """How one output cell comes about, its value last; of long sums the middle is left out."""
-        terms = self.terms(geometry, output)
+        terms, kind = self.terms(geometry, output), geometry.kind
         value = self.result(geometry, output)
         exact = value == round(value, 2) and all(x == round(x, 2) and w == round(w, 2) for x, w, *_ in terms)
         end = f"{'=' if exact else '≈'} {number_text(value)}"
-        if geometry.operation == "maxpool":
-            return f"max({_shortened([number_text(x) for x, *_ in terms], ', ')}) {end}"
-        if geometry.operation == "avgpool":
-            parts = _shortened([_factor(x) for x, *_ in terms], " + ")
-            return f"({parts}) / {mean_size(geometry, output)} {end}"
-        return f"{_shortened([f'{_factor(x)}·{_factor(w)}' for x, w, *_ in terms], ' + ') or '0'} {end}"
+        parts = [kind.term.format(value=number_text(x), factor=_factor(x), weight=_factor(w)) for x, w, *_ in terms]
+        joined = _shortened(parts, kind.joint) or "0"
+        return f"{kind.calculation.format(terms=joined, count=mean_size(geometry, output))} {end}"
 
 
 def mean_size(geometry: Geometry, output: Position) -> int:

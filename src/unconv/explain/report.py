@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unconv.explain.captions import TITLES, counted, padding_text, relation_lines, settings, short_text, size_text
+from unconv.explain.captions import counted, padding_text, relation_lines, settings, short_text, size_text
 from unconv.explain.scene import Scene
 from unconv.explain.symbolic import latex_entries, symbolic_matrix, symbolic_transpose
-from unconv.explain.views.matrix import matrix_name
 from unconv.explain.write.text import text_of
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
@@ -33,10 +32,9 @@ def facts(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, group
         "padding": [list(pair) for pair in geometry.padding],
         "dilation": list(geometry.dilation),
     }
-    for name in ("output_padding", "ceil_mode", "count_include_pad"):
-        if hasattr(geometry, name):
-            value = getattr(geometry, name)
-            found[name] = list(value) if isinstance(value, tuple) else value
+    for name in type(geometry).settings():
+        value = getattr(geometry, name)
+        found[name] = list(value) if isinstance(value, tuple) else value
     found |= {
         "output_size": list(geometry.output_size),
         "relation": list(geometry.relation),
@@ -69,7 +67,7 @@ def _structure_facts(structure: MatrixStructure) -> dict[str, Any]:
 
 def matrix_facts(geometry: Geometry) -> dict[str, Any]:
     """The matrix from input to output with LaTeX entries, and its name."""
-    return {"matrix_name": matrix_name(geometry), "matrix_entries": latex_entries(geometry)}
+    return {"matrix_name": geometry.kind.matrix, "matrix_entries": latex_entries(geometry)}
 
 
 def file_facts(scene: Scene, path: Path) -> dict[str, Any]:
@@ -91,7 +89,7 @@ def summary(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, gro
     start, end = size_text(geometry.input_size), size_text(geometry.output_size)
     if (in_channels, out_channels) != (1, 1):
         start, end = f"{start} × {in_channels}", f"{end} × {out_channels}"
-    lines = [f"{TITLES[geometry.operation]}: {settings(geometry)}", f"{start} → {end}", *relation_lines(geometry)]
+    lines = [f"{geometry.kind.title}: {settings(geometry)}", f"{start} → {end}", *relation_lines(geometry)]
     seen = size_text(geometry.receptive_field.size)
     most = "at most " if geometry.transposed and max(geometry.stride) > 1 else ""
     lines.append(f"Each output sees {most}{seen} of the input.")
@@ -99,7 +97,7 @@ def summary(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, gro
     if isinstance(geometry, (ConvGeometry, ConvTransposeGeometry)):
         structure = matrix_structure(geometry, in_channels, out_channels, groups)
         lines.append(
-            f"{matrix_name(geometry)} is {structure.shape[0]:,} × {structure.shape[1]:,} with "
+            f"{geometry.kind.matrix} is {structure.shape[0]:,} × {structure.shape[1]:,} with "
             f"{structure.nonzeros:,} non-zeros and {counted(structure.distinct_weights, 'distinct weight')}; "
             f"a fully connected layer would have {counted(structure.dense_weights, 'weight')}."
         )
@@ -128,7 +126,7 @@ def picture(scene: Scene, frame: int) -> str:
 
 def matrix_text(geometry: Geometry) -> str:
     """The matrix in symbols and its transpose, each under its name and size."""
-    name = matrix_name(geometry)
+    name = geometry.kind.matrix
     other = name[:-1] if name.endswith("ᵀ") else f"{name}ᵀ"
     rows, columns = 1, 1
     for size in geometry.output_size:

@@ -120,7 +120,10 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class Scene:
-    """An animation as data; ``note`` says what was left out, and is empty where nothing was."""
+    """An animation as data; ``note`` says what was left out, and is empty where nothing was.
+
+    ``last_row_apart``: the cells of the last row may be smaller than the others' (a matrix below its maps).
+    """
 
     title: str
     subtitle: str
@@ -132,6 +135,7 @@ class Scene:
     view: str
     note: str = ""
     seconds: float = 0.5
+    last_row_apart: bool = False
 
     @property
     def cells(self) -> int:

@@ -68,13 +68,14 @@ def latex_entries(geometry: Geometry) -> list[list[str]]:
 
 
 def _entries(geometry: Geometry, index: Callable[[tuple[int, ...]], str], most: int) -> list[list[str]]:
-    letter = "s" if geometry.operation == "maxpool" else "w"
     # The bound comes first: product() stores its ranges, and a size beyond the machine's word has no length.
     taps = matrix_taps(geometry, most)
-    rows = zip(product(*map(range, geometry.output_size)), taps, strict=True)
-    if geometry.operation == "avgpool":
-        return [["0" if tap is None else f"1/{mean_size(geometry, output)}" for tap in row] for output, row in rows]
-    return [["0" if tap is None else letter + index(tap) for tap in row] for _, row in rows]
+    lines = []
+    for output, row in zip(product(*map(range, geometry.output_size)), taps, strict=True):
+        count = mean_size(geometry, output)
+        write = geometry.kind.entry.format
+        lines.append(["0" if tap is None else write(tap=index(tap), count=count) for tap in row])
+    return lines
 
 
 def table(entries: Sequence[Sequence[str]]) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from operator import not_
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
+
+from unconv.cli import spelling
 
 InputSize = Annotated[str, typer.Option("-i", "--input-size", help="Input size: 5 (5 × 5), 7x5, 4x5x6.")]
 KernelSize = Annotated[str, typer.Option("-k", "--kernel-size", help="Kernel size: 3, or 3x2.")]
@@ -23,7 +30,7 @@ Dims = Annotated[int | None, typer.Option("--dims", min=1, max=3, help="Axes, wh
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="Draw into this file: .svg, .gif, .mp4, .png or .html.")
 ]
-View = Annotated[str, typer.Option("--view", help="gather, scatter, zeros (transpose only) or matrix.")]
+View = Annotated[str, typer.Option("--view", help="Which view is drawn.")]  # WithViews lists them
 Numbers = Annotated[
     str | None, typer.Option("--numbers", help="Calculate in the cells: 'random', or a seed such as 7.")
 ]
@@ -36,6 +43,44 @@ Channels = Annotated[str, typer.Option("--channels", help="Channels in and out: 
 Groups = Annotated[int, typer.Option("--groups", help="Groups that the channels are divided into.")]
 Matrix = Annotated[bool, typer.Option("--matrix", help="Write the matrix out in symbols, and its transpose.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An option of a pooling's own: how it is spelled, and how what was written is read."""
+
+    option: Any
+    read: Callable[[Any], Any] = lambda value: value
+    default: Callable[[Any], Any] = lambda value: value
+
+
+# By the names that geometries give them.
+POOL_SETTINGS = {
+    "dilation": Setting(Dilation, partial(spelling.sizes, "-d"), str),
+    "ceil_mode": Setting(CeilMode),
+    "count_include_pad": Setting(ExcludePad, not_, not_),
+}
+
+
+class WithViews(TyperCommand):
+    """A command whose help lists the views of what it draws."""
+
+    def format_help(self, context: Any, formatter: Any) -> None:
+        """Write the help; views are imported for it alone."""
+        from unconv.explain.views.all_views import views_of
+        from unconv.operators.geometry.base import Geometry
+        from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+        from unconv.operators.geometry.pool import POOLINGS
+
+        kinds: dict[str, type[Geometry]] = {
+            geometry.kind.name: geometry for geometry in (ConvGeometry, ConvTransposeGeometry, *POOLINGS)
+        }
+        shown = [f"{view.name} ({view.shows})" for view in views_of(kinds[str(self.name)]).values()]
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and parameter.name == "view":
+                parameter.help = f"{', '.join(shown[:-1])} or {shown[-1]}."
+        super().format_help(context, formatter)
+
 
 EXAMPLES = {
     "conv": """[bold]Examples[/]

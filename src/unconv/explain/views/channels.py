@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from unconv.errors import GeometryError
 from unconv.explain.boards import Board, Position, beams
-from unconv.explain.captions import TITLES, counted, position_text, relation_lines, settings, size_text
-from unconv.explain.numbers import POOLINGS
+from unconv.explain.captions import counted, position_text, relation_lines, settings, size_text
 from unconv.explain.scene import Frame, Grid, Mark, Scene, Stack
 from unconv.explain.views import parts
 from unconv.explain.views.gather import window_of
@@ -52,7 +51,7 @@ class Channels:
 
 def check_channels(geometry: Geometry, channels: Channels) -> None:
     """Refuse what a picture of channels cannot show."""
-    if geometry.operation in POOLINGS and not channels.inputs == channels.outputs == channels.groups:
+    if not geometry.kind.weighted and not channels.inputs == channels.outputs == channels.groups:
         raise GeometryError(
             f"draw: {geometry.operation} works on each channel alone; in_channels {channels.inputs}, out_channels "
             f"{channels.outputs} and groups {channels.groups} must be equal"
@@ -72,21 +71,36 @@ def channels_scene(geometry: Geometry, channels: Channels) -> Scene:
     low, high = (
         parts.window_span(geometry) if not geometry.transposed else ((0,) * geometry.dimensions, geometry.input_size)
     )
-    pooled = geometry.operation in POOLINGS
     sources = [Board(n, low, high) for n in range(channels.inputs)]
     whole = (0,) * geometry.dimensions
     targets = [Board(channels.inputs + n, whole, geometry.output_size) for n in range(channels.outputs)]
     parts.check_cells(geometry, None, *sources, *targets)
     first = channels.inputs + channels.outputs
     per_filter = channels.inputs // channels.groups
-    filters = (
-        []
-        if pooled
-        else [
-            [parts.kernel_board(geometry, first + n * per_filter + m) for m in range(per_filter)]
-            for n in range(channels.outputs)
-        ]
+    filters = [
+        [parts.kernel_board(geometry, first + n * per_filter + m) for m in range(per_filter)]
+        for n in range(channels.outputs if geometry.kind.weighted else 0)
+    ]
+    grids = _grids(geometry, sources, targets, filters)
+    steps, note = parts.thinned((n, *o) for n in range(channels.outputs) for o in targets[0].positions())
+    frames = tuple(_frame(geometry, channels, sources, targets, filters, step) for step in steps)
+    return Scene(
+        title=geometry.kind.title,
+        subtitle=_subtitle(geometry, channels),
+        grids=grids,
+        rows=_arrangement(geometry, channels, sources, targets, filters),
+        frames=frames,
+        captions=(*relation_lines(geometry), _weights(geometry, channels)) if filters else relation_lines(geometry),
+        legend=parts.legend(geometry, grids),
+        view="gather",
+        note=note,
+        seconds=parts.seconds_per_frame(len(frames), None),
     )
+
+
+def _grids(
+    geometry: Geometry, sources: list[Board], targets: list[Board], filters: list[list[Board]]
+) -> tuple[Grid, ...]:
     roles = parts.Roles(geometry)
     grids: list[Grid] = []
     for board in sources:
@@ -96,20 +110,7 @@ def channels_scene(geometry: Geometry, channels: Channels) -> Scene:
     for n, planes in enumerate(filters):
         for board in planes:
             grids += parts.kernel_grids(board, None, hue=n)
-    steps, note = parts.thinned((n, *o) for n in range(channels.outputs) for o in targets[0].positions())
-    frames = tuple(_frame(geometry, channels, sources, targets, filters, step) for step in steps)
-    return Scene(
-        title=TITLES[geometry.operation],
-        subtitle=_subtitle(geometry, channels),
-        grids=tuple(grids),
-        rows=_arrangement(geometry, channels, sources, targets, filters),
-        frames=frames,
-        captions=(*relation_lines(geometry), _weights(geometry, channels)) if filters else relation_lines(geometry),
-        legend=parts.legend(geometry, grids),
-        view="gather",
-        note=note,
-        seconds=parts.seconds_per_frame(len(frames), None),
-    )
+    return tuple(grids)
 
 
 def _subtitle(geometry: Geometry, channels: Channels) -> str:

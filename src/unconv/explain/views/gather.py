@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unconv.explain.boards import Board, Position, beams
-from unconv.explain.captions import TITLES, counted, position_text, relation_lines, settings, size_text
+from unconv.explain.captions import counted, position_text, relation_lines, settings, size_text
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Grid, Scene, Stack, Text
 from unconv.explain.views import parts
@@ -24,7 +24,7 @@ def gather(geometry: Geometry, numbers: Numbers | None) -> Scene:
         for n, step in enumerate(steps)
     )
     return Scene(
-        title=TITLES[geometry.operation],
+        title=geometry.kind.title,
         subtitle=settings(geometry),
         grids=grids,
         rows=_arrangement(geometry, source, target, kernel),
@@ -51,7 +51,7 @@ def _grids(
         def text(cell: Position) -> str:
             if cell in numbers.inputs:
                 return number_text(numbers.inputs[cell])
-            return "" if geometry.operation == "maxpool" else "0"
+            return "" if geometry.kind.of_padding else "0"
 
     grids = source.grids(roles.input, text) + target.grids(roles.output)
     return grids + parts.kernel_grids(kernel, numbers) if kernel else grids

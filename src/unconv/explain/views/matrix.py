@@ -6,7 +6,7 @@ import math
 from itertools import product
 
 from unconv.explain.boards import Board, Position
-from unconv.explain.captions import TITLES, position_text, relation_lines, settings, size_text
+from unconv.explain.captions import position_text, relation_lines, settings, size_text
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Grid, LegendEntry, Mark, Scene, Stack, Text
 from unconv.explain.symbolic import Taps, matrix_taps, matrix_texts
@@ -36,7 +36,7 @@ def matrix(geometry: Geometry, numbers: Numbers | None) -> Scene:
         for n, step in enumerate(steps)
     )
     return Scene(
-        title=TITLES[geometry.operation],
+        title=geometry.kind.title,
         subtitle=settings(geometry),
         grids=grids,
         rows=_arrangement(geometry, source, target, place, height, width),
@@ -44,6 +44,7 @@ def matrix(geometry: Geometry, numbers: Numbers | None) -> Scene:
         captions=(*relation_lines(geometry), _counts(geometry, taps)),
         legend=(LegendEntry("window", "weights of the row in play"), *parts.legend(geometry, grids)[1:]),
         view="matrix",
+        last_row_apart=True,
         note=note,
         seconds=parts.seconds_per_frame(len(frames), numbers),
     )
@@ -56,11 +57,6 @@ def _check_side(geometry: Geometry, height: int, width: int) -> None:
             f"{size_text(geometry.output_size)} is {height:,} × {width:,}, a picture holds {MAX_SIDE} rows and "
             "columns; draw a smaller input"
         )
-
-
-def matrix_name(geometry: Geometry) -> str:
-    """What the matrix is called: C, or Cᵀ for a transposed convolution."""
-    return {"conv": "C", "transpose": "Cᵀ", "maxpool": "S", "avgpool": "A"}[geometry.operation]
 
 
 def _grid(geometry: Geometry, numbers: Numbers | None, taps: Taps) -> Grid:
@@ -78,7 +74,7 @@ def _arrangement(
 ) -> tuple[tuple[Stack, ...], ...]:
     left = parts.stacks_of(source, "Input", f"{size_text(geometry.input_size)}, {width} cells")
     right = parts.stacks_of(target, "Output", f"{size_text(geometry.output_size)}, {height} cells", "→")
-    name = f"Matrix {matrix_name(geometry)}"
+    name = f"Matrix {geometry.kind.matrix}"
     square = Stack((place,), name, f"{height} × {width}", "·" if height > width else "")
     if height > width and geometry.dimensions == 2:
         return ((*left, Stack((place,), name, f"{height} × {width}"), *right),)
@@ -88,11 +84,11 @@ def _arrangement(
 def _counts(geometry: Geometry, taps: Taps) -> str:
     filled = sum(tap is not None for row in taps for tap in row)
     total = len(taps) * len(taps[0])
-    if geometry.operation == "maxpool":
-        return f"Each row picks one of its s: the largest input. {filled:,} of {total:,} entries are candidates."
+    if geometry.kind.picks:
+        return f"Each row picks one of its s: {geometry.kind.picks}. {filled:,} of {total:,} entries are candidates."
     kinds = len({tap for row in taps for tap in row if tap is not None})
-    shared = f", {kinds} distinct weights" if geometry.operation != "avgpool" else ""
-    name = matrix_name(geometry)
+    shared = f", {kinds} distinct weights" if geometry.kind.weighted else ""
+    name = geometry.kind.matrix
     return f"{name} has {filled:,} non-zeros of {total:,}{shared}; a fully connected layer has {total:,} weights."
 
 
@@ -109,7 +105,7 @@ def _frame(
     cells = list(product(*geometry.inputs_of(step)))
     lit = [Mark(place, row, column, "row" if tap is None else "window") for column, tap in enumerate(taps[row])]
     texts: tuple[Text, ...] = ()
-    line = f"Row {row} of {matrix_name(geometry)} makes output {position_text(step)}"
+    line = f"Row {row} of {geometry.kind.matrix} makes output {position_text(step)}"
     if numbers:
         texts = tuple(Text(*target.place(o), number_text(numbers.result(geometry, o))) for o in done)
         line += f":  {numbers.sum_text(geometry, step)}"

@@ -8,7 +8,7 @@ from itertools import product
 from unconv.errors import GeometryError
 from unconv.explain.boards import Board, Position
 from unconv.explain.captions import padding_text, short_text, size_text
-from unconv.explain.numbers import POOLINGS, Numbers, number_text
+from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Grid, LegendEntry, Role, Stack
 from unconv.operators.geometry.base import Geometry
 
@@ -154,8 +154,7 @@ LEGEND: tuple[tuple[Role, str], ...] = (
 def legend(geometry: Geometry, grids: Iterable[Grid], skip: tuple[str, ...] = ()) -> tuple[LegendEntry, ...]:
     """Entries for the special cells that occur; input, output and kernel carry labels of their own."""
     present = {role for grid in grids for row in grid.roles for role in row} - set(skip)
-    name = "window" if geometry.operation in POOLINGS else "kernel"
-    entries = [LegendEntry("window", f"{name} {size_text(geometry.kernel_size)}")]
+    entries = [LegendEntry("window", f"{geometry.kind.window} {size_text(geometry.kernel_size)}")]
     amounts = {
         "padding": padding_text(geometry.padding),
         "extra": short_text(getattr(geometry, "output_padding", (0,))),

@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import product
 
 from unconv.explain.boards import Board, Position, beams
-from unconv.explain.captions import TITLES, counted, position_text, relation_lines, settings, size_text
+from unconv.explain.captions import counted, position_text, relation_lines, settings, size_text
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Grid, Scene, Stack, Text
 from unconv.explain.views import parts
@@ -29,7 +29,7 @@ def scatter(geometry: Geometry, numbers: Numbers | None) -> Scene:
     if kernel:
         grids += parts.kernel_grids(kernel, numbers)
     return Scene(
-        title=TITLES[geometry.operation],
+        title=geometry.kind.title,
         subtitle=settings(geometry),
         grids=grids,
         rows=_arrangement(geometry, source, target, kernel),

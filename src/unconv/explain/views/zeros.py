@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from unconv.explain.boards import Board, Position, beams
-from unconv.explain.captions import TITLES, counted, position_text, relation_lines, settings, short_text, size_text
+from unconv.explain.captions import counted, position_text, relation_lines, settings, short_text, size_text
 from unconv.explain.numbers import Numbers, number_text
 from unconv.explain.scene import Frame, Role, Scene, Stack, Text
 from unconv.explain.views import parts
@@ -97,7 +97,7 @@ def zeros(geometry: Geometry, numbers: Numbers | None) -> Scene:
         for n, step in enumerate(steps)
     )
     return Scene(
-        title=TITLES[geometry.operation],
+        title=geometry.kind.title,
         subtitle=settings(geometry),
         grids=grids,
         rows=_arrangement(geometry, stretched, source, target, kernel),

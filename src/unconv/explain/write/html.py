@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from unconv.explain.compose import page_of
 from unconv.explain.scene import Scene
+from unconv.explain.views.all_views import VIEWS
 from unconv.explain.write.svg import FONT, svg_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
-
-VIEW_NAMES = {"gather": "Gather", "scatter": "Scatter", "zeros": "Zero insertion", "matrix": "Matrix"}
 
 
 def html_of(scenes: Sequence[Scene], theme: str = "auto", start: int = 0) -> str:
@@ -31,7 +30,7 @@ def html_of(scenes: Sequence[Scene], theme: str = "auto", start: int = 0) -> str
         width=max(640, *(page.width + 2 for page in pages)),
         scenes=[
             {
-                "name": VIEW_NAMES[scene.view],
+                "name": VIEWS[scene.view].title,
                 "seconds": scene.seconds,
                 "lines": json.dumps([frame.line for frame in scene.frames], ensure_ascii=False),
                 "svg": _apart(svg_of(scene, page, theme, scripted=True), f"s{n}"),

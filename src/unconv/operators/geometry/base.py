@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import ClassVar
+from inspect import signature
+from typing import Any, ClassVar
 
 from unconv.errors import GeometryError
 from unconv.operators.geometry import sizes
+from unconv.operators.geometry.operation import Operation
 from unconv.operators.geometry.receptive import ReceptiveField, window_field
 from unconv.operators.geometry.relations import Relation
 from unconv.operators.geometry.sizes import Pairs
@@ -18,7 +20,10 @@ from unconv.operators.geometry.walk import Walk
 class Geometry(ABC):
     """What convolution, transposed convolution and pooling have in common: sizes, relations and connections."""
 
+    kind: ClassVar[Operation]
+    """What is made of the cells under the window, and its words."""
     operation: ClassVar[str]
+    """The name of :attr:`kind`."""
     transposed: ClassVar[bool]
     """Whether the walk goes over the output (a transposed convolution) instead of the input."""
 
@@ -27,6 +32,17 @@ class Geometry(ABC):
     stride: tuple[int, ...]
     padding: Pairs
     dilation: tuple[int, ...]
+
+    @classmethod
+    def settings(cls) -> dict[str, Any]:
+        """What a geometry of this kind can be told behind size, kernel, stride and padding, and the defaults.
+
+        >>> from unconv.operators.geometry.pool import AvgPoolGeometry
+        >>> AvgPoolGeometry.settings()
+        {'ceil_mode': False, 'count_include_pad': True}
+        """
+        parameters = list(signature(cls).parameters.values())
+        return {parameter.name: parameter.default for parameter in parameters[4:]}
 
     @property
     @abstractmethod

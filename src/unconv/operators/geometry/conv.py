@@ -12,6 +12,7 @@ from typing import ClassVar
 from unconv.errors import GeometryError
 from unconv.operators.geometry import relations, sizes
 from unconv.operators.geometry.base import Geometry, axes_of, symbols, window_fields
+from unconv.operators.geometry.operation import Operation, total
 from unconv.operators.geometry.padding import transpose_padding, window_padding
 from unconv.operators.geometry.receptive import ReceptiveField, transpose_field
 from unconv.operators.geometry.relations import Relation
@@ -34,7 +35,10 @@ class ConvGeometry(Geometry):
     'o = ⌊(5 + 2·1 − 3)/2⌋ + 1 = 3'
     """
 
-    operation: ClassVar[str] = "conv"
+    kind: ClassVar[Operation] = Operation(
+        "conv", "Convolution", "C", value=total, weighted=True, term="{factor}·{weight}"
+    )
+    operation: ClassVar[str] = kind.name
     transposed: ClassVar[bool] = False
 
     input_size: tuple[int, ...]
@@ -105,7 +109,10 @@ class ConvTransposeGeometry(Geometry):
     ((6, 6), (14, 14))
     """
 
-    operation: ClassVar[str] = "transpose"
+    kind: ClassVar[Operation] = Operation(
+        "transpose", "Transposed convolution", "Cᵀ", value=total, weighted=True, term="{factor}·{weight}"
+    )
+    operation: ClassVar[str] = kind.name
     transposed: ClassVar[bool] = True
 
     input_size: tuple[int, ...]

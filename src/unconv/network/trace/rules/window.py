@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from functools import partial
 
 from unconv.errors import GeometryError
 from unconv.network.trace import macs
@@ -13,7 +13,7 @@ from unconv.network.trace.operation import Call, Outcome
 from unconv.network.trace.values import Read, Value
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
+from unconv.operators.geometry.pool import POOLINGS, PoolGeometry
 
 
 def per_axis(value: Sequence[int] | int, count: int) -> tuple[int, ...]:
@@ -59,36 +59,27 @@ def convolution(call: Call) -> Outcome:
     return Outcome(operator, (out,), geometry=geometry, groups=call["groups"], macs=work)
 
 
-def _pool(call: Call, kind: type[MaxPoolGeometry] | type[AvgPoolGeometry], operator: str, **more: Any) -> Outcome:
-    value = call.values[0]
+def pool(pooling: type[PoolGeometry], call: Call) -> Outcome:
+    """A pooling, with or without its switches."""
+    operator, value = pooling.kind.torch, call.values[0]
     count = int(call.name[len(operator)])
     size = tuple(call.first.shape[-count:])
     kernel = per_axis(call["kernel_size"], count)
     stride = per_axis(call["stride"], count) if call["stride"] else kernel
     padding = per_axis(call["padding"], count)
+    dilation = per_axis(call.get("dilation", 1), count)
+    settings = {name: dilation if name == "dilation" else call[name] for name in pooling.settings()}
     geometry, note = None, ""
     try:
-        geometry = kind(size, kernel, stride, padding, ceil_mode=call["ceil_mode"], **more)
+        geometry = pooling(size, kernel, stride, padding, **settings)
     except GeometryError as error:
         note = f"torch pools here, though no full window fits, so there is no geometry ({error})"
-    dilation = per_axis(more.get("dilation", 1), count)
     links = [
         None if (k, s, p) == (1, 1, 0) else Window(k, s, p, d)
         for k, s, p, d in zip(kernel, stride, padding, dilation, strict=True)
     ]
     out = along_last(call, value, links)
     return Outcome(operator, (out,) * len(call.outputs), geometry=geometry, note=note)
-
-
-def max_pool(call: Call) -> Outcome:
-    """Max pooling, with or without its switches."""
-    count = int(call.name[len("max_pool")])
-    return _pool(call, MaxPoolGeometry, "max_pool", dilation=per_axis(call["dilation"], count))
-
-
-def avg_pool(call: Call) -> Outcome:
-    """Average pooling."""
-    return _pool(call, AvgPoolGeometry, "avg_pool", count_include_pad=call["count_include_pad"])
 
 
 def adaptive_pool(call: Call) -> Outcome:
@@ -180,9 +171,13 @@ OperationRule = Callable[[Call], Outcome]
 
 WINDOW_RULES: dict[str, OperationRule] = {
     "convolution": convolution,
-    **{f"max_pool{n}d": max_pool for n in (1, 2, 3)},
-    **{f"max_pool{n}d_with_indices": max_pool for n in (2, 3)},
-    **{f"avg_pool{n}d": avg_pool for n in (1, 2, 3)},
+    **{
+        f"{pooling.kind.torch}{n}d{ending}": partial(pool, pooling)
+        for pooling in POOLINGS
+        if pooling.kind.torch
+        for n in (1, 2, 3)
+        for ending in ("", "_with_indices")
+    },
     **{f"adaptive_{kind}_pool{n}d": adaptive_pool for kind in ("avg", "max") for n in (1, 2, 3)},
     "constant_pad_nd": pad,
     **{f"{mode}_pad{n}d": pad for mode in ("reflection", "replication") for n in (1, 2, 3)},
