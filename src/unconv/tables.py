@@ -14,15 +14,24 @@ def text_table(rows: Iterable[Sequence[str]], left: int = 1) -> str:
     conv1  118,013,952
     fc         512,000
     """
+    return "\n".join(line.rstrip() for line in aligned(rows, left))
+
+
+def aligned(rows: Iterable[Sequence[str]], left: int = 1, gap: str = "  ") -> list[str]:
+    """The lines of such a table, all of one width.
+
+    >>> aligned([("w₀", "0"), ("0", "w₀")], left=2, gap=" ")
+    ['w₀ 0 ', '0  w₀']
+    """
     table = [tuple(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(
+    return [
+        gap.join(
             cell.ljust(width) if n < left else cell.rjust(width)
             for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
+        )
         for row in table
-    )
+    ]
 
 
 def html_table(rows: Iterable[Sequence[str]], left: int = 1) -> str:

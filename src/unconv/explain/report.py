@@ -13,6 +13,7 @@ from unconv.explain.write.text import text_of
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.structure import MatrixStructure, matrix_structure
+from unconv.tables import text_table
 
 
 def facts(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, groups: int = 1) -> dict[str, Any]:
@@ -170,7 +171,11 @@ def solutions_table(start: str, end: str, found: Sequence[ConvTransposeGeometry]
                 "uneven" if any(geometry.uneven_overlap) else "even",
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     head = f"{start} → {end}: {counted(len(found), 'transposed convolution')}, the best first"
-    return "\n".join((head, *lines, *([f"… {len(found) - top} more: --top"] if len(found) > top else [])))
+    return "\n".join(
+        (
+            head,
+            text_table(rows, left=len(rows[0])),
+            *([f"… {len(found) - top} more: --top"] if len(found) > top else []),
+        )
+    )

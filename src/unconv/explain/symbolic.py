@@ -10,6 +10,7 @@ from unconv.errors import GeometryError
 from unconv.explain.captions import size_text
 from unconv.explain.numbers import mean_size
 from unconv.operators.geometry.base import Geometry
+from unconv.tables import aligned
 
 MAX_ENTRIES = 4096
 """Entries of a matrix that is written out in symbols."""
@@ -85,8 +86,7 @@ def table(entries: Sequence[Sequence[str]]) -> str:
     ⎡ w₀ 0  ⎤
     ⎣ 0  w₀ ⎦
     """
-    widths = [max(map(len, column)) for column in zip(*entries, strict=True)]
-    lines = [" ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True)) for row in entries]
+    lines = aligned(entries, left=len(entries[0]), gap=" ")
     if len(lines) == 1:
         return f"[ {lines[0]} ]"
     ends = [("⎡", "⎤"), *[("⎢", "⎥")] * (len(lines) - 2), ("⎣", "⎦")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -12,13 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import GeometryError
+from unconv.operators.by_axes import CONV
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Padding, Size
 from unconv.operators.geometry.structure import axis_entries, matrix_structure
 from unconv.operators.linear import LinearOperator, check_matrix_size, cut, sparse_matrix
 from unconv.operators.transpose.conv_transpose import conv_transpose
-
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -90,7 +88,7 @@ class ConvOperator(LinearOperator):
         if any(pads[0] != pads[1] for pads in geometry.padding):
             x = F.pad(x, [side for pads in reversed(geometry.padding) for side in pads])
             before = (0,) * geometry.dimensions
-        convolve: Callable[..., Tensor] = _CONV[geometry.dimensions]
+        convolve = CONV[geometry.dimensions]
         return convolve(x, self.weight, None, geometry.stride, before, geometry.dilation, self.groups)
 
     def adjoint(self, y: Float[Tensor, "batch channels *size"]) -> Float[Tensor, "batch in_channels *in_size"]:

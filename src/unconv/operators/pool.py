@@ -15,11 +15,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from unconv.errors import GeometryError, UnconvError
+from unconv.operators.by_axes import MAX_POOL
 from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
 from unconv.operators.geometry.structure import axis_entries
 from unconv.operators.linear import LinearOperator, check_matrix_size, cut, sparse_matrix
-
-_MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 
 def switches_of(x: Float[Tensor, "... size"], geometry: MaxPoolGeometry) -> Int64[Tensor, "... out_size"]:
@@ -49,7 +48,7 @@ def switches_of(x: Float[Tensor, "... size"], geometry: MaxPoolGeometry) -> Int6
         before, shift = shift, before
     kernel, step, holes = geometry.kernel_size, geometry.stride, geometry.dilation
     # torch's own rule for ceil_mode knows even padding only: windows past the geometry's size are cut.
-    pooled = _MAX_POOL[count](x, kernel, step, before, holes, geometry.ceil_mode, return_indices=True)
+    pooled = MAX_POOL[count](x, kernel, step, before, holes, geometry.ceil_mode, return_indices=True)
     found = pooled[1][cut(geometry.output_size)]
     return _unpadded(found, tuple(x.shape[2:]), shift, geometry.input_size).reshape(*lead, *geometry.output_size)
 

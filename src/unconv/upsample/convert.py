@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
-from unconv.operators.transpose.arguments import TransposeArguments, spell_out
+from unconv.operators.by_axes import CONV_LAYER, CONV_TRANSPOSE_LAYER
+from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.blocks import flipped, stretch
 from unconv.upsample.phases import blocks_by_axis, phase_kernels, transposed_kernels
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_shuffle
@@ -19,8 +20,7 @@ from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_s
 Form: TypeAlias = Literal["transposed", "sub-pixel", "zero-insertion"]
 FORMS: tuple[Form, ...] = ("transposed", "sub-pixel", "zero-insertion")
 
-_TRANSPOSED: tuple[type[nn.Module], ...] = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_CONVOLUTION: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED = tuple(CONV_TRANSPOSE_LAYER.values())
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _taken_apart(layer: nn.Module) -> tuple[Original, Tensor, Tensor | None]:
                 f"convert: a sub-pixel layer with kernel {inner.kernel_size} pads its two sides unequally, which no "
                 "transposed convolution of torch does; use odd kernels"
             )
-        arguments = spell_out(len(factor), factor, padding, output_padding=0, groups=1, dilation=1)
+        arguments = TransposeArguments.of(len(factor), factor, padding)
         kernels = transposed_kernels(inner.weight, kernel, arguments)
         return Original(kernel, arguments), kernels, _one_bias(inner.bias, factor)
     raise GeometryError(
@@ -175,7 +175,7 @@ def _one_bias(bias: Tensor | None, stride: tuple[int, ...]) -> Tensor | None:
 
 def _transposed(original: Original, weight: Tensor, bias: Tensor | None) -> nn.Module:
     one = original.arguments
-    kind: Any = _TRANSPOSED[len(one.stride) - 1]
+    kind: Any = CONV_TRANSPOSE_LAYER[len(one.stride)]
     layer = kind(
         weight.shape[0],
         weight.shape[1] * one.groups,
@@ -203,7 +203,7 @@ def _zero_insertion(original: Original, weight: Tensor, bias: Tensor | None) -> 
 
 
 def _convolution(kernels: Tensor, bias: Tensor | None, groups: int, dilation: Any) -> nn.Module:
-    kind: Any = _CONVOLUTION[kernels.ndim - 2]
+    kind: Any = CONV_LAYER[kernels.ndim - 2]
     layer = kind(
         kernels.shape[1] * groups,
         kernels.shape[0],

@@ -17,7 +17,7 @@ from unconv.operators.transpose.blocks import Blocks, cut_into_blocks, every, ke
 
 def blocks_by_axis(kernel_size: tuple[int, ...], arguments: TransposeArguments) -> list[Blocks]:
     """The blocks of each axis, of an input of one cell: what pads, skips and taps are, is so for every input."""
-    return [cut_into_blocks(1, *axis) for axis in zip(kernel_size, *arguments[:4], strict=True)]
+    return [cut_into_blocks(1, *axis) for axis in zip(kernel_size, *arguments.spatial, strict=True)]
 
 
 def phase_kernels(

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from unconv.operators.by_axes import CONV_LAYER
 from unconv.operators.geometry.sizes import Size, per_axis
-
-_BY_AXES: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 def same_convolution(
@@ -27,5 +26,5 @@ def same_convolution(
     Conv1d(3, 4, kernel_size=(5,), stride=(1,), padding=same)
     """
     kernel: Any = per_axis("convolution", "kernel", kernel_size, axes, least=1)
-    kind = _BY_AXES[axes]
+    kind = CONV_LAYER[axes]
     return kind(in_channels, out_channels, kernel, padding="same", bias=bias, device=device, dtype=dtype)

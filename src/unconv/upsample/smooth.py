@@ -10,9 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError
+from unconv.operators.by_axes import CONV
 from unconv.operators.geometry.sizes import Size, per_axis
-
-_BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 def smoothing_kernel(stride: int, order: int = 1) -> Float[Tensor, " tap"]:
@@ -66,7 +65,7 @@ class Smooth(nn.Module):
         kernel = taps.to(x).expand(x.shape[1], 1, *taps.shape)
         sides = [side for span in reversed(spans) for side in (span // 2, span - span // 2)]
         padded = F.pad(x, sides, mode="replicate") if prod(taps.shape) > 1 else x
-        return _BY_AXES[count](padded, kernel, groups=x.shape[1])
+        return CONV[count](padded, kernel, groups=x.shape[1])
 
     def extra_repr(self) -> str:
         """Arguments."""

@@ -103,7 +103,8 @@ def test_readable_forms_all_equal_torch(form: str, dimensions: int) -> None:
     def check(case: TransposeCase) -> None:
         x, weight, bias = tensors_of(case)
         expected = TORCH[dimensions](x, weight, bias, *options_of(case))
-        torch.testing.assert_close(READABLE[form](x, weight, bias, *options_of(case)), expected)
+        arguments = resolve(x, weight, bias, *options_of(case))
+        torch.testing.assert_close(READABLE[form](x, weight, bias, arguments), expected)
 
     check()
 

@@ -72,10 +72,9 @@ class WithViews(TyperCommand):
         from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
         from unconv.operators.geometry.pool import POOLINGS
 
-        kinds: dict[str, type[Geometry]] = {
-            geometry.kind.name: geometry for geometry in (ConvGeometry, ConvTransposeGeometry, *POOLINGS)
-        }
-        shown = [f"{view.name} ({view.shows})" for view in views_of(kinds[str(self.name)]).values()]
+        geometries: tuple[type[Geometry], ...] = (ConvGeometry, ConvTransposeGeometry, *POOLINGS)
+        drawn = next(geometry for geometry in geometries if geometry.kind.name == self.name)
+        shown = [f"{view.name} ({view.shows})" for view in views_of(drawn).values()]
         for parameter in self.params:
             if isinstance(parameter, TyperOption) and parameter.name == "view":
                 parameter.help = f"{', '.join(shown[:-1])} or {shown[-1]}."

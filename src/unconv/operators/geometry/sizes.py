@@ -103,6 +103,16 @@ def dimensions(operation: str, *sizes: object) -> int:
     return count
 
 
+def spread_out(value: Sequence[int] | int, count: int) -> tuple[int, ...]:
+    """One int for each of ``count`` axes as torch takes them, unchecked: one alone, in a sequence or not, is for all.
+
+    >>> spread_out(2, 3), spread_out([2], 3), spread_out([1, 2, 3], 3)
+    ((2, 2, 2), (2, 2, 2), (1, 2, 3))
+    """
+    values = tuple(value) if isinstance(value, Sequence) else (value,)
+    return values if len(values) == count else values * count
+
+
 def per_axis(operation: str, name: str, value: object, count: int, least: int) -> tuple[int, ...]:
     """An int, or one int per axis, as a tuple; every entry a whole number of at least ``least``.
 

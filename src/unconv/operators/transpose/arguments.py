@@ -14,13 +14,49 @@ _NAME = "conv_transpose"
 
 
 class TransposeArguments(NamedTuple):
-    """What :func:`unconv.conv_transpose` was asked for, one int per axis."""
+    """What :func:`unconv.conv_transpose` was asked for, one int per axis; made by :meth:`of`, which checks them.
+
+    A named tuple, which is frozen and which ``torch.compile`` can make inside a graph.
+    """
 
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     output_padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
+
+    @classmethod
+    def of(
+        cls,
+        count: int,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        dilation: Size = 1,
+    ) -> TransposeArguments:
+        """The arguments with one int for each of ``count`` axes.
+
+        >>> TransposeArguments.of(2, stride=2, padding=(1, 0))
+        TransposeArguments(stride=(2, 2), padding=(1, 0), output_padding=(0, 0), dilation=(1, 1), groups=1)
+        """
+        return cls(
+            stride=_per_axis("stride", stride, count, least=1),
+            padding=_per_axis("padding", padding, count, least=0),
+            output_padding=_per_axis("output padding", output_padding, count, least=0),
+            dilation=_per_axis("dilation", dilation, count, least=1),
+            groups=per_axis(_NAME, "groups", groups, 1, least=1)[0],
+        )
+
+    @property
+    def spatial(self) -> tuple[tuple[int, ...], ...]:
+        """Stride, padding, output padding and dilation, each with one int per axis."""
+        return self[:4]
+
+    @property
+    def as_torch(self) -> tuple[tuple[int, ...] | int, ...]:
+        """What follows input, weight and bias in torch's operator, in its order."""
+        return self.stride, self.padding, self.output_padding, self.groups, self.dilation
 
 
 def resolve(
@@ -38,7 +74,7 @@ def resolve(
     Raises :class:`~unconv.errors.GeometryError` for sizes that do not fit together, and
     :class:`~unconv.errors.UnconvError` for tensors that do not.
     """
-    arguments = spell_out(count_axes(weight), stride, padding, output_padding, groups, dilation)
+    arguments = TransposeArguments.of(count_axes(weight), stride, padding, output_padding, groups, dilation)
     check(x, weight, bias, arguments)
     return arguments
 
@@ -48,23 +84,6 @@ def check(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeAr
     _check_tensors(x, weight, bias)
     _check_channels(x, weight, bias, arguments.groups)
     _check_sizes(x, weight, arguments)
-
-
-def spell_out(
-    count: int, stride: Size, padding: Size, output_padding: Size, groups: int, dilation: Size
-) -> TransposeArguments:
-    """The arguments with one int for each of ``count`` axes.
-
-    >>> spell_out(2, stride=2, padding=(1, 0), output_padding=0, groups=1, dilation=1)
-    TransposeArguments(stride=(2, 2), padding=(1, 0), output_padding=(0, 0), dilation=(1, 1), groups=1)
-    """
-    return TransposeArguments(
-        stride=_per_axis("stride", stride, count, least=1),
-        padding=_per_axis("padding", padding, count, least=0),
-        output_padding=_per_axis("output padding", output_padding, count, least=0),
-        dilation=_per_axis("dilation", dilation, count, least=1),
-        groups=per_axis(_NAME, "groups", groups, 1, least=1)[0],
-    )
 
 
 def _per_axis(name: str, value: Size, count: int, least: int) -> tuple[int, ...]:
@@ -127,7 +146,7 @@ def _check_channels(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int)
 
 def _check_sizes(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> None:
     sizes = x.shape[2 - weight.ndim :]
-    for n, (size, k, s, p, a, d) in enumerate(zip(sizes, weight.shape[2:], *arguments[:4], strict=True)):
+    for n, (size, k, s, p, a, d) in enumerate(zip(sizes, weight.shape[2:], *arguments.spatial, strict=True)):
         where = "" if len(sizes) == 1 else f" on axis {n}"
         if size < 1:
             raise GeometryError(f"{_NAME}: input size {size}{where} is empty; it needs one cell at least")

@@ -76,7 +76,7 @@ def cut_into_blocks(
 
 def blocks_of(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> list[Blocks]:
     """The blocks of every axis."""
-    axes = zip(x.shape[2 - weight.ndim :], weight.shape[2:], *arguments[:4], strict=True)
+    axes = zip(x.shape[2 - weight.ndim :], weight.shape[2:], *arguments.spatial, strict=True)
     return [cut_into_blocks(*axis) for axis in axes]
 
 

@@ -86,7 +86,7 @@ def choose_form(
     channels, out, *kernel = weight_shape
     if arguments.groups > 1 or max(arguments.dilation) > 1 or out >= MANY_CHANNELS or channels < FEW_CHANNELS:
         return "torch"
-    blocks = [cut_into_blocks(1, *axis) for axis in zip(kernel, *arguments[:4], strict=True)]
+    blocks = [cut_into_blocks(1, *axis) for axis in zip(kernel, *arguments.spatial, strict=True)]
     work = _work_for_each_input(channels, out, blocks, channels_last)
     if input_shape is not None:
         once = _work_once(weight_shape, blocks, input_shape)

@@ -33,7 +33,7 @@ def compiled_conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None, *arg
 @compiled_conv_transpose.register_fake
 def _shape(x: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
     spelled = _checked(x, weight, bias, arguments)
-    axes = zip(x.shape[2:], weight.shape[2:], *spelled[:4], strict=True)
+    axes = zip(x.shape[2:], weight.shape[2:], *spelled.spatial, strict=True)
     sizes = [transpose_output_size(i, k, s, (p, p), a, d) for i, k, s, p, a, d in axes]
     y = x.new_empty(x.shape[0], weight.shape[1] * spelled.groups, *sizes)
     return y.contiguous(memory_format=memory_format(x, weight))
@@ -47,7 +47,7 @@ def _shape(x: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> T
 def compiled_gradients(gradient: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> list[Tensor]:
     """The gradients wanted of input, weight and bias."""
     *arguments, wanted = rest
-    spelled = _checked(x, weight, None, arguments)
+    spelled = TransposeArguments(*map(tuple, arguments[:-1]), arguments[-1])
     found = gradients(form_for(x, weight, spelled), gradient, x, weight, spelled, wanted)
     formats = (memory_format(x, weight), torch.contiguous_format, torch.contiguous_format)
     return [g.contiguous(memory_format=layout) for g, layout in zip(found, formats, strict=True) if g is not None]

@@ -13,7 +13,7 @@ from torch.overrides import has_torch_function
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from unconv.operators.geometry.sizes import Size
-from unconv.operators.transpose.arguments import TransposeArguments, check, resolve, spell_out
+from unconv.operators.transpose.arguments import TransposeArguments, check, resolve
 from unconv.operators.transpose.choice import MANY_CHANNELS, Form, choose_form
 from unconv.operators.transpose.compiled import compiled_conv_transpose
 from unconv.operators.transpose.fast import TORCH, ChosenForm, apply_form
@@ -148,7 +148,7 @@ def _by_best_form(x: Tensor, weight: Tensor, bias: Tensor | None, given: tuple[A
     """The result by the form chosen; None where that is torch's."""
     compiling = torch.compiler.is_compiling()
     if compiling:
-        arguments = spell_out(weight.ndim - 2, *given)
+        arguments = TransposeArguments.of(weight.ndim - 2, *given)
         form = choose_form(weight.shape, arguments)
     else:
         given = tuple(tuple(value) if isinstance(value, list) else value for value in given)
@@ -218,5 +218,5 @@ def _choose(
     weight_shape: tuple[int, ...], given: tuple[Any, ...], last: bool, input_shape: tuple[int, ...]
 ) -> tuple[Form, TransposeArguments]:
     """:func:`choose_form`, remembered: a network asks the same again and again."""
-    arguments = spell_out(len(weight_shape) - 2, *given)
+    arguments = TransposeArguments.of(len(weight_shape) - 2, *given)
     return choose_form(weight_shape, arguments, last, input_shape), arguments

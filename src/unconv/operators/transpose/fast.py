@@ -6,14 +6,14 @@ The gradients are written down instead: those of a form are those of any other, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.operators.by_axes import CONV_TRANSPOSE
 from unconv.operators.geometry.sizes import effective_kernel_size
 from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.blocks import (
@@ -30,7 +30,8 @@ from unconv.operators.transpose.choice import PIECE, Form, choose_form
 from unconv.operators.transpose.forms import as_torch_would, channels_last, gather_form, scatter_form, subpixel_form
 from unconv.operators.transpose.mixed import mixed_form
 
-TORCH: dict[int, Callable[..., Tensor]] = {3: F.conv_transpose1d, 4: F.conv_transpose2d, 5: F.conv_transpose3d}
+# By the number of the weight's dimensions, which is what every call looks at.
+TORCH = {axes + 2: operator for axes, operator in CONV_TRANSPOSE.items()}
 
 
 def form_for(x: Tensor, weight: Tensor, arguments: TransposeArguments) -> Form:
@@ -46,7 +47,9 @@ def apply_form(form: Form, x: Tensor, weight: Tensor, bias: Tensor | None, argum
         return gather_by_rows(x, weight, bias, arguments)
     if form == "mixed":
         return mixed_form(x, weight, bias, arguments)
-    return _call(subpixel_form if form == "subpixel" else TORCH[weight.ndim], x, weight, bias, arguments)
+    if form == "subpixel":
+        return subpixel_form(x, weight, bias, arguments)
+    return TORCH[weight.ndim](x, weight, bias, *arguments.as_torch)
 
 
 def gradients(
@@ -94,7 +97,7 @@ def scatter_in_pieces(x: Tensor, weight: Tensor, bias: Tensor | None, arguments:
     blocks = blocks_of(x, weight, arguments)
     planes = prod(axis.taps * axis.stride for axis in blocks) * weight.shape[1]
     if planes * x.numel() <= PIECE * weight.shape[0]:
-        return _call(scatter_form, x, weight, bias, arguments)
+        return scatter_form(x, weight, bias, arguments)
     out = x.new_zeros(x.shape[0], weight.shape[1], *(axis.output_size for axis in blocks))
     if bias is not None:
         out += bias.view(-1, *(1,) * len(blocks))
@@ -108,7 +111,7 @@ def scatter_in_pieces(x: Tensor, weight: Tensor, bias: Tensor | None, arguments:
         stop = start + stride * (rows.stop - rows.start - 1) + span
         inside = slice(max(0, start), min(out.shape[2], stop))
         if inside.start < inside.stop:
-            strip = _call(scatter_form, x[images, :, rows], weight, None, uncropped)
+            strip = scatter_form(x[images, :, rows], weight, None, uncropped)
             out[images, :, inside] += strip[:, :, inside.start - start : inside.stop - start]
     return as_torch_would(out, x, weight)
 
@@ -130,7 +133,7 @@ def _pieces(x: Tensor, planes: int) -> Iterator[tuple[slice, slice]]:
 def gather_by_rows(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor:
     """The gather form, one row of blocks at a time, each product written to where it belongs in the output."""
     if weight.ndim != 4:
-        return _call(gather_form, x, weight, bias, arguments)
+        return gather_form(x, weight, bias, arguments)
     blocks = blocks_of(x, weight, arguments)
     row, column = blocks
     collected = collect(x, blocks).flatten(0, 1).flatten(2)
@@ -170,10 +173,3 @@ def gather_gradients(
     if wanted[2]:
         for_bias = gradient.sum((0, *range(2, gradient.ndim)))
     return for_x, for_weight, for_bias
-
-
-def _call(
-    run: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments
-) -> Tensor:
-    stride, padding, output_padding, dilation, groups = arguments
-    return run(x, weight, bias, stride, padding, output_padding, groups, dilation)

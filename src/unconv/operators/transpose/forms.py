@@ -10,6 +10,8 @@ Visin 2016, §4; Shi et al. 2016, "Is the deconvolution layer the same as a conv
 
 Zero insertion multiplies mostly with zeros and is there to be read. The others do the arithmetic that is needed, and
 are what :func:`unconv.conv_transpose` chooses from. They see a dilated kernel as a dense one with zeros in it.
+All take input, weight and bias as torch does, and what :func:`~unconv.operators.transpose.arguments.resolve` has
+checked.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import torch.nn.functional as F
 from jaxtyping import Shaped
 from torch import Tensor
 
-from unconv.operators.geometry.sizes import Size
-from unconv.operators.transpose.arguments import resolve
+from unconv.operators.by_axes import CONV
+from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.blocks import (
     Blocks,
     blocks_of,
@@ -36,36 +38,28 @@ from unconv.operators.transpose.blocks import (
     tap_dims,
 )
 
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def zero_insertion_form(
     x: Shaped[Tensor, "*batch_channels_size"],
     weight: Shaped[Tensor, "in out_per_group *kernel"],
-    bias: Shaped[Tensor, " out"] | None = None,
-    stride: Size = 1,
-    padding: Size = 0,
-    output_padding: Size = 0,
-    groups: int = 1,
-    dilation: Size = 1,
+    bias: Shaped[Tensor, " out"] | None,
+    arguments: TransposeArguments,
 ) -> Shaped[Tensor, "*batch_out_size"]:
     """The fractionally strided convolution: s − 1 zeros between the inputs, then a convolution with stride 1.
 
     The input is padded with p′ = d(k − 1) − p zeros on each side and a more at the end (relations 8–14 of Dumoulin &
     Visin 2016), the kernel is flipped. Of every sᴰ products, one is with something else than an inserted zero.
 
-    Arguments, shapes and errors are those of :func:`unconv.conv_transpose`.
-
     >>> x, weight = torch.ones(1, 1, 3), torch.ones(1, 1, 3)
-    >>> zero_insertion_form(x, weight, stride=2)
+    >>> zero_insertion_form(x, weight, None, TransposeArguments.of(1, stride=2))
     tensor([[[1., 1., 2., 1., 2., 1., 1.]]])
     """
-    arguments = resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
-    images = batched(x, weight)
-    axes = zip(weight.shape[2:], *arguments[1:4], strict=True)
+    images, groups = batched(x, weight), arguments.groups
+    axes = zip(weight.shape[2:], *arguments.spatial[1:], strict=True)
     pads = [(d * (k - 1) - p, d * (k - 1) - p + a) for k, p, a, d in axes]
-    convolve = _CONV[weight.ndim - 2]
+    convolve = CONV[weight.ndim - 2]
     stretched = F.pad(stretch(images, arguments.stride), pad_order(pads))
     y = convolve(stretched, flipped(weight, groups), bias, dilation=arguments.dilation, groups=groups)
     return as_torch_would(y, x, weight)
@@ -74,26 +68,19 @@ def zero_insertion_form(
 def scatter_form(
     x: Shaped[Tensor, "*batch_channels_size"],
     weight: Shaped[Tensor, "in out_per_group *kernel"],
-    bias: Shaped[Tensor, " out"] | None = None,
-    stride: Size = 1,
-    padding: Size = 0,
-    output_padding: Size = 0,
-    groups: int = 1,
-    dilation: Size = 1,
+    bias: Shaped[Tensor, " out"] | None,
+    arguments: TransposeArguments,
 ) -> Shaped[Tensor, "*batch_out_size"]:
     """Every input spreads the kernel over the output; where footprints overlap, they add up.
 
     One matrix product of the kernel with all inputs makes a plane for every tap. Planes of taps that are s apart fall
     on the same phase of the output: they are added, tap t moved by t blocks, one axis after the other (overlap-add).
 
-    Arguments, shapes and errors are those of :func:`unconv.conv_transpose`.
-
     >>> x, weight = torch.ones(1, 1, 3), torch.ones(1, 1, 3)
-    >>> scatter_form(x, weight, stride=2)
+    >>> scatter_form(x, weight, None, TransposeArguments.of(1, stride=2))
     tensor([[[1., 1., 2., 1., 2., 1., 1.]]])
     """
-    arguments = resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
-    images, blocks = batched(x, weight), blocks_of(x, weight, arguments)
+    images, blocks, groups = batched(x, weight), blocks_of(x, weight, arguments), arguments.groups
     count, batch = len(blocks), images.shape[0]
     kernel = kernel_by_phase(weight, blocks, arguments)
     rows = kernel.permute(0, *tap_dims(count), 2, *phase_dims(count), 1).flatten(1, -2)
@@ -112,26 +99,19 @@ def scatter_form(
 def gather_form(
     x: Shaped[Tensor, "*batch_channels_size"],
     weight: Shaped[Tensor, "in out_per_group *kernel"],
-    bias: Shaped[Tensor, " out"] | None = None,
-    stride: Size = 1,
-    padding: Size = 0,
-    output_padding: Size = 0,
-    groups: int = 1,
-    dilation: Size = 1,
+    bias: Shaped[Tensor, " out"] | None,
+    arguments: TransposeArguments,
 ) -> Shaped[Tensor, "*batch_out_size"]:
     """Every block of s cells a side collects the ⌈k/s⌉ inputs a side that reach it, and takes them times their taps.
 
     One matrix product: rows are the blocks with the inputs they see, columns the cells of a block in all output
     channels. Good where a large kernel meets few inputs: what is collected is small, and the output large.
 
-    Arguments, shapes and errors are those of :func:`unconv.conv_transpose`.
-
     >>> x, weight = torch.ones(1, 1, 3), torch.ones(1, 1, 3)
-    >>> gather_form(x, weight, stride=2)
+    >>> gather_form(x, weight, None, TransposeArguments.of(1, stride=2))
     tensor([[[1., 1., 2., 1., 2., 1., 1.]]])
     """
-    arguments = resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
-    images, blocks = batched(x, weight), blocks_of(x, weight, arguments)
+    images, blocks, groups = batched(x, weight), blocks_of(x, weight, arguments), arguments.groups
     count, batch = len(blocks), images.shape[0]
     kernel = kernel_by_phase(weight, blocks, arguments)
     collected = collect(images, blocks)
@@ -150,12 +130,8 @@ def gather_form(
 def subpixel_form(
     x: Shaped[Tensor, "*batch_channels_size"],
     weight: Shaped[Tensor, "in out_per_group *kernel"],
-    bias: Shaped[Tensor, " out"] | None = None,
-    stride: Size = 1,
-    padding: Size = 0,
-    output_padding: Size = 0,
-    groups: int = 1,
-    dilation: Size = 1,
+    bias: Shaped[Tensor, " out"] | None,
+    arguments: TransposeArguments,
 ) -> Shaped[Tensor, "*batch_out_size"]:
     """One convolution at low resolution makes sᴰ channels for each output channel, and a shuffle interleaves them.
 
@@ -163,14 +139,11 @@ def subpixel_form(
     phase: cell r of a block takes taps r, r + s, r + 2s, … Good where few channels come out: sᴰ times as many fill
     the vector registers.
 
-    Arguments, shapes and errors are those of :func:`unconv.conv_transpose`.
-
     >>> x, weight = torch.ones(1, 1, 3), torch.ones(1, 1, 3)
-    >>> subpixel_form(x, weight, stride=2)
+    >>> subpixel_form(x, weight, None, TransposeArguments.of(1, stride=2))
     tensor([[[1., 1., 2., 1., 2., 1., 1.]]])
     """
-    arguments = resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
-    images, blocks = batched(x, weight), blocks_of(x, weight, arguments)
+    images, blocks, groups = batched(x, weight), blocks_of(x, weight, arguments), arguments.groups
     count, batch, strides = len(blocks), images.shape[0], [axis.stride for axis in blocks]
     kernel = kernel_by_phase(weight, blocks, arguments).flip(tap_dims(count))
     # The phases of a cell go where the shuffle moves the longest runs: outside the channels if those are innermost in
@@ -183,7 +156,7 @@ def subpixel_form(
         shape = (groups, *strides, -1) if last else (groups, -1, *strides)
         bias = bias.view((groups, *ones, -1) if last else (groups, -1, *ones)).expand(shape).flatten()
     pads = [max(0, axis.before, axis.after) for axis in blocks]
-    y = _CONV[count](images, kernel, bias, padding=pads, groups=groups)
+    y = CONV[count](images, kernel, bias, padding=pads, groups=groups)
     for n, (axis, pad) in enumerate(zip(blocks, pads, strict=True)):
         y = y.narrow(2 + n, pad - axis.before, axis.count)
     if last:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.operators.by_axes import CONV
 from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.blocks import (
     Blocks,
@@ -17,8 +17,6 @@ from unconv.operators.transpose.blocks import (
     tap_dims,
 )
 from unconv.operators.transpose.forms import as_torch_would, channels_last
-
-_CONV = {2: F.conv2d, 3: F.conv3d}
 
 
 def mixed_form(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: TransposeArguments) -> Tensor:
@@ -36,7 +34,7 @@ def mixed_form(x: Tensor, weight: Tensor, bias: Tensor | None, arguments: Transp
     cell = (*phases, 1) if innermost else (1, *phases)
     kernel = kernel.permute(taps[-1], *cell, 0, *taps[:-1]).flatten(0, 1 + count).unsqueeze(-1)
     pads = [max(0, axis.before, axis.after) for axis in blocks[:-1]]
-    planes = _CONV[count](x, kernel, padding=(*pads, 0))
+    planes = CONV[count](x, kernel, padding=(*pads, 0))
     for n, (axis, pad) in enumerate(zip(blocks, pads, strict=False)):
         planes = planes.narrow(2 + n, pad - axis.before, axis.count)
     sizes = [axis.count for axis in blocks]

@@ -10,7 +10,7 @@ of the code at u lands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Literal, get_args
 
@@ -20,11 +20,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.operators.by_axes import CONV, CONV_TRANSPOSE
 
 Boundary = Literal["crop", "valid", "circular"]
 
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _STRIP_ENTRIES = 1 << 22
 
 
@@ -79,7 +78,7 @@ def synthesize(
     torch.Size([2, 8, 8])
     """
     kernel_size = dictionary.shape[2:]
-    convolve: Callable[..., Tensor] = _CONV_TRANSPOSE[len(kernel_size)]
+    convolve = CONV_TRANSPOSE[len(kernel_size)]
     expected = code_size(image_size, kernel_size, boundary)
     if tuple(codes.shape[codes.ndim - len(kernel_size) :]) != expected:
         raise SparseError(
@@ -119,7 +118,7 @@ def correlate(image: Tensor, dictionary: Float[Tensor, "kernels channels *kernel
     """
     kernel_size = dictionary.shape[2:]
     code_size(image.shape[image.ndim - len(kernel_size) :], kernel_size, boundary)
-    convolve: Callable[..., Tensor] = _CONV[len(kernel_size)]
+    convolve = CONV[len(kernel_size)]
     if boundary == "circular":
         for axis, taps in zip(range(-len(kernel_size), 0), kernel_size, strict=True):
             image = torch.cat([image, image.narrow(axis, 0, taps - 1)], axis)
@@ -149,7 +148,7 @@ def correlate_rows(image: Tensor, dictionary: Tensor, boundary: Boundary, rows: 
         for axis, extent in enumerate(others, start=2):
             slab = torch.cat([slab, slab.narrow(axis, 0, extent - 1)], axis)
     overhang = (0, *(extent - 1 if boundary == "crop" else 0 for extent in others))
-    convolve: Callable[..., Tensor] = _CONV[dictionary.ndim - 2]
+    convolve = CONV[dictionary.ndim - 2]
     return convolve(slab, dictionary, padding=overhang)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from unconv.operators.geometry.receptive import Box
+from unconv.operators.geometry.sizes import spread_out
 from unconv.visualize.cone.boxes import Portion, find_nonzero_boxes, plan_portions, slice_boxes
 from unconv.visualize.cone.kernels import ConvCall, convolve, empty_like, lay_out, transpose
 from unconv.visualize.cone.packed_kernels import Packs
@@ -157,15 +158,10 @@ def convolve_on_cone(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | 
             return None
         padding = 0
     stride, padding, dilation = (
-        _per_axis(value, count) for value in (named.get("stride", 1), padding, named.get("dilation", 1))
+        spread_out(value, count) for value in (named.get("stride", 1), padding, named.get("dilation", 1))
     )
     kernels, packs = lay_out(weight, x)
     found: Tensor = Convolution.apply(
         x, kernels, bias, stride, padding, dilation, named.get("groups", 1), boxes, number, packs
     )
     return found
-
-
-def _per_axis(value: Any, count: int) -> tuple[int, ...]:
-    values = tuple(value) if isinstance(value, Sequence) else (value,)
-    return values if len(values) == count else values * count

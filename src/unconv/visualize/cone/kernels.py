@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unconv.operators.by_axes import CONV
 from unconv.operators.transpose.choice import MANY_CHANNELS
 from unconv.operators.transpose.conv_transpose import conv_transpose
 from unconv.visualize.cone.packed_kernels import Packs, can_pack
@@ -18,9 +19,8 @@ from unconv.visualize.cone.packed_kernels import Packs, can_pack
 # Up to so many positions a kernel of one tap is multiplied as a matrix: two maps of 14² are 1.2 times as quick as by a
 # convolution, of 7² twice, of 3² four times; of 28² they are alike.
 FEW = 1024
-_BY_AXES = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 # By identity: the quantised convolution has the same name.
-CONVOLUTIONS = frozenset(_BY_AXES.values())
+CONVOLUTIONS = frozenset(CONV.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def convolve(call: ConvCall, x: Tensor, bias: Tensor | None, padding: tuple[int,
         out = empty_like(x, (len(x), len(call.weight), *x.shape[2:]))
         out.permute(0, 2, 3, 1).copy_(F.linear(x.permute(0, 2, 3, 1), call.weight[:, :, 0, 0], bias))
         return out
-    return _BY_AXES[len(padding)](x, call.weight, bias, call.stride, padding, call.dilation, call.groups)
+    return CONV[len(padding)](x, call.weight, bias, call.stride, padding, call.dilation, call.groups)
 
 
 def transpose(call: ConvCall, signal: Tensor, size: Sequence[int], padding: tuple[int, ...]) -> Tensor:

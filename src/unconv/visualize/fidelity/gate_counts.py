@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.operators.by_axes import CONV_TRANSPOSE
 from unconv.visualize.reverse.autograd_nodes import is_reversed, is_switch, nodes_behind, rectifier_of
 from unconv.visualize.reverse.passage import Passage
 from unconv.visualize.reverse.rules import find_rule
-
-_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 @dataclass(frozen=True)
@@ -173,11 +172,13 @@ def _spread(node: Any, signal: Tensor, given: Tensor) -> Tensor:
     """The signal at a max-pooling, sent to all cells of the windows that it comes from."""
     kernel = tuple(getattr(node, "_saved_kernel_size", ()))
     count = len(kernel)
-    if count not in _TRANSPOSED or given.ndim < count + 1:
+    if count not in CONV_TRANSPOSE or given.ndim < count + 1:
         return given
     stride = tuple(node._saved_stride) or kernel
     flat = signal.reshape(-1, 1, *signal.shape[-count:]).ne(0).to(given.dtype)
-    spread = _TRANSPOSED[count](flat, flat.new_ones(1, 1, *kernel), stride=stride, dilation=tuple(node._saved_dilation))
+    spread = CONV_TRANSPOSE[count](
+        flat, flat.new_ones(1, 1, *kernel), stride=stride, dilation=tuple(node._saved_dilation)
+    )
     size = given.shape[-count:]
     # Cells behind the last window are in none; what was padded is no cell.
     margins = [

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from unconv.network.audit.finding import Finding, Subject, assigned, module_of
 from unconv.network.trace.graph import Layer
+from unconv.operators.by_axes import CONV_TRANSPOSE
 from unconv.operators.geometry.conv import ConvTransposeGeometry
+from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.forms import subpixel_form
 
 FEW, ROUNDS, GAIN = 16, 5, 1.2
@@ -55,11 +57,13 @@ def _fix(subject: Subject, layer: Layer) -> str:
 def _times(inputs: int, outputs: int, geometry: ConvTransposeGeometry) -> tuple[float, float]:
     x, weight = torch.rand(1, inputs, *geometry.input_size), torch.rand(inputs, outputs, *geometry.kernel_size)
     padding = tuple(before for before, _ in geometry.padding)
-    arguments = (geometry.stride, padding, geometry.output_padding, 1, geometry.dilation)
-    plain = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)[geometry.dimensions - 1]
+    arguments = TransposeArguments.of(
+        geometry.dimensions, geometry.stride, padding, geometry.output_padding, dilation=geometry.dilation
+    )
+    plain = CONV_TRANSPOSE[geometry.dimensions]
     sides: list[Callable[[], Tensor]] = [
-        lambda: plain(x, weight, None, *arguments),
-        lambda: subpixel_form(x, weight, None, *arguments),
+        lambda: plain(x, weight, None, *arguments.as_torch),
+        lambda: subpixel_form(x, weight, None, arguments),
     ]
     taken: list[list[float]] = [[], []]
     with torch.no_grad():

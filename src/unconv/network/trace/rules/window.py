@@ -14,12 +14,7 @@ from unconv.network.trace.values import Read, Value
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.pool import POOLINGS, PoolGeometry
-
-
-def per_axis(value: Sequence[int] | int, count: int) -> tuple[int, ...]:
-    """An int or a list of one or ``count`` ints, one per axis, as aten passes them."""
-    values = tuple(value) if isinstance(value, Sequence) else (value,)
-    return values if len(values) == count else values * count
+from unconv.operators.geometry.sizes import spread_out
 
 
 def along_last(call: Call, value: Value, links: Sequence[Link | None], keeps_channels: bool = True) -> Value:
@@ -39,7 +34,7 @@ def convolution(call: Call) -> Outcome:
     size = tuple(call["input"].shape[2:])
     count, transposed = len(size), bool(call["transposed"])
     stride, padding, dilation, extra = (
-        per_axis(call[name], count) for name in ("stride", "padding", "dilation", "output_padding")
+        spread_out(call[name], count) for name in ("stride", "padding", "dilation", "output_padding")
     )
     kernel = tuple(weight.shape[2:])
     geometry: Geometry
@@ -64,10 +59,10 @@ def pool(pooling: type[PoolGeometry], call: Call) -> Outcome:
     operator, value = pooling.kind.torch, call.values[0]
     count = int(call.name[len(operator)])
     size = tuple(call.first.shape[-count:])
-    kernel = per_axis(call["kernel_size"], count)
-    stride = per_axis(call["stride"], count) if call["stride"] else kernel
-    padding = per_axis(call["padding"], count)
-    dilation = per_axis(call.get("dilation", 1), count)
+    kernel = spread_out(call["kernel_size"], count)
+    stride = spread_out(call["stride"], count) if call["stride"] else kernel
+    padding = spread_out(call["padding"], count)
+    dilation = spread_out(call.get("dilation", 1), count)
     settings = {name: dilation if name == "dilation" else call[name] for name in pooling.settings()}
     geometry, note = None, ""
     try:
