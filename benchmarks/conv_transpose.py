@@ -17,18 +17,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import goal, interleave, quickest, ratio, spread
-from unconv.operators.transpose.arguments import resolve
+from unconv.operators.by_axes import CONV_TRANSPOSE
+from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.blocks import blocks_of
 from unconv.operators.transpose.conv_transpose import conv_transpose
 from unconv.operators.transpose.fast import form_for
 
 THREADS = 2
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2**-8}
-TORCH: dict[int, Callable[..., Tensor]] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -66,6 +65,10 @@ class Layer:
     def bias(self) -> tuple[Tensor, ...]:
         """What is added to the output channels, where something is."""
         return (torch.linspace(-1, 1, self.out_channels).to(self.dtype),) if self.biased else ()
+
+    def arguments(self) -> TransposeArguments:
+        """Everything but the tensors."""
+        return TransposeArguments.of(self.dimensions, self.stride, self.padding, self.output_padding, self.groups)
 
     def run(self, operator: Callable[..., Tensor], x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """One call."""
@@ -211,7 +214,7 @@ def limit(layer: Layer, seconds: float) -> dict[str, Any]:
     random matrices of these sizes are multiplied; nothing is collected, moved or cropped.
     """
     x, weight = layer.tensors()
-    blocks = blocks_of(x, weight, resolve(x, weight, None, layer.stride, layer.padding, layer.output_padding, 1, 1))
+    blocks = blocks_of(x, weight, layer.arguments())
     positions = layer.batch * math.prod(axis.count for axis in blocks)
     depth = layer.in_channels * math.prod(axis.taps for axis in blocks)
     cells = layer.out_channels * math.prod(axis.stride for axis in blocks)
@@ -228,13 +231,11 @@ def limit(layer: Layer, seconds: float) -> dict[str, Any]:
 def check(layer: Layer) -> float:
     """Largest difference from torch in float64, relative to the largest value."""
     x, weight = layer.tensors()
-    exact = layer.run(TORCH[layer.dimensions], *(one.double() for one in (x, weight, *layer.bias())))
+    exact = layer.run(CONV_TRANSPOSE[layer.dimensions], *(one.double() for one in (x, weight, *layer.bias())))
     worst = 0.0
     for inputs in layer.layouts().values():
-        difference = (
-            layer.run(conv_transpose, *inputs, *layer.bias()).double() - exact
-        ).abs().max() / exact.abs().max()
-        worst = max(worst, difference.item())
+        ours = layer.run(conv_transpose, *inputs, *layer.bias()).double()
+        worst = max(worst, ((ours - exact).abs().max() / exact.abs().max()).item())
     most = TOLERANCE[layer.dtype]
     if worst > most:
         raise RuntimeError(f"{layer.name}: differs from torch in float64 by {worst:.1e}, more than {most:.0e}")
@@ -245,12 +246,7 @@ def forms(layer: Layer) -> str:
     """What the rule chooses, for a contiguous and for a channels-last input."""
     if layer.dtype is not torch.float32:
         return "torch"
-    found = []
-    for x, weight in layer.layouts().values():
-        arguments = resolve(x, weight, None, layer.stride, layer.padding, layer.output_padding, layer.groups, 1)
-        form = form_for(x, weight, arguments)
-        if form not in found:
-            found.append(form)
+    found = dict.fromkeys(form_for(x, weight, layer.arguments()) for x, weight in layer.layouts().values())
     return " / ".join(found)
 
 
@@ -279,7 +275,7 @@ def gradient_calls(layer: Layer) -> dict[str, Callable[[], object]]:
 
 def sides(layer: Layer) -> dict[str, Callable[..., Tensor]]:
     """Whom to compare."""
-    return {"torch": TORCH[layer.dimensions], "ours": conv_transpose}
+    return {"torch": CONV_TRANSPOSE[layer.dimensions], "ours": conv_transpose}
 
 
 def best_of(times: dict[str, list[float]]) -> tuple[str, str]:

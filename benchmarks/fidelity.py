@@ -1,6 +1,6 @@
 """What do projections owe to the image, the unit and the training? Two trained networks, three rules.
 
-Eight units of some layers of ``zfnet28`` (max-pooling, trained on Fashion-MNIST), each at its nine strongest places in
+Eight units of some layers of ``zfnet-28`` (max-pooling, trained on Fashion-MNIST), each at its nine strongest places in
 1,000 test pictures, and of ``efficientnet-lite0`` (no max-pooling, ImageNet) at its strongest places in the photographs
 of scikit-image. Figures are means over the projections of a layer; likenesses are cosines. What must hold whatever the
 weights: without switches deconvnet gives the same picture for every image.
@@ -35,7 +35,7 @@ PHOTOGRAPHS = (
     *("hubble_deep_field.jpg", "moon.png", "motorcycle_left.png", "rocket.jpg"),
 )
 LAYERS = {
-    "zfnet28": ("features.conv2", "features.conv3", "features.conv5"),
+    "zfnet-28": ("features.conv2", "features.conv3", "features.conv5"),
     "efficientnet-lite0": ("features.2.0.depthwise.conv", "features.3.0.expand.conv"),
 }
 COLUMNS = {
@@ -72,7 +72,7 @@ def run(quick: bool = False) -> dict[str, Any]:
 
 
 def _images(name: str, count: int) -> Tensor:
-    if name == "zfnet28":
+    if name == "zfnet-28":
         return (fashion("test").images[:count].float() / 255 - MEAN) / STD
     folder = Path(skimage.__file__).parent / "data"
     preprocess = load_model(name).preprocess

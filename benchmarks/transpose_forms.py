@@ -20,7 +20,6 @@ from torch import Tensor
 
 from benchmarks.conv_transpose import LAYERS, THREADS, Layer
 from benchmarks.harness import goal, interleave, spread
-from unconv.operators.transpose.arguments import resolve
 from unconv.operators.transpose.blocks import blocks_of
 from unconv.operators.transpose.choice import FEW_CHANNELS, MANY_CHANNELS, Form
 from unconv.operators.transpose.fast import apply_form, form_for
@@ -90,7 +89,7 @@ def measure(layer: Layer, seconds: float) -> list[dict[str, Any]]:
     for layout, (x, weight) in layer.layouts().items():
         if layout == "channels-last":
             continue
-        arguments = resolve(x, weight, None, layer.stride, layer.padding, layer.output_padding, 1, 1)
+        arguments = layer.arguments()
         calls: dict[str, Callable[[], Tensor]] = {
             form: partial(apply_form, form, x, weight, None, arguments) for form in possible(layer, x, weight)
         }
@@ -116,7 +115,7 @@ def measure(layer: Layer, seconds: float) -> list[dict[str, Any]]:
 
 def possible(layer: Layer, x: Tensor, weight: Tensor) -> list[Form]:
     """Forms that exist for so many axes and do not fill the memory."""
-    arguments = resolve(x, weight, None, layer.stride, layer.padding, layer.output_padding, 1, 1)
+    arguments = layer.arguments()
     blocks = blocks_of(x, weight, arguments)
     taps = math.prod(axis.taps for axis in blocks)
     forms: list[Form] = ["torch", "subpixel", "scatter"]

@@ -34,12 +34,12 @@ def test_rectifiers_are_modules_and_pools_overlap() -> None:
 
 
 def test_other_sizes_are_refused_in_one_line() -> None:
-    with pytest.raises(ModelError, match="zfnet28: input 32x40; it tells classes apart at 28x28 only"):
+    with pytest.raises(ModelError, match="zfnet-28: input 32x40; it tells classes apart at 28x28 only"):
         ZFNet28().eval()(torch.zeros(1, 1, 32, 40))
 
 
 def test_windows_show_what_the_whole_picture_does() -> None:
-    model = unconv.load_model("zfnet28").module.double()
+    model = unconv.load_model("zfnet-28").module.double()
     images = torch.rand(2, 1, 28, 28, dtype=torch.float64)
     graph = unconv.trace(model, (1, 28, 28))
     for layer, position in (("features.relu1", (0, 27)), ("features.relu2", (2, 3)), ("features.relu5", (6, 3))):
@@ -53,7 +53,7 @@ def test_windows_show_what_the_whole_picture_does() -> None:
 def test_projections_are_captums() -> None:
     from captum.attr import Deconvolution
 
-    model, images = unconv.load_model("zfnet28").module, torch.rand(3, 1, 28, 28)
+    model, images = unconv.load_model("zfnet-28").module, torch.rand(3, 1, 28, 28)
     projection = unconv.project(model, images, "classifier.linear7", unit=4, position=())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,7 +68,7 @@ def test_the_weights_say_what_they_are_and_stay_small() -> None:
     assert about["data"] == "Fashion-MNIST"
     assert tuple(about["classes"]) == CLASSES
     assert about["history"][-1]["held_out"]["accuracy"] >= 0.915
-    loaded = unconv.load_model("zfnet28")
+    loaded = unconv.load_model("zfnet-28")
     assert loaded.input_size == (1, 28, 28)
     assert loaded.classes == CLASSES
     assert not loaded.module.training
@@ -83,7 +83,7 @@ def test_no_unit_is_dead() -> None:
 
 
 def test_the_weights_are_as_accurate_as_the_readme_says() -> None:
-    loaded = unconv.load_model("zfnet28")
+    loaded = unconv.load_model("zfnet-28")
     images, labels = fashion("test")
     right = 0
     with torch.inference_mode():

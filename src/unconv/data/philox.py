@@ -1,4 +1,4 @@
-"""Random numbers by number: what is drawn for one thing does not depend on what is drawn beside it."""
+"""Counter-based random numbers (Philox): those of one number are the same whatever is asked for beside it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def uniform(key: tuple[int, int], numbers: Sequence[int], words: int) -> Numbers
     A word is 53 bits of Philox4x64-10 (J. K. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011), of
     the counters from 2⁶⁴·number on.
 
-    >>> draws = uniform((0, 0), [7, 3], words=5)
-    >>> draws.shape, np.array_equal(draws[1:], uniform((0, 0), [3], words=5))
+    >>> both = uniform((0, 0), [7, 3], words=5)
+    >>> both.shape, np.array_equal(both[1:], uniform((0, 0), [3], words=5))
     ((2, 5), True)
     """
     bits = np.random.Philox(key=np.array(key, np.uint64))

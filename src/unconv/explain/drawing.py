@@ -74,7 +74,8 @@ class Drawing:
 
         order = list(VIEWS)
         scenes = sorted((self.scene, *self.siblings()), key=lambda scene: order.index(scene.view))
-        return html_of(scenes, self.theme, start=scenes.index(self.scene))
+        titled = {VIEWS[scene.view].title: scene for scene in scenes}
+        return html_of(titled, self.theme, start=scenes.index(self.scene))
 
     def save(self, path: str | Path, frame: int | None = None, scale: int = 1) -> Path:
         """Write a file; its ending chooses among .svg, .gif, .mp4, .png and .html.

@@ -1,4 +1,4 @@
-"""Partition, map, combine, checkpoint: one way to do everything that takes long."""
+"""Map and reduce over the parts of a long job, in rounds: partition, map, combine, checkpoint."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def _run(
             progress.start(rounds)
             progress.advance(now.rounds)
         while now.rounds < rounds and not (steps.stop and now.rounds and steps.stop(now.model)):
-            now = _fold(steps, now, executor, keeper, _Teller(progress, rounds, steps.describe, steps.units))
+            now = _reduce(steps, now, executor, keeper, _Teller(progress, rounds, steps.describe, steps.units))
             now = Saved(steps.finish(now.model, now.total), None, now.rounds + 1, 0, now.folded)
             keeper.step(now)
             if rounds > 1:
@@ -246,7 +246,7 @@ class _Teller:
         self.progress.advance(0, f"{whole} {now.rounds + 1}, {part} {now.parts}{of}{words}")
 
 
-def _fold(steps: _Steps, now: Saved, executor: Executor, keeper: _Keeper, teller: _Teller) -> Saved:
+def _reduce(steps: _Steps, now: Saved, executor: Executor, keeper: _Keeper, teller: _Teller) -> Saved:
     """The parts of one round, from where it stands."""
     items = steps.partition(now.model, now.rounds)
     count = len(items) if isinstance(items, Sized) else None

@@ -84,7 +84,7 @@ class ZFNet28(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Class scores before the softmax."""
-        scores: Tensor = self.classifier(fixed_maps("zfnet28", self.features, x, SIZE, (3, 3)).flatten(1))
+        scores: Tensor = self.classifier(fixed_maps("zfnet-28", self.features, x, SIZE, (3, 3)).flatten(1))
         return scores
 
 

@@ -1,4 +1,4 @@
-"""Layers that double the size, by name: one for another in the same network, so that only the upsampling differs."""
+"""Upsamplers: layers that double the size, by name, one for another in the same network."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Doubling(nn.Module):
             )
         whole = tuple(2 * size for size in x.shape[2:])
         sizes = whole if size_of is None else self._asked(whole, size_of)
-        told = isinstance(self.layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
-        y: Tensor = self.layer(x, whole) if told else self.layer(x)
+        takes_size = isinstance(self.layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
+        y: Tensor = self.layer(x, whole) if takes_size else self.layer(x)
         for axis, (size, most) in enumerate(zip(sizes, whole, strict=True), start=2):
             if size != most:
                 y = y.narrow(axis, 0, size)

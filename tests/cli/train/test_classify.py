@@ -37,7 +37,7 @@ def test_it_writes_weights_that_load(place: Path) -> None:
     assert "2 epochs in" in told
     assert "named rightly" in told
     assert told.endswith("wrote w.safetensors\n")
-    loaded = load_model("zfnet28", weights=place / "w.safetensors")
+    loaded = load_model("zfnet-28", weights=place / "w.safetensors")
     assert loaded.label(9) == "Ankle boot"
 
 
@@ -97,7 +97,7 @@ def test_classes_are_listed_the_worst_first() -> None:
 
 def test_the_accuracy_told_is_that_of_the_weights_written(place: Path) -> None:
     told = json.loads(run("--json", "--patience", 1, "--rate", 0.5, "--epochs", 6))
-    loaded = load_model("zfnet28", weights=place / told["out"])
+    loaded = load_model("zfnet-28", weights=place / told["out"])
     images, labels = fashion("test", place / "fashion")
     with torch.no_grad():
         outputs = loaded.module(loaded.preprocess.normalise(images.float() / 255))
@@ -128,7 +128,7 @@ def test_help_names_the_options() -> None:
         (("-o", "fashion.safetensors"), "it is a folder"),
         (("--size", "x"), "--size"),
         (("--mean", "x"), "--mean"),
-        (("--size", "12"), "zfnet28: input 12x12"),
+        (("--size", "12"), "zfnet-28: input 12x12"),
     ],
 )
 def test_bad_input_is_one_line(place: Path, arguments: tuple[str, ...], told: str) -> None:

@@ -40,7 +40,7 @@ class Elements(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return html_of([drawing.scene for drawing in all_views(UP)])
+    return html_of({drawing.scene.view: drawing.scene for drawing in all_views(UP)})
 
 
 def test_nothing_is_fetched(page: str) -> None:
@@ -90,7 +90,7 @@ def test_one_view_has_no_tabs() -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_fixed_theme_does_not_follow_the_reader(theme: str) -> None:
-    page = html_of([draw(UP).scene], theme)
+    page = html_of({"Gather": draw(UP).scene}, theme)
     assert f'data-theme="{theme}"' in page
     svg = page[page.index("<svg") : page.index("</svg>")]
     assert "prefers-color-scheme" not in svg

@@ -67,13 +67,13 @@ def test_a_users_network_learns_a_users_pictures(photos: Path) -> None:
 
 
 def test_the_built_in_network_gets_the_classes_of_the_data(photos: Path) -> None:
-    trained = classify("zfnet28", photos / "photos", Settings(1, 30))
+    trained = classify("zfnet-28", photos / "photos", Settings(1, 30))
     path = trained.save(photos / "weights.safetensors")
-    loaded = load_model("zfnet28", weights=path)
+    loaded = load_model("zfnet-28", weights=path)
     assert loaded.classes == ("blue", "red")
     assert loaded.module.classifier.linear7.out_features == 2
     about = about_trained(path)
-    assert about["model"] == "zfnet28"
+    assert about["model"] == "zfnet-28"
     assert about["settings"]["epochs"] == 1
     assert about["history"][0]["held_out"].keys() == {"loss", "accuracy"}
 
@@ -91,8 +91,8 @@ def test_ten_classes_of_another_data_set_are_not_called_clothes(tmp_path: Path) 
         path = tmp_path / f"digits/{number % 10}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((28, 28), number, np.uint8)).save(path)
-    path = classify("zfnet28", tmp_path / "digits", Settings(1)).save(tmp_path / "digits.safetensors")
-    assert load_model("zfnet28", weights=path).classes == tuple("0123456789")
+    path = classify("zfnet-28", tmp_path / "digits", Settings(1)).save(tmp_path / "digits.safetensors")
+    assert load_model("zfnet-28", weights=path).classes == tuple("0123456789")
 
 
 def test_the_seed_decides_and_a_checkpoint_changes_nothing(tmp_path: Path) -> None:
@@ -108,7 +108,9 @@ def test_the_seed_decides_and_a_checkpoint_changes_nothing(tmp_path: Path) -> No
 
 
 def test_first_weights_follow_the_seed() -> None:
-    first, second, other = (untrained_model("zfnet28", 4, seed=seed).module.features.conv1.weight for seed in (1, 1, 2))
+    first, second, other = (
+        untrained_model("zfnet-28", 4, seed=seed).module.features.conv1.weight for seed in (1, 1, 2)
+    )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
     assert untrained_model("torchvision:resnet18", 7, size=64).module.fc.out_features == 7
@@ -143,8 +145,8 @@ def test_a_class_that_cannot_be_read_is_told_before_anything_is_trained(photos: 
 
 
 def test_a_picture_too_small_for_the_network_is_one_line(photos: Path) -> None:
-    with pytest.raises(ModelError, match="zfnet28: input 12x12"):
-        classify("zfnet28", photos / "photos", Settings(1, 8), size=12)
+    with pytest.raises(ModelError, match="zfnet-28: input 12x12"):
+        classify("zfnet-28", photos / "photos", Settings(1, 8), size=12)
 
 
 def test_loss_is_scikit_learns_log_loss() -> None:

@@ -21,7 +21,7 @@ MOST_LINES = 20
 
 EXAMPLES = """[bold]Examples[/]
 
-unconv train classify -o weights.safetensors    (zfnet28 on Fashion-MNIST)
+unconv train classify -o weights.safetensors    (zfnet-28 on Fashion-MNIST)
 
 unconv train classify --data photos/ --model torchvision:resnet18 --size 96 --checkpoint run    (again to resume)
 
@@ -32,8 +32,8 @@ unconv train classify --data digits --shift 0.1 --epochs 30"""
 
 def classify(
     model: Annotated[
-        str, typer.Option("--model", help="zfnet28, torchvision:NAME, timm:NAME or file.py:callable.")
-    ] = "zfnet28",
+        str, typer.Option("--model", help="zfnet-28, torchvision:NAME, timm:NAME or file.py:callable.")
+    ] = "zfnet-28",
     data: Annotated[
         str | None,
         typer.Option(

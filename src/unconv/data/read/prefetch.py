@@ -1,4 +1,4 @@
-"""Items made one ahead of their use, in a thread: files are read while the one before is computed with."""
+"""Prefetching: the next item is made in a thread, so that files are read while the one before is computed with."""
 
 from __future__ import annotations
 

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from unconv.explain.compose import page_of
 from unconv.explain.scene import Scene
-from unconv.explain.views.all_views import VIEWS
 from unconv.explain.write.svg import FONT, svg_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 
-def html_of(scenes: Sequence[Scene], theme: str = "auto", start: int = 0) -> str:
-    """One page that plays a scene, or several views of a geometry between which tabs choose, ``start`` first.
+def html_of(scenes: Mapping[str, Scene], theme: str = "auto", start: int = 0) -> str:
+    """One page that plays a scene, or several of a geometry by the titles of the tabs that choose, ``start`` first.
 
     Space plays and pauses, the arrow keys step, a slider seeks; who prefers reduced motion finds it standing still.
     """
-    pages = [page_of(scene) for scene in scenes]
+    pages = [page_of(scene) for scene in scenes.values()]
+    first = next(iter(scenes.values()))
     return template("player").render(
         theme=theme,
         start=start,
-        title=scenes[0].title,
-        subtitle=scenes[0].subtitle,
+        title=first.title,
+        subtitle=first.subtitle,
         font=FONT,
         width=max(640, *(page.width + 2 for page in pages)),
         scenes=[
             {
-                "name": VIEWS[scene.view].title,
+                "name": title,
                 "seconds": scene.seconds,
                 "lines": json.dumps([frame.line for frame in scene.frames], ensure_ascii=False),
                 "svg": _apart(svg_of(scene, page, theme, scripted=True), f"s{n}"),
             }
-            for n, (scene, page) in enumerate(zip(scenes, pages, strict=True))
+            for n, ((title, scene), page) in enumerate(zip(scenes.items(), pages, strict=True))
         ],
     )
 

@@ -40,7 +40,7 @@ class Classifier(Trained):
 
 
 def classify(
-    model: str = "zfnet28",
+    model: str = "zfnet-28",
     data: str | PathLike[str] | None = None,
     settings: Settings | None = None,
     *,
