@@ -236,8 +236,7 @@ def check(layer: Layer) -> float:
     for inputs in layer.layouts().values():
         ours = layer.run(conv_transpose, *inputs, *layer.bias()).double()
         worst = max(worst, ((ours - exact).abs().max() / exact.abs().max()).item())
-    most = TOLERANCE[layer.dtype]
-    if worst > most:
+    if worst > (most := TOLERANCE[layer.dtype]):
         raise RuntimeError(f"{layer.name}: differs from torch in float64 by {worst:.1e}, more than {most:.0e}")
     return worst
 

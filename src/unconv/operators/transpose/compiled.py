@@ -46,8 +46,9 @@ def _shape(x: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> T
 )
 def compiled_gradients(gradient: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> list[Tensor]:
     """The gradients wanted of input, weight and bias."""
-    *arguments, wanted = rest
-    spelled = TransposeArguments(*map(tuple, arguments[:-1]), arguments[-1])
+    *sizes, groups, wanted = rest
+    stride, padding, output_padding, dilation = map(tuple, sizes)
+    spelled = TransposeArguments(stride, padding, output_padding, dilation, groups)
     found = gradients(form_for(x, weight, spelled), gradient, x, weight, spelled, wanted)
     formats = (memory_format(x, weight), torch.contiguous_format, torch.contiguous_format)
     return [g.contiguous(memory_format=layout) for g, layout in zip(found, formats, strict=True) if g is not None]
