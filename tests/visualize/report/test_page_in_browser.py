@@ -174,7 +174,7 @@ def test_names_of_files_are_text(opened: Any) -> None:
     number = opened.evaluate(
         """name => [...document.querySelectorAll('.unit button')].findIndex(b => {
             const part = JSON.parse(document.querySelector('#numbers').textContent).parts[b.dataset.part];
-            const unit = part.layers[b.dataset.hall].units[b.dataset.unit];
+            const unit = part.layers[b.dataset.number].units[b.dataset.unit];
             return unit.places.some(p => part.images[p.image].name.endsWith(name));
         })""",
         NAMED,

@@ -11,8 +11,14 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
+from unconv.visualize.experiments.labelled_network import (
+    as_batch,
+    check_count,
+    generator,
+    last_feature_maps,
+    open_network,
+)
 from unconv.visualize.experiments.partial_forward import forward_values
-from unconv.visualize.experiments.subject import as_batch, check_count, generator, last_feature_maps, subject_of
 
 # (top, left, height, width) in pixels.
 Rectangle = tuple[int, int, int, int]
@@ -91,7 +97,7 @@ def correspondence(
     >>> [figures.part for figures in found.parts["2"]], found.distances["2"].shape
     (['eye', 'random'], torch.Size([1, 3, 3]))
     """
-    module = subject_of(model).module
+    module = open_network(model).module
     batch = as_batch(module, images, "correspondence")
     check_count("correspondence", draws=draws)
     _check(batch, parts)

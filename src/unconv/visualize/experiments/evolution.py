@@ -17,8 +17,8 @@ from unconv.data.arrays import printable
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
+from unconv.visualize.experiments.labelled_network import as_batch, check_count, open_network
 from unconv.visualize.experiments.partial_forward import forward_values
-from unconv.visualize.experiments.subject import as_batch, check_count, subject_of
 from unconv.visualize.layers import check_feature_maps
 from unconv.visualize.reverse.project import peaks, project
 
@@ -91,7 +91,7 @@ def evolution(
     >>> found.projections.shape, torch.allclose(found.activations[1], 2 * found.activations[0])
     (torch.Size([2, 2, 3, 12, 12]), True)
     """
-    module = subject_of(model).module
+    module = open_network(model).module
     batch = as_batch(module, images, "evolution")
     check_count("evolution", batch_size=batch_size)
     with _restored(module):

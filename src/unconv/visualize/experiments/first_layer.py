@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError
 from unconv.models.load.resolve import LoadedModel
+from unconv.visualize.experiments.labelled_network import as_batch, open_network
 from unconv.visualize.experiments.partial_forward import forward_values
-from unconv.visualize.experiments.subject import as_batch, subject_of
 from unconv.visualize.reverse.passage import find_layer
 
 # A filter is called weak below, and dominant above, these parts of the median norm.
@@ -86,7 +86,7 @@ def first_layer(
     >>> found.layer, found.stride, found.aliasing.shape
     ('0', (2, 2), torch.Size([8]))
     """
-    module = subject_of(model).module
+    module = open_network(model).module
     name, convolution = _convolution(module, layer)
     filters = convolution.weight.detach().float().cpu().clone()
     norm = filters.flatten(1).norm(dim=1)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
+from unconv.visualize.experiments.labelled_network import as_batch, open_network, spread_layers
 from unconv.visualize.experiments.partial_forward import check_scores, forward_values
-from unconv.visualize.experiments.subject import as_batch, spread_layers, subject_of
 from unconv.visualize.experiments.transforms import VALUES, transformed
 
 
@@ -74,8 +74,8 @@ def invariance(
     >>> found.distance["1"].shape, bool((found.distance["2"][:, 0] == 0).all()), found.probability.shape
     (torch.Size([2, 2]), True, torch.Size([2, 2]))
     """
-    subject = subject_of(model)
-    module = subject.module
+    network = open_network(model)
+    module = network.module
     batch = as_batch(module, images, "invariance")
     if values is None and transform in VALUES:
         values = VALUES[transform]
@@ -107,7 +107,7 @@ def invariance(
         distance=by_layer,
         normalised={layer: by_layer[layer] / torch.where(norm > 0, norm, torch.nan) for layer, norm in norms.items()},
         targets=chosen,
-        names=tuple(subject.label(int(target)) for target in chosen),
+        names=tuple(network.label(int(target)) for target in chosen),
         probability=torch.stack(probabilities, dim=1) if probabilities else batch.new_zeros(len(batch), 0),
     )
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
 from unconv.visualize.experiments.classifier import fit_classifier
+from unconv.visualize.experiments.labelled_network import as_batch, check_count, generator, open_network, spread_layers
 from unconv.visualize.experiments.partial_forward import forward_values
-from unconv.visualize.experiments.subject import as_batch, check_count, generator, spread_layers, subject_of
 
 PIXELS = "pixels"
 
@@ -84,7 +84,7 @@ def transfer(
     >>> found.layers, found.features, found.accuracy.shape, found.chance
     (('pixels', '1', '2'), (12, 32, 24), torch.Size([3, 4]), 0.5)
     """
-    module = subject_of(model).module
+    module = open_network(model).module
     batch = as_batch(module, images, "transfer")
     check_count("transfer", grid=grid, batch_size=batch_size, folds=folds)
     classes = _labels(labels, len(batch), folds)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
 from unconv.operators.geometry.receptive import Interval
+from unconv.visualize.experiments.labelled_network import as_batch, check_count, last_feature_maps, open_network
 from unconv.visualize.experiments.occlusion.occluded import Occluder, Passing
 from unconv.visualize.experiments.occlusion.stops import Route, plan_route, whole_images
 from unconv.visualize.experiments.partial_forward import check_scores, forward_values, quiet
-from unconv.visualize.experiments.subject import as_batch, check_count, last_feature_maps, subject_of
 from unconv.visualize.layers import check_feature_maps
 from unconv.visualize.scan.scan import channels_last
 
@@ -128,8 +128,8 @@ def occlusion(
     >>> maps.probability.shape, maps.layer, maps.rows[-1]
     (torch.Size([5, 5]), '2', (20, 30))
     """
-    subject = subject_of(model)
-    module = subject.module
+    network = open_network(model)
+    module = network.module
     batch = as_batch(module, image, "occlusion")
     if len(batch) != 1:
         raise UnconvError(f"occlusion: {len(batch)} images; give one at a time")
@@ -151,7 +151,7 @@ def occlusion(
     return OcclusionMaps(
         image=batch[0].detach().clone(),
         target=target,
-        target_name=subject.label(target),
+        target_name=network.label(target),
         layer=layer,
         unit=clean.unit,
         size=square,
@@ -165,7 +165,7 @@ def occlusion(
         clean_score=float(clean.scores[target]),
         clean_activation=clean.activation,
         clean_label=int(clean.scores.argmax()),
-        names={index: subject.label(index) for index in {int(clean.scores.argmax()), *label.flatten().tolist()}},
+        names={index: network.label(index) for index in {int(clean.scores.argmax()), *label.flatten().tolist()}},
         computed=route.note,
     )
 

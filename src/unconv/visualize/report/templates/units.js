@@ -19,8 +19,8 @@
   const short = (value) => Number(value).toPrecision(4).replace(/\.?0+(?=$|e)/, "");
   const show = (sprite, sheet) => { sprite.style.backgroundImage = `url("${sheet.image}")`; };
   const fill = (sprite) => {
-    const [part, hall, kind, sheet] = sprite.dataset.sheet.split(",");
-    show(sprite, kind === "filters" ? parts[part].first_layer.sheets[sheet] : parts[part].layers[hall].sheets[kind][sheet]);
+    const [part, number, kind, sheet] = sprite.dataset.sheet.split(",");
+    show(sprite, kind === "filters" ? parts[part].first_layer.sheets[sheet] : parts[part].layers[number].sheets[kind][sheet]);
   };
 
   const watcher = new IntersectionObserver((entries) => {
@@ -34,7 +34,7 @@
 
   const of = (button) => {
     const part = parts[button.dataset.part];
-    const layer = part.layers[button.dataset.hall];
+    const layer = part.layers[button.dataset.number];
     return { part, layer, unit: layer.units[button.dataset.unit] };
   };
   const labels = buttons.map((button) => {
@@ -56,16 +56,16 @@
   const choose = () => {
     let shown = 0;
     cards.forEach((card, index) => {
-      const hall = card.closest(".hall");
-      const fits = (!byLayer.value || hall.dataset.layer === byLayer.value)
+      const section = card.closest(".layer-units");
+      const fits = (!byLayer.value || section.dataset.layer === byLayer.value)
         && (!byClass?.value || labels[index].has(byClass.value))
         && (!onlyDead.checked || card.dataset.dead === "1")
         && (!onlyRedundant.checked || card.dataset.redundant === "1");
       card.hidden = !fits;
       shown += fits;
     });
-    for (const hall of document.querySelectorAll(".hall[data-layer]")) {
-      hall.hidden = !hall.querySelector(".unit:not([hidden])");
+    for (const section of document.querySelectorAll(".layer-units[data-layer]")) {
+      section.hidden = !section.querySelector(".unit:not([hidden])");
     }
     document.querySelector("#shown").textContent = `${shown} of ${cards.length} units`;
   };

@@ -1,4 +1,4 @@
-"""What an experiment is done with: a module, and names for its outputs where they are known."""
+"""A network to experiment on: its module, and labels of its outputs where they are known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unconv.visualize.reverse.passage import check_images, check_open
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class LabelledNetwork:
     """A network to experiment on.
 
     Attributes:
@@ -27,19 +27,19 @@ class Subject:
     label: Callable[[int], str]
 
 
-def subject_of(model: str | nn.Module | LoadedModel) -> Subject:
+def open_network(model: str | nn.Module | LoadedModel) -> LabelledNetwork:
     """The network behind a MODEL string, a loaded model or a module.
 
-    >>> subject_of(nn.ReLU()).label(3)
+    >>> open_network(nn.ReLU()).label(3)
     'class 3'
     """
     loaded = load_model(model) if isinstance(model, str) else model
     if isinstance(loaded, LoadedModel):
         check_open(loaded.module)
-        return Subject(loaded.module, loaded.label)
+        return LabelledNetwork(loaded.module, loaded.label)
     module = getattr(loaded, "_orig_mod", loaded)
     check_open(module)
-    return Subject(module, lambda index: f"class {index}")
+    return LabelledNetwork(module, lambda index: f"class {index}")
 
 
 def as_batch(module: nn.Module, images: Tensor, operation: str) -> Tensor:
