@@ -1,4 +1,4 @@
-"""The whole job: pictures and a network in, a report of what its units see out."""
+"""A report of what the units of a network see: plan, pictures one by one, the collection, the page."""
 
 from __future__ import annotations
 
