@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from unconv.data.images import ImageFile
 from unconv.errors import ImageError, UnconvError
 from unconv.models.load.preprocess import Preprocess
-from unconv.train.data.examples import FileExamples, TensorExamples, check_readable, folder_examples, split_off
+from unconv.train.data.examples import PictureExamples, TensorExamples, check_readable, folder_examples, split_off
 
 SMALL = Preprocess(size=(8, 8), resize=(8, 8))
 
@@ -44,7 +44,7 @@ def test_folders_are_classes_and_sub_folders_belong_to_them(tmp_path: Path) -> N
     write(tmp_path / "loose.png", 1)
     examples, classes = folder_examples(tmp_path)
     assert classes == ("cat", "dog")
-    assert [(file.name, int(target)) for file, target in zip(examples.files, examples.targets, strict=True)] == [
+    assert [(file.name, int(target)) for file, target in zip(examples.items, examples.targets, strict=True)] == [
         ("cat/a.png", 0),
         ("cat/far/below.png", 0),
         ("dog/a.png", 1),
@@ -58,9 +58,9 @@ def test_pictures_are_as_the_network_wants_them_and_the_unreadable_are_named(tmp
     write(tmp_path / "dog/white.png", 255)
     Image.new("RGB", (40_000, 1)).save(tmp_path / "dog/strip.png")
     found, _ = folder_examples(tmp_path)
-    examples = FileExamples(found.files, found.targets, Preprocess(size=(3000, 3000), resize=(3000, 3000)))
+    examples = PictureExamples(found.items, found.targets, Preprocess(size=(3000, 3000), resize=(3000, 3000)))
     assert len(examples) == 4
-    batch = FileExamples(found.files, found.targets, SMALL).fetch([3, 1, 0])
+    batch = PictureExamples(found.items, found.targets, SMALL).fetch([3, 1, 0])
     assert batch.inputs.shape == (2, 3, 8, 8)
     assert torch.allclose(batch.inputs[0], SMALL(torch.ones(3, 4, 4))[0], atol=1e-5)
     assert batch.targets.tolist() == [1, 0]
@@ -81,23 +81,23 @@ def test_less_than_two_classes_are_refused(tmp_path: Path) -> None:
 def test_a_part_of_each_class_is_held_out(counts: list[int], part: float, seed: int) -> None:
     targets = torch.cat([torch.full((count,), number) for number, count in enumerate(counts)])
     files = tuple(ImageFile(Path(f"{n}.png"), f"{n}.png") for n in range(len(targets)))
-    train, held_out = split_off(FileExamples(files, targets), part, seed)
-    assert {file.name for file in train.files} | {file.name for file in held_out.files} == {file.name for file in files}
+    train, held_out = split_off(PictureExamples(files, targets), part, seed)
+    assert {file.name for file in train.items} | {file.name for file in held_out.items} == {file.name for file in files}
     assert len(train) + len(held_out) == len(files)
     for number, count in enumerate(counts):
         assert (held_out.targets == number).sum() == max(1, round(part * count))
     for examples in (train, held_out):
-        for file, target in zip(examples.files, examples.targets, strict=True):
+        for file, target in zip(examples.items, examples.targets, strict=True):
             assert targets[int(file.path.stem)] == target
-    again = split_off(FileExamples(files, targets), part, seed)[1]
-    assert [file.name for file in again.files] == [file.name for file in held_out.files]
+    again = split_off(PictureExamples(files, targets), part, seed)[1]
+    assert [file.name for file in again.items] == [file.name for file in held_out.items]
 
 
 def test_as_many_are_held_out_as_scikit_learn_would() -> None:
     targets = torch.arange(300) % 3
     files = tuple(ImageFile(Path(f"{n}.png"), f"{n}.png") for n in range(300))
     theirs = next(StratifiedShuffleSplit(1, test_size=0.1, random_state=0).split(np.zeros(300), targets.numpy()))[1]
-    held_out = split_off(FileExamples(files, targets), 0.1, 0)[1]
+    held_out = split_off(PictureExamples(files, targets), 0.1, 0)[1]
     assert torch.equal(held_out.targets.bincount(), targets[theirs].bincount())
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.data.test_fashion import make
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
-from unconv.train.data.examples import FileExamples, TensorExamples
+from unconv.train.data.examples import PictureExamples, TensorExamples
 from unconv.train.data.labelled import LabelledPictures
 from unconv.train.data.unlabelled import framed, pictures_without_classes
 
@@ -26,9 +26,9 @@ def draw(folder: Path, count: int, size: tuple[int, int] = (20, 24)) -> None:
         Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(folder / f"{number}.png")
 
 
-def names(part: TensorExamples | FileExamples) -> set[str]:
-    assert isinstance(part, FileExamples)
-    return {str(file.path) for file in part.files}
+def names(part: TensorExamples | PictureExamples) -> set[str]:
+    assert isinstance(part, PictureExamples)
+    return {str(file.path) for file in part.items}
 
 
 def test_a_tenth_of_a_folder_is_held_out_whatever_lies_where(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 import unconv as uc
 from unconv.data.images import Skipped, save_image
-from unconv.data.read.pictures import pictures_of
+from unconv.data.read.source import pictures_of
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel

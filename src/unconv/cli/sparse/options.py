@@ -83,21 +83,23 @@ class Details:
     seed: int
 
     def __iter__(self) -> Iterator[Tensor]:
-        from unconv.data.images import Skipped, iter_images, list_images
+        from unconv.data.images import Skipped, iter_images
+        from unconv.data.read.source import pictures_of
         from unconv.sparse.learn.image_sources import shuffled
         from unconv.sparse.restore.lowpass import split
 
-        files = list_images(self.paths)
-        order = [files[number] for number in shuffled(len(files), self.seed, 0)]
+        files = pictures_of(self.paths)
+        order = files.chosen(shuffled(len(files), self.seed, 0))
         for item in iter_images(order, mode=self.mode):  # type: ignore[arg-type]
             if not isinstance(item, Skipped):
                 yield split(item.tensor, self.low_pass).detail if self.low_pass else item.tensor
 
     def tell_skipped(self) -> None:
         """Say on stderr what is not there, without opening what is."""
-        from unconv.data.images import Skipped, list_images
+        from unconv.data.images import Skipped
+        from unconv.data.read.source import pictures_of
 
-        for item in list_images(self.paths):
+        for item in pictures_of(self.paths):
             if isinstance(item, Skipped):
                 typer.echo(f"skipped {item}", err=True)
 

@@ -1,29 +1,24 @@
-"""Collections of images too large for memory, as batches: folders, datasets, loaders, tar files, streams."""
+"""Collections of images too large for memory, as batches for a network, each read while the one before is used."""
 
 from __future__ import annotations
 
-import io
-import os
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unconv.data.decode import decode_stream
-from unconv.data.images import MAX_PIXELS, Image, Skipped, iter_images, list_images
+from unconv.data.read.items import InMemory, Item, Skipped
+from unconv.data.read.pictures import Pictures
 from unconv.data.read.prefetch import Ahead, ahead
+from unconv.data.read.read_item import open_item, picture_of, read_item
+from unconv.data.read.source import source_of, stack_pictures
 from unconv.errors import ImageError
-from unconv.jobs.fingerprint import fingerprint_arrays, fingerprint_files
 
 Prepare = Callable[[Tensor], Tensor]
-PICTURES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,22 +61,19 @@ class Collection:
         return self.key() if callable(self.key) else self.key
 
 
-def collection_of(images: Any, prepare: Prepare | None = None, batch_size: int = 32) -> Collection:
+def collection_of(
+    images: Any, prepare: Prepare | None = None, batch_size: int = 32, volumes: bool = False
+) -> Collection:
     """Images in batches, from whatever holds them.
 
     Args:
-        images: one of
-
-            - a file, a folder (with or without sub-folders), or a list of these: pictures;
-            - a ``.tar`` file of pictures, as webdataset writes them;
-            - a tensor ``(batch, channel, *size)``;
-            - a dataset of torch or torchvision: items are images or (image, …);
-            - a ``DataLoader``: its batches are taken as they are;
-            - any iterable of images.
+        images: a tensor ``(batch, channel, *size)``; a ``DataLoader``, whose batches are taken as they are; or whatever
+            :func:`~unconv.data.read.source.source_of` takes.
         prepare: what the network wants done to a picture (channel, height, width) in [0, 1], a batch of one. It is
-            applied to pictures: files, Pillow images, arrays, and tensors given as such; not to tensors from a dataset,
-            which that has prepared itself, nor to those of a loader.
+            applied to pictures: files, Pillow images, arrays, and tensors given as such; not to tensors from a dataset
+            or a stream, which that has prepared itself, nor to those of a loader. Without it tensors are of any shape.
         batch_size: images in a batch.
+        volumes: whether four axes are one image of three, not a stack of pictures.
 
     What cannot be read is left out, and noted in the batch. Raises :class:`~unconv.errors.ImageError` where images of
     one batch differ in size.
@@ -91,89 +83,39 @@ def collection_of(images: Any, prepare: Prepare | None = None, batch_size: int =
     """
     if isinstance(images, torch.utils.data.DataLoader):
         return Collection(ahead(lambda batch: batch, _numbered(images)), ("loader", type(images.dataset).__name__))
-    if isinstance(images, str | os.PathLike) and Path(images).suffix == ".tar" and Path(images).is_file():
-        items: Any = _tar_members(Path(images))
-        return _streamed(items, prepare, batch_size, lambda: fingerprint_files([Path(images)]))
-    if isinstance(images, str | os.PathLike) or _all_paths(images):
-        found = list_images(images)
-        paths = [item.path for item in found if not isinstance(item, Skipped)]
-        return _indexed(found, prepare, batch_size, lambda: fingerprint_files(paths))
-    if isinstance(images, Tensor | np.ndarray):
-        every = images if images.ndim > 3 or isinstance(images, Tensor) else images[None]
-        pictures = [Image(f"image {number}", _tensor(one)) for number, one in enumerate(every)] if prepare else every
-        return _indexed(pictures, prepare, batch_size, lambda: fingerprint_arrays(images=images))
-    if hasattr(images, "__getitem__") and hasattr(images, "__len__"):
-        return _indexed(images, prepare, batch_size, (type(images).__name__, len(images)))
-    return _streamed(images, prepare, batch_size, type(images).__name__)
+    source = stack_pictures(images) if isinstance(images, Tensor) else source_of(images, stacks=not volumes)
+
+    def load(part: Sequence[tuple[int, Item]]) -> Batch:
+        return _batch([(number, _prepared(item, prepare)) for number, item in part])
+
+    if isinstance(source, Pictures):
+        firsts = range(0, len(source), batch_size)
+        parts = [range(first, min(first + batch_size, len(source))) for first in firsts]
+        by_number = Ahead(lambda part: load([(number, source.item(number)) for number in part]), parts)
+        return Collection(by_number, source.fingerprint)
+    return Collection(ahead(load, _portions(enumerate(source), batch_size)), source.fingerprint)
 
 
-def _all_paths(images: Any) -> bool:
-    return (
-        isinstance(images, list | tuple) and bool(images) and all(isinstance(one, str | os.PathLike) for one in images)
-    )
+def _portions(stream: Iterator[tuple[int, Item]], size: int) -> Iterator[list[tuple[int, Item]]]:
+    while part := list(islice(stream, size)):
+        yield part
 
 
-def _tensor(array: Any) -> Tensor:
-    return array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array))
-
-
-def _indexed(items: Any, prepare: Prepare | None, batch_size: int, key: Any) -> Collection:
-    numbers = range(len(items))
-    parts = [numbers[first : first + batch_size] for first in range(0, len(items), batch_size)]
-
-    def load(part: range) -> Batch:
-        return _batch([(number, _taken(items, number, prepare)) for number in part])
-
-    return Collection(Ahead(load, parts), key)
-
-
-def _streamed(items: Iterable[Any], prepare: Prepare | None, batch_size: int, key: Any) -> Collection:
-    def parts() -> Iterator[list[tuple[int, Any]]]:
-        stream = enumerate(items)
-        while part := list(islice(stream, batch_size)):
-            yield part
-
-    def load(part: list[tuple[int, Any]]) -> Batch:
-        return _batch([(number, _read(item, number, prepare)) for number, item in part])
-
-    return Collection(ahead(load, parts()), key)
-
-
-Taken = tuple[str, Tensor] | Skipped
-
-
-def _taken(items: Any, number: int, prepare: Prepare | None) -> Taken:
-    """One item of a dataset; whatever its file or transform raises makes it a skipped one."""
+def _prepared(item: Item, prepare: Prepare | None) -> tuple[str, Tensor] | Skipped:
+    """Name and image of an item as a network takes it."""
+    item = open_item(item)
+    if isinstance(item, InMemory) and isinstance(item.value, Tensor) and (item.prepared or prepare is None):
+        return item.name, item.value
+    picture = read_item(item)
+    if isinstance(picture, Skipped) or prepare is None:
+        return picture if isinstance(picture, Skipped) else (picture.name, picture.tensor)
     try:
-        item = items[number]
-    except Exception as error:
-        return Skipped(f"image {number}", " ".join(str(error).split()) or type(error).__name__)
-    return _read(item, number, prepare)
-
-
-def _read(item: Any, number: int, prepare: Prepare | None) -> Taken:
-    """Name and prepared image of an item: an image, or a tuple or dict that begins with one."""
-    name = f"image {number}"
-    if isinstance(item, dict):
-        item = next((item[key] for key in ("image", "img", "pixel_values", "x") if key in item), item)
-    elif isinstance(item, tuple | list) and item:
-        item = item[0]
-    if isinstance(item, Tensor):
-        return name, item
-    try:
-        (picture,) = iter_images([item] if not isinstance(item, str | os.PathLike) else item)
-    except (TypeError, ValueError) as error:
-        return Skipped(name, " ".join(str(error).split()))
-    if isinstance(picture, Skipped):
-        return picture
-    named = picture.name if picture.path is not None or isinstance(item, Image) else name
-    try:
-        return named, prepare(picture.tensor)[0] if prepare is not None else picture.tensor
+        return picture.name, prepare(picture.tensor)[0]
     except ImageError as error:
-        return Skipped(named, str(error), picture.path)
+        return Skipped(picture.name, str(error), picture.path)
 
 
-def _batch(items: Sequence[tuple[int, Taken]]) -> Batch:
+def _batch(items: Sequence[tuple[int, tuple[str, Tensor] | Skipped]]) -> Batch:
     read = [(number, *item) for number, item in items if not isinstance(item, Skipped)]
     skipped = tuple(item for _, item in items if isinstance(item, Skipped))
     shapes = {tuple(image.shape): name for _, name, image in read}
@@ -189,42 +131,9 @@ def _numbered(loader: Iterable[Any]) -> Iterator[Batch]:
     """The batches of a loader: a tensor, or a tuple or dict that begins with one."""
     first = 0
     for given in loader:
-        batch = given
-        if isinstance(batch, dict):
-            batch = next((batch[key] for key in ("image", "img", "pixel_values", "x") if key in batch), batch)
-        elif isinstance(batch, tuple | list) and batch:
-            batch = batch[0]
+        batch = picture_of(given)
         if not isinstance(batch, Tensor):
             raise ImageError(f"loader: a batch is a {type(batch).__name__}; make it a tensor, or (tensor, …)")
         numbers = tuple(range(first, first + len(batch)))
         yield Batch(batch, numbers, tuple(f"image {number}" for number in numbers), len(batch))
         first += len(batch)
-
-
-def member_picture(name: str, content: bytes) -> Image | Skipped:
-    """A picture from an archive; what is damaged comes back as skipped.
-
-    >>> member_picture("photos/cat.jpg", b"")
-    Skipped(name='photos/cat.jpg', reason='empty file (0 bytes)', path=None)
-    """
-    try:
-        picture, notes = decode_stream(io.BytesIO(content), mode="rgb", background=1.0, max_pixels=MAX_PIXELS)
-    except ImageError as error:
-        return Skipped(name, str(error))
-    return Image(name, picture, notes=notes)
-
-
-def _tar_members(path: Path) -> Iterator[Image | Skipped]:
-    """The pictures of a tar file in their order, each named as in it."""
-    try:
-        with tarfile.open(path, "r|") as archive:
-            for member in archive:
-                if not member.isfile() or not member.name.lower().endswith(PICTURES):
-                    continue
-                content = archive.extractfile(member)
-                if content is None:
-                    continue
-                # The stream goes forward only, decoders go back: a picture is read whole.
-                yield member_picture(member.name, content.read())
-    except (tarfile.TarError, OSError) as error:
-        raise ImageError(f"{path.name}: cannot be read as a tar file ({error})") from None

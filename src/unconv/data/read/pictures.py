@@ -1,88 +1,113 @@
-"""Pictures that can be read again by their number, as a scan counts them: files, arrays, datasets, members of a tar."""
+"""Pictures in a sequence that can be read again by their numbers, and pictures that come one after the other."""
 
 from __future__ import annotations
 
-import os
-import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from typing import Any, overload
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from unconv.data.images import Image, ImageFile, Skipped, list_items
-from unconv.data.read.batches import PICTURES, member_picture
-from unconv.errors import ImageError, UnconvError
+from unconv.data.read.items import Entry, Image, ImageFile, InMemory, Item, Member, Skipped
+from unconv.data.read.read_item import open_item
+from unconv.jobs.fingerprint import fingerprint_arrays, fingerprint_files
 
 
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A picture inside a tar file."""
+class Entries(Sequence[Entry]):
+    """The items of a dataset, none of them fetched.
 
-    archive: Path
-    name: str
-    offset: int
-    size: int
+    >>> entries = Entries(["a", "b"], start=7)
+    >>> len(entries), entries[1].name
+    (2, 'image 8')
+    """
 
-    def read(self) -> Image | Skipped:
-        """Open it; what is damaged comes back as skipped."""
-        try:
-            with self.archive.open("rb") as file:
-                file.seek(self.offset)
-                content = file.read(self.size)
-        except OSError as error:
-            return Skipped(self.name, f"cannot be read ({error.strerror or error})")
-        return member_picture(self.name, content)
+    def __init__(self, dataset: Any, start: int = 0) -> None:
+        self.dataset, self.start, self.length = dataset, start, len(dataset)
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Entry]: ...
+
+    def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(self.length))]
+        number = range(self.length)[index]
+        return Entry(self.dataset, number, f"image {self.start + number}")
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
     """A sequence of pictures, each read when it is asked for; those left out come back as skipped.
 
-    >>> pictures = pictures_of(torch.rand(3, 3, 40, 60))
-    >>> len(pictures), pictures.name(2), pictures[1].size
-    (3, 'image 2', (40, 60))
+    Attributes:
+        items: what holds them, in their order.
+        left_out: numbers of some that are not wanted, and why.
+
+    >>> import torch
+    >>> pictures = Pictures((InMemory("image 0", torch.rand(3, 40, 60)), Skipped("b.png", "empty file (0 bytes)")))
+    >>> len(pictures), pictures.name(1), pictures[1].reason
+    (2, 'b.png', 'empty file (0 bytes)')
     """
 
-    # Of ImageFile, Image, Skipped or Member, or a dataset; not said here, as checking would read every one.
+    # Of Item; not said here, as checking would make every entry of a dataset.
     items: Any
     left_out: tuple[tuple[int, Skipped], ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, number: int) -> Any:
+    def __iter__(self) -> Iterator[Item]:
+        return (self.item(number) for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> ImageFile | Member | InMemory | Image | Skipped:
+        """An item that can be read; that of a dataset is fetched for it."""
+        return open_item(self.item(number))
+
+    @property
+    def listed(self) -> bool:
+        """Whether each item is known; those of a dataset are not before they are fetched."""
+        return not isinstance(self.items, Entries)
+
+    def item(self, number: int) -> Item:
+        """An item as it is."""
         if not 0 <= number < len(self):
             raise IndexError(number)
-        out = dict(self.left_out).get(number)
-        if out is not None:
-            return out
-        item = self.items[number]
-        return item.read() if isinstance(item, Member) else item
+        item: Item = self._left_out.get(number) or self.items[number]
+        return item
 
     def name(self, number: int) -> str:
         """The name of a picture, which is not read for it."""
-        if not isinstance(self.items, tuple):
-            return f"image {number}"
         return str(self.items[number].name)
 
     def label(self, number: int) -> str | None:
         """The class of a picture: its sub-folder, where all pictures lie in one, or what the dataset says."""
-        if isinstance(self.items, tuple):
+        item = self.items[number]
+        if isinstance(item, InMemory):
+            return item.label
+        if not isinstance(item, Entry):
             return self.name(number).split("/")[0] if self._in_folders else None
-        classes, targets = getattr(self.items, "classes", None), getattr(self.items, "targets", None)
+        classes, targets = getattr(item.dataset, "classes", None), getattr(item.dataset, "targets", None)
         if classes is None or targets is None:
             return None
-        return str(classes[int(targets[number])])
+        return str(classes[int(targets[item.number])])
 
     @property
     def labelled(self) -> bool:
         """Whether pictures have classes of their own."""
         return len(self) > 0 and self.label(0) is not None
 
-    @property
+    @cached_property
+    def _left_out(self) -> dict[int, Skipped]:
+        return dict(self.left_out)
+
+    @cached_property
     def _in_folders(self) -> bool:
         named = [item.name for item in self.items if not isinstance(item, Skipped)]
         return bool(named) and all("/" in name for name in named)
@@ -91,56 +116,50 @@ class Pictures:
         """The same with some left out; numbers stay as they are."""
         return replace(self, left_out=(*self.left_out, *skipped))
 
+    def chosen(self, numbers: Sequence[int]) -> Pictures:
+        """Some of them, in the order of these numbers."""
+        return Pictures(tuple(self.item(number) for number in numbers))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells them from others: files by size and time, arrays by their values, datasets by kind and length."""
+        if not self.listed:
+            return {"dataset": type(self.items.dataset).__name__, "length": len(self)}
+        files = dict.fromkeys(_place(item) for item in self.items if isinstance(item, ImageFile | Member))
+        arrays = [_numbers(item) for item in self.items if isinstance(item, InMemory | Image)]
+        entries = [(type(item.dataset).__name__, item.number) for item in self.items if isinstance(item, Entry)]
+        return {
+            **(fingerprint_files(files) if files else {}),
+            **(fingerprint_arrays(images=arrays) if arrays else {}),
+            **({"datasets": entries} if entries else {}),
+        }
+
+
+def _place(item: ImageFile | Member) -> Any:
+    return item.path if isinstance(item, ImageFile) else item.archive
+
+
+def _numbers(item: InMemory | Image) -> Any:
+    value = item.tensor if isinstance(item, Image) else item.value
+    return value if isinstance(value, Tensor) else np.asarray(value)
+
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
-    """Some of a sequence of pictures."""
+class ImageStream:
+    """Pictures that come one after the other.
 
-    pictures: Pictures
-    numbers: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.pictures[self.numbers[index]]
-
-
-def pictures_of(images: Any) -> Pictures:
-    """Pictures that can be read again.
-
-    Args:
-        images: files, folders, tensors, arrays, or lists of them; a ``.tar`` of pictures; a dataset of torch.
-
-    Raises :class:`~unconv.errors.UnconvError` for loaders, which give their pictures once and in any order.
+    Attributes:
+        items: makes an iterator over what holds them.
+        again: whether there is more than one pass; a generator is gone through once.
+        kind: what gives them, as far as that can be said.
     """
-    if isinstance(images, torch.utils.data.DataLoader):
-        raise UnconvError("see: a loader may give other pictures the second time; give its dataset")
-    if isinstance(images, Pictures):
-        return images
-    paths = [images] if isinstance(images, str | os.PathLike) else images
-    if isinstance(paths, list | tuple) and len(paths) == 1 and _is_tar(paths[0]):
-        return Pictures(_members(Path(paths[0])))
-    if hasattr(images, "__getitem__") and hasattr(images, "__len__") and not _of_arrays(images):
-        return Pictures(images)
-    return Pictures(list_items(images))
 
+    items: Callable[[], Iterator[Item]]
+    again: bool
+    kind: str
 
-def _is_tar(path: Any) -> bool:
-    return isinstance(path, str | os.PathLike) and Path(path).suffix == ".tar" and Path(path).is_file()
+    def __iter__(self) -> Iterator[Item]:
+        return self.items()
 
-
-def _of_arrays(images: Any) -> bool:
-    return isinstance(images, str | list | tuple | Tensor | ImageFile | Image | Skipped) or hasattr(images, "__array__")
-
-
-def _members(path: Path) -> Sequence[Member]:
-    try:
-        with tarfile.open(path, "r:") as archive:
-            return tuple(
-                Member(path, member.name, member.offset_data, member.size)
-                for member in archive
-                if member.isfile() and member.name.lower().endswith(PICTURES)
-            )
-    except (tarfile.TarError, OSError) as error:
-        raise ImageError(f"{path.name}: cannot be read as a tar file ({error})") from None
+    def fingerprint(self) -> dict[str, Any]:
+        """What gives the pictures; what they are is not known before they come."""
+        return {"stream": self.kind}

@@ -18,7 +18,7 @@ from unconv.sparse.code.problem import Problem, largest_correlation, per_image, 
 from unconv.sparse.code.solution import Solution
 from unconv.sparse.code.sparse_tensors import sparse_codes, stack_codes
 from unconv.sparse.code.types import DictionaryLike, Images, MaskLike, PenaltyLike, StartLike
-from unconv.sparse.code.validate import as_tensor, check_dictionary
+from unconv.sparse.code.validate import as_tensor, check_dictionary, load_images
 
 if TYPE_CHECKING:
     from unconv.sparse.code.tiles import TileTask
@@ -55,7 +55,8 @@ def encode(
 
     Args:
         images: (N, C, H, W), for signals (N, C, T), or a list of such without N, of any sizes; numpy or torch; uint8
-            counts as value / 255.
+            counts as value / 255. Or whatever :func:`~unconv.data.read.source.source_of` takes, read into memory: files
+            and folders, with as many channels as the kernels have; datasets; lists of all these.
         dictionary: (K, C, *kernel size); kernels smaller than that have zeros behind them.
         penalty: λ, in units of |Dᵀs|: a number; K numbers, one a kernel; an array that broadcasts to (K, *code), inf
             where a coefficient must be 0; a function of a block of DᵀW²s (K, rows, columns) that returns its λ; a
@@ -79,6 +80,7 @@ def encode(
     Raises :class:`~unconv.errors.SparseError` for what does not fit together.
     """
     _check_controls(tol, threads, max_steps)
+    images = load_images(images, dictionary)
     if tile is not None:
         from unconv.sparse.code.tiles import TileTask
 
@@ -117,6 +119,7 @@ def penalty_max(
     >>> penalty_max(torch.ones(1, 1, 8, 8), torch.ones(1, 1, 3, 3))
     9.0
     """
+    images = load_images(images, dictionary, "penalty_max")
     problems = problems_from(images, dictionary, 1.0, mask, nonnegative, boundary, where="penalty_max")
     return largest_correlation(problems)
 

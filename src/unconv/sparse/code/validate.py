@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image as PillowImage
 from torch import Tensor
 
-from unconv.errors import SparseError
+from unconv.data.arrays import Mode
+from unconv.data.read.items import InMemory, Item, Skipped
+from unconv.data.read.read_item import open_item, read_item
+from unconv.data.read.source import source_of
+from unconv.errors import ImageError, SparseError
 from unconv.sparse.code.types import DictionaryLike
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -44,6 +50,45 @@ def as_tensor(value: object, what: str, where: str = "encode") -> Tensor:
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
     return torch.from_numpy(array)
+
+
+def read_image(item: Item, mode: Mode, where: str = "encode") -> Tensor | Skipped:
+    """The image of an item: numbers in memory as they are, what is in files as a picture.
+
+    >>> read_image(InMemory("image 0", torch.full((1, 2, 2), 300.0)), "grey").max()
+    tensor(300.)
+
+    Raises :class:`~unconv.errors.SparseError` for what is no array of numbers.
+    """
+    item = open_item(item)
+    if isinstance(item, InMemory) and not isinstance(item.value, PillowImage.Image):
+        return as_tensor(item.value, item.name, where)
+    picture = read_item(item, mode)
+    return picture if isinstance(picture, Skipped) else picture.tensor
+
+
+def load_images(images: Any, dictionary: Any, where: str = "encode") -> Any:
+    """Arrays and lists of arrays as they are; what else holds images as a list of them, read into memory.
+
+    Files are read with as many channels as the kernels have.
+
+    >>> load_images([PillowImage.new("RGB", (4, 3))], torch.zeros(2, 1, 3, 3))[0].shape
+    torch.Size([1, 3, 4])
+
+    Raises :class:`~unconv.errors.SparseError` for what cannot be read: each image has codes of its own.
+    """
+    several = images if isinstance(images, list | tuple) else [images]
+    if all(hasattr(one, "shape") or _is_number(one) for one in several):
+        return images
+    mode: Mode = {1: "grey", 3: "rgb"}.get((*getattr(dictionary, "shape", ()), 0, 0)[1], "keep")  # type: ignore[assignment]
+    try:
+        found = [read_image(item, mode, where) for item in source_of(images)]
+    except ImageError as error:
+        raise SparseError(f"{where}: {str(error).removeprefix('images: ')}") from None
+    for image in found:
+        if isinstance(image, Skipped):
+            raise SparseError(f"{where}: {image}; leave it out")
+    return found
 
 
 def as_float(tensor: Tensor, what: str, where: str = "encode", *, eight_bits: bool = False) -> Tensor:
@@ -92,6 +137,13 @@ def check_dictionary(dictionary: DictionaryLike, where: str = "encode") -> Tenso
         raise SparseError(f"{where}: dictionary of shape {tuple(found.shape)} is empty; it needs at least one kernel")
     check_finite(found, "dictionary", where, "every tap must be finite")
     return found
+
+
+def _is_number(value: object) -> bool:
+    """A number, or lists of numbers."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return isinstance(value, int | float | np.number)
 
 
 def _holds_plain_numbers(value: Sequence[object]) -> bool:

@@ -1,27 +1,31 @@
-"""Where a learner's images come from: arrays, files, or a stream that no memory holds."""
+"""Where a learner's images come from: what can be taken in any order, or a stream that no memory holds."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image as PillowImage
 from torch import Tensor
 
 from unconv.data.arrays import Mode
-from unconv.data.images import Image, ImageFile, Skipped, iter_images, list_images
-from unconv.errors import SparseError
-from unconv.jobs import fingerprint_arrays, fingerprint_files
+from unconv.data.read.items import Entry, ImageFile, InMemory, Item, Skipped
+from unconv.data.read.pictures import ImageStream, Pictures
+from unconv.data.read.source import source_of, stack_pictures
+from unconv.errors import ImageError, SparseError
+from unconv.jobs import fingerprint_arrays
 from unconv.sparse.code.problem import per_image
 from unconv.sparse.code.types import ImageSource, MaskLike
-from unconv.sparse.code.validate import as_tensor
+from unconv.sparse.code.validate import as_tensor, read_image
 
+# Images that are looked at before learning starts: for first kernels, and for a penalty relative to its maximum.
 SAMPLE = 32
-"""Images that are looked at before learning starts: for first kernels, and for a penalty relative to its maximum."""
+# Of a stream that cannot be gone through again: those are kept.
+FIRST = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,15 +50,15 @@ class Loaded:
 
 @dataclass(frozen=True, eq=False)
 class Shelf:
-    """Images that can be taken in any order: in memory, or files that are read when they are needed."""
+    """Images that can be taken in any order, each read when it is needed."""
 
-    entries: Sequence[Tensor | ImageFile]
+    pictures: Pictures
     masks: Sequence[MaskLike | None]
     mode: Mode = "rgb"
     skipped: dict[int, Skipped] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.pictures)
 
     def portions(self, size: int, order: Sequence[int] | None = None) -> Sequence[Portion]:
         """All images in portions of ``size``."""
@@ -62,7 +66,7 @@ class Shelf:
         return [Portion(tuple(numbers[start : start + size])) for start in range(0, len(self), size)]
 
     def load(self, portion: Portion) -> Loaded:
-        """The images of a portion; files that are no picture are left out, and noted in ``skipped``."""
+        """The images of a portion; what is no picture is left out, and noted in ``skipped``."""
         found = [(index, image) for index in portion.indices if (image := self._one(index)) is not None]
         return Loaded(
             tuple(index for index, _ in found),
@@ -81,20 +85,17 @@ class Shelf:
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells these images from others."""
-        files = [entry.path for entry in self.entries if isinstance(entry, ImageFile)]
-        arrays = [entry for entry in self.entries if isinstance(entry, Tensor)]
-        masks = [np.asarray(mask) for mask in self.masks if mask is not None]
-        found: dict[str, Any] = fingerprint_files(files) if files else {}
-        return found | fingerprint_arrays(images=arrays, masks=masks)
+        about = self.pictures.fingerprint()
+        if any(isinstance(item, Entry) for item in self.pictures.items[:1]):
+            # Kind and length say little of a dataset.
+            about |= fingerprint_arrays(first=list(self.sample().images))
+        return about | fingerprint_arrays(masks=[np.asarray(mask) for mask in self.masks if mask is not None])
 
     def _one(self, index: int) -> Tensor | None:
-        entry = self.entries[index]
-        if isinstance(entry, Tensor):
-            return entry
-        for result in iter_images([entry], mode=self.mode):
-            if isinstance(result, Image):
-                return result.tensor
-            self.skipped[index] = result
+        image = read_image(self.pictures.item(index), self.mode, "learn")
+        if isinstance(image, Tensor):
+            return image
+        self.skipped[index] = image
         return None
 
 
@@ -102,14 +103,16 @@ class Shelf:
 class Stream:
     """Images that come one after the other, once (``again`` False) or as often as asked."""
 
-    entries: Iterable[Any]
+    entries: Iterable[Item]
     first: tuple[Tensor, ...]
     mask: MaskLike | None
     again: bool
+    mode: Mode = "rgb"
+    skipped: dict[int, Skipped] = field(default_factory=dict)
 
     def portions(self, size: int) -> Iterator[Portion]:
         """All images in portions of ``size``."""
-        images = _flatten(self.entries)
+        images = _images(self.entries, self.mode, self.skipped, 0 if self.again else len(self.skipped))
         start = 0
         while taken := tuple(islice(images, size)):
             yield Portion(tuple(range(start, start + len(taken))), taken)
@@ -132,21 +135,15 @@ class Stream:
 Source = Shelf | Stream
 
 
-def source_of(images: ImageSource, mask: MaskLike | None = None, mode: Mode = "rgb") -> Source:
+def learning_source(images: ImageSource, mask: MaskLike | None = None, mode: Mode = "rgb") -> Source:
     """The images that a user's value means.
 
-    An array (N, C, H, W) or (N, C, T); a list of (C, H, W) or (C, T), of any sizes; a path of a picture or a folder,
-    or a list of them, read in ``mode``; any other iterable of such, of stacks of them or of pairs that begin with
-    one (as data loaders give them), which is streamed.
+    An array (N, C, H, W) or (N, C, T); a list of (C, H, W) or (C, T), of any sizes; or whatever else
+    :func:`~unconv.data.read.source.source_of` takes: files, folders and archives, read in ``mode``, datasets, and what
+    is streamed, such as loaders and generators. Numbers of arrays are taken as they are.
 
     Raises :class:`~unconv.errors.SparseError` for what is none of these, or holds no image.
     """
-    if isinstance(images, str | os.PathLike):
-        return _files([images], mask, mode)
-    if isinstance(images, list | tuple):
-        if images and all(isinstance(entry, str | os.PathLike) for entry in images):
-            return _files(list(images), mask, mode)
-        return _shelf([as_tensor(entry, f"image {n}", "learn") for n, entry in enumerate(images)], mask)
     if isinstance(images, np.ndarray | Tensor):
         stack = as_tensor(images, "images", "learn")
         if stack.ndim not in (3, 4):
@@ -154,58 +151,77 @@ def source_of(images: ImageSource, mask: MaskLike | None = None, mode: Mode = "r
                 f"learn: images of shape {tuple(stack.shape)}; give (images, channels, height, width), for signals "
                 "(images, channels, length), or a list"
             )
-        return _shelf(list(stack.unbind(0)), mask)
-    if not isinstance(images, Iterable):
-        raise SparseError(
-            f"learn: {type(images).__name__} holds no images; give an array, a list, a folder or a stream"
-        )
+        return _shelf(stack_pictures(stack), mask, mode)
+    try:
+        source = source_of(images)
+    except ImageError as error:
+        raise SparseError(f"learn: {str(error).removeprefix('images: ')}") from None
+    if isinstance(source, Pictures):
+        return _shelf(source, mask, mode)
     if isinstance(mask, list | tuple):
         raise SparseError("learn: a list of masks with a stream of images; give one mask for all, or a list of images")
-    return _stream(images, mask)
+    return _stream(source, mask, mode)
 
 
-def _shelf(entries: list[Tensor], mask: MaskLike | None) -> Shelf:
-    if not entries:
-        raise SparseError("learn: no images; give at least one")
-    axes = entries[0].ndim - 1
-    if axes not in (1, 2):
+def _shelf(pictures: Pictures, mask: MaskLike | None, mode: Mode) -> Shelf:
+    missing = [item for item in pictures.items if isinstance(item, Skipped)] if pictures.listed else []
+    if missing or not len(pictures):
+        kept = tuple(item for item in pictures if not isinstance(item, Skipped))
+        if not kept:
+            names = "; ".join(map(str, missing[:3]))
+            raise SparseError(f"learn: no images: {names}" if missing else "learn: no images; give at least one")
+        pictures = replace(pictures, items=kept)
+    if pictures.listed:
+        # What is no array of numbers is refused before learning begins.
+        checked = [replace(item, value=_value(item)) if isinstance(item, InMemory) else item for item in pictures.items]
+        pictures = replace(pictures, items=tuple(checked))
+    shelf = Shelf(pictures, [None] * len(pictures), mode, dict(enumerate(missing, -len(missing))))
+    axes = _axes(pictures)
+    return replace(shelf, masks=per_image(mask, len(pictures), axes, "mask", "learn"))
+
+
+def _value(item: InMemory) -> object:
+    return item.value if isinstance(item.value, PillowImage.Image) else as_tensor(item.value, item.name, "learn")
+
+
+def _axes(pictures: Pictures) -> int:
+    """1 of signals, 2 of images; told from the first."""
+    first = pictures.item(0)
+    if isinstance(first, ImageFile):
+        return 2
+    image = read_image(first, "rgb", "learn")
+    if isinstance(image, Tensor) and image.ndim not in (2, 3):
         raise SparseError(
-            f"learn: image 0 has shape {tuple(entries[0].shape)}; give (channels, height, width) or (channels, length)"
+            f"learn: image 0 has shape {tuple(image.shape)}; give (channels, height, width) or (channels, length)"
         )
-    return Shelf(entries, per_image(mask, len(entries), axes, "mask", "learn"))
+    return image.ndim - 1 if isinstance(image, Tensor) else 2
 
 
-def _files(paths: list[str | os.PathLike[str]], mask: MaskLike | None, mode: Mode) -> Shelf:
-    listed = list_images(paths)
-    files = [entry for entry in listed if isinstance(entry, ImageFile)]
-    if not files:
-        raise SparseError(f"learn: no images: {'; '.join(str(entry) for entry in listed[:3])}")
-    return Shelf(files, per_image(mask, len(files), 2, "mask", "learn"), mode)
-
-
-def _stream(images: Iterable[Any], mask: MaskLike | None) -> Stream:
-    again = iter(images) is not images
-    iterator = iter(images)
-    first = tuple(islice(_flatten(iterator), SAMPLE if again else 8))
+def _stream(source: ImageStream, mask: MaskLike | None, mode: Mode) -> Stream:
+    skipped: dict[int, Skipped] = {}
+    iterator = iter(source)
+    first = tuple(islice(_images(iterator, mode, skipped), SAMPLE if source.again else FIRST))
     if not first:
         raise SparseError("learn: the stream holds no images; give at least one")
-    if again:
-        return Stream(images, first, mask, True)
-    return Stream(chain(first, _flatten(iterator)), first, mask, False)
+    if source.again:
+        return Stream(source, first, mask, True, mode)
+    kept = (InMemory(f"image {number}", image) for number, image in enumerate(first))
+    return Stream(chain(kept, iterator), first, mask, False, mode, skipped)
 
 
-def _flatten(entries: Iterable[Any]) -> Iterator[Tensor]:
-    """One image after the other, of what may be images, stacks of them, or pairs that begin with one."""
-    for number, entry in enumerate(entries):
-        what = entry[0] if isinstance(entry, tuple | list) and len(entry) else entry
-        tensor = as_tensor(what, f"image {number} of the stream", "learn")
-        if tensor.ndim == 4:
-            yield from tensor.unbind(0)
-        elif tensor.ndim in (2, 3):
-            yield tensor
+def _images(items: Iterable[Item], mode: Mode, skipped: dict[int, Skipped], start: int = 0) -> Iterator[Tensor]:
+    """One image after the other; what is no picture is noted."""
+    for number, item in enumerate(items, start):
+        image = read_image(item, mode, "learn")
+        if isinstance(image, Skipped):
+            skipped[number] = image
+        elif image.ndim == 4:
+            yield from image.unbind(0)
+        elif image.ndim in (2, 3):
+            yield image
         else:
             raise SparseError(
-                f"learn: image {number} of the stream has shape {tuple(tensor.shape)}; give (channels, height, width) "
+                f"learn: image {number} of the stream has shape {tuple(image.shape)}; give (channels, height, width) "
                 "or (channels, length)"
             )
 

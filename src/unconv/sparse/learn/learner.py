@@ -21,7 +21,7 @@ from unconv.sparse.code.synthesize import synthesize_sparse
 from unconv.sparse.code.types import Images, ImageSource, InitLike, MaskLike, PenaltyLike, RandomState
 from unconv.sparse.learn.constraints import Constraint
 from unconv.sparse.learn.estimator import Estimator
-from unconv.sparse.learn.image_sources import Loaded, Portion, Source, Stream, source_of
+from unconv.sparse.learn.image_sources import Loaded, Portion, Source, Stream, learning_source
 from unconv.sparse.learn.learning import PORTION, TYPES, Learning, Round, State, describe, initial
 from unconv.sparse.learn.parameters import (
     check_settings,
@@ -151,13 +151,13 @@ class DictionaryLearner(Estimator):
         self.mode = mode
 
     def fit(self, images: ImageSource, y: object = None, *, mask: MaskLike | None = None) -> Self:  # noqa: ARG002
-        """Learn from images: see :func:`~unconv.sparse.learn.image_sources.source_of` for what they may be.
+        """Learn from images: see :func:`~unconv.sparse.learn.image_sources.learning_source` for what they may be.
 
         ``mask`` W ≥ 0 as for :func:`~unconv.encode`. Raises :class:`~unconv.errors.SparseError` for what does not fit
         together, and :class:`~unconv.jobs.JobError` where a checkpoint is of another run.
         """
         check_settings(self.get_params())
-        source = source_of(images, mask, self.mode)
+        source = learning_source(images, mask, self.mode)
         if isinstance(source, Stream) and not source.again and self.batch_size is None:
             raise SparseError(
                 "learn: an iterator can be gone through only once; give batch_size to learn online, or a list"
@@ -172,7 +172,7 @@ class DictionaryLearner(Estimator):
     def partial_fit(self, images: ImageSource, y: object = None, *, mask: MaskLike | None = None) -> Self:  # noqa: ARG002
         """Go on learning online, with these images as one minibatch."""
         check_settings(self.get_params())
-        source = source_of(images, mask, self.mode)
+        source = learning_source(images, mask, self.mode)
         sample = source.sample()
         learning = self._learning(source, sample)
         state: State | None = getattr(self, "_state", None)
@@ -308,7 +308,7 @@ class DictionaryLearner(Estimator):
         self.history_ = state.history
         self.n_iter_ = len(state.history)
         self.penalty_ = state.penalty
-        self.skipped_ = () if isinstance(source, Stream) else tuple(str(item) for item in source.skipped.values())
+        self.skipped_ = tuple(str(source.skipped[number]) for number in sorted(source.skipped))
 
 
 def _text(value: object) -> object:

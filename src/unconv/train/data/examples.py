@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 
 from unconv.data.arrays import printable
-from unconv.data.images import ImageFile, Skipped, iter_images, list_images
+from unconv.data.images import ImageFile, Skipped, list_images
+from unconv.data.read.items import Entry
+from unconv.data.read.pictures import Pictures
+from unconv.data.read.read_item import read_item
+from unconv.data.read.source import pictures_of
 from unconv.errors import ImageError, UnconvError
-from unconv.jobs import fingerprint_arrays, fingerprint_files
+from unconv.jobs import fingerprint_arrays
 from unconv.models.load.preprocess import Preprocess
 
 WHITE = 255
@@ -90,26 +94,27 @@ class TensorExamples:
 
 
 @dataclass(frozen=True, eq=False)
-class FileExamples:
-    """Pictures in files, read when they are fetched; those that cannot be read are left out of their batch, and named.
+class PictureExamples:
+    """Pictures that are read when they are fetched; those that cannot be are left out of their batch, and named.
 
     Attributes:
-        files: the picture of each example.
+        items: the picture of each example: a file, a member of an archive, an entry of a dataset, …
         targets: the number of its class.
         prepare: the picture transform of the network.
     """
 
-    files: tuple[ImageFile, ...]
+    items: tuple[Any, ...]
     targets: Tensor
     prepare: Preprocess = field(default_factory=Preprocess)
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.items)
 
     def fetch(self, numbers: Sequence[int]) -> Batch:
         """The pictures of these numbers that can be read."""
         inputs, kept, skipped = [], [], []
-        for number, picture in zip(numbers, iter_images([self.files[n] for n in numbers]), strict=True):
+        for number in numbers:
+            picture = read_item(self.items[number])
             try:
                 if not isinstance(picture, Skipped):
                     inputs.append(self.prepare(picture.tensor))
@@ -124,11 +129,46 @@ class FileExamples:
         )
 
     def fingerprint(self) -> Any:
-        """Names, sizes and times of the files."""
-        return fingerprint_files(file.path for file in self.files)
+        """Names, sizes and times of the files, values of what is in memory."""
+        return Pictures(self.items).fingerprint()
 
 
-def folder_examples(folder: Path) -> tuple[FileExamples, tuple[str, ...]]:
+def classified_examples(data: Any) -> tuple[PictureExamples, tuple[str, ...]]:
+    """The pictures of an archive, a dataset or a list, and the names of their classes in their order.
+
+    The class of a picture is its folder, what a dataset has in ``classes`` and ``targets``, or what its samples name
+    behind the picture.
+
+    Raises ImageError where there are not two classes.
+
+    >>> examples, classes = classified_examples([(torch.rand(3, 8, 8), 1), (torch.rand(3, 8, 8), 0)])
+    >>> classes, examples.targets
+    (('0', '1'), tensor([1, 0]))
+    """
+    pictures = pictures_of(data)
+    labels = [_label(pictures, number) for number in range(len(pictures))]
+    found = {label for label in labels if label is not None}
+    if len(found) < 2 or None in labels:
+        raise ImageError(
+            f"data: {len(labels)} pictures of {len(found)} classes, {labels.count(None)} of no class; put them into "
+            "folders of their classes, or give a dataset with (picture, class)"
+        )
+    # Words by the alphabet, numbers by their size.
+    classes = tuple(sorted(found, key=lambda label: (len(label) if label.isdecimal() else 0, label)))
+    named = tuple(map(str, getattr(data, "classes", ())))
+    classes = named if found <= set(named) else classes
+    return PictureExamples(tuple(pictures), torch.tensor([classes.index(label or "") for label in labels])), classes
+
+
+def _label(pictures: Pictures, number: int) -> str | None:
+    """The class of a picture; a dataset that does not list its classes is asked for the sample."""
+    label = pictures.label(number)
+    if label is None and isinstance(pictures.item(number), Entry):
+        label = getattr(pictures[number], "label", None)
+    return label
+
+
+def folder_examples(folder: Path) -> tuple[PictureExamples, tuple[str, ...]]:
     """The pictures below a folder of folders, one for each class, and the names of the classes in their order.
 
     Raises ImageError where there are not two folders with files in them, or one is empty.
@@ -153,16 +193,16 @@ def folder_examples(folder: Path) -> tuple[FileExamples, tuple[str, ...]]:
         )
     place = {name: number for number, name in enumerate(classes)}
     targets = torch.tensor([place[item.name.partition("/")[0]] for item in found])
-    return FileExamples(tuple(found), targets), classes
+    return PictureExamples(tuple(found), targets), classes
 
 
-def split_off(examples: FileExamples, part: float, seed: int) -> tuple[FileExamples, FileExamples]:
+def split_off(examples: PictureExamples, part: float, seed: int) -> tuple[PictureExamples, PictureExamples]:
     """Two sets out of one: the rest, and a part of each class, at least one picture of it, chosen at random.
 
     Raises UnconvError where nothing would be left of a class.
 
     >>> files = tuple(ImageFile(Path(f"{n}.png"), f"{n}.png") for n in range(20))
-    >>> examples = FileExamples(files, torch.arange(20) % 2)
+    >>> examples = PictureExamples(files, torch.arange(20) % 2)
     >>> [len(half) for half in split_off(examples, 0.2, seed=0)]
     [16, 4]
     """
@@ -172,7 +212,7 @@ def split_off(examples: FileExamples, part: float, seed: int) -> tuple[FileExamp
         members = (examples.targets == target).nonzero().flatten()
         count = max(1, round(part * len(members)))
         if count >= len(members):
-            name = examples.files[int(members[0])].name.partition("/")[0]
+            name = examples.items[int(members[0])].name.partition("/")[0]
             raise UnconvError(
                 f"data: class {target} ({printable(name)}) has {len(members)} pictures, {count} of them held out; "
                 "give more of them"
@@ -181,19 +221,19 @@ def split_off(examples: FileExamples, part: float, seed: int) -> tuple[FileExamp
     return _some(examples, ~chosen), _some(examples, chosen)
 
 
-def _some(examples: FileExamples, chosen: Tensor) -> FileExamples:
-    files = tuple(examples.files[number] for number in chosen.nonzero().flatten().tolist())
-    return FileExamples(files, examples.targets[chosen], examples.prepare)
+def _some(examples: PictureExamples, chosen: Tensor) -> PictureExamples:
+    items = tuple(examples.items[number] for number in chosen.nonzero().flatten().tolist())
+    return PictureExamples(items, examples.targets[chosen], examples.prepare)
 
 
-def check_readable(examples: FileExamples, classes: tuple[str, ...], what: str) -> None:
+def check_readable(examples: PictureExamples, classes: tuple[str, ...], what: str) -> None:
     """Refuse, before anything is trained, a class of which no picture can be read; each is read up to the first.
 
     Raises ImageError that names the class and what its first file says.
     """
     for target, name in enumerate(classes):
         members = (examples.targets == target).nonzero().flatten().tolist()
-        pictures = iter_images([examples.files[number] for number in members])
+        pictures = (read_item(examples.items[number]) for number in members)
         skipped = []
         for picture in pictures:
             if not isinstance(picture, Skipped):

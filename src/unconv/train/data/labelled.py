@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from unconv.data.arrays import printable
 from unconv.data.fashion import FashionSource, holds_fashion
+from unconv.data.read.archive import is_archive
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
-from unconv.train.data.examples import FileExamples, TensorExamples, check_readable, folder_examples, split_off
+from unconv.train.data.examples import (
+    PictureExamples,
+    TensorExamples,
+    check_readable,
+    classified_examples,
+    folder_examples,
+    split_off,
+)
 from unconv.train.data.sources import NAMES, named_source, read_source
 
 TRAIN, HELD_OUT = "train", ("test", "val", "valid", "validation")
@@ -34,8 +43,8 @@ class LabelledPictures:
 
     name: str
     classes: tuple[str, ...]
-    train: TensorExamples | FileExamples
-    held_out: TensorExamples | FileExamples
+    train: TensorExamples | PictureExamples
+    held_out: TensorExamples | PictureExamples
     mirror: bool = True
     garments: FashionSource | None = None
 
@@ -49,7 +58,7 @@ class LabelledPictures:
         return replace(self, train=_prepared(self.train, preprocess), held_out=_prepared(self.held_out, preprocess))
 
 
-def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> LabelledPictures:
+def pictures_of(data: Any = None, seed: int = 0) -> LabelledPictures:
     """Find pictures and their classes.
 
     Args:
@@ -60,8 +69,9 @@ def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> Label
             - or ``train`` and ``test`` (or ``val``), each with a folder of pictures for each class;
 
             or one of the names of :mod:`unconv.train.data.sources`: ``digits``, ``fashion-mnist``, ``cifar10:DIR``,
-            ``cifar100:DIR``, ``mnist:DIR``. Unless given, Fashion-MNIST from where
-            :func:`~unconv.data.fashion.find_fashion` finds it.
+            ``cifar100:DIR``, ``mnist:DIR``; or pictures of which each has a class, a tenth of them held out: a ``.tar``
+            with a folder for each class, a dataset or a list of (picture, class). Unless given, Fashion-MNIST from
+            where :func:`~unconv.data.fashion.find_fashion` finds it.
         seed: of the choice.
 
     Raises ImageError where there are no pictures, a class has none, or the classes of ``train`` and ``test`` differ.
@@ -70,6 +80,8 @@ def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> Label
     >>> len(pictures.train), len(pictures.held_out), pictures.classes
     (1347, 450, ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
     """
+    if is_archive(data) or not isinstance(data, str | PathLike | None):
+        return _classified(data, seed)
     if data is None or holds_fashion(data):
         return LabelledPictures(*read_source("fashion-mnist", "" if data is None else str(data), seed))
     source = named_source(data) if isinstance(data, str) else None
@@ -79,6 +91,23 @@ def pictures_of(data: str | PathLike[str] | None = None, seed: int = 0) -> Label
     if data == name and Path(name).is_dir():
         raise ImageError(f"data {name}: the data set or the folder of that name? say {name}: or ./{name}")
     return LabelledPictures(*read_source(name, folder, seed))
+
+
+def _classified(data: Any, seed: int) -> LabelledPictures:
+    every, classes = classified_examples(data)
+    train, held_out = split_off(every, HELD_OUT_PART, seed)
+    check_readable(train, classes, "data")
+    check_readable(held_out, classes, "data: of the pictures held out")
+    return LabelledPictures(source_name(data), classes, train, held_out)
+
+
+def source_name(data: Any) -> str:
+    """What pictures are called that have no folder.
+
+    >>> source_name("birds.tar"), source_name([])
+    ('birds.tar', 'list')
+    """
+    return printable(Path(data)) if isinstance(data, str | PathLike) else type(data).__name__
 
 
 def _folder_pictures(folder: Path, seed: int) -> LabelledPictures:
@@ -105,8 +134,8 @@ def _folder_pictures(folder: Path, seed: int) -> LabelledPictures:
     return LabelledPictures(printable(folder), classes, train, held_out)
 
 
-def _prepared(examples: TensorExamples | FileExamples, preprocess: Preprocess) -> TensorExamples | FileExamples:
-    if isinstance(examples, FileExamples):
+def _prepared(examples: TensorExamples | PictureExamples, preprocess: Preprocess) -> TensorExamples | PictureExamples:
+    if isinstance(examples, PictureExamples):
         return replace(examples, prepare=preprocess)
     as_it_is = preprocess.input_size == tuple(examples.inputs.shape[1:]) and preprocess.resize == preprocess.size
     return replace(examples, prepare=preprocess.normalise if as_it_is else _Prepare(preprocess))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,24 +13,27 @@ from torch import Tensor
 
 from unconv.data.arrays import printable
 from unconv.data.fashion import holds_fashion
-from unconv.data.images import ImageFile, list_images
+from unconv.data.read.archive import is_archive
+from unconv.data.read.items import Item, Skipped
+from unconv.data.read.source import pictures_of as read_pictures
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
-from unconv.train.data.examples import FileExamples, TensorExamples
-from unconv.train.data.labelled import HELD_OUT, HELD_OUT_PART, TRAIN, LabelledPictures, pictures_of
+from unconv.train.data.examples import PictureExamples, TensorExamples
+from unconv.train.data.labelled import HELD_OUT, HELD_OUT_PART, TRAIN, LabelledPictures, pictures_of, source_name
 from unconv.train.data.sources import NAMES, named_source
 
 # Two have a covariance, and a batch of one cannot be normalised.
 FEWEST = 2
 
 
-def pictures_without_classes(data: str | PathLike[str] | None = None, seed: int = 0) -> LabelledPictures:
+def pictures_without_classes(data: Any = None, seed: int = 0) -> LabelledPictures:
     """Find pictures, whatever they show.
 
     Args:
         data: a folder that holds pictures, in folders below it or not, of which a tenth is held out, chosen by the
             seed; or such folders ``train`` and ``test`` (or ``val``); or Fashion-MNIST's files; or a name that
-            :func:`~unconv.train.data.labelled.pictures_of` takes. Unless given, Fashion-MNIST.
+            :func:`~unconv.train.data.labelled.pictures_of` takes; or whatever else holds pictures, see
+            :func:`~unconv.data.read.source.source_of`. Unless given, Fashion-MNIST.
         seed: of the choice.
 
     Raises ImageError where there are no pictures, or too few of them.
@@ -39,31 +43,38 @@ def pictures_without_classes(data: str | PathLike[str] | None = None, seed: int 
     Traceback (most recent call last):
     unconv.errors.ImageError: data ...: 0 pictures; give 4 at least, of which 2 are held out
     """
-    if data is None or holds_fashion(data) or (isinstance(data, str) and named_source(data)):
+    given = isinstance(data, str | PathLike) or data is None
+    if not is_archive(data) and given and _is_named(data):
         pictures = replace(pictures_of(data, seed), classes=())
         _enough(len(pictures.train), f"{pictures.name}, to train on")
         _enough(len(pictures.held_out), f"{pictures.name}, held out")
         return pictures
-    folder = Path(data)
-    if not folder.is_dir():
+    folder = None if is_archive(data) or not given else Path(data)
+    name = source_name(data)
+    if folder is not None and not folder.is_dir():
         raise ImageError(f"data {printable(folder)}: no such folder; it has pictures, or is one of {', '.join(NAMES)}")
-    test = next((folder / name for name in HELD_OUT if (folder / name).is_dir()), None)
-    if (folder / TRAIN).is_dir() and test is not None:
-        parts = [_below(part) for part in (folder / TRAIN, test)]
-        for part, files in zip((TRAIN, test.name), parts, strict=True):
-            _enough(len(files), f"data {printable(folder)}/{part}")
+    test = None if folder is None else next((folder / part for part in HELD_OUT if (folder / part).is_dir()), None)
+    if folder is not None and (folder / TRAIN).is_dir() and test is not None:
+        parts = [_items(part) for part in (folder / TRAIN, test)]
+        for part, items in zip((TRAIN, test.name), parts, strict=True):
+            _enough(len(items), f"data {printable(folder)}/{part}")
     else:
-        files = _below(folder)
-        if len(files) < 2 * FEWEST:
-            raise ImageError(
-                f"data {printable(folder)}: {len(files)} pictures; give {2 * FEWEST} at least, of which {FEWEST} are "
-                "held out"
-            )
-        order = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed)).tolist()
-        count = max(FEWEST, round(HELD_OUT_PART * len(files)))
-        parts = [[files[n] for n in sorted(chosen)] for chosen in (order[count:], order[:count])]
-    train_files, test_files = (FileExamples(tuple(part), torch.zeros(len(part), dtype=torch.int64)) for part in parts)
-    return LabelledPictures(printable(folder), (), train_files, test_files)
+        parts = _split(_items(data), seed, f"data {name}")
+    train, held_out = (PictureExamples(tuple(part), torch.zeros(len(part), dtype=torch.int64)) for part in parts)
+    return LabelledPictures(name, (), train, held_out)
+
+
+def _is_named(data: str | PathLike[str] | None) -> bool:
+    return data is None or holds_fashion(data) or (isinstance(data, str) and named_source(data) is not None)
+
+
+def _split(items: list[Item], seed: int, what: str) -> list[list[Item]]:
+    """A tenth, two at least, is held out."""
+    if len(items) < 2 * FEWEST:
+        raise ImageError(f"{what}: {len(items)} pictures; give {2 * FEWEST} at least, of which {FEWEST} are held out")
+    order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed)).tolist()
+    count = max(FEWEST, round(HELD_OUT_PART * len(items)))
+    return [[items[n] for n in sorted(chosen)] for chosen in (order[count:], order[:count])]
 
 
 def framed(pictures: LabelledPictures, preprocess: Preprocess) -> tuple[LabelledPictures, int]:
@@ -91,19 +102,19 @@ def framed(pictures: LabelledPictures, preprocess: Preprocess) -> tuple[Labelled
     return pictures.prepared(preprocess), margin
 
 
-def _parts(pictures: LabelledPictures) -> tuple[TensorExamples | FileExamples, TensorExamples | FileExamples]:
+def _parts(pictures: LabelledPictures) -> tuple[TensorExamples | PictureExamples, TensorExamples | PictureExamples]:
     return pictures.train, pictures.held_out
 
 
-def _padded(part: TensorExamples | FileExamples, margin: int) -> TensorExamples | FileExamples:
-    if isinstance(part, FileExamples):
+def _padded(part: TensorExamples | PictureExamples, margin: int) -> TensorExamples | PictureExamples:
+    if isinstance(part, PictureExamples):
         return part
     inputs: Tensor = F.pad(part.inputs, (margin,) * 4)
     return replace(part, inputs=inputs)
 
 
-def _below(folder: Path) -> list[ImageFile]:
-    return [item for item in list_images(folder) if isinstance(item, ImageFile)]
+def _items(data: Any) -> list[Item]:
+    return [item for item in read_pictures(data) if not isinstance(item, Skipped)]
 
 
 def _enough(count: int, what: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from unconv.errors import UnconvError
 from unconv.jobs import Executor, Progress, Running, Serial, Threads
 from unconv.models.load.resolve import untrained_model
 from unconv.train.data.augment import augmentation, check_shift
-from unconv.train.data.examples import FileExamples
+from unconv.train.data.examples import PictureExamples
 from unconv.train.data.labelled import pictures_of
 from unconv.train.loop.loop import train, trainer_for
 from unconv.train.loop.settings import Settings
@@ -41,7 +42,7 @@ class Classifier(Trained):
 
 def classify(
     model: str = "zfnet-28",
-    data: str | PathLike[str] | None = None,
+    data: Any = None,
     settings: Settings | None = None,
     *,
     size: int | tuple[int, int] | None = None,
@@ -95,7 +96,7 @@ def classify(
         "shift": shift,
     }
     running = Running(
-        executor or (Threads() if isinstance(pictures.train, FileExamples) else Serial()),
+        executor or (Threads() if isinstance(pictures.train, PictureExamples) else Serial()),
         checkpoint,
         checkpoint_seconds,
         progress,

@@ -20,7 +20,7 @@ from unconv.models.dcgan import FORMS, Discriminator, Generator
 from unconv.models.load.resolve import LoadedModel, load_model, untrained_model
 from unconv.models.load.trained import about_trained
 from unconv.operators.checkerboard import stride_pattern
-from unconv.train.data.examples import Examples, FileExamples
+from unconv.train.data.examples import Examples, PictureExamples
 from unconv.train.data.unlabelled import framed, pictures_without_classes
 from unconv.train.loop.loop import train
 from unconv.train.loop.settings import Settings
@@ -52,7 +52,7 @@ class Generated(Trained):
 
 def generate(
     model: str = "dcgan-32",
-    data: str | PathLike[str] | None = None,
+    data: Any = None,
     settings: Settings | None = None,
     contest: Contest | None = None,
     *,
@@ -103,7 +103,7 @@ def generate(
     }
     first = measure_generator(generator.eval(), judge, pictures.held_out)
     running = Running(
-        executor or (Threads() if isinstance(pictures.train, FileExamples) else Serial()),
+        executor or (Threads() if isinstance(pictures.train, PictureExamples) else Serial()),
         checkpoint,
         checkpoint_seconds,
         progress,

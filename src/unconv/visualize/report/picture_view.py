@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.data.images import Skipped, iter_images
+from unconv.data.read.items import InMemory, Skipped
 from unconv.data.read.pictures import Pictures
+from unconv.data.read.read_item import read_item
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.operators.geometry.receptive import Box
@@ -47,19 +48,15 @@ def show_picture(pictures: Pictures, number: int, preprocess: Preprocess) -> Sho
     """One picture read and prepared; tensors of a dataset are taken as the dataset has prepared them.
 
     >>> import torch
-    >>> from unconv.data.read.pictures import pictures_of
+    >>> from unconv.data.read.source import pictures_of
     >>> pictures = pictures_of(torch.rand(3, 3, 40, 60))
     >>> show_picture(pictures, 1, Preprocess(size=(8, 8), resize=(8, 8))).image.shape
     torch.Size([3, 8, 8])
     """
     item = pictures[number]
-    if not isinstance(pictures.items, tuple):
-        item = item[0] if isinstance(item, tuple | list) else item
-        if isinstance(item, Tensor):
-            return Shown(pictures.name(number), preprocess.denormalise(item).clamp(0, 1), item)
-    if isinstance(item, Skipped):
-        return item
-    (found,) = iter_images([item])
+    if isinstance(item, InMemory) and item.prepared and isinstance(item.value, Tensor):
+        return Shown(pictures.name(number), preprocess.denormalise(item.value).clamp(0, 1), item.value)
+    found = read_item(item)
     if isinstance(found, Skipped):
         return found
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from unconv.data.images import Skipped
-from unconv.data.read.pictures import pictures_of
+from unconv.data.read.source import pictures_of
 from unconv.jobs import Progress, quiet
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
@@ -52,8 +52,8 @@ def see(
 
     Args:
         model: a MODEL string as for load_model, a loaded model, or any module that takes images as its one argument.
-        images: files, folders, tensors or arrays, as for read_images; a ``.tar`` of pictures; a dataset of torch. What
-            cannot be read is skipped and listed.
+        images: whatever read_images takes: files, folders, a ``.tar`` of pictures, arrays, a dataset of torch; not a
+            loader. What cannot be read is skipped and listed.
         layers: names of layers that return feature maps; ``"all"``: every convolution; None: five, spread over the
             depth (of those of the scan, where one is given).
         out: folder for ``index.html``, ``report.json`` and the pictures; it is made where it does not exist.

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unconv.data.read.pictures import Chosen, Pictures
+from unconv.data.read.pictures import Pictures
 from unconv.errors import UnconvError
 from unconv.jobs import Progress
 from unconv.models.load.resolve import LoadedModel
@@ -50,7 +50,7 @@ def survey(
 
     >>> from torch import nn
     >>> from unconv.models.load.preprocess import Preprocess
-    >>> from unconv.data.read.pictures import pictures_of
+    >>> from unconv.data.read.source import pictures_of
     >>> model = LoadedModel("net", nn.Conv2d(3, 4, 3), Preprocess((8, 8), (8, 8)), None, "random")
     >>> model = LoadedModel("net", nn.Sequential(model.module), model.preprocess, None, "random")
     >>> found = survey(model, pictures_of(torch.rand(5, 3, 8, 8)), ["0"], top=3)
@@ -59,7 +59,7 @@ def survey(
     """
     count = len(pictures)
     numbers = tuple(range(count)) if count <= SAMPLE else tuple(step * count // SAMPLE for step in range(SAMPLE))
-    looked_at = scan(model, Chosen(pictures, numbers), layers, max(top, len(numbers)), progress=progress)
+    looked_at = scan(model, pictures.chosen(numbers), layers, max(top, len(numbers)), progress=progress)
     if given is None and len(numbers) == count:
         given = looked_at
     elif given is None:

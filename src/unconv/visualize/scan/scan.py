@@ -79,8 +79,8 @@ def scan(
     Args:
         model: a MODEL string as for load_model, a loaded model, or a module that takes images as its one argument.
         images: files and folders, a dataset or loader of torch, a tar of webdataset, a tensor (batch, channel, *size),
-            or any iterable: see :func:`~unconv.data.read.batches.collection_of`. What cannot be read is
-            skipped, counted and listed.
+            a list of these, or any iterable: see :func:`~unconv.data.read.batches.collection_of`. What cannot be read
+            is skipped, counted and listed.
         layers: names as in ``model.named_modules()``; a layer that is called several times counts with its first call.
             None: every convolution that is called.
         top: how many places each unit keeps.
@@ -113,7 +113,8 @@ def scan(
         raise UnconvError("scan: the list of layers is empty; name one, or none at all for every convolution")
     for layer in names:
         find_layer(module, layer)
-    source = collection_of(images, prepare, batch_size)
+    volumes = any(isinstance(layer, nn.Conv3d | nn.ConvTranspose3d) for layer in module.modules())
+    source = collection_of(images, prepare, batch_size, volumes)
     about = {
         "model": loaded.name if isinstance(loaded, LoadedModel) else type(module).__name__,
         "weights": loaded.weights if isinstance(loaded, LoadedModel) else "as given",
