@@ -1,4 +1,4 @@
-"""The typeface of the pictures, shipped so that they look the same on every machine: see LICENSE in this folder."""
+"""The typeface of the pictures, shipped so that they look the same on every machine; its licence is beside it."""
 
 from __future__ import annotations
 
