@@ -22,19 +22,19 @@ BEGIN, END = "<!-- rooms: python tools/draw_parts.py -->", "<!-- end of rooms --
 PLACES = {
     "cli": (0, 500),
     "explain": (1, 130),
-    "visualize": (1, 385),
-    "train": (1, 630),
-    "sparse": (1, 870),
-    "models": (2, 350),
-    "upsample": (3, 285),
-    "network": (4, 285),
-    "data": (5, 600),
-    "jobs": (5, 870),
+    "sparse": (1, 375),
+    "visualize": (1, 625),
+    "train": (1, 870),
+    "models": (2, 870),
+    "upsample": (3, 870),
+    "network": (4, 430),
+    "data": (4, 700),
     "operators": (5, 165),
-    "errors": (6, 500),
+    "jobs": (5, 700),
+    "errors": (6, 430),
 }
 # Files at the top of the package that every part may read are drawn as one.
-GROUND = ("errors", "tables", "_version")
+GROUND = ("errors", "files", "tables", "folders", "source_files", "_version")
 WIDTH, FLOOR, TOP = 1000, 118, 24
 BOX = (210, 74)
 STYLE = """
@@ -115,7 +115,7 @@ def _arrow(above: str, below: str) -> str:
 def _box(part: str) -> str:
     x, y = _centre(part)
     width, height = BOX
-    names = list(GROUND[:2]) if part == "errors" else [part]
+    names = list(GROUND[:3]) if part == "errors" else [part]
     inside = [Path(room).name for room in rooms_of(part) if room.count("/") == 1] if part != "errors" else []
     text = _wrapped(inside, 34)
     title = y - (4 if not text else 12 if len(text) == 1 else 16)
