@@ -1,4 +1,4 @@
-"""Arrays, tensors and Pillow pictures to picture tensors: which axis is the channels, and what number is white."""
+"""Conversion of arrays, tensors and Pillow pictures: which axis is the channels, and what number is white."""
 
 from __future__ import annotations
 

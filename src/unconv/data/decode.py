@@ -1,4 +1,4 @@
-"""One picture file to one tensor: every pixel format that Pillow knows, bounded before anything is decoded.
+"""Decoding: one picture file to one tensor, every pixel format that Pillow knows, bounded before it is decoded.
 
 How numbers become [0, 1]: 1 bit is 0 or 1; 8 bits are divided by 255, 16 by 65535, 12 by 4095; floats in [0, 1] stay,
 other floats are mapped from their smallest and largest value, with a note. CMYK goes through its embedded profile

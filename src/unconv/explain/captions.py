@@ -1,4 +1,4 @@
-"""Words of a picture: title, settings, sizes and the relation with its working."""
+"""Captions: title, settings, sizes and the relation with its working."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a scene to its page: every cell, number and beam at its place."""
+"""Composition: from a scene to its page, every cell, number and beam at its place."""
 
 from __future__ import annotations
 

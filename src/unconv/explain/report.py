@@ -1,4 +1,4 @@
-"""A geometry in words and in plain data, for the terminal and for other programs."""
+"""Reports of a geometry in words and in plain data, for the terminal and for other programs."""
 
 from __future__ import annotations
 

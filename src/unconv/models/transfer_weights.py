@@ -1,4 +1,4 @@
-"""Trained weights carried from one network into another that has more layers, or writes the same ones otherwise."""
+"""Weight transfer: from one network into another that has more layers, or writes the same ones otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first cells of an output that has a whole multiple of its input's size: how odd sizes are met."""
+"""Cropping to the first cells of an output that has a whole multiple of its input's size: how odd sizes are met."""
 
 from __future__ import annotations
 

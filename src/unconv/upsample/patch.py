@@ -1,4 +1,4 @@
-"""Findings of an audit, mended in the model: what stays equal is proved, what changes is shown."""
+"""Patches: findings of an audit mended in the model; what stays equal is proved, what changes is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The convolution that keeps the size, in one, two or three dimensions: what some upsampling layers are made of."""
+"""SAME convolution in one, two or three dimensions: what some upsampling layers are made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fixed layer that takes every pattern of a stride's period away."""
+"""Smoothing: a fixed layer that takes every pattern of a stride's period away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all views share: boards of a geometry's input and output, roles of their cells, legends, thinning."""
+"""Parts of views: boards of a geometry's input and output, roles of their cells, legends, thinning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scene's frame in characters, for the terminal."""
+"""Text: a scene's frame in characters, for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image and video files from painted frames."""
+"""Image and video files from painted frames: PNG and MP4."""
 
 from __future__ import annotations
 

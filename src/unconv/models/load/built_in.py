@@ -1,4 +1,4 @@
-"""The networks that MODEL strings name without a source in front: one row each.
+"""Built-in networks, which MODEL strings name without a source in front: one row each.
 
 Nothing heavy is imported here, so that a help text can name them; ``resolve`` imports a network's file when it is asked
 for.

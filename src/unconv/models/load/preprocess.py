@@ -1,4 +1,4 @@
-"""From a picture to what a network was trained on: resize, crop, normalise."""
+"""Preprocessing: from a picture to what a network was trained on, by resizing, cropping, normalising."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source of networks says about one of them; ``unconv.models.load.resolve`` does the rest."""
+"""Recipes: what a source of networks says about one of them; ``unconv.models.load.resolve`` does the rest."""
 
 from __future__ import annotations
 

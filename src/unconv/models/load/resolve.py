@@ -1,4 +1,4 @@
-"""From the string that names a network to the network, with its weights and its picture transform.
+"""Resolving a MODEL string: to the network, with its weights and its picture transform.
 
 A MODEL is a built-in name (a row of ``built_in``, such as ``zfnet-28``; ``NAME:VARIANT`` where it has variants),
 ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.

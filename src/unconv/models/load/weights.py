@@ -1,4 +1,4 @@
-"""Weights from a file into a network, or one line that says why not."""
+"""Loading weights from a file into a network, or one line that says why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every geometry has: sizes, the relation of each axis, and the connections along which values flow."""
+"""Geometry: sizes, the relation of each axis, and the connections along which values flow."""
 
 from __future__ import annotations
 

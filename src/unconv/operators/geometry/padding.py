@@ -1,4 +1,4 @@
-"""How padding is spelled: numbers, pairs, and the three kinds of SAME."""
+"""Padding: numbers, pairs, and the three kinds of SAME."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inverse of the arithmetic: which transposed convolutions lead from one size to another."""
+"""Solving for geometries: which transposed convolutions lead from one size to another."""
 
 from __future__ import annotations
 

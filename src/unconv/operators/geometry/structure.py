@@ -1,4 +1,4 @@
-"""What makes a convolution special: how many of C's entries are not zero, and how many of those are different.
+"""Structure of the matrix C: how many of its entries are not zero, and how many of those are different.
 
 Standard library only; the numbers come from the geometry and need no weights.
 """

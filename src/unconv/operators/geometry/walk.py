@@ -1,4 +1,4 @@
-"""The walk: which input cells one window touches, along one axis.
+"""Window walk: which input cells one window touches, along one axis.
 
 The whole subject rests on one line: tap t of the window at output o touches input s·o + d·t − p. A convolution, a
 pooling and, read backwards, a transposed convolution are this walk.

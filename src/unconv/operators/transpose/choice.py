@@ -1,4 +1,4 @@
-"""The rule that picks a form of the transposed convolution: the least work, counted from shapes alone.
+"""Choice of form: the one of the transposed convolution with the least work, counted from shapes alone.
 
 What the constants were fitted to, and how well: docs/decisions/0002-forms-of-the-transposed-convolution.md.
 """

@@ -1,4 +1,4 @@
-"""Between sub-pixel and scatter: the last axis scatters, the others gather."""
+"""The mixed form, between sub-pixel and scatter: the last axis scatters, the others gather."""
 
 from __future__ import annotations
 

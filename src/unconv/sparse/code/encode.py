@@ -17,8 +17,8 @@ from unconv.sparse.code.penalty import as_penalty
 from unconv.sparse.code.problem import Problem, largest_correlation, per_image, problems_from
 from unconv.sparse.code.solution import Solution
 from unconv.sparse.code.sparse_tensors import sparse_codes, stack_codes
-from unconv.sparse.code.types import DictionaryLike, Images, MaskLike, PenaltyLike, StartLike
 from unconv.sparse.code.validate import as_tensor, check_dictionary, load_images
+from unconv.sparse.types import DictionaryLike, Images, MaskLike, PenaltyLike, StartLike
 
 if TYPE_CHECKING:
     from unconv.sparse.code.tiles import TileTask

@@ -15,8 +15,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from unconv.errors import SparseError
-from unconv.sparse.code.types import PenaltyLike
 from unconv.sparse.code.validate import as_tensor
+from unconv.sparse.types import PenaltyLike
 
 
 class Penalty(ABC):

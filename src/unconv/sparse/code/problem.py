@@ -13,8 +13,8 @@ from torch import Tensor
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import Boundary, check_boundary, code_size, correlation_strips
 from unconv.sparse.code.penalty import Penalty, PerKernel, as_penalty, relative
-from unconv.sparse.code.types import DictionaryLike, Images, MaskLike, PenaltyLike, StartLike
 from unconv.sparse.code.validate import as_float, as_tensor, check_dictionary, check_finite
+from unconv.sparse.types import DictionaryLike, Images, MaskLike, PenaltyLike, StartLike
 
 Start = tuple[Tensor, Tensor]
 

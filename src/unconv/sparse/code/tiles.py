@@ -25,7 +25,7 @@ from unconv.sparse.code.penalty import PerKernel, PerPosition, as_penalty
 from unconv.sparse.code.problem import Problem, problems_from
 from unconv.sparse.code.solution import Solution, Trace
 from unconv.sparse.code.synthesize import synthesize_sparse
-from unconv.sparse.code.types import ImageLike, MaskLike, PenaltyLike, Sliceable
+from unconv.sparse.types import ImageLike, MaskLike, PenaltyLike, Sliceable
 
 _ROUNDS = 30
 

@@ -15,7 +15,7 @@ from unconv.data.read.items import InMemory, Item, Skipped
 from unconv.data.read.read_item import open_item, read_item
 from unconv.data.read.source import source_of
 from unconv.errors import ImageError, SparseError
-from unconv.sparse.code.types import DictionaryLike
+from unconv.sparse.types import DictionaryLike
 
 _HALF = (torch.float16, torch.bfloat16)
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from unconv.data.tensor_file import read_tensors, write_tensors
 from unconv.errors import SparseError
-from unconv.sparse.code.types import DictionaryLike, DictionarySource
 from unconv.sparse.code.validate import check_dictionary
+from unconv.sparse.types import DictionaryLike, DictionarySource
 
 FOLDER = Path(__file__).parents[1] / "shipped"
 SHIPPED = {1: "grey-8x8x64", 3: "colour-8x8x64"}
@@ -81,7 +81,7 @@ def dictionary_for(
 
 
 def turn_kernels(dictionary: Float[Tensor, "kernels channels ..."], quarter_turns: int) -> Tensor:
-    """All kernels turn_kernels by so many quarters, kernels of signals run backwards at every odd one.
+    """All kernels turned by so many quarters, kernels of signals run backwards at every odd one.
 
     >>> turn_kernels(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 1)
     tensor([[[[2., 4.],

@@ -1,4 +1,4 @@
-"""scikit-learn's protocol for estimators, without scikit-learn."""
+"""Estimator protocol of scikit-learn, without scikit-learn."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
-from unconv.sparse.code.types import InitLike
 from unconv.sparse.code.validate import check_dictionary
 from unconv.sparse.learn.constraints import Constraint, norms
+from unconv.sparse.types import InitLike
 
 _TRIED_PER_KERNEL = 30
 

@@ -1,4 +1,4 @@
-"""Where a learner's images come from: what can be taken in any order, or a stream that no memory holds."""
+"""Image sources of a learner: what can be taken in any order, or a stream that no memory holds."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from unconv.data.read.source import source_of, stack_pictures
 from unconv.errors import ImageError, SparseError
 from unconv.jobs import fingerprint_arrays
 from unconv.sparse.code.problem import per_image
-from unconv.sparse.code.types import ImageSource, MaskLike
 from unconv.sparse.code.validate import as_tensor, read_image
+from unconv.sparse.types import ImageSource, MaskLike
 
 # Images that are looked at before learning starts: for first kernels, and for a penalty relative to its maximum.
 SAMPLE = 32

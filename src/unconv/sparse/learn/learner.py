@@ -18,7 +18,6 @@ from unconv.jobs.progress import bar, quiet
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.synthesize import synthesize_sparse
-from unconv.sparse.code.types import Images, ImageSource, InitLike, MaskLike, PenaltyLike, RandomState
 from unconv.sparse.learn.constraints import Constraint
 from unconv.sparse.learn.estimator import Estimator
 from unconv.sparse.learn.image_sources import Loaded, Portion, Source, Stream, learning_source
@@ -32,6 +31,7 @@ from unconv.sparse.learn.parameters import (
     sizes_of,
     thread_count,
 )
+from unconv.sparse.types import Images, ImageSource, InitLike, MaskLike, PenaltyLike, RandomState
 
 # What a result does not depend on: it may change between a run and the one that resumes it.
 _FREE = (

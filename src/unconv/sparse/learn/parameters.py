@@ -1,4 +1,4 @@
-"""A learner's parameters, checked and made into what learning works with."""
+"""Parameters of a learner, checked and made into what learning works with."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from unconv.errors import SparseError
 from unconv.sparse.code.boundary import check_boundary
 from unconv.sparse.code.penalty import Penalty, PerKernel, PerPosition, as_penalty, relative
 from unconv.sparse.code.problem import Problem, largest_correlation
-from unconv.sparse.code.types import PenaltyLike, RandomState
 from unconv.sparse.code.validate import as_tensor
 from unconv.sparse.learn.constraints import Constraint, as_constraint
+from unconv.sparse.types import PenaltyLike, RandomState
 
 Sizes = list[tuple[int, tuple[int, ...]]]
 

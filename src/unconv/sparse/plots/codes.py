@@ -12,9 +12,9 @@ from unconv.data.mosaic import columns_for, kernel_picture, map_picture
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import code_size
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.code.types import ImageLike
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.plots.results import need_matplotlib
+from unconv.sparse.types import ImageLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from unconv.data.mosaic import columns_for, enlarge, kernel_picture, mosaic
 from unconv.errors import SparseError
-from unconv.sparse.code.types import ArrayLike, DictionaryLike, Fitted
 from unconv.sparse.code.validate import as_tensor, check_dictionary
 from unconv.sparse.plots.results import need_matplotlib
+from unconv.sparse.types import ArrayLike, DictionaryLike, Fitted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

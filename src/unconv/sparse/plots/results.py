@@ -12,8 +12,8 @@ from torch import Tensor
 
 from unconv.errors import MissingExtraError, SparseError
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.code.types import ImageLike
 from unconv.sparse.code.validate import as_float, as_tensor
+from unconv.sparse.types import ImageLike
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

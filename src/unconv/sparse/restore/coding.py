@@ -1,4 +1,4 @@
-"""Coding with a turn_kernels dictionary: what denoising and inpainting share."""
+"""Coding with a dictionary in several turns of its kernels: what denoising and inpainting share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from unconv.errors import SparseError
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.code.types import PenaltyLike
 from unconv.sparse.learn.dictionaries import turn_kernels
+from unconv.sparse.types import PenaltyLike
 
 
 @dataclass(frozen=True)

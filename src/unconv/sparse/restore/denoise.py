@@ -12,7 +12,6 @@ from torch import Tensor
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.penalty import InverseCorrelation, Penalty
-from unconv.sparse.code.types import DictionarySource, ImageLike, PenaltyLike
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_in_turns
@@ -20,6 +19,7 @@ from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.inpaint import inpaint
 from unconv.sparse.restore.lowpass import split
 from unconv.sparse.restore.noise import estimate_noise, find_impulses
+from unconv.sparse.types import DictionarySource, ImageLike, PenaltyLike
 
 Noise = Literal["gaussian", "impulse"]
 # A coefficient of which the noise alone is THRESHOLD·σ in size is just left out; POWER: how much cheaper larger ones

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.code.types import DictionarySource, ImageLike, MaskLike, PenaltyLike
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.lowpass import split
+from unconv.sparse.types import DictionarySource, ImageLike, MaskLike, PenaltyLike
 
 
 @dataclass(frozen=True, eq=False)

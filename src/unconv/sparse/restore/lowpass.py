@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
-from unconv.sparse.code.types import ImageLike, MaskLike
 from unconv.sparse.code.validate import as_float, as_tensor, check_finite
 from unconv.sparse.restore.cosine import cosine_transform, inverse_cosine_transform
+from unconv.sparse.types import ImageLike, MaskLike
 
 MAX_STEPS = 1000
 

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unconv.errors import SparseError
-from unconv.sparse.code.types import ImageLike
 from unconv.sparse.code.validate import as_float, as_tensor, check_finite
+from unconv.sparse.types import ImageLike
 
 BLOCK = 16
 # Σ ρ² over the lags of [1, −2, 1]: how many of its outputs count as one independent number.

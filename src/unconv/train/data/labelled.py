@@ -1,4 +1,4 @@
-"""Pictures with their classes, from where users have them: a data set by name, or a folder for each class."""
+"""Labelled pictures, from where users have them: a data set by name, or a folder for each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures without classes, from where users have them: a data set by name, or any folder."""
+"""Unlabelled pictures, from where users have them: a data set by name, or any folder."""
 
 from __future__ import annotations
 

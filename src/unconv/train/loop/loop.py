@@ -1,4 +1,4 @@
-"""The loop that trains: it knows no network and no task, only steps, epochs and how to go on after a kill.
+"""The training loop: it knows no network and no task, only steps, epochs and how to go on after a kill.
 
 A training is a fold: the state after a step is that of the step before and a batch, and what a batch holds follows
 from seed, epoch and step alone. Run by ``unconv.jobs``, one that was killed and resumed ends with the same weights, to

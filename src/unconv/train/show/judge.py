@@ -1,4 +1,4 @@
-"""What a classifier sees in the pictures of a generator: how far from real ones, and which classes."""
+"""The judge of a generator: its distance from real pictures as a classifier sees them, and which classes it makes."""
 
 from __future__ import annotations
 
