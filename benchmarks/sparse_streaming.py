@@ -81,8 +81,8 @@ def write_pictures(folder: Path, count: int) -> None:
 
 def learned(folder: str) -> dict[str, Any]:
     """What the process of its own does."""
-    from unconv.cli.sparse.options import Details
     from unconv.sparse.learn.learner import DictionaryLearner
+    from unconv.sparse.restore.details import Details
 
     resident: list[float] = []
     start = time.perf_counter()

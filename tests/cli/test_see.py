@@ -125,7 +125,7 @@ def test_unreadable_pictures_are_listed_and_the_others_done(
         ),
         (("net.py:build", "pictures", "--scan", "none.safetensors"), "top activations 'none.safetensors': cannot be"),
         (("net.py:build", "pictures", "--compare", "nosuchnet"), "'nosuchnet': unknown"),
-        (("net.py:build", "pictures", "-o", "net.py"), "report: cannot write net.py"),
+        (("net.py:build", "pictures", "-o", "net.py"), "--out net.py: it is a file; name a folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

@@ -77,5 +77,5 @@ def test_a_folder_holds_them_all(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UnconvError, match="cannot make the folder"):
+    with pytest.raises(UnconvError, match="is a file; name a folder"):
         write_gallery(tmp_path / "file")

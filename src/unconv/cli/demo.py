@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unconv.cli.see import tell_skipped
+from unconv.cli.outputs import Folder, check_outputs
+from unconv.cli.skipped import tell_skipped
 from unconv.errors import MissingExtraError
+from unconv.folders import replacing_folder
 
 if TYPE_CHECKING:
     from unconv.explain.photograph import RoundTrip
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 MODEL = "efficientnet-lite0"
 SEED = 7
+# Files and folders of the demo.
+NAMES = ("index.html", "arithmetic", "photograph", "network")
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "motorcycle_left.png", "camera.png")
 # An eye and fur: round and straight edges, fine and coarse ones.
 WINDOW = (slice(None), slice(48, 176), slice(128, 256))
@@ -25,23 +29,27 @@ WINDOW = (slice(None), slice(48, 176), slice(128, 256))
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pages.")] = Path("unconv-demo"),
     units: Annotated[int, typer.Option("--units", min=1, help="Units of each layer, strongest first.")] = 4,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace others' files in the folder that have the names of the pages'.")
+    ] = False,
 ) -> None:
     """Make a page from photographs and a network that come with the demo extra; nothing is downloaded."""
     photographs = packaged_photographs()
     from unconv.jobs import bar
     from unconv.visualize.report.see import see
 
-    with bar() as progress:
+    check_outputs([Folder("--out", out, NAMES, force)], photographs)
+    with replacing_folder(out, "demo", force) as folder, bar() as progress:
         progress.start(None, "drawing the arithmetic")
-        drawings = draw_arithmetic(out)
-        trips = send_photograph(out, photographs[0])
-    title = f"Looking into {MODEL}"
-    report = see(MODEL, photographs, out=out / "network", units=units, title=title, progress=bar(), fidelity=0)
-    tell_skipped(report)
-    path = write_page(out / "index.html", drawings, trips, report)
+        drawings = draw_arithmetic(folder)
+        trips = send_photograph(folder, photographs[0])
+        title = f"Looking into {MODEL}"
+        report = see(MODEL, photographs, out=folder / "network", units=units, title=title, progress=bar(), fidelity=0)
+        write_page(folder / "index.html", drawings, trips, report)
+    tell_skipped(report.skipped)
     made = f"{len(report.pictures)} photographs, {len(drawings)} drawings, {len(trips)} round trips"
     typer.echo(f"{made} through C and Cᵀ")
-    typer.echo(f"wrote {path}")
+    typer.echo(f"wrote {out / 'index.html'}")
 
 
 def packaged_photographs() -> list[Path]:

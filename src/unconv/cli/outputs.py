@@ -7,12 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+import typer
 
 from unconv.errors import MissingExtraError, UnconvError, printable
 from unconv.files import check_file, same_file
 from unconv.folders import check_folder
 from unconv.source_files import files_of_model
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WEIGHTS = (".safetensors",)
 FIGURES = (".png", ".pdf", ".svg", ".jpg")
@@ -130,3 +135,11 @@ def _refuse_input(option: str, path: Path, place: Path, given: Path) -> None:
             else f"would replace what is read from {printable(given)}"
         )
         raise UnconvError(f"{option} {printable(path)}: {told}; name another place")
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure on white, and say so."""
+    from unconv.data.figure import save_figure
+
+    save_figure(figure, path, facecolor="white")
+    typer.echo(f"wrote {path}", err=True)

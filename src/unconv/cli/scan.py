@@ -5,12 +5,16 @@ from __future__ import annotations
 import json as json_format
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unconv.cli import models
-from unconv.errors import UnconvError
+from unconv.cli.outputs import WEIGHTS, File, Folder, check_outputs
+from unconv.cli.skipped import tell_skipped
+
+if TYPE_CHECKING:
+    from unconv.visualize.scan.top_activations import TopActivations
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -43,10 +47,7 @@ def scan(
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Find the pictures and places at which every unit is strongest, in one pass over any number of pictures."""
-    if out.suffix != ".safetensors":
-        raise UnconvError(f"--out {out}: files end in .safetensors")
-    if not out.parent.is_dir():
-        raise UnconvError(f"--out {out}: there is no folder {out.parent}; make it first")
+    check_outputs([File("--out", out, WEIGHTS), Folder("--checkpoint", checkpoint)], [model, *images, weights])
     chosen = models.names(layers)
     loaded = models.load(model, weights, random_weights, size, mean, std)
     import torch
@@ -68,8 +69,12 @@ def scan(
     )
     seconds = time.perf_counter() - start
     found.save(out)
-    for item in found.skipped:
-        typer.echo(f"skipped {item}", err=True)
+    tell(found, out, seconds, json)
+
+
+def tell(found: TopActivations, out: Path, seconds: float, json: bool) -> None:
+    """What has come out, on stdout; what was left out, on stderr."""
+    tell_skipped(found.skipped)
     units = sum(len(table) for table in found.values.values())
     dead = {layer: len(found.dead(layer)) for layer in found.layers}
     if json:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unconv.cli import models
+from unconv.cli.outputs import Folder, check_outputs
+from unconv.cli.skipped import tell_skipped
 from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
@@ -53,12 +55,18 @@ def see(
     size: models.Size = None,
     mean: models.Mean = None,
     std: models.Std = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace others' files in the folder that have the names of a report's.")
+    ] = False,
     single_file: Annotated[bool, typer.Option("--single-file", help="Put the pictures into the page.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Show what the units of a network are strongest for: patches and projections, over pictures and one by one."""
     names, chosen = layer_names(layers), unit_choice(units)
     measured = int(fidelity) if fidelity.isascii() and fidelity.isdigit() else fidelity
+    from unconv.visualize.report.files import NAMES
+
+    check_outputs([Folder("--out", out, NAMES, force)], [model, *images, weights, scan, compare])
     loaded = models.load(model, weights, random_weights, size, mean, std)
     other = None
     if compare is not None:
@@ -83,8 +91,9 @@ def see(
         compare=other,
         formats=models.names(formats) or (),
         fidelity=measured,
+        force=force,
     )
-    tell_skipped(report)
+    tell_skipped(report.skipped)
     if json:
         typer.echo(to_json(report.numbers))
         return
@@ -136,9 +145,3 @@ def tell(report: Report) -> None:
         typer.echo(f"note: {note}")
     for path in report.files or (report.path,):
         typer.echo(f"wrote {path}")
-
-
-def tell_skipped(report: Report) -> None:
-    """List on stderr what is not in a report."""
-    for item in report.skipped:
-        typer.echo(f"skipped {item}", err=True)

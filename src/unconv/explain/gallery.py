@@ -7,15 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from unconv.errors import UnconvError
 from unconv.explain.drawing import Drawing, draw
 from unconv.explain.numbers import NumbersSpec
 from unconv.explain.write.html import template
 from unconv.explain.write.svg import FONT
 from unconv.files import write_whole
+from unconv.folders import check_folder, replacing_folder
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
+
+ENDINGS = ("svg", "gif")
 
 _INPUT = ((3, 3, 2, 1, 0), (0, 0, 1, 3, 1), (3, 1, 2, 2, 3), (2, 0, 0, 2, 2), (2, 0, 0, 0, 1))
 _KERNEL = ((0, 1, 2), (2, 2, 0), (0, 1, 2))
@@ -76,16 +78,29 @@ def _twin(geometry: ConvGeometry) -> ConvTransposeGeometry:
     return geometry.transpose()
 
 
-def write_gallery(folder: str | Path, theme: str = "auto", told: Callable[[str], None] = lambda _: None) -> list[Path]:
+def gallery_names() -> tuple[str, ...]:
+    """The files of a gallery."""
+    return (*(f"{animation.name}.{ending}" for animation in animations() for ending in ENDINGS), "index.html")
+
+
+def write_gallery(
+    folder: str | Path, theme: str = "auto", told: Callable[[str], None] = lambda _: None, *, force: bool = False
+) -> list[Path]:
     """Write all animations as SVG and GIF, and an index.html that shows them; ``told`` hears of each one.
 
-    Raises :class:`~unconv.errors.UnconvError` where the folder cannot be made or written.
+    The files come into the folder when all are there; those of an older gallery are replaced, others stay.
+
+    Raises :class:`~unconv.errors.UnconvError` where the folder cannot be made or written, and where others' files
+    would be replaced without ``force``.
     """
     target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as trouble:
-        raise UnconvError(f"gallery: cannot make the folder {target}: {trouble.strerror or trouble}") from None
+    check_folder(target, gallery_names(), "gallery", force)
+    with replacing_folder(target, "gallery", force) as beside:
+        files = _write_all(beside, theme, told)
+    return [target / file.name for file in files]
+
+
+def _write_all(target: Path, theme: str, told: Callable[[str], None]) -> list[Path]:
     written: list[Path] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
         chosen = animations()
@@ -110,5 +125,5 @@ def gallery_page(drawings: Sequence[tuple[str, Drawing]], theme: str = "auto") -
 
 def _write(animation: Animation, folder: Path, theme: str) -> Iterator[Path]:
     drawing = animation.drawing(theme)
-    for ending in ("svg", "gif"):
+    for ending in ENDINGS:
         yield drawing.save(folder / f"{animation.name}.{ending}")

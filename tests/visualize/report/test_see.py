@@ -209,7 +209,7 @@ def test_weights_that_are_not_numbers_are_refused_before_any_picture(tmp_path: P
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(UnconvError, match="report: cannot write"):
+    with pytest.raises(UnconvError, match="is a file; name a folder"):
         uc.see(network(), torch.rand(1, 3, 30, 30), out=tmp_path / "out", preprocess=SMALL)
     assert (tmp_path / "out").read_text() == "mine"
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from unconv.cli.outputs import File, check_outputs
+
 if TYPE_CHECKING:
     from unconv.explain.drawing import Drawing
     from unconv.operators.geometry.base import Geometry
@@ -39,10 +41,12 @@ class Picture:
 def answer(
     geometry: Geometry, picture: Picture, channels: tuple[int, int], groups: int, matrix: bool, json: bool
 ) -> None:
+    """Draw the geometry where a picture was asked for, and print what there is to say of it."""
     from unconv.explain import report
+    from unconv.explain.drawing import FORMATS
     from unconv.explain.views.parts import DrawingLimitError
 
-    """Draw the geometry where a picture was asked for, and print what there is to say of it."""
+    check_outputs([File("--output", picture.output, FORMATS)])
     drawing, refusal, written = None, "", None
     try:
         drawing = picture.drawing(geometry, channels, groups)

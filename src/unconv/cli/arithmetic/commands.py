@@ -31,6 +31,7 @@ from unconv.cli.arithmetic.options import (
     View,
     WithViews,
 )
+from unconv.cli.outputs import Folder, check_outputs
 
 
 class WithPoolings(TyperGroup):
@@ -67,6 +68,9 @@ def arithmetic(
         bool, typer.Option("--all", help="Write the 19 published animations, SVG and GIF, with an index.html.")
     ] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for --all.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --all, replace others' files in the folder that have the same names.")
+    ] = False,
     theme: Theme = "auto",
     json: Json = False,
 ) -> None:
@@ -85,10 +89,12 @@ def arithmetic(
             raise typer.BadParameter(f"-o needs --all, or one of {names} before it")
         typer.echo(context.get_help())
         return
-    from unconv.explain.gallery import write_gallery
+    from unconv.explain.gallery import gallery_names, write_gallery
     from unconv.explain.themes import check_theme
 
-    files = write_gallery(output or Path("gallery"), check_theme(theme))
+    folder = output or Path("gallery")
+    check_outputs([Folder("--output", folder, gallery_names(), force)])
+    files = write_gallery(folder, check_theme(theme), force=force)
     if json:
         print_json({"files": [str(path) for path in files]})
     else:

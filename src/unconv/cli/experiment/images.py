@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from unconv.cli import models
-from unconv.cli.experiment.input import parts_file, pictures, place_for, target_index
-from unconv.cli.experiment.output import Images, Json, Layers, Out, save, tell_json
+from unconv.cli.experiment.input import parts_file, pictures, target_index
+from unconv.cli.experiment.output import ENDINGS, Images, Json, Layers, Out, tell_json
+from unconv.cli.outputs import File, check_outputs, write_figure
 
 OCCLUSION = """[bold]Examples[/]
 
@@ -53,7 +54,7 @@ def occlusion(
     json: Json = False,
 ) -> None:
     """Slide a grey square over a picture: what does the network still make of it?"""
-    place_for(out)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, image, weights])
     loaded = models.load(model, weights, random_weights, size, mean, std)
     batch, shown, _ = pictures(loaded, [image], 1)
     from unconv.visualize.experiments.occlusion.sensitivity import occlusion as run
@@ -64,7 +65,7 @@ def occlusion(
     if out is not None:
         from unconv.visualize.experiments.figures.occlusion import plot_occlusion
 
-        save(plot_occlusion(maps, shown[0]), out)
+        write_figure(plot_occlusion(maps, shown[0]), out)
     if json:
         names = ("probability", "score", "activation", "label")
         tell_json(
@@ -103,7 +104,7 @@ def correspondence(
     json: Json = False,
 ) -> None:
     """Cover the same part in several pictures: do their features change alike?"""
-    place_for(out)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, parts, weights])
     loaded = models.load(model, weights, random_weights, size, mean, std)
     batch, _, names = pictures(loaded, images, 2)
     from unconv.visualize.experiments.correspondence import correspondence as run
@@ -112,7 +113,7 @@ def correspondence(
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_correspondence
 
-        save(plot_correspondence(found), out)
+        write_figure(plot_correspondence(found), out)
     if json:
         tell_json(
             images=names,
@@ -147,7 +148,7 @@ def invariance(
     json: Json = False,
 ) -> None:
     """Move, enlarge or turn pictures: how far do features and probabilities move?"""
-    place_for(out)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, weights])
     chosen = models.numbers("--values", values)
     loaded = models.load(model, weights, random_weights, size, mean, std)
     batch, _, names = pictures(loaded, images, 1)
@@ -157,7 +158,7 @@ def invariance(
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_invariance
 
-        save(plot_invariance(found), out)
+        write_figure(plot_invariance(found), out)
     if json:
         tell_json(
             transform=transform,

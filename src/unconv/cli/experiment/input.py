@@ -6,31 +6,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from unconv.errors import ImageError, MissingExtraError, UnconvError
+from unconv.cli.skipped import tell_skipped
+from unconv.errors import ImageError, UnconvError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from unconv.models.load.resolve import LoadedModel
 
-SUFFIXES = (".png", ".pdf", ".svg")
 SHOWN = 5
-
-
-def place_for(path: Path | None) -> None:
-    """Refuse, before anything is computed, a file that could not be written in the end."""
-    if path is None:
-        return
-    if path.suffix.lower() not in SUFFIXES:
-        raise UnconvError(f"--out {path}: figures end in {', '.join(SUFFIXES)}")
-    if not path.parent.is_dir():
-        raise UnconvError(f"--out {path}: there is no folder {path.parent}; make it first")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(f"--out {path}", "matplotlib", "demo") from None
 
 
 def pictures(loaded: LoadedModel, paths: list[str], least: int) -> tuple[Tensor, Tensor, list[str]]:
@@ -40,8 +24,7 @@ def pictures(loaded: LoadedModel, paths: list[str], least: int) -> tuple[Tensor,
     from unconv.data.images import read_images
 
     found = read_images(paths)
-    for item in found.skipped:
-        typer.echo(f"skipped {item}", err=True)
+    tell_skipped(found.skipped)
     if len(found) < least:
         raise ImageError(f"experiment: {len(found)} pictures; give {least} or more")
     shown = torch.stack([loaded.preprocess.picture(image.tensor) for image in found])

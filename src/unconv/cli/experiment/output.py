@@ -5,12 +5,12 @@ from __future__ import annotations
 import json as json_format
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+# Endings of figures.
+ENDINGS = (".png", ".pdf", ".svg")
 
 Images: TypeAlias = Annotated[list[str], typer.Argument(help="Picture files and folders.")]
 Out: TypeAlias = Annotated[Path | None, typer.Option("-o", "--out", help="Figure: .png, .pdf or .svg.")]
@@ -18,14 +18,6 @@ Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the numbers
 Layers: TypeAlias = Annotated[
     str | None, typer.Option("--layers", help="Layers, joined by commas; chosen over the depth unless given.")
 ]
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure, and say so."""
-    from unconv.data.figure import save_figure
-
-    save_figure(figure, path, facecolor="white")
-    typer.echo(f"wrote {path}", err=True)
 
 
 def tell_json(**numbers: Any) -> None:

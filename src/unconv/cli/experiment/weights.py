@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from unconv.cli import models
-from unconv.cli.experiment.input import class_folders, labelled, pictures, place_for
-from unconv.cli.experiment.output import Images, Json, Layers, Out, save, tell_json
+from unconv.cli.experiment.input import class_folders, labelled, pictures
+from unconv.cli.experiment.output import ENDINGS, Images, Json, Layers, Out, tell_json
+from unconv.cli.outputs import File, check_outputs, write_figure
 from unconv.errors import UnconvError
 
 EVOLUTION = """[bold]Examples[/]
@@ -46,7 +47,7 @@ def evolution(
     json: Json = False,
 ) -> None:
     """Follow units over checkpoints: the picture that excites each most, and its projection."""
-    place_for(out)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, *checkpoint])
     chosen = _integers("--units", units)
     loaded = models.load(model, None, random_weights, size, mean, std)
     batch, _, names = pictures(loaded, images, 1)
@@ -56,7 +57,7 @@ def evolution(
     if out is not None:
         from unconv.visualize.experiments.figures.pictures import plot_evolution
 
-        save(plot_evolution(found), out)
+        write_figure(plot_evolution(found), out)
     if json:
         tell_json(
             checkpoints=list(found.checkpoints),
@@ -90,7 +91,7 @@ def first_layer(
     json: Json = False,
 ) -> None:
     """Look at the filters of the first convolution: dead ones, dominant ones, aliasing."""
-    place_for(out)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *(images or ()), weights])
     loaded = models.load(model, weights, random_weights, size, mean, std)
     batch = pictures(loaded, images, 1)[0] if images else None
     from unconv.visualize.experiments.first_layer import first_layer as run
@@ -99,7 +100,7 @@ def first_layer(
     if out is not None:
         from unconv.visualize.experiments.figures.pictures import plot_first_layer
 
-        save(plot_first_layer(found), out)
+        write_figure(plot_first_layer(found), out)
     if json:
         tell_json(
             layer=found.layer,
@@ -140,7 +141,7 @@ def transfer(
     json: Json = False,
 ) -> None:
     """Put the features of every layer into a linear classifier of another task."""
-    place_for(out)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, folder, weights])
     classes = class_folders(folder)
     loaded = models.load(model, weights, random_weights, size, mean, std)
     batch, labels = labelled(loaded, classes)
@@ -150,7 +151,7 @@ def transfer(
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_transfer
 
-        save(plot_transfer(found), out)
+        write_figure(plot_transfer(found), out)
     mean_of, spread = found.accuracy.mean(1).tolist(), found.accuracy.std(1, correction=0).tolist()
     if json:
         tell_json(

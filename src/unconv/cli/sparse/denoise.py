@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from unconv.cli.outputs import File, check_outputs
 from unconv.cli.sparse import options as pictures
 
 EXAMPLES = """[bold]Examples[/]
@@ -36,8 +37,10 @@ def denoise(
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Take Gaussian or impulse noise out of a picture."""
-    pictures.check_place("--compare", compare)
-    pictures.check_place("--out", out, pictures.PICTURES)
+    check_outputs(
+        [File("--out", out, pictures.PICTURES), File("--compare", compare, figure=True)],
+        [image, dictionary, reference],
+    )
     from unconv.data.images import save_image
     from unconv.sparse.restore.denoise import denoise as run
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from unconv.cli.outputs import WEIGHTS, File, check_outputs, write_figure
 from unconv.cli.sparse import options as pictures
 from unconv.errors import SparseError
 
@@ -37,18 +38,17 @@ def encode(
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Write the detail of pictures as sums of few kernels: which, where, and how much of each."""
-    pictures.check_place("--out", out, (".safetensors",))
-    pictures.check_place("--plot", plot)
+    check_outputs([File("--out", out, WEIGHTS), File("--plot", plot, figure=True)], [*images, dictionary])
     wanted = pictures.penalty(penalty)
     from unconv.sparse.code.encode import encode as run
     from unconv.sparse.learn.dictionaries import dictionary_for
-    from unconv.sparse.restore.lowpass import split
+    from unconv.sparse.restore.details import detail_of
 
     kernels = dictionary_for(dictionary, 3, 2, "encode")
     if kernels.shape[1] not in (1, 3):
         raise SparseError(f"encode: dictionary of {kernels.shape[1]} channels; pictures have 1 or 3")
     found = pictures.pictures(images, "grey" if kernels.shape[1] == 1 else "rgb")
-    details = [split(image.tensor, low_pass).detail if low_pass else image.tensor for image in found]
+    details = [detail_of(image.tensor, low_pass) for image in found]
     encoding = run(
         details, kernels, wanted, boundary=boundary, nonnegative=nonnegative, tol=tol, progress=len(found) > 1
     )
@@ -56,7 +56,7 @@ def encode(
     if plot is not None:
         from unconv.sparse.plots.codes import plot_codes
 
-        pictures.save_plot(plot_codes(encoding, image=found[0].tensor), plot)
+        write_figure(plot_codes(encoding, image=found[0].tensor), plot)
     rows = [
         {"picture": image.name, "objective": objective, "gap": gap, "nonzeros": len(values), "converged": converged}
         for image, objective, gap, (_, values), converged in zip(

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from unconv.cli.outputs import File, check_outputs
 from unconv.cli.sparse import options as pictures
 from unconv.errors import SparseError
 
@@ -47,8 +48,10 @@ def inpaint(
     json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Fill in pixels of a picture that are missing, scratched or painted over."""
-    pictures.check_place("--compare", compare)
-    pictures.check_place("--out", out, pictures.PICTURES)
+    check_outputs(
+        [File("--out", out, pictures.PICTURES), File("--compare", compare, figure=True)],
+        [image, mask, dictionary, reference],
+    )
     wanted = pictures.penalty(penalty)
     if (mask is None) == (colour is None):
         raise SparseError("inpaint: say which pixels are missing: --mask FILE or --colour '#ff00ff', one of them")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json as json_format
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unconv.cli import spelling
+from unconv.cli.outputs import WEIGHTS, File, Folder, check_outputs, write_figure
+from unconv.cli.skipped import tell_skipped
 from unconv.cli.sparse import options as pictures
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unconv.data.arrays import Mode
+    from unconv.sparse.restore.details import Details
 
 EXAMPLES = """[bold]Examples[/]
 
@@ -44,24 +53,15 @@ def learn(
     json: Annotated[bool, typer.Option("--json", help="Print the history as JSON.")] = False,
 ) -> None:
     """Learn kernels of which pictures are sums of few pieces, by convolutional sparse coding."""
-    pictures.check_place("--out", out, (".safetensors",))
-    pictures.check_place("--plot", plot)
+    check_outputs(
+        [File("--out", out, WEIGHTS), File("--plot", plot, figure=True), Folder("--checkpoint", checkpoint)], images
+    )
     height, width = spelling.all_axes("--size", size, 2)
     wanted = pictures.penalty(penalty)
     from unconv.sparse.learn.dictionaries import save_dictionary
     from unconv.sparse.learn.learner import DictionaryLearner
-    from unconv.sparse.restore.lowpass import split
 
-    source = pictures.Details(images, "grey" if grey else "rgb", low_pass, seed)
-    if batch is None:
-        # Every round codes every picture: they stay in memory.
-        details: Any = [
-            split(image.tensor, low_pass).detail if low_pass else image.tensor
-            for image in pictures.pictures(images, source.mode)
-        ]
-    else:
-        source.tell_skipped()
-        details = source
+    mode: Mode = "grey" if grey else "rgb"
     learner = DictionaryLearner(
         n_kernels=kernels,
         kernel_size=(height, width),
@@ -71,7 +71,7 @@ def learn(
         random_state=seed,
         checkpoint=checkpoint,
         progress=True,
-    ).fit(details)
+    ).fit(_details(images, mode, low_pass, seed, in_memory=batch is None))
     count = learner.history_[-1].images if batch is None else sum(each.images for each in learner.history_) // rounds
     history = [
         {"round": each.number, "seconds": each.seconds, "objective": each.objective, "nonzeros": each.nonzeros}
@@ -81,7 +81,7 @@ def learn(
     if plot is not None:
         from unconv.sparse.plots.dictionary import plot_dictionary
 
-        pictures.save_plot(plot_dictionary(learner), plot)
+        write_figure(plot_dictionary(learner), plot)
     if json:
         typer.echo(json_format.dumps({"pictures": count, "dictionary": str(out), "history": history}))
         return
@@ -90,3 +90,14 @@ def learn(
         f"{count} pictures, {learner.n_iter_} rounds in {last['seconds']:.1f} s, objective {last['objective']:.6g}"
     )
     typer.echo(f"wrote {out}")
+
+
+def _details(images: list[str], mode: Mode, low_pass: float, seed: int, in_memory: bool) -> Sequence[Tensor] | Details:
+    """What kernels are learned from: in memory where every round codes every picture."""
+    from unconv.sparse.restore.details import Details, detail_of
+
+    if in_memory:
+        return [detail_of(image.tensor, low_pass) for image in pictures.pictures(images, mode)]
+    details = Details(images, mode, low_pass, seed)
+    tell_skipped(details.skipped)
+    return details

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from unconv.cli.outputs import write_figure
+from unconv.cli.skipped import tell_skipped
 from unconv.errors import SparseError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from torch import Tensor
 
     from unconv.data.images import Image
 
-SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
@@ -65,61 +63,8 @@ def pictures(paths: list[str], mode: str) -> list[Image]:
     from unconv.data.images import read_images
 
     found = read_images(paths, mode=mode)  # type: ignore[arg-type]
-    for item in found.skipped:
-        typer.echo(f"skipped {item}", err=True)
+    tell_skipped(found.skipped)
     return list(found)
-
-
-@dataclass(frozen=True)
-class Details:
-    """What a low-pass leaves of the pictures of some files and folders, read anew each time they are gone through.
-
-    They come in one random order, since folders are often sorted by what is in the pictures.
-    """
-
-    paths: list[str]
-    mode: str
-    low_pass: float
-    seed: int
-
-    def __iter__(self) -> Iterator[Tensor]:
-        from unconv.data.images import Skipped, iter_images
-        from unconv.data.read.source import pictures_of
-        from unconv.sparse.learn.image_sources import shuffled
-        from unconv.sparse.restore.lowpass import split
-
-        files = pictures_of(self.paths)
-        order = files.chosen(shuffled(len(files), self.seed, 0))
-        for item in iter_images(order, mode=self.mode):  # type: ignore[arg-type]
-            if not isinstance(item, Skipped):
-                yield split(item.tensor, self.low_pass).detail if self.low_pass else item.tensor
-
-    def tell_skipped(self) -> None:
-        """Say on stderr what is not there, without opening what is."""
-        from unconv.data.images import Skipped
-        from unconv.data.read.source import pictures_of
-
-        for item in pictures_of(self.paths):
-            if isinstance(item, Skipped):
-                typer.echo(f"skipped {item}", err=True)
-
-
-def check_place(option: str, path: Path | None, suffixes: tuple[str, ...] = SUFFIXES) -> None:
-    """Refuse, before anything is computed, a file that could not be written in the end."""
-    if path is None:
-        return
-    if path.suffix.lower() not in suffixes:
-        raise SparseError(f"{option} {path}: files end in {', '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise SparseError(f"{option} {path}: there is no folder {path.parent}; make it first")
-
-
-def save_plot(figure: Figure, path: Path) -> None:
-    """Write a figure, and say so."""
-    from unconv.data.figure import save_figure
-
-    save_figure(figure, path, facecolor="white")
-    typer.echo(f"wrote {path}", err=True)
 
 
 def compare(
@@ -139,7 +84,7 @@ def compare(
             )
         told = {"psnr_before": psnr(before, truth), "psnr_after": psnr(after, truth)}
     if place is not None:
-        save_plot(plot_before_after(before, after, truth, names=names), place)
+        write_figure(plot_before_after(before, after, truth, names=names), place)
     return told
 
 

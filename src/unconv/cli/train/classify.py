@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unconv.cli import models, spelling
+from unconv.cli.outputs import File, check_outputs
+from unconv.cli.skipped import tell_skipped
 from unconv.cli.train import options as options
 
 if TYPE_CHECKING:
@@ -68,8 +70,7 @@ def classify(
     json: options.Json = False,
 ) -> None:
     """Train a network to tell classes of pictures apart, from its first weights."""
-    options.check_out(out)
-    options.check_picture("--plot", plot)
+    check_outputs([*options.outputs(out, checkpoint, log), File("--plot", plot, (".png", ".jpg"))], [model, data])
     sides = None if size is None else spelling.all_axes("--size", size, 2)
     means, deviations = models.numbers("--mean", mean), models.numbers("--std", std)
     from unconv.jobs import bar
@@ -102,8 +103,7 @@ def tell(trained: Classifier, out: Path, plot: Path | None, seconds: float, json
     """What has come out, on stdout; what was left out, on stderr."""
     from unconv.train.show.confusion_table import shares
 
-    for item in trained.skipped:
-        typer.echo(f"skipped {item}", err=True)
+    tell_skipped(trained.skipped)
     classes, told = trained.about["classes"], shares(trained.confusion)
     if json:
         by_class = {name: share and share.right for name, share in zip(classes, told, strict=True)}

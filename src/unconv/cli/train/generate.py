@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unconv.cli.outputs import File, check_outputs
+from unconv.cli.skipped import tell_skipped
 from unconv.cli.train import options as options
-from unconv.cli.train.sample import Kernels, Sheet, check_pictures, draw
+from unconv.cli.train.sample import Kernels, Sheet, draw
 
 if TYPE_CHECKING:
     from unconv.train.tasks.generate import Generated
@@ -64,8 +66,8 @@ def generate(
     json: options.Json = False,
 ) -> None:
     """Train a DCGAN to make pictures like some that it is shown."""
-    options.check_out(out)
-    check_pictures(sheet, kernels)
+    pictures = [File("--sheet", sheet, (".png",)), File("--kernels", kernels, (".png",))]
+    check_outputs([*options.outputs(out, checkpoint, log), *pictures], [model, data])
     from unconv.jobs import bar
     from unconv.train.tasks.adversarial import Contest
     from unconv.train.tasks.generate import generate as run
@@ -89,8 +91,7 @@ def generate(
 
 def tell(trained: Generated, written: list[Path], seconds: float, json: bool) -> None:
     """What has come out, on stdout; what was left out, on stderr."""
-    for item in trained.skipped:
-        typer.echo(f"skipped {item}", err=True)
+    tell_skipped(trained.skipped)
     if json:
         about = {**trained.about, "notes": trained.notes, "skipped": trained.skipped, "seconds": round(seconds, 3)}
         typer.echo(json_format.dumps({**about, "out": list(map(str, written))}, ensure_ascii=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from unconv.cli.outputs import WEIGHTS, File, Folder
 from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
@@ -41,35 +41,9 @@ Log: TypeAlias = Annotated[Path | None, typer.Option("--log", help="Folder for t
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the history as JSON.")]
 
 
-def check_out(out: Path) -> None:
-    """Refuse, before anything is trained, a file that could not be written after.
-
-    >>> check_out(Path("weights.pth"))
-    Traceback (most recent call last):
-    unconv.errors.UnconvError: --out weights.pth: files end in .safetensors
-    """
-    if out.suffix != ".safetensors":
-        raise UnconvError(f"--out {out}: files end in .safetensors")
-    if not out.parent.is_dir():
-        raise UnconvError(f"--out {out}: there is no folder {out.parent}; make it first")
-    if out.is_dir() or not os.access(out.parent, os.W_OK):
-        what = "it is a folder" if out.is_dir() else f"{out.parent} cannot be written to"
-        raise UnconvError(f"--out {out}: {what}; name another file")
-
-
-def check_picture(option: str, path: Path | None, suffixes: tuple[str, ...] = (".png", ".jpg")) -> None:
-    """Refuse, before anything is trained, a picture that could not be written after.
-
-    >>> check_picture("--plot", Path("kernels.txt"))
-    Traceback (most recent call last):
-    unconv.errors.UnconvError: --plot kernels.txt: files end in .png or .jpg
-    """
-    if path is None:
-        return
-    if path.suffix.lower() not in suffixes:
-        raise UnconvError(f"{option} {path}: files end in {' or '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise UnconvError(f"{option} {path}: there is no folder {path.parent}; make it first")
+def outputs(out: Path, checkpoint: Path | None, log: Path | None) -> list[File | Folder]:
+    """What every training writes."""
+    return [File("--out", out, WEIGHTS), Folder("--checkpoint", checkpoint), Folder("--log", log)]
 
 
 def write(save: Callable[[Path], Path], out: Path, checkpoint: Path | None) -> None:

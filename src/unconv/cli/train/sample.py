@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from unconv.errors import UnconvError
+from unconv.cli.outputs import File, check_outputs
 
 if TYPE_CHECKING:
     from unconv.models.load.resolve import LoadedModel
@@ -35,27 +35,11 @@ def sample(
     kernels: Kernels = None,
 ) -> None:
     """Draw samples of a generator, and two rows from one sample to another."""
-    check_pictures(out, kernels, "--out")
+    check_outputs([File("--out", out, (".png",)), File("--kernels", kernels, (".png",))], [generator])
     from unconv.train.tasks.generate import load_generator
 
     for path in draw(load_generator(generator), out, kernels, count, columns, seed):
         typer.echo(f"wrote {path}")
-
-
-def check_pictures(sheet: Path | None, kernels: Path | None, name: str = "--sheet") -> None:
-    """Refuse, before anything is computed, files that could not be written after.
-
-    >>> check_pictures(Path("samples.jpg"), None)
-    Traceback (most recent call last):
-    unconv.errors.UnconvError: --sheet samples.jpg: files end in .png
-    """
-    for option, path in ((name, sheet), ("--kernels", kernels)):
-        if path is None:
-            continue
-        if path.suffix.lower() != ".png":
-            raise UnconvError(f"{option} {path}: files end in .png")
-        if not path.parent.is_dir():
-            raise UnconvError(f"{option} {path}: there is no folder {path.parent}; make it first")
 
 
 def draw(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unconv.cli import models, spelling
+from unconv.cli.outputs import File, check_outputs
+from unconv.cli.skipped import tell_skipped
 from unconv.cli.train import options as options
-from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
     from unconv.train.tasks.segment import Segmenter
@@ -70,12 +71,11 @@ def segment(
     json: options.Json = False,
 ) -> None:
     """Train a network to name every pixel of a picture, from its first weights."""
-    options.check_out(out)
+    figure = File("--sheet", sheet, (".png", ".jpg", ".svg", ".pdf"), figure=True)
+    check_outputs([*options.outputs(out, checkpoint, log), figure], [model, data, start])
     sides = None if size is None else spelling.all_axes("--size", size, 2)
     means, deviations = models.numbers("--mean", mean), models.numbers("--std", std)
     weights = class_weights if class_weights == "balanced" else models.numbers("--class-weights", class_weights)
-    if sheet is not None:
-        check_sheet(sheet)
     from unconv.jobs import bar
     from unconv.train.tasks.segment import segment as run
 
@@ -106,20 +106,9 @@ def segment(
     tell(trained, out, sheet, seconds, json)
 
 
-def check_sheet(path: Path) -> None:
-    """Refuse, before anything is trained, a figure that could not be written after."""
-    import unconv.data.figure  # noqa: F401 - says which extra brings matplotlib
-
-    if path.suffix.lower() not in (".png", ".jpg", ".svg", ".pdf"):
-        raise UnconvError(f"--sheet {path}: files end in .png, .jpg, .svg or .pdf")
-    if not path.parent.is_dir():
-        raise UnconvError(f"--sheet {path}: there is no folder {path.parent}; make it first")
-
-
 def tell(trained: Segmenter, out: Path, sheet: Path | None, seconds: float, json: bool) -> None:
     """What has come out, on stdout; what was left out, on stderr."""
-    for item in trained.skipped:
-        typer.echo(f"skipped {item}", err=True)
+    tell_skipped(trained.skipped)
     if json:
         about = {**trained.about, "notes": trained.notes, "skipped": trained.skipped}
         told = {**about, "seconds": round(seconds, 3), "out": str(out), "sheet": None if sheet is None else str(sheet)}

@@ -45,12 +45,16 @@ def sheet(
 
 
 def stacked(sheets: Sequence[Float[Tensor, "channels rows across"]]) -> Float[Tensor, "channels rows across"]:
-    """Sheets of one width above each other, with a few lines between.
+    """Sheets above each other, with a few lines between; narrower ones are filled up on the right.
 
     >>> stacked([torch.zeros(1, 19, 28), torch.zeros(1, 10, 28)]).shape
     torch.Size([1, 32, 28])
     """
-    parts = [part if not n else F.pad(part, (0, 0, 3 * GAP, 0), value=BACKGROUND) for n, part in enumerate(sheets)]
+    width = max(part.shape[2] for part in sheets)
+    parts = [
+        F.pad(part, (0, width - part.shape[2], 3 * GAP if n else 0, 0), value=BACKGROUND)
+        for n, part in enumerate(sheets)
+    ]
     return torch.cat(parts, 1)
 
 

@@ -18,6 +18,8 @@ from unconv.files import write_whole
 
 Store = Callable[..., str]
 
+# Files and folders of a report.
+NAMES = ("index.html", "report.json", "report.pdf", "images", "sheets")
 # Below this side a picture is stored without loss: JPEG would show more of itself than of the picture.
 LOSSLESS_SIDE = 64
 # Of a hundred: artefacts are below what the eye sees in a tile, and a report's sheets stay small.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,11 @@ class Report:
     skipped: tuple[Skipped, ...]
     numbers: Mapping[str, Any]
     files: tuple[Path, ...] = ()
+
+    def moved(self, start: Path, end: Path) -> Report:
+        """The report, its files in another folder than the one where they were written."""
+        path, *files = (end / file.relative_to(start) for file in (self.path, *self.files))
+        return replace(self, path=path, files=tuple(files))
 
 
 def picture_rows(

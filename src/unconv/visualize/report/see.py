@@ -11,12 +11,13 @@ from torch import nn
 
 from unconv.data.images import Skipped
 from unconv.data.read.source import pictures_of
+from unconv.folders import check_folder, replacing_folder
 from unconv.jobs import Progress, quiet
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.visualize.report.collection_report import report_collection
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
-from unconv.visualize.report.files import store_for
+from unconv.visualize.report.files import NAMES, store_for
 from unconv.visualize.report.page import Report, page_row, picture_rows, write_report
 from unconv.visualize.report.plan import Units, as_loaded, make_plan
 from unconv.visualize.report.survey import check_layers, check_scan
@@ -44,6 +45,7 @@ def see(
     compare: str | nn.Module | LoadedModel | None = None,
     formats: Sequence[str] = ("html",),
     fidelity: int | str = 2,
+    force: bool = False,
 ) -> Report:
     """Look into a network with some pictures: what every unit of some layers is strongest for, over all of them.
 
@@ -56,7 +58,8 @@ def see(
             loader. What cannot be read is skipped and listed.
         layers: names of layers that return feature maps; ``"all"``: every convolution; None: five, spread over the
             depth (of those of the scan, where one is given).
-        out: folder for ``index.html``, ``report.json`` and the pictures; it is made where it does not exist.
+        out: folder for ``index.html``, ``report.json`` and the pictures; it is made where it does not exist. A report
+            that is there is replaced when the new one is complete; others' files stay.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`, or ``auto``: what
             :func:`~unconv.visualize.reverse.rules.choose_rule` takes for such a network.
         units: how many units of each layer, strongest first; a list of them; ``"all"``. None: 16, and 4 in each of
@@ -74,6 +77,7 @@ def see(
             written.
         fidelity: of how many units of each layer it is measured how far their projections can be trusted, see
             :func:`~unconv.visualize.fidelity.measure.fidelity`; ``"all"``. Each costs as much as seven units without.
+        force: replace others' files in ``out`` that have the names of a report's.
 
     Raises:
         ModelError: unknown models or layers, weights that are not finite, layers without feature maps.
@@ -92,6 +96,7 @@ def see(
     [('1', 8), ('4', 8)]
     """
     formats = check_formats(formats)
+    check_folder(out, NAMES, "report", force)
     progress = progress or quiet()
     given = TopActivations.load(scan) if isinstance(scan, str | os.PathLike) else scan
     with progress:
@@ -102,16 +107,17 @@ def see(
     if given is not None:
         check_layers(given, plan.layers)
         check_scan(given, plan.model, pictures, top)
-    folder = Path(out)
-    sheets = ContactSheets(folder, formats, plan.model.name)
-    output = Output(store_for(folder, single_file), progress, sheets.draw if sheets.needed else None)
-    few = len(pictures) <= FEW
-    rows, unusable = picture_rows(plan, pictures, output.store, progress) if few else ((), [])
-    collection = comparison = None
-    skipped: Sequence[Skipped] = [item for _, item in unusable]
-    if not few or given is not None or plan.other is not None or len(rows) > 1:
-        usable = pictures.without(unusable)
-        collection, comparison, left_out = report_collection(plan, usable, output, single_file)
-        skipped = skipped if few else left_out
-    page = page_row(plan, title, rows, skipped, collection, comparison)
-    return write_report(page, folder, formats, skipped, sheets.close())
+    with replacing_folder(out, "report", force) as folder:
+        sheets = ContactSheets(folder, formats, plan.model.name)
+        output = Output(store_for(folder, single_file), progress, sheets.draw if sheets.needed else None)
+        few = len(pictures) <= FEW
+        rows, unusable = picture_rows(plan, pictures, output.store, progress) if few else ((), [])
+        collection = comparison = None
+        skipped: Sequence[Skipped] = [item for _, item in unusable]
+        if not few or given is not None or plan.other is not None or len(rows) > 1:
+            usable = pictures.without(unusable)
+            collection, comparison, left_out = report_collection(plan, usable, output, single_file)
+            skipped = skipped if few else left_out
+        page = page_row(plan, title, rows, skipped, collection, comparison)
+        report = write_report(page, folder, formats, skipped, sheets.close())
+    return report.moved(folder, Path(out))

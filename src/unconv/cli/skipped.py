@@ -1,0 +1,13 @@
+"""Skipped pictures: what could not be read, told on stderr, a line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import typer
+
+
+def tell_skipped(items: Iterable[object]) -> None:
+    """Say what was left out, and why."""
+    for item in items:
+        typer.echo(f"skipped {item}", err=True)
