@@ -135,7 +135,7 @@ PICTURE = ("photos/a/0.png", "--size", "32")
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("occlusion", MODEL, *PICTURE, "-o", "map.txt"), "figures end in"),
+        (("occlusion", MODEL, *PICTURE, "-o", "map.txt"), "files end in"),
         (("occlusion", MODEL, *PICTURE, "-o", "nowhere/map.png"), "there is no folder"),
         (("occlusion", MODEL, *PICTURE, "--square", "99"), "larger than the image"),
         (("occlusion", MODEL, *PICTURE, "--target", "tabby"), "no class of that name"),
