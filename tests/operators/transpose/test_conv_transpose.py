@@ -269,8 +269,9 @@ def test_depthwise_in_half_precision_is_rounded_once(dimensions: int, by: str, l
         ours = uc.conv_transpose(*given_, **arguments)
         layout_of_torch = TORCH[dimensions](*given_, **arguments).stride()
     assert ours.dtype == dtype
-    # Without a kernel torch forgets the layout of float16 volumes.
-    assert ours.stride() == layout_of_torch or (by, dimensions) == ("float16", 3)
+    # Without a kernel torch forgets the layout of volumes: always in float16, in bfloat16 on some processors.
+    kept = ours.is_contiguous(memory_format=layout or torch.contiguous_format)
+    assert ours.stride() == layout_of_torch or (dimensions == 3 and kept)
     # Half a unit in the last place: the one rounding.
     torch.testing.assert_close(ours.double(), expected, rtol=torch.finfo(dtype).eps / 2 * 1.01, atol=1e-5)
     cotangent = torch.randn_like(expected)

@@ -89,6 +89,9 @@ def conv_transpose(
         y = _by_best_form(x, weight, bias, (stride, padding, output_padding, groups, dilation))
         if y is not None:
             return y
+    if bias is not None and _is_of_another_dtype(bias, weight):
+        # Whether torch takes it depends on the kernels that it has for a processor.
+        resolve(x, weight, bias, stride, padding, output_padding, groups, dilation)
     try:
         if groups != 1 and _has_no_kernel(x, weight, bias, groups):
             return _in_float32(x, weight, bias, (stride, padding, output_padding, groups, dilation))
@@ -117,6 +120,10 @@ def _has_a_choice(x: Tensor, weight: Tensor, groups: int) -> bool:
     if x.numel() * weight.numel() < _LEAST_WORK * weight.shape[0]:
         return False
     return not _is_watched(x, weight) and not torch.is_autocast_enabled("cpu")
+
+
+def _is_of_another_dtype(bias: Tensor, weight: Tensor) -> bool:
+    return type(bias) in _PLAIN and bias.dtype is not weight.dtype and not torch.is_autocast_enabled(weight.device.type)
 
 
 def _is_watched(x: Tensor, weight: Tensor) -> bool:
