@@ -15,7 +15,7 @@ from unconv.errors import UnconvError
 from unconv.models.dcgan import Generator, dcgan_form
 from unconv.train.data.examples import Batch, TensorExamples
 from unconv.train.show.frechet import frechet_distance, gaussian
-from unconv.train.show.judge import Judge, noise, painted
+from unconv.train.show.judge import Judge, noise, paint_samples
 
 
 class Copies(nn.Module):
@@ -50,7 +50,7 @@ def test_painted_is_the_generator_brought_to_pictures() -> None:
     generator = Generator(dcgan_form("dcgan-32", "2")).eval()
     latents = noise(301, seed=0)
     with torch.no_grad():
-        assert torch.allclose(painted(generator, latents), (generator(latents) + 1) / 2, atol=1e-6)
+        assert torch.allclose(paint_samples(generator, latents), (generator(latents) + 1) / 2, atol=1e-6)
 
 
 def test_frames_are_cut_off_and_other_pictures_resized_to_what_the_classifier_takes() -> None:

@@ -13,7 +13,7 @@ from torchvision.utils import make_grid
 from unconv.errors import UnconvError
 from unconv.models.dcgan import FORMS, Generator, dcgan_form
 from unconv.operators.checkerboard import checkerboard_score, subpixel_score
-from unconv.train.show.judge import noise, painted
+from unconv.train.show.judge import noise, paint_samples
 from unconv.train.show.sample_sheet import (
     BACKGROUND,
     kernel_sheet,
@@ -49,10 +49,10 @@ def test_samples_stand_above_and_rows_between_two_of_them_below() -> None:
         if "norm" not in name:
             value.data *= 10
     whole = samples_sheet(generator, count=6, seed=3, columns=3)
-    first = painted(generator, noise(6, 3))
+    first = paint_samples(generator, noise(6, 3))
     assert torch.equal(whole[:, 1:33, 1:33], first[0])
     assert torch.equal(whole[:, 34:66, 67:99], first[5])
-    ends = painted(generator, noise(4, 4))
+    ends = paint_samples(generator, noise(4, 4))
     assert ends.std(0).max() > 0.01
     top = 67 + 3 + 1
     assert torch.allclose(whole[:, top : top + 32, 1:33], ends[0], atol=1e-4)
