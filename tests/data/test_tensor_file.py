@@ -82,3 +82,14 @@ def test_a_head_of_another_kind_says_nothing(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, tmp_path / "x", {"unconv": json.dumps({"kind": "other", "version": 1})})
     assert about_trained(tmp_path / "x") == about_trained(tmp_path / "nowhere") == {}
     assert about_trained(TRAINED.write(tmp_path / "y", {}, {"classes": ["a"]}))["classes"] == ["a"]
+
+
+@pytest.mark.parametrize("entry", ["dictionary", "", "[1]", "{broken"])
+def test_an_entry_of_another_writer_is_no_head(entry: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "other.safetensors"
+    save_file({"x": torch.ones(2)}, path, {"unconv": entry})
+    found = read_tensors(path, "load")
+    assert found.head == {}
+    assert torch.equal(found.tensors["x"], torch.ones(2))

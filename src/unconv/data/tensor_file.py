@@ -141,5 +141,8 @@ def read_head(path: Path) -> dict[str, Any]:
 
 
 def _parse(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    head = json.loads((metadata or {}).get(HEAD, "{}"))
+    try:
+        head = json.loads((metadata or {}).get(HEAD, "{}"))
+    except ValueError:  # the entry of another writer
+        return {}
     return head if isinstance(head, dict) else {}
