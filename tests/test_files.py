@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import unconv as uc
 from unconv.data.arrays import save_image
+from unconv.data.fashion_files.idx import write_idx
 from unconv.data.figure import blank, save_figure
 from unconv.errors import UnconvError
 from unconv.files import check_file, same_file, write_whole
@@ -51,6 +53,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "picture.png": lambda path: save_image(torch.rand(3, 4, 4), path),
     "sheet.png": lambda path: save_picture(torch.rand(3, 4, 4), path),
     "report.json": lambda path: write_file(path, "{}"),
+    "labels-idx1-ubyte": lambda path: write_idx(path, np.arange(4, dtype=np.uint8)),
+    "labels-idx1-ubyte.gz": lambda path: write_idx(path, np.arange(4, dtype=np.uint8)),
     "codes.safetensors": write_encoding,
     "dictionary.safetensors": lambda path: save_dictionary(torch.rand(2, 1, 3, 3), path),
     "top.safetensors": lambda path: TopActivations.of({"conv": torch.rand(2, 8, 5, 5)}, top=3).save(path),

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from unconv.data.arrays import one_line, printable
-from unconv.errors import ImageError
+from unconv.errors import ImageError, one_line, printable
+from unconv.files import write_whole
 
 UNSIGNED_BYTES = 0x08
 
@@ -63,6 +63,8 @@ def read_idx(path: Path, axes: int) -> UInt8[Tensor, "*sizes"]:
 def write_idx(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
     """Write bytes as an idx file, gzipped if its name ends in .gz.
 
+    Raises UnconvError where the file cannot be written; one that was there stays.
+
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
     >>> write_idx(path, np.array([3, 1], np.uint8))
@@ -71,4 +73,4 @@ def write_idx(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.uint8]
     """
     head = struct.pack(f">{1 + values.ndim}I", UNSIGNED_BYTES << 8 | values.ndim, *values.shape)
     content = head + values.tobytes()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    write_whole(path, gzip.compress(content) if path.suffix == ".gz" else content, "write_idx")
