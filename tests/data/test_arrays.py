@@ -12,8 +12,6 @@ from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from unconv.data.arrays import (
     finish_picture,
-    one_line,
-    printable,
     save_image,
     to_pil,
     to_uint8,
@@ -168,11 +166,3 @@ def test_what_cannot_be_written_is_said_in_one_line(tmp_path):
         with pytest.raises(ImageError, match="cannot be written") as caught:
             save_image(picture, path)
         assert "\n" not in str(caught.value)
-
-
-def test_names_print_on_one_line():
-    assert printable("a\nb\x1b[31m.png") == "a\\nb\\x1b[31m.png"
-    assert printable("grün €.png") == "grün €.png"
-    # What os.listdir returns for a name that is not UTF-8.
-    printable(b"caf\xe9.png".decode("utf-8", "surrogateescape")).encode()
-    assert one_line(OSError(2, "No such file")) == "No such file"

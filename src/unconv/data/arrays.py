@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from unconv.errors import ImageError, one_line as one_line, printable as printable
+from unconv.errors import ImageError, one_line, printable
 from unconv.files import write_whole
 
 Mode: TypeAlias = Literal["rgb", "grey", "keep"]

@@ -23,8 +23,8 @@ from jaxtyping import Float
 from PIL import Image as PillowImage, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from unconv.data.arrays import Array, Background, Mode, finish_picture, one_line
-from unconv.errors import ImageError
+from unconv.data.arrays import Array, Background, Mode, finish_picture
+from unconv.errors import ImageError, one_line
 
 # Named one by one: others either run a program (EPS), draw vectors (WMF) or only recognise without decoding (HDF5).
 FORMATS = (

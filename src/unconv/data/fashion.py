@@ -17,10 +17,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from unconv.data.arrays import printable
 from unconv.data.fashion_files.idx import read_idx
 from unconv.data.fashion_files.sheets import read_sheet
-from unconv.errors import ImageError
+from unconv.errors import ImageError, printable
 
 Split: TypeAlias = Literal["train", "test"]
 

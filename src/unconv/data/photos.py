@@ -8,9 +8,8 @@ from typing import Literal, TypeAlias
 from jaxtyping import Float
 from torch import Tensor
 
-from unconv.data.arrays import printable
 from unconv.data.images import read_images
-from unconv.errors import ImageError, MissingExtraError
+from unconv.errors import ImageError, MissingExtraError, printable
 
 Split: TypeAlias = Literal["train", "test"]
 

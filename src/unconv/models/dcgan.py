@@ -39,8 +39,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.data.arrays import printable
-from unconv.errors import ModelError
+from unconv.errors import ModelError, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest, unpublished
 from unconv.upsample import SubPixel2d, icnr_

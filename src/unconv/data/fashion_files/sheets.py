@@ -10,8 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from unconv.data.arrays import one_line, printable
-from unconv.errors import ImageError
+from unconv.errors import ImageError, one_line, printable
 
 COLUMNS = 100
 LABELS = "labels"

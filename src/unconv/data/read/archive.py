@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unconv.data.arrays import one_line
 from unconv.data.read.items import Member, Skipped
-from unconv.errors import ImageError
+from unconv.errors import ImageError, one_line
 
 # What members end in that are listed; others are labels, captions and the like.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".gif", ".tif", ".tiff", ".webp")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from unconv.data.arrays import one_line
 from unconv.data.read.items import ImageFile, Skipped
+from unconv.errors import one_line
 
 
 def list_images(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> tuple[ImageFile | Skipped, ...]:

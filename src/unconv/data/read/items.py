@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unconv.data.arrays import printable
-from unconv.errors import ImageError
+from unconv.errors import ImageError, printable
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from typing import Any
 
 from torch import nn
 
-from unconv.data.arrays import one_line, printable
-from unconv.errors import ModelError, UnconvError
+from unconv.errors import ModelError, UnconvError, one_line, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
 

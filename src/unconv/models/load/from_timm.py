@@ -14,8 +14,7 @@ from urllib.parse import urlparse
 
 from torch import nn
 
-from unconv.data.arrays import one_line
-from unconv.errors import MissingExtraError, ModelError
+from unconv.errors import MissingExtraError, ModelError, one_line
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from unconv.data.arrays import one_line
-from unconv.errors import MissingExtraError, ModelError
+from unconv.errors import MissingExtraError, ModelError, one_line
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
 from unconv.models.load.weights import current_densenet_names

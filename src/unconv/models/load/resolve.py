@@ -15,8 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from unconv.data.arrays import printable
-from unconv.errors import MissingExtraError, ModelError
+from unconv.errors import MissingExtraError, ModelError, printable
 from unconv.models.load.built_in import BuiltIn, built_in_names, find_built_in, model_forms
 from unconv.models.load.from_file import callables_in, file_recipe
 from unconv.models.load.from_timm import timm_models, timm_recipe

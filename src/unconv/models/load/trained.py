@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from unconv.data.arrays import one_line, printable
 from unconv.data.tensor_file import TensorFormat
-from unconv.errors import ModelError
+from unconv.errors import ModelError, one_line, printable
 from unconv.models.load.preprocess import Preprocess
 
 FORMAT = TensorFormat("unconv trained network", 1, content="trained network", writer="unconv train", error=ModelError)

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from unconv.data.arrays import one_line, printable
 from unconv.data.tensor_file import read_tensors
-from unconv.errors import ModelError
+from unconv.errors import ModelError, one_line, printable
 
 StateDict = dict[str, Tensor]
 

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unconv.data.arrays import one_line, printable
-from unconv.errors import ImageError
+from unconv.errors import ImageError, one_line, printable
 from unconv.train.data.label_images import NOT_COUNTED
 from unconv.train.data.labelled import HELD_OUT, HELD_OUT_PART, TRAIN
 

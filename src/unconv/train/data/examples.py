@@ -10,13 +10,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from unconv.data.arrays import printable
 from unconv.data.images import ImageFile, Skipped, list_images
 from unconv.data.read.items import Entry
 from unconv.data.read.pictures import Pictures
 from unconv.data.read.read_item import read_item
 from unconv.data.read.source import pictures_of
-from unconv.errors import ImageError, UnconvError
+from unconv.errors import ImageError, UnconvError, printable
 from unconv.jobs import fingerprint_arrays
 from unconv.models.load.preprocess import Preprocess
 

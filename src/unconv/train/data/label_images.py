@@ -10,8 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from unconv.data.arrays import one_line, printable
-from unconv.errors import ImageError
+from unconv.errors import ImageError, one_line, printable
 
 # The label of pixels that nobody is asked about, as PASCAL VOC has it.
 NOT_COUNTED = 255

@@ -9,10 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from unconv.data.arrays import printable
 from unconv.data.fashion import FashionSource, holds_fashion
 from unconv.data.read.archive import is_archive
-from unconv.errors import ImageError
+from unconv.errors import ImageError, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.train.data.examples import (
     PictureExamples,

@@ -15,9 +15,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unconv.data.arrays import printable
 from unconv.data.images import ImageFile, Skipped, iter_images
-from unconv.errors import ImageError
+from unconv.errors import ImageError, printable
 from unconv.jobs import fingerprint_files
 from unconv.models.load.preprocess import Preprocess
 from unconv.train.data.dataset_layouts import Pair, find_pairs

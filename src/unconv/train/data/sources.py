@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from unconv.data.arrays import one_line, printable
 from unconv.data.fashion import CLASSES, FashionSource, find_fashion
-from unconv.errors import ImageError, MissingExtraError
+from unconv.errors import ImageError, MissingExtraError, one_line, printable
 from unconv.train.data.examples import TensorExamples
 
 DIGITS_HELD_OUT = 0.25

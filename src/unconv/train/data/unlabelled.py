@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unconv.data.arrays import printable
 from unconv.data.fashion import holds_fashion
 from unconv.data.read.archive import is_archive
 from unconv.data.read.items import Item, Skipped
 from unconv.data.read.source import pictures_of as read_pictures
-from unconv.errors import ImageError
+from unconv.errors import ImageError, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.train.data.examples import PictureExamples, TensorExamples
 from unconv.train.data.labelled import HELD_OUT, HELD_OUT_PART, TRAIN, LabelledPictures, pictures_of, source_name

@@ -7,8 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from unconv.data.arrays import one_line
-from unconv.errors import UnconvError
+from unconv.errors import UnconvError, one_line
 from unconv.train.data.examples import Batch
 
 

@@ -11,8 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from unconv.data.arrays import one_line, printable
-from unconv.errors import MissingExtraError, UnconvError
+from unconv.errors import MissingExtraError, UnconvError, one_line, printable
 
 EVERY = 10
 """Steps from one that is logged to the next."""

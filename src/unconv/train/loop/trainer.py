@@ -11,8 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from unconv.data.arrays import one_line
-from unconv.errors import UnconvError
+from unconv.errors import UnconvError, one_line
 from unconv.train.data.examples import Batch, Examples
 from unconv.train.loop.device import autocast, device_of, placed, where
 from unconv.train.loop.learner import Conclude, Moment, scalars

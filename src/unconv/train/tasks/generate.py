@@ -12,9 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unconv.data.arrays import printable
 from unconv.data.fashion import CLASSES
-from unconv.errors import ModelError
+from unconv.errors import ModelError, printable
 from unconv.jobs import Executor, Progress, Running, Serial, Threads
 from unconv.models.dcgan import FORMS, Discriminator, Generator
 from unconv.models.load.resolve import LoadedModel, load_model, untrained_model

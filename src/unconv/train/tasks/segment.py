@@ -13,9 +13,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Generator, Tensor, nn
 
-from unconv.data.arrays import printable
 from unconv.data.scenes import SIZE
-from unconv.errors import UnconvError
+from unconv.errors import UnconvError, printable
 from unconv.jobs import Executor, Progress, Running, Serial, Threads
 from unconv.models.load.resolve import LoadedModel, untrained_model
 from unconv.models.load.weights import read_state_dict

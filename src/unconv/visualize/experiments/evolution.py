@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from unconv.data.arrays import printable
-from unconv.errors import UnconvError
+from unconv.errors import UnconvError, printable
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, open_network

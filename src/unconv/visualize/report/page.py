@@ -12,10 +12,9 @@ from typing import Any
 from torch import Tensor
 
 import unconv
-from unconv.data.arrays import printable
 from unconv.data.images import Skipped
 from unconv.data.read.pictures import Pictures
-from unconv.errors import ImageError, UnconvError
+from unconv.errors import ImageError, UnconvError, printable
 from unconv.jobs import Progress
 from unconv.visualize.display import as_rgb, show_projection
 from unconv.visualize.report.files import LOSSLESS_SIDE, Store, write_file
