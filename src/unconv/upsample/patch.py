@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_leaves
 from unconv.errors import UnconvError
 from unconv.network.audit.audit import Audit
 from unconv.network.audit.finding import Finding, quoted
+from unconv.network.run.model_state import at_rest
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.preserve import preserved
 from unconv.operators.checkerboard import checkerboard_score, subpixel_score
 from unconv.upsample.convert import convert
 from unconv.upsample.initialise import equalised_, equalised_phases_
@@ -131,8 +131,7 @@ def _inputs(model: nn.Module, graph: Graph) -> list[Tensor]:
 
 def _outputs(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
     """All floating tensors that a model returns, in eval mode."""
-    with preserved(model), torch.no_grad():
-        model.eval()
+    with at_rest(model, frozen=False), torch.no_grad():
         returned = tree_leaves(model(*inputs))
     return [one for one in returned if isinstance(one, Tensor) and one.is_floating_point()]
 

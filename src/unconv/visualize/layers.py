@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
-from unconv.network.trace.graph import Graph
-from unconv.network.trace.trace import trace
-from unconv.visualize.reverse.autograd_nodes import is_switch, nodes_from
-from unconv.visualize.reverse.coverage import clipped_from, ends_convolved, ends_rectified
-from unconv.visualize.reverse.passage import (
+from unconv.network.run.forward import (
     Arrived,
-    at_rest,
+    Hook,
     check_hooks,
     check_images,
     check_open,
@@ -27,10 +23,17 @@ from unconv.visualize.reverse.passage import (
     check_tensor,
     check_way_back,
     find_layer,
+    hooked,
     not_called,
-    run_hooked,
+    run_model,
     takes_hooks,
 )
+from unconv.network.run.model_state import at_rest
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.trace import trace
+from unconv.visualize.reverse.autograd_nodes import is_switch, nodes_from
+from unconv.visualize.reverse.coverage import clipped_from, ends_convolved, ends_rectified
+from unconv.visualize.reverse.passage import follow_rule
 from unconv.visualize.reverse.rectifier_marks import MarkRectifiers
 
 # Borders and rounding make the strides of two axes differ a little; channels in the place of an axis, a lot.
@@ -82,8 +85,7 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
     check_images(image)
     check_open(model)
     watcher = _Watcher(image.shape)
-    with watcher.watching(model):
-        run_hooked(model, image, "gradient")
+    watcher.run(model, image)
     return watcher.feature_maps
 
 
@@ -153,8 +155,7 @@ def view_network(model: nn.Module, image: Tensor, layers: Sequence[str] | None =
     except UnconvError as error:
         refusal = str(error)
         watcher = _Watcher(image.shape, layers, stops=True)
-        with watcher.watching(model):
-            run_hooked(model, image, "gradient")
+        watcher.run(model, image)
     for layer in layers or ():
         if layer not in watcher.outputs:
             raise not_called(model, layer)
@@ -184,15 +185,21 @@ class _Watcher:
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
         """Look at what every layer returns; the model is as before afterwards."""
-        with ExitStack() as stack:
-            stack.enter_context(at_rest(model))
-            layers = {layer: find_layer(model, layer) for layer in self._layers or ()}
-            for name, module in (dict(model.named_modules()) | layers).items():
-                # What cannot be watched still runs; the layers around it can be looked into.
-                if name and takes_hooks(module):
-                    handle = module.register_forward_hook(lambda _m, _i, output, name=name: self._look(name, output))
-                    stack.callback(handle.remove)
+        layers = {layer: find_layer(model, layer) for layer in self._layers or ()}
+        modules = dict(model.named_modules()) | layers
+        # What cannot be watched still runs; the layers around it can be looked into.
+        watched = [name for name, module in modules.items() if name and takes_hooks(module)]
+        with at_rest(model), hooked(model, [(name, self._hook(name)) for name in watched]):
             yield
+
+    def run(self, model: nn.Module, image: Tensor) -> None:
+        """Look at what every layer returns for an image, with its numbers."""
+        with self.watching(model), follow_rule(model, "gradient"):
+            # No leaf, so that a model may change its input in place.
+            run_model(model, image.detach().clone().requires_grad_().clone())
+
+    def _hook(self, name: str) -> Hook:
+        return lambda _module, _inputs, output: self._look(name, output)
 
     def _look(self, name: str, output: Any) -> None:
         self._calls[name] += 1

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import unconv as uc
 from tests.visualize.reference import by_graph_hooks, captum_projection, network, pictures, relative_error
 from unconv.errors import ModelError, UnconvError
-from unconv.visualize.reverse.passage import check_images, find_layer
+from unconv.network.run.forward import check_images, find_layer
 from unconv.visualize.reverse.project import check_positions, check_unit, project
 
 

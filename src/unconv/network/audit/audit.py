@@ -21,6 +21,7 @@ from unconv.network.audit.checks.forms import forms
 from unconv.network.audit.checks.meeting import do_not_meet, mismatch_of, only_some_sizes
 from unconv.network.audit.checks.pattern import pattern
 from unconv.network.audit.finding import Finding, Subject, findings_table
+from unconv.network.run.uncompiled import uncompiled
 from unconv.network.trace.build_graph import assembled
 from unconv.network.trace.explain_failure import failure_line
 from unconv.network.trace.graph import Graph, Layer
@@ -148,7 +149,7 @@ def audit(
     (442368, [('warning', '1', 'uneven-overlap')])
     """
     recorder, sizes, error = attempt(model, input_size, dtype=dtype)
-    model = getattr(model, "_orig_mod", model)
+    model = uncompiled(model)
     if error is not None:
         mismatch = mismatch_of(recorder, sizes)
         if mismatch is None:

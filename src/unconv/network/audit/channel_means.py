@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.network.trace.preserve import preserved
+from unconv.network.run.model_state import at_rest
 
 
 def channel_means(
@@ -32,11 +32,10 @@ def channel_means(
         if args and isinstance(args[0], Tensor) and args[0].ndim > 2:
             found[module] = args[0].mean((0, *range(2, args[0].ndim)))
 
-    with preserved(model), torch.random.fork_rng(devices=[]), warnings.catch_warnings(), torch.no_grad():
+    with at_rest(model, frozen=False), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         for module in modules:
             module.register_forward_pre_hook(keep)
-        model.eval()
         try:
             model(*inputs)
         except Exception:

@@ -14,10 +14,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import ModelError, UnconvError
+from unconv.network.run.model_state import at_rest, preserve
+from unconv.network.run.uncompiled import uncompiled
 from unconv.network.trace.build_graph import assembled
 from unconv.network.trace.explain_failure import failure_line
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.preserve import preserved
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.value_graph import Ledger
 
@@ -73,7 +74,7 @@ def attempt(
     """
     if not isinstance(model, nn.Module):
         raise ModelError(f"trace: needs a torch.nn.Module, not {type(model).__name__}")
-    model = getattr(model, "_orig_mod", model)
+    model = uncompiled(model)
     sizes = _input_sizes(input_size)
     device, parameter_type = _kind_of(model)
     given = list(dtype) if isinstance(dtype, Sequence) else [dtype or parameter_type] * len(sizes)
@@ -83,13 +84,12 @@ def attempt(
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(ledger, model, fakes)
     # In inference mode torch hands other, compound operations on.
-    with preserved(model), _quiet(), torch.inference_mode(False), fakes:
+    with at_rest(model, frozen=False, buffers=False), _quiet(), torch.inference_mode(False), fakes:
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
         if grad:
             inputs = [_watched(tensor) for tensor in inputs]
         for tensor in inputs:
             recorder.bind(tensor, ledger.image(tuple(tensor.shape)))
-        model.eval()
         return recorder, sizes, _run(model, inputs, {}, recorder, grad)
 
 
@@ -106,7 +106,7 @@ def replay(
 
     The model is in the mode that it is in. None where no tensor of floats with a batch goes in.
     """
-    model = getattr(model, "_orig_mod", model)
+    model = uncompiled(model)
     tensors = [leaf for leaf in tree_leaves((tuple(args), kwargs)) if isinstance(leaf, Tensor)]
     images = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.ndim >= 2]
     if not images:
@@ -114,7 +114,7 @@ def replay(
     ledger = Ledger(tuple(images[0].shape[2:]))
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(ledger, model, fakes)
-    with preserved(model), _quiet(), torch.inference_mode(False), fakes:
+    with preserve(model, buffers=False), _quiet(), torch.inference_mode(False), fakes:
         stand_ins = {id(one): torch.empty(one.shape, dtype=one.dtype, device=one.device) for one in tensors}
         for one in images:
             recorder.bind(stand_ins[id(one)], ledger.image(tuple(one.shape)))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError, one_line
+from unconv.network.run.model_state import at_rest
 from unconv.train.data.examples import Batch, Examples
 from unconv.train.loop.device import autocast, device_of, placed, where
 from unconv.train.loop.learner import Conclude, Moment, scalars
@@ -139,18 +140,19 @@ def evaluate(
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """What is concluded from means over examples, the network in evaluation mode; and which could not be read.
 
-    Raises UnconvError where none could.
+        Raises UnconvError where none could.
 
-    >>> from unconv.train.data.examples import TensorExamples
-    >>> examples = TensorExamples(torch.eye(4), torch.tensor([0, 1, 2, 2]))
-    >>> def measure(outputs, targets): return {"accuracy": (outputs.argmax(1) == targets).float()}
-    >>> evaluate(nn.Identity(), measure, examples)
-    ({'accuracy': 0.75}, ())
+        >>> from unconv.network.run.model_state import at_rest
+    from unconv.train.data.examples import TensorExamples
+        >>> examples = TensorExamples(torch.eye(4), torch.tensor([0, 1, 2, 2]))
+        >>> def measure(outputs, targets): return {"accuracy": (outputs.argmax(1) == targets).float()}
+        >>> evaluate(nn.Identity(), measure, examples)
+        ({'accuracy': 0.75}, ())
     """
     sums: dict[str, Tensor] = {}
     skipped: list[str] = []
     seen = 0
-    with _evaluating(network), torch.inference_mode():
+    with at_rest(network, frozen=False), torch.inference_mode():
         for first in range(0, len(examples), together):
             batch = examples.fetch(range(first, min(first + together, len(examples))))
             skipped.extend(batch.skipped)
@@ -179,14 +181,3 @@ def _drawing(seed: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.default_generator.set_state(before)
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from unconv.errors import UnconvError, printable
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
+from unconv.network.run.model_state import preserve
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, open_network
 from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.layers import check_feature_maps
@@ -93,7 +93,7 @@ def evolution(
     module = open_network(model).module
     batch = as_batch(module, images, "evolution")
     check_count("evolution", batch_size=batch_size)
-    with _restored(module):
+    with preserve(module, parameters=True):
         stages = _stages(module, checkpoints)
         chosen = _units(module, stages[-1], batch, layer, units, batch_size)
         found = [_look(module, stage, batch, layer, chosen, rule, batch_size) for stage in stages]
@@ -158,19 +158,6 @@ def _name(checkpoint: Any, number: int) -> str:
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
-
-
-@contextmanager
-def _restored(module: nn.Module) -> Iterator[None]:
-    """Give a module its weights back, and the modes in which its parts were."""
-    state = _copy(module)
-    training = [(part, part.training) for part in module.modules()]
-    try:
-        yield
-    finally:
-        module.load_state_dict(state)
-        for part, flag in training:
-            part.training = flag
 
 
 def _units(

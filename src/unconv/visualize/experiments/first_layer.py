@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError
 from unconv.models.load.resolve import LoadedModel
+from unconv.network.run.forward import find_layer
 from unconv.visualize.experiments.labelled_network import as_batch, open_network
 from unconv.visualize.experiments.partial_forward import forward_values
-from unconv.visualize.reverse.passage import find_layer
 
 # A filter is called weak below, and dominant above, these parts of the median norm.
 WEAK, DOMINANT = 0.1, 4.0

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.network.run.forward import check_images, check_open
+from unconv.network.run.uncompiled import uncompiled
 from unconv.visualize.layers import list_feature_maps
-from unconv.visualize.reverse.passage import check_images, check_open
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ def open_network(model: str | nn.Module | LoadedModel) -> LabelledNetwork:
     if isinstance(loaded, LoadedModel):
         check_open(loaded.module)
         return LabelledNetwork(loaded.module, loaded.label)
-    module = getattr(loaded, "_orig_mod", loaded)
+    module = uncompiled(loaded)
     check_open(module)
     return LabelledNetwork(module, lambda index: f"class {index}")
 

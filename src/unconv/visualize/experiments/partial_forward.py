@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from unconv.errors import ModelError, UnconvError
-from unconv.visualize.reverse.passage import (
-    SCRIPTED,
+from unconv.network.run.forward import (
     Arrived,
-    at_rest,
+    Hook,
     check_images,
     check_open,
+    check_tensor,
     check_value,
-    find_layer,
-    forward_failure,
-    keep,
-    takes_hooks,
+    hooked,
+    run_model,
+    run_to_layers,
 )
+from unconv.network.run.model_state import at_rest
 
 
 def run_through(
@@ -56,8 +56,7 @@ def run_through(
     torch.Size([2, 4, 3, 3])
     """
     kept: list[Any] = []
-    with ExitStack() as stack:
-        skipping = stack.enter_context(ExitStack())
+    with ExitStack() as skipping:
 
         def enter(_module: nn.Module, _inputs: Any, _output: Any) -> Tensor:
             skipping.close()
@@ -67,23 +66,15 @@ def run_through(
             kept.append(output)
             raise Arrived
 
-        hooks: list[tuple[str | None, Callable[..., Any]]] = [(source, enter)]
+        hooks: list[tuple[str | None, Hook]] = [(source, enter)]
         if see is not None:
             hooks.append((layer, _first(see)))
         hooks.append((target, leave))
-        for name, hook in hooks:
-            if name is not None:
-                stack.callback(find_layer(model, name).register_forward_hook(hook).remove)
-        if before is not None:
-            skipping.enter_context(before)
-        try:
-            return model(value if images is None else images)
-        except Arrived:
-            return kept[0]
-        except UnconvError:
-            raise
-        except Exception as failure:
-            raise forward_failure(model, value, failure) from failure
+        with hooked(model, [(name, hook) for name, hook in hooks if name is not None]):
+            if before is not None:
+                skipping.enter_context(before)
+            output = run_model(model, value if images is None else images, shown=value)
+    return kept[0] if kept else output
 
 
 class Shortcut:
@@ -164,24 +155,14 @@ def forward_values(
     """
     check_images(images)
     values: dict[str, Tensor] = {}
-    result: Any = None
-    with ExitStack() as stack:
-        stack.enter_context(quiet(model))
-        for layer in dict.fromkeys(layers):
-            module = find_layer(model, layer)
-            if not takes_hooks(module):
-                raise ModelError(f"layer {layer!r}: {SCRIPTED}, or choose a layer around it")
-            handle = module.register_forward_hook(keep(values, layer, None if output else len(set(layers))))
-            stack.callback(handle.remove)
-        try:
-            # A copy, so that a model may change its input in place.
-            result = model(images.clone())
-        except Arrived:
-            pass
-        except UnconvError:
-            raise
-        except Exception as failure:
-            raise forward_failure(model, images, failure) from failure
+
+    def see(layer: str, value: Any) -> None:
+        # Later in-place operations work on the value, not on this copy of the moment.
+        values[layer] = check_tensor(layer, value).clone()
+
+    with quiet(model):
+        # A copy, so that a model may change its input in place.
+        result = run_to_layers(model, images.clone(), layers, see, stop=not output)
     for layer in layers:
         check_value(model, layer, values.get(layer), len(images))
     return values, result

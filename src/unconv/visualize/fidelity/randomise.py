@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unconv.errors import ModelError
-from unconv.visualize.reverse.passage import check_open, first_line, run_forward, takes_hooks
+from unconv.network.run.forward import check_open, first_line, takes_hooks
+from unconv.network.run.model_state import preserve
+from unconv.visualize.reverse.passage import run_forward
 
 
 class Randomised(nn.Module):
@@ -104,7 +106,7 @@ def randomise_layers(model: nn.Module, layers: Mapping[str, Sequence[str]], seed
     ['2.bias', '2.weight']
     """
     values: dict[str, Tensor] = {}
-    with torch.random.fork_rng(), torch.no_grad():
+    with preserve(model), torch.no_grad():
         torch.manual_seed(seed)
         for name, keys in layers.items():
             twin = _copy_module(model.get_submodule(name))

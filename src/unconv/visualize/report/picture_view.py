@@ -16,11 +16,13 @@ from unconv.data.read.pictures import Pictures
 from unconv.data.read.read_item import read_item
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
+from unconv.network.run.forward import run_model
+from unconv.network.run.model_state import at_rest
 from unconv.operators.geometry.receptive import Box
 from unconv.visualize.layers import check_feature_maps, like_weights, strongest_units
 from unconv.visualize.report.plan import Plan
 from unconv.visualize.reverse.coverage import Coverage
-from unconv.visualize.reverse.passage import Passage, at_rest, forward_failure, run_forward
+from unconv.visualize.reverse.passage import Passage, run_forward
 
 FieldBox = Callable[[str, tuple[int, ...]], Box]
 # Prepared pictures kept for units that share them.
@@ -199,10 +201,7 @@ def predict(
     (('cat', 0.5), ('dog', 0.5))
     """
     with at_rest(model), torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        try:
-            scores = model(image)
-        except Exception as failure:
-            raise forward_failure(model, image, failure) from failure
+        scores = run_model(model, image)
     if not isinstance(scores, Tensor) or scores.shape != (1, len(classes)):
         return ()
     values, order = scores[0].softmax(0).sort(descending=True, stable=True)

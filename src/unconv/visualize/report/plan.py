@@ -13,6 +13,7 @@ from unconv.errors import UnconvError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel, load_model
 from unconv.models.load.weights import check_finite
+from unconv.network.run.uncompiled import uncompiled
 from unconv.visualize.layers import (
     FeatureMaps,
     check_feature_maps,
@@ -160,7 +161,7 @@ def as_loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | Non
     """
     if isinstance(model, nn.Module):
         # A compiled model is looked into as the model that it was made from, under the names that has.
-        model = getattr(model, "_orig_mod", model)
+        model = uncompiled(model)
         return LoadedModel(
             name=type(model).__name__,
             module=model,

@@ -16,12 +16,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
+from unconv.network.run.forward import all_finite
 from unconv.network.windows import Windows
 from unconv.visualize.cone.kernels import keep_kernels
 from unconv.visualize.cone.schedule import limit_convolutions
 from unconv.visualize.cone.unit_cones import UnitCones
 from unconv.visualize.reverse.coverage import Coverage
-from unconv.visualize.reverse.passage import Passage, all_finite, run_forward
+from unconv.visualize.reverse.passage import Passage, run_forward
 
 # Pixels computed at a time: two images of 224². More leave the cache between one layer and the next (VGG-16, two cores:
 # conv4_3 44 ms a projection by two, 73 by eight; conv5_3 142 and 240).

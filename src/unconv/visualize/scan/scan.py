@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from threading import local
@@ -17,7 +17,18 @@ from unconv.data.read.batches import Batch, collection_of
 from unconv.errors import ModelError, UnconvError
 from unconv.jobs import Checkpoint, Executor, Progress, Running, raising_causes, run
 from unconv.models.load.resolve import LoadedModel, load_model
-from unconv.visualize.reverse.passage import at_rest, check_open, find_layer, forward_failure, takes_hooks
+from unconv.network.run.forward import (
+    Arrived,
+    Hook,
+    check_open,
+    check_tensor,
+    find_layer,
+    hooked,
+    not_called,
+    run_model,
+)
+from unconv.network.run.model_state import at_rest, preserve
+from unconv.network.run.uncompiled import uncompiled
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
@@ -41,10 +52,7 @@ class Layers:
 
     def look(self, layer: str, value: Any, numbers: Sequence[int]) -> tuple[Found, tuple[int, ...], int]:
         """The places of one layer's value that may be among the strongest, its grid and how many units it has."""
-        if not isinstance(value, Tensor):
-            raise ModelError(
-                f"layer {layer!r}: returns a {type(value).__name__}, not a tensor; choose a layer inside it"
-            )
+        value = check_tensor(layer, value)
         if value.is_quantized:
             value = value.dequantize()
         if value.ndim < 2 or len(value) != len(numbers):
@@ -105,7 +113,7 @@ def scan(
         if number < 1:
             raise UnconvError(f"scan: {name} {number}; give 1 or more")
     loaded = load_model(model) if isinstance(model, str) else model
-    module = loaded.module if isinstance(loaded, LoadedModel) else getattr(loaded, "_orig_mod", loaded)
+    module = loaded.module if isinstance(loaded, LoadedModel) else uncompiled(loaded)
     prepare = loaded.preprocess if isinstance(loaded, LoadedModel) else None
     check_open(module)
     names = tuple(dict.fromkeys(layers if layers is not None else convolutions(module)))
@@ -151,13 +159,15 @@ def _scan(
         reader.bars.update({layer: peaks.bar for layer, peaks in state.peaks.items()})
         return state
 
-    with ExitStack() as stack:
-        stack.enter_context(at_rest(module))
-        stack.enter_context(channels_last(module, dtype))
-        watcher = stack.enter_context(watching(module, names))
+    watcher = Watcher(names)
+    with (
+        at_rest(module),
+        channels_last(module, dtype),
+        hooked(module, [(layer, watcher.hook(layer)) for layer in names]),
         # Here and not for each batch: it is one for all threads.
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(raising_causes())
+        torch.compiler.set_stance("force_eager"),
+        raising_causes(),
+    ):
         return run(
             source.batches,
             lambda batch: look_at(module, batch, watcher, reader, dtype, needed),
@@ -179,10 +189,6 @@ def convolutions(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, kinds) and name]
 
 
-class _Enough(BaseException):
-    """Ends the forward pass behind the last layer; a BaseException, so that no model's ``except`` holds it."""
-
-
 class Watcher(local):
     """Hands each layer's value on at the moment at which the module returns it; to each thread those of its own."""
 
@@ -191,36 +197,22 @@ class Watcher(local):
         self.see: Callable[[str, Any], None] = lambda _layer, _value: None
         self.seen: set[str] = set()
 
-    def hook(self, layer: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hooked(_module: nn.Module, _inputs: Any, output: Any) -> None:
+    def hook(self, layer: str) -> Hook:
+        def seen(_module: nn.Module, _inputs: Any, output: Any) -> None:
             if layer in self.seen:
                 return
             self.seen.add(layer)
             self.see(layer, output)
             if len(self.seen) == len(self.layers):
-                raise _Enough
+                raise Arrived
 
-        return hooked
-
-
-@contextmanager
-def watching(model: nn.Module, layers: tuple[str, ...]) -> Iterator[Watcher]:
-    """Hooks on some layers, taken away again whatever happens."""
-    watcher = Watcher(layers)
-    with ExitStack() as stack:
-        for layer in layers:
-            module = find_layer(model, layer)
-            if not takes_hooks(module):
-                raise ModelError(f"layer {layer!r}: is TorchScript, which cannot be watched; choose a layer around it")
-            stack.callback(module.register_forward_hook(watcher.hook(layer)).remove)
-        yield watcher
+        return seen
 
 
 @contextmanager
 def channels_last(model: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
     """The weights in another precision and with channels last, which convolutions are quicker with; then as before."""
-    kept: list[tuple[Tensor, Tensor]] = []
-    try:
+    with preserve(model, buffers=False):
         for tensor in (*model.parameters(), *model.buffers()):
             if not tensor.is_floating_point():
                 continue
@@ -228,12 +220,8 @@ def channels_last(model: nn.Module, dtype: torch.dtype | None) -> Iterator[None]
             if changed.ndim == 4:
                 changed = changed.contiguous(memory_format=torch.channels_last)
             if changed is not tensor.data:
-                kept.append((tensor, tensor.data))
                 tensor.data = changed
         yield
-    finally:
-        for tensor, data in kept:
-            tensor.data = data
 
 
 def look_at(
@@ -258,17 +246,10 @@ def look_at(
     if images.ndim == 4:
         images = images.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        try:
-            module(images)
-        except _Enough:
-            pass
-        except UnconvError:
-            raise
-        except Exception as failure:
-            raise forward_failure(module, images, failure) from failure
+        run_model(module, images)
     for layer in needed:
         if layer not in found:
-            raise ModelError(f"layer {layer!r}: is not called when {type(module).__name__} runs; choose another layer")
+            raise not_called(module, layer)
     return Part(found, names, batch.count, batch.skipped)
 
 

@@ -13,12 +13,12 @@ from math import prod
 from torch import nn
 
 from unconv.errors import UnconvError
+from unconv.network.run.forward import takes_hooks
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace
 from unconv.operators.geometry.receptive import Interval
 from unconv.visualize.experiments.occlusion.projective_field import ProjectiveField
 from unconv.visualize.experiments.occlusion.stretch import Stretch, fields_from, stretch_between
-from unconv.visualize.reverse.passage import takes_hooks
 
 # What a number read or written costs, in multiply-accumulates, and what every stop costs an image beside that.
 COPY = 20

@@ -1,0 +1,1 @@
+"""Running a model: the pass forward to a layer, and the model's state before and after."""

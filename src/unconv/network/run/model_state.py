@@ -1,0 +1,126 @@
+"""A model's state while it is run: read before, and put back after where it has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from unconv.errors import ModelError
+from unconv.network.run.containers import Empty, Held, read_containers
+from unconv.network.run.forward import first_line
+from unconv.network.run.tensors import TensorState, read_tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ModelState:
+    """Everything of a model that running it may change, at one moment.
+
+    Attributes:
+        scripted: the modes of modules in TorchScript, which no attribute of Python's shows.
+        containers: attributes, hooks, modes, and whatever else modules hold, with torch's generators.
+        tensors: parameters, buffers, and other tensors.
+    """
+
+    scripted: tuple[tuple[nn.Module, bool], ...]
+    containers: tuple[Held | Empty, ...]
+    tensors: tuple[TensorState, ...]
+
+    def put_back(self) -> list[str]:
+        """Put back what has changed, and return what could not be, a line each."""
+        left = []
+        with _plain_torch():
+            for part in (*self.containers, *self.tensors):
+                try:
+                    part.put_back()
+                # One that cannot be put back is no reason to leave the others.
+                except Exception as failure:
+                    left.append(f"{part.name} ({first_line(failure)})")
+            for module, training in self.scripted:
+                module.training = training
+        return left
+
+
+def read_state(model: nn.Module, *, buffers: bool = True, parameters: bool = False) -> ModelState:
+    """The state of a model now; the values of buffers and other tensors copied, those of parameters if asked for."""
+    containers, tensors = read_containers([model, *_generators(model)])
+    with _plain_torch():
+        return ModelState(
+            tuple((one, one.training) for one in model.modules() if isinstance(one, torch.jit.ScriptModule)),
+            tuple(containers),
+            tuple(read_tensor(one, parameters if isinstance(one, nn.Parameter) else buffers) for one in tensors),
+        )
+
+
+@contextmanager
+def preserve(model: nn.Module, *, buffers: bool = True, parameters: bool = False) -> Iterator[None]:
+    """Leave a model exactly as it is now, whatever happens to it meanwhile.
+
+    Put back is what has changed, and nothing else: modes, attributes, hooks, the entries of containers at any depth
+    (those that a class has made read-only among them), which memory a tensor points to, what wants a gradient, the
+    generators of torch. What functions and classes hold is not the model's.
+
+    Args:
+        model: any module.
+        buffers: whether the values of buffers, and of tensors in other attributes, are copied and put back; False
+            where nothing is computed.
+        parameters: whether those of parameters are, too.
+
+    Raises ModelError where something cannot be put back; all else is by then.
+
+    >>> model = nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())
+    >>> with preserve(model):
+    ...     _ = model(torch.rand(4, 2)), model.eval()
+    >>> model.training, model[0].running_mean, model[0].num_batches_tracked
+    (True, tensor([0., 0.]), tensor(0))
+    """
+    state = read_state(model, buffers=buffers, parameters=parameters)
+    left: list[str] = []
+    try:
+        yield
+    finally:
+        left.extend(state.put_back())
+    if left:
+        raise ModelError(f"model: {type(model).__name__} was changed and cannot be put back: {'; '.join(left[:3])}")
+
+
+@contextmanager
+def at_rest(model: nn.Module, *, frozen: bool = True, buffers: bool = True) -> Iterator[None]:
+    """Hold a model in evaluation mode, with frozen parameters unless told otherwise; then all is as before.
+
+    The modes are set one by one: ``eval`` may do more, such as merging weights.
+
+    >>> model = nn.Dropout().train()
+    >>> with at_rest(model):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
+    with preserve(model, buffers=buffers):
+        for module in model.modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                module.training = False
+            else:
+                # Past a class that forbids attributes to be set.
+                vars(module)["training"] = False
+        for parameter in model.parameters() if frozen else ():
+            if parameter.requires_grad:
+                parameter.requires_grad_(False)
+        yield
+
+
+@contextmanager
+def _plain_torch() -> Iterator[None]:
+    """Tensors are read as what they are: without gradients, and past what a subclass makes of functions."""
+    with torch.no_grad(), torch._C.DisableTorchFunctionSubclass():
+        yield
+
+
+def _generators(model: nn.Module) -> list[torch.Generator]:
+    """Those that a model may draw from unasked: torch's own of the processor, and of the device that it is on."""
+    devices = {one.device for one in (*model.parameters(), *model.buffers()) if one.is_cuda}
+    return [torch.default_generator, *(torch.cuda.default_generators[one.index] for one in devices)]
