@@ -20,11 +20,13 @@ class ModelState:
     """Everything of a model that running it may change, at one moment.
 
     Attributes:
+        classes: of the modules; lazy ones change theirs.
         scripted: the modes of modules in TorchScript, which no attribute of Python's shows.
         containers: attributes, hooks, modes, and whatever else modules hold, with torch's generators.
         tensors: parameters, buffers, and other tensors.
     """
 
+    classes: tuple[tuple[nn.Module, type[nn.Module]], ...]
     scripted: tuple[tuple[nn.Module, bool], ...]
     containers: tuple[Held | Empty, ...]
     tensors: tuple[TensorState, ...]
@@ -39,6 +41,9 @@ class ModelState:
                 # One that cannot be put back is no reason to leave the others.
                 except Exception as failure:
                     left.append(f"{part.name} ({first_line(failure)})")
+            for module, cls in self.classes:
+                if type(module) is not cls:
+                    module.__class__ = cls
             for module, training in self.scripted:
                 module.training = training
         return left
@@ -49,6 +54,7 @@ def read_state(model: nn.Module, *, buffers: bool = True, parameters: bool = Fal
     containers, tensors = read_containers([model, *_generators(model)])
     with _plain_torch():
         return ModelState(
+            tuple((one, type(one)) for one in model.modules()),
             tuple((one, one.training) for one in model.modules() if isinstance(one, torch.jit.ScriptModule)),
             tuple(containers),
             tuple(read_tensor(one, parameters if isinstance(one, nn.Parameter) else buffers) for one in tensors),
