@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -158,15 +159,14 @@ def state_of(model: nn.Module) -> list[Any]:
 class Failing(nn.Module):
     """Fails from some call on."""
 
-    calls = 0
-
     def __init__(self, after: int) -> None:
         super().__init__()
         self.after = after
+        # A number would be put back after each pass, as all that a model changes.
+        self.calls = itertools.count(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
-        if self.calls > self.after:
+        if next(self.calls) > self.after:
             raise RuntimeError("out of order")
         return x
 
