@@ -1,4 +1,4 @@
-"""What the commands that look into a network share: how it is named, and what changes it."""
+"""Models on the command line: how one is named, and what changes it."""
 
 from __future__ import annotations
 

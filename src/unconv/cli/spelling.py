@@ -1,4 +1,4 @@
-"""How sizes and paddings are spelled on the command line."""
+"""Spelling of sizes and paddings on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cells of the tensors before it a unit is computed from: what a forward pass can leave out."""
+"""Reach: which cells of the tensors before it a unit is computed from, and what a forward pass can leave out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input sizes that a model takes, near one that it does not take."""
+"""Working sizes: input sizes that a model takes, near one that it does not take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Projections and pictures as pixels to look at."""
+"""Display: projections and pictures as pixels to look at."""
 
 from __future__ import annotations
 

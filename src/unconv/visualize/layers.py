@@ -1,4 +1,4 @@
-"""Which layers to look into, and which of their units."""
+"""Layers and units to look into: those that return feature maps, and the strongest of their units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said, drawn and printed of one geometry."""
+"""Answers of ``unconv arithmetic``: one geometry, said, drawn and printed."""
 
 from __future__ import annotations
 

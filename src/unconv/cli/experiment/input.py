@@ -1,4 +1,4 @@
-"""What the experiments are given on the command line: pictures, classes, parts."""
+"""Input of the experiments: pictures, classes, parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that the experiments share, and how they tell their numbers."""
+"""Output of the experiments: their options, and how they tell their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands on sparse coding share: pictures in, files out, options as they are spelled."""
+"""Options of the commands on sparse coding, and pictures in and out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of ``unconv train`` share: options, and what is made of them."""
+"""Options of ``unconv train``, and what is made of them."""
 
 from __future__ import annotations
 

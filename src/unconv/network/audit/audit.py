@@ -1,4 +1,4 @@
-"""``audit``: what a model's layers are, and what is likely to be wrong with them."""
+"""``audit``: a model's layers, and what is likely to be wrong with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes into some layers of a model: the mean of each channel, by a pass with actual values."""
+"""Channel means: what comes into some layers of a model, by a pass with actual values."""
 
 from __future__ import annotations
 

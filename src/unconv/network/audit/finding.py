@@ -1,4 +1,4 @@
-"""One finding of the audit, and what the rules look at."""
+"""Findings of the audit, and what its rules look at."""
 
 from __future__ import annotations
 

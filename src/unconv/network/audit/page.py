@@ -1,4 +1,4 @@
-"""An audit as a page of its own that opens from disk."""
+"""Audit pages: an audit as one HTML file that opens from disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be said, and done, where shapes do not fit: an answer for each kind of operation."""
+"""Answers by module: what is to be said, and done, where shapes do not fit."""
 
 from __future__ import annotations
 

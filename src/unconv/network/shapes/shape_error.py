@@ -1,4 +1,4 @@
-"""What is said where shapes do not fit."""
+"""Shape errors: what is said where shapes do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a layer came to its size: the arithmetic of every layer on the way that changed it."""
+"""Size stories: the arithmetic of every layer on the way that changed a size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transposed convolutions that do not come to a size: asked for, or named by an output padding."""
+"""Answers for transposed convolutions that do not come to a size: asked for, or named by an output padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what was recorded to the graph: names, edges and shapes."""
+"""Building the graph from what was recorded: names, edges and shapes."""
 
 from __future__ import annotations
 

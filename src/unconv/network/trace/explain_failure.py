@@ -1,4 +1,4 @@
-"""Why a trace stopped, in one line that names the module."""
+"""Failures of a trace, in one line that names the module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph that a trace makes of a model: layers with shapes, parameters, MACs and receptive fields."""
+"""Graphs of a model: layers with shapes, parameters, MACs and receptive fields."""
 
 from __future__ import annotations
 

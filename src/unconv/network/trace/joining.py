@@ -1,4 +1,4 @@
-"""Several operands: one layout for all, each one's links in it, and the union of their fields."""
+"""Joining operands: one layout for all, each one's links in it, and the union of their fields."""
 
 from __future__ import annotations
 

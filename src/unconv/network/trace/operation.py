@@ -1,4 +1,4 @@
-"""One dispatched operation: its arguments by name, and what the trace knows of them."""
+"""Dispatched operations: arguments by name, and what the trace knows of them."""
 
 from __future__ import annotations
 

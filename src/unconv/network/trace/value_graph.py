@@ -1,4 +1,4 @@
-"""The ledger: the values of a network, filled in the order of the forward pass."""
+"""The value graph: the values of a network, filled in the order of the forward pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strongest places of units, kept while images go by."""
+"""Peaks: the strongest places of units, kept while images go by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One forward pass over a collection of images: where every unit of every layer was strongest."""
+"""Scans: one forward pass over a collection of images, and where every unit of every layer was strongest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strongest activations of every unit, as a value: merged, saved and loaded."""
+"""Top activations of every unit, as a value: merged, saved and loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows and what they meet: cells that no window reads, windows and taps that meet padding only, SAME."""
+"""Border rules: cells that no window reads, windows and taps that meet padding only, SAME."""
 
 from __future__ import annotations
 

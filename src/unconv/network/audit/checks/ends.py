@@ -1,4 +1,4 @@
-"""What leads nowhere: outputs that nothing reads, parameters that nothing uses."""
+"""Dead-end rules: outputs that nothing reads, parameters that nothing uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What units see: less than the input, or many times as much."""
+"""Receptive-field rules: units that see less than the input, or many times as much."""
 
 from __future__ import annotations
 

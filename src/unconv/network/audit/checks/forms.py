@@ -1,4 +1,4 @@
-"""Layers that another form computes sooner: measured, since it depends on the machine."""
+"""Form rules: layers that another form computes sooner; measured, since it depends on the machine."""
 
 from __future__ import annotations
 

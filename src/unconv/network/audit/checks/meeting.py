@@ -1,4 +1,4 @@
-"""Whether sizes meet where tensors are joined, for this input and for others."""
+"""Meeting rules: whether sizes meet where tensors are joined, for this input and for others."""
 
 from __future__ import annotations
 

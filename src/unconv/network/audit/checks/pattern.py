@@ -1,4 +1,4 @@
-"""Checkerboard patterns: of the geometry, and of the weights."""
+"""Checkerboard rules: patterns of the geometry, and of the weights."""
 
 from __future__ import annotations
 

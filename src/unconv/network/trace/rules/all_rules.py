@@ -1,4 +1,4 @@
-"""Which rule an operation follows."""
+"""Rules by operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of operations on every unit by itself, and of those that mix along dimensions."""
+"""Rules of pointwise operations, and of those that mix along dimensions."""
 
 from __future__ import annotations
 
