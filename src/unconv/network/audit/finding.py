@@ -75,31 +75,38 @@ class Subject:
 
     def spelled(self, layer: Layer) -> str:
         """The module of a layer, as code that reads it from ``model``."""
-        return "model" if self.module(layer) is self.model else spelled(module_of(layer.name))
+        return "model" if self.module(layer) is self.model else spelled(self.model, module_of(layer.name))
 
 
-def spelled(name: str, root: str = "model") -> str:
-    """A module, by its dotted name, as code that reads it.
+def spelled(model: nn.Module, name: str, root: str = "model") -> str:
+    """A module, by its dotted name in a model, as code that reads it.
 
-    >>> spelled("up.0.conv"), spelled("conv", "self"), spelled(""), spelled("stage.block1-0")
-    ('model.up[0].conv', 'self.conv', 'model', 'model.get_submodule("stage.block1-0")')
+    >>> model = nn.ModuleDict({"up": nn.Sequential(nn.ReLU()), "block1-0": nn.ReLU()})
+    >>> spelled(model, "up.0"), spelled(model, "up", "self"), spelled(model, ""), spelled(model, "block1-0")
+    ('model.up[0]', 'self.up', 'model', 'model.get_submodule("block1-0")')
     """
-    parts = name.split(".") if name else []
-    if not all(_is_index(part) or _is_attribute(part) for part in parts):
-        return f"{root}.get_submodule({quoted(name)})"
-    return root + "".join(f"[{part}]" if _is_index(part) else f".{part}" for part in parts)
+    code = root
+    module: object = model
+    for part in name.split(".") if name else []:
+        step = _step(module, part)
+        if not step:
+            return f"{root}.get_submodule({quoted(name)})"
+        code += step
+        module = getattr(module, part, None)
+    return code
 
 
-def assigned(name: str, value: str, root: str = "model") -> str:
+def assigned(model: nn.Module, name: str, value: str, root: str = "model") -> str:
     """Code that puts something else in a module's place.
 
-    >>> assigned("up.0", "nn.Identity()"), assigned("stage.block1-0", "None")
-    ('model.up[0] = nn.Identity()', 'setattr(model.stage, "block1-0", None)')
+    >>> model = nn.ModuleDict({"up": nn.Sequential(nn.ReLU()), "block1-0": nn.ReLU()})
+    >>> assigned(model, "up.0", "nn.Identity()"), assigned(model, "block1-0", "None")
+    ('model.up[0] = nn.Identity()', 'setattr(model, "block1-0", None)')
     """
     parent, _, child = name.rpartition(".")
-    if _is_index(child) or _is_attribute(child) or not child:
-        return f"{spelled(parent, root)}{spelled(child, '')} = {value}"
-    return f"setattr({spelled(parent, root)}, {quoted(child)}, {value})"
+    step = _step(model.get_submodule(parent), child)
+    owner = spelled(model, parent, root)
+    return f"{owner}{step} = {value}" if step else f"setattr({owner}, {quoted(child)}, {value})"
 
 
 def quoted(name: str) -> str:
@@ -112,9 +119,16 @@ def quoted(name: str) -> str:
     return f'"{name}"' if plain else ascii(name)
 
 
-def _is_index(part: str) -> bool:
-    """Whether a part of a name is a number as code writes it: 7, and neither 07 nor ٧."""
-    return part.isascii() and part.isdigit() and str(int(part)) == part
+def _step(module: object, part: str) -> str:
+    """Code that leads from a module to its child of some name: behind a dot, by its position; "" where neither does."""
+    if _is_attribute(part):
+        return f".{part}"
+    reads = getattr(type(module), "__getitem__", None)
+    if not isinstance(module, nn.Module) or reads not in (nn.Sequential.__getitem__, nn.ModuleList.__getitem__):
+        return ""
+    # Of children with names like "3" and "7" the position is another number, or there is none.
+    names = list(module._modules)
+    return f"[{part}]" if part in names and names == [str(n) for n in range(len(names))] else ""
 
 
 def _is_attribute(part: str) -> bool:

@@ -49,7 +49,7 @@ def _meeting(found: Mismatch) -> Answer:
         f"({found.operator})",
         tuple(story),
         (first, second),
-        way_out(found.graph, (first, one), (second, two)),
+        way_out(found, (first, one), (second, two)),
     )
 
 

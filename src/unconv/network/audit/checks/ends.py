@@ -19,7 +19,7 @@ def ends(subject: Subject) -> Iterator[Finding]:
             "unused-parameters",
             root,
             f"{count:,} parameters are not used in evaluation mode ({names[0]}{', ...' if len(names) > 1 else ''})",
-            f"{assigned(root, 'None')}, unless training uses it",
+            f"{assigned(subject.model, root, 'None')}, unless training uses it",
         )
 
 

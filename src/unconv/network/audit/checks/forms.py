@@ -51,7 +51,7 @@ def _fix(subject: Subject, layer: Layer) -> str:
     if module is None:
         return "uc.conv_transpose(x, weight, ...), which takes the faster form by itself"
     made = f'uc.upsample.convert({subject.spelled(layer)}, "sub-pixel")'
-    return f"model = {made}" if module is subject.model else assigned(module_of(layer.name), made)
+    return f"model = {made}" if module is subject.model else assigned(subject.model, module_of(layer.name), made)
 
 
 def _times(inputs: int, outputs: int, geometry: ConvTransposeGeometry) -> tuple[float, float]:

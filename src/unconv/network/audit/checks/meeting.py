@@ -30,13 +30,15 @@ class Mismatch:
     """Two tensors that were to be joined, and are not of one size.
 
     Attributes:
-        graph: the model up to there.
+        model: in which they were.
+        graph: of it, up to there.
         operator: that was to join them.
         where: the module in which it happened.
         shapes: of the two, batch included.
         layers: that made them; "the input" for that.
     """
 
+    model: nn.Module
     graph: Graph
     operator: str
     where: str
@@ -57,6 +59,7 @@ def mismatch_of(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
     assert one is not None
     assert two is not None
     return Mismatch(
+        recorder.model,
         graph,
         failed.operator.rstrip("_"),
         recorder.stack[-1].path if recorder.stack else "",
@@ -75,7 +78,7 @@ def do_not_meet(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -
         first[0],
         f"{first[0]} comes to {by_size(first[1])} and {second[0]} to {by_size(second[1])}, but "
         f"{found.where or 'the model'} joins them ({found.operator}){known}",
-        way_out(found.graph, first, second),
+        way_out(found, first, second),
     )
 
 
@@ -98,7 +101,7 @@ def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
         first[0],
         f"meets {second[0]} for an input of {by_size(sizes[0][1:])}, but for {by_size(larger[0][1:])} it comes to "
         f"{by_size(first[1])} against {by_size(second[1])}; {told}",
-        way_out(found.graph, first, second),
+        way_out(found, first, second),
     )
 
 
@@ -114,8 +117,9 @@ def sizes_that_work(model: nn.Module, sizes: Sizes, dtype: Dtype, stride: int) -
     return f"input sizes that are multiples of {multiple}, as {names}"
 
 
-def way_out(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str, tuple[int, ...]]) -> str:
+def way_out(found: Mismatch, first: tuple[str, tuple[int, ...]], second: tuple[str, tuple[int, ...]]) -> str:
     """What to write so that the first of two layers comes to the size of the second."""
+    graph = found.graph
     known = first[0] in graph and len(first[1]) == len(second[1])
     if not known or graph[first[0]].operator not in UPSAMPLING:
         return f"F.interpolate(x, size=skip.shape[2:]) on one of them, or pad the input to {by_size(second[1])}"
@@ -125,7 +129,7 @@ def way_out(graph: Graph, first: tuple[str, tuple[int, ...]], second: tuple[str,
         return "F.interpolate(x, size=skip.shape[2:])"
     rows = zip(second[1], first[1], geometry.output_padding, strict=True)
     extra = tuple(wanted - now + already for wanted, now, already in rows)
-    name = spelled(module_of(first[0]), "self")
+    name = spelled(found.model, module_of(first[0]), "self")
     if all(0 <= more < step for more, step in zip(extra, geometry.stride, strict=True)):
         return f"{name}(x, output_size=skip.shape[2:]), here output_padding={argument(extra)}"
     resized = f"F.interpolate({name}(x), size=skip.shape[2:])"
