@@ -18,7 +18,8 @@ from tests.network.run.odd_models import CHANGES, ODD, Last, Odd
 from tests.network.run.snapshot import snapshot
 from unconv.errors import ModelError
 from unconv.network.audit.channel_means import channel_means
-from unconv.network.run.model_state import at_rest, preserve
+from unconv.network.run import model_state
+from unconv.network.run.model_state import at_rest, preserve, read_state
 from unconv.visualize.experiments.evolution import evolution
 from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.fidelity.randomise import randomise_layers
@@ -278,3 +279,23 @@ def test_torchvisions_models_are_left_as_they_were(build: str) -> None:
     before = snapshot(model)
     uc.trace(model, (3, 64, 64) if build == "alexnet" else (3, 224, 224))
     assert snapshot(model) == before
+
+
+def test_a_block_inside_another_around_the_same_model_reads_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr(
+        model_state, "read_state", lambda *given, **more: read.append(given) or read_state(*given, **more)
+    )
+    model = nn.Sequential(nn.Dropout(), nn.Linear(2, 2)).train()
+    with at_rest(model):
+        with at_rest(model):
+            model[0].train()
+        with at_rest(model):
+            assert not any(module.training for module in model.modules())
+        with at_rest(model, frozen=False), at_rest(nn.ReLU()):
+            pass
+    assert len(read) == 3
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    with at_rest(model):
+        assert len(read) == 4

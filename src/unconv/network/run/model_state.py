@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,9 @@ from unconv.errors import ModelError
 from unconv.network.run.containers import Empty, Held, read_containers
 from unconv.network.run.forward import first_line
 from unconv.network.run.tensors import TensorState, read_tensor
+
+# Models at rest in this thread, by identity, with how they are held: an open block keeps them alive.
+_HELD: ContextVar[frozenset[tuple[int, bool, bool]]] = ContextVar("_HELD", default=frozenset())
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,8 @@ def preserve(model: nn.Module, *, buffers: bool = True, parameters: bool = False
 def at_rest(model: nn.Module, *, frozen: bool = True, buffers: bool = True) -> Iterator[None]:
     """Hold a model in evaluation mode, with frozen parameters unless told otherwise; then all is as before.
 
-    The modes are set one by one: ``eval`` may do more, such as merging weights.
+    The modes are set one by one: ``eval`` may do more, such as merging weights. Within another such block around the
+    same model the state is neither read nor put back again: that is the outer block's.
 
     >>> model = nn.Dropout().train()
     >>> with at_rest(model):
@@ -106,17 +111,30 @@ def at_rest(model: nn.Module, *, frozen: bool = True, buffers: bool = True) -> I
     >>> model.training
     True
     """
-    with preserve(model, buffers=buffers):
-        for module in model.modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                module.training = False
-            else:
-                # Past a class that forbids attributes to be set.
-                vars(module)["training"] = False
-        for parameter in model.parameters() if frozen else ():
-            if parameter.requires_grad:
-                parameter.requires_grad_(False)
+    held = (id(model), frozen, buffers)
+    if held in _HELD.get():
+        _rest(model, frozen)
         yield
+        return
+    with preserve(model, buffers=buffers):
+        token = _HELD.set(_HELD.get() | {held})
+        try:
+            _rest(model, frozen)
+            yield
+        finally:
+            _HELD.reset(token)
+
+
+def _rest(model: nn.Module, frozen: bool) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            module.training = False
+        else:
+            # Past a class that forbids attributes to be set.
+            vars(module)["training"] = False
+    for parameter in model.parameters() if frozen else ():
+        if parameter.requires_grad:
+            parameter.requires_grad_(False)
 
 
 @contextmanager

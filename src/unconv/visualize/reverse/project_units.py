@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.run.forward import all_finite
+from unconv.network.run.model_state import at_rest
 from unconv.network.windows import Windows
 from unconv.visualize.cone.kernels import keep_kernels
 from unconv.visualize.cone.schedule import limit_convolutions
@@ -135,7 +136,7 @@ def _project_windows(
     starts = [windows.start(pick.position) for pick in picks]
     coverage: Coverage | None = None
     known = UnitCones(windows)
-    with keep_kernels():
+    with at_rest(model), keep_kernels():
         for crops in _batches(windows, picks, starts, max(1, pixels // prod(windows.size))):
             batch = torch.stack([images[image][slice_window(start, windows.size)] for (image, start), _ in crops])
             if batch.ndim == 4:
