@@ -15,7 +15,8 @@ from tests.data.test_fashion import make
 from unconv.cli.main import app
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import load_model
-from unconv.train.tasks.generate import sample
+from unconv.models.load.trained import save_trained
+from unconv.train.tasks.generate import sample, untrained_model
 
 
 @pytest.fixture
@@ -73,6 +74,22 @@ def test_resumed_training_writes_the_same_file(place: Path) -> None:
     for _ in range(2):
         train("-o", "two.safetensors", "--checkpoint", "run")
     assert (place / "one.safetensors").read_bytes() == (place / "two.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("count", [1, 3, 9, 10, 11])
+def test_as_many_samples_are_drawn_as_are_asked_for(place: Path, count: int) -> None:
+    generator = untrained_model("dcgan-32:2", 10)
+    save_trained(generator.module.state_dict(), place / "g.safetensors", {"model": "dcgan-32:2"})
+    assert type_("sample", "g.safetensors", "-o", "few.png", "--count", count) == "wrote few.png\n"
+    with Image.open(place / "few.png") as image:
+        drawn = torch.as_tensor(np.array(image))[::2, ::2]
+    rows = -(-count // 10)
+    # Rows of ten pictures of 32×32 with lines around; below them two rows from one sample to another.
+    assert drawn.shape == (1 + 33 * rows + 3 + 67, 331)
+    pictures = sample(generator, count)[:, 0].mul(255).round().to(torch.uint8)
+    for number, picture in enumerate(pictures):
+        top, left = 1 + 33 * (number // 10), 1 + 33 * (number % 10)
+        assert torch.equal(drawn[top : top + 32, left : left + 32], picture)
 
 
 @pytest.mark.parametrize(
