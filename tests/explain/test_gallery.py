@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.explain.oracles import torch_output, written
 from unconv.errors import UnconvError
+from unconv.explain import gallery
 from unconv.explain.gallery import animations, write_gallery
 
 PUBLISHED = {
@@ -79,3 +80,26 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnconvError, match="is a file; name a folder"):
         write_gallery(tmp_path / "file")
+
+
+def test_a_gallery_that_fails_midway_leaves_the_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "index.html").write_text("old")
+    (tmp_path / "dilation.svg").write_text("old")
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / ".unconv.json").write_text('{"files": ["index.html", "dilation.svg"]}')
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def write_one(animation: gallery.Animation, folder: Path, _theme: str) -> list[Path]:
+        (folder / f"{animation.name}.svg").write_text("new")
+        return [folder / f"{animation.name}.svg"]
+
+    def fail(*_: object) -> str:
+        raise RuntimeError("midway")
+
+    monkeypatch.setattr(gallery, "_write", write_one)
+    monkeypatch.setattr(gallery, "gallery_page", fail)
+    with pytest.raises(RuntimeError, match="midway"):
+        write_gallery(tmp_path, force=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import typer
 
 from unconv.errors import MissingExtraError, UnconvError, printable
 from unconv.files import check_file, same_file
 from unconv.folders import check_folder
-from unconv.source_files import files_of_model
+from unconv.inputs import Input, files_named, refuse_inputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WEIGHTS = (".safetensors",)
 FIGURES = (".png", ".pdf", ".svg", ".jpg")
-# Files with these endings in a folder that is read are pictures, and read with it.
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-
-Input: TypeAlias = str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)
@@ -99,42 +94,12 @@ def check_outputs(outputs: Sequence[File | Folder], inputs: Iterable[Input] = ()
     wanted = [(output, output.path) for output in outputs if output.path is not None]
     for output, path in wanted:
         output.check(path)
-    read = [*_files_of(inputs)]
+    read = files_named(inputs)
     for output, path in wanted:
-        for place in output.replaced(path):
-            for given in read:
-                _refuse_input(output.option, path, place, given)
+        refuse_inputs(output.option, path, output.replaced(path), read)
     for (one, first), (other, second) in combinations(wanted, 2):
         if same_file(first, second):
             raise UnconvError(f"{other.option} {printable(second)}: {one.option} writes there too; name two files")
-
-
-def _files_of(inputs: Iterable[Input]) -> Iterator[Path]:
-    """The files and folders that arguments name: by themselves, or as ``file.py:callable`` and ``kind:folder``."""
-    for given in inputs:
-        if given is None or given == "":
-            continue
-        text = os.fspath(given)
-        yield from files_of_model(text)
-        for part in dict.fromkeys((text, text.rpartition(":")[0], text.partition(":")[2])):
-            if part and Path(part).exists():
-                yield Path(part)
-
-
-def _refuse_input(option: str, path: Path, place: Path, given: Path) -> None:
-    """Refuse an output that is an input, lies in the place of one, or is a picture in a folder that is read."""
-    if not place.exists():
-        return
-    real, read = Path(os.path.realpath(place)), Path(os.path.realpath(given))
-    same = same_file(place, given) or (place.is_dir() and (read.is_relative_to(real) or real.is_relative_to(read)))
-    in_folder = given.is_dir() and real.is_relative_to(read) and real.suffix.lower() in PICTURES
-    if same or in_folder:
-        told = (
-            "is read by this command"
-            if same_file(path, given)
-            else f"would replace what is read from {printable(given)}"
-        )
-        raise UnconvError(f"{option} {printable(path)}: {told}; name another place")
 
 
 def write_figure(figure: Figure, path: Path) -> None:

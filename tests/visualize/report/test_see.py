@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
+import importlib
 import json
 import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -212,6 +215,50 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnconvError, match="is a file; name a folder"):
         uc.see(network(), torch.rand(1, 3, 30, 30), out=tmp_path / "out", preprocess=SMALL)
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """What a folder holds, with a hash for each file."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "/"
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("step", ["picture_rows", "report_collection", "page_row", "write_report"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, RuntimeError])
+def test_a_report_that_fails_midway_leaves_the_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: type[BaseException]
+) -> None:
+    out = tmp_path / "out"
+    uc.see(network(), torch.rand(2, 3, 30, 30), ["0"], out, preprocess=SMALL, fidelity=0, units=1)
+    (out / "images" / "mine.png").write_text("mine")
+    before = contents(out)
+    module = importlib.import_module("unconv.visualize.report.see")
+    work = getattr(module, step)
+
+    def fail(*arguments: Any, **named: Any) -> None:
+        work(*arguments, **named)
+        raise error("midway")
+
+    monkeypatch.setattr(module, step, fail)
+    with pytest.raises(UnconvError if error is OSError else error, match="midway"):
+        uc.see(network(), torch.rand(3, 3, 30, 30), ["3"], out, preprocess=SMALL, fidelity=0, units=2, force=True)
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("given", ["out", "out/images", "out/images/a.png", ".", "link"])
+def test_pictures_that_are_read_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out/images").mkdir(parents=True)
+    save_image(torch.rand(3, 30, 30), Path("out/images/a.png"))
+    Path("link").symlink_to("out/images")
+    before = contents(tmp_path)
+    for images in (given, Path(given), [torch.rand(3, 30, 30), [given]]):
+        with pytest.raises(UnconvError, match=r"^report out: (is read|would replace what is read)") as refused:
+            uc.see(network(), images, out="out", preprocess=SMALL, force=True)
+        assert "\n" not in str(refused.value)
+    assert contents(tmp_path) == before
 
 
 def test_grey_and_double_precision_networks(tmp_path: Path) -> None:

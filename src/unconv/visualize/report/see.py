@@ -12,6 +12,7 @@ from torch import nn
 from unconv.data.images import Skipped
 from unconv.data.read.source import pictures_of
 from unconv.folders import check_folder, replacing_folder
+from unconv.inputs import files_named, paths_in, refuse_inputs
 from unconv.jobs import Progress, quiet
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
@@ -82,7 +83,7 @@ def see(
     Raises:
         ModelError: unknown models or layers, weights that are not finite, layers without feature maps.
         ImageError: no picture could be read or used.
-        UnconvError: a scan of something else, choices that are not there.
+        UnconvError: a scan of something else, choices that are not there, an ``out`` whose files are read.
 
     >>> import tempfile
     >>> import torch
@@ -97,6 +98,8 @@ def see(
     """
     formats = check_formats(formats)
     check_folder(out, NAMES, "report", force)
+    read = files_named(paths_in([model, images, scan, compare]))
+    refuse_inputs("report", Path(out), [Path(out) / name for name in NAMES], read)
     progress = progress or quiet()
     given = TopActivations.load(scan) if isinstance(scan, str | os.PathLike) else scan
     with progress:
