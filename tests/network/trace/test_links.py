@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unconv.network.trace.links import Link, Spread, Window, adaptive, padded, resized
+from unconv.network.trace.links import Link, Spread, Window, link_adaptive_pool, link_padding, link_resize
 
 
 def read_cells(link: Link | None, size: int, units: int) -> list[set[int]]:
@@ -36,7 +36,7 @@ def test_nearest_reads_exactly_what_torch_reads(mode: str) -> None:
     for size, output in SIZES:
         image = row(size)
         truth = depends_on(F.interpolate(image, size=output, mode=mode), image)
-        assert read_cells(resized(size, output, mode.replace("-", "_")), size, output) == truth, (size, output)
+        assert read_cells(link_resize(size, output, mode.replace("-", "_")), size, output) == truth, (size, output)
 
 
 @pytest.mark.parametrize("corners", [False, True])
@@ -44,7 +44,7 @@ def test_linear_reads_what_torch_reads_and_at_most_two_cells(corners: bool) -> N
     for size, output in SIZES:
         image = row(size)
         truth = depends_on(F.interpolate(image, size=output, mode="linear", align_corners=corners), image)
-        reads = read_cells(resized(size, output, "linear", corners), size, output)
+        reads = read_cells(link_resize(size, output, "linear", corners), size, output)
         for unit, (seen, claimed) in enumerate(zip(truth, reads, strict=True)):
             assert seen <= claimed, (size, output, unit)
             assert len(claimed) <= 2
@@ -59,7 +59,7 @@ def test_wide_kernels_contain_what_torch_reads(mode: str, corners: bool, aa: boo
     for size, output in SIZES:
         image = torch.ones(1, 1, size, size, dtype=torch.float64, requires_grad=True)
         up = F.interpolate(image, size=(output, size), mode=mode, align_corners=corners, antialias=aa)
-        (cells,) = [resized(size, output, kind, corners)]
+        (cells,) = [link_resize(size, output, kind, corners)]
         for unit, claimed in enumerate(read_cells(cells, size, output)):
             (gradient,) = torch.autograd.grad(up[0, 0, unit].sum(), image, retain_graph=True)
             seen = set((gradient[0, 0].abs().sum(1) > 1e-9).nonzero().flatten().tolist())
@@ -71,7 +71,7 @@ def test_a_given_factor_rules_over_the_sizes(factor: float) -> None:
     for size in (2, 3, 5, 7):
         image = row(size)
         up = F.interpolate(image, scale_factor=factor, mode="nearest")
-        link = resized(size, up.shape[2], "nearest", scale=1 / Fraction(factor))
+        link = link_resize(size, up.shape[2], "nearest", scale=1 / Fraction(factor))
         assert read_cells(link, size, up.shape[2]) == depends_on(up, image)
 
 
@@ -79,7 +79,7 @@ def test_adaptive_pooling_reads_exactly_what_torch_reads() -> None:
     for size, output in SIZES:
         image = row(size)
         truth = depends_on(F.adaptive_avg_pool1d(image, output), image)
-        assert read_cells(adaptive(size, output), size, output) == truth
+        assert read_cells(link_adaptive_pool(size, output), size, output) == truth
 
 
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
@@ -88,7 +88,7 @@ def test_repeating_padding_reads_exactly_what_torch_reads(mode: str) -> None:
         for before in range(size):
             image = row(size)
             output = F.pad(image, (before, size - 1 - before), mode=mode)
-            link = padded(size, before, size - 1 - before, mode)
+            link = link_padding(size, before, size - 1 - before, mode)
             assert read_cells(link, size, output.shape[2]) == depends_on(output, image)
 
 
@@ -96,9 +96,9 @@ def test_fields_repeat_what_the_cells_say_away_from_borders() -> None:
     links: list[Link | None] = [
         Window(3, 2, 1, 2),
         Spread(3, 2, 1, 1),
-        adaptive(24, 16),
-        resized(24, 36, "linear"),
-        resized(24, 9, "cubic"),
+        link_adaptive_pool(24, 16),
+        link_resize(24, 36, "linear"),
+        link_resize(24, 9, "cubic"),
     ]
     for link in links:
         assert link is not None

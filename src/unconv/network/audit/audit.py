@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from unconv.errors import ModelError, UnconvError
 from unconv.files import check_file, write_whole
 from unconv.network.audit.audit_rules import AUDIT_RULES, SEVERITIES, Severity
-from unconv.network.audit.checks.borders import borders
-from unconv.network.audit.checks.ends import ends
-from unconv.network.audit.checks.fields import fields
-from unconv.network.audit.checks.forms import forms
-from unconv.network.audit.checks.meeting import do_not_meet, mismatch_of, only_some_sizes
-from unconv.network.audit.checks.pattern import pattern
+from unconv.network.audit.checks.borders import check_borders
+from unconv.network.audit.checks.ends import check_ends
+from unconv.network.audit.checks.fields import check_fields
+from unconv.network.audit.checks.forms import check_forms
+from unconv.network.audit.checks.meeting import check_other_sizes, find_mismatch, report_mismatch
+from unconv.network.audit.checks.pattern import check_pattern
 from unconv.network.audit.finding import Finding, Subject, findings_table
 from unconv.network.run.uncompiled import uncompiled
-from unconv.network.trace.build_graph import assembled
-from unconv.network.trace.explain_failure import failure_line
+from unconv.network.trace.build_graph import build_graph
+from unconv.network.trace.explain_failure import explain_failure
 from unconv.network.trace.graph import Graph, Layer
 from unconv.network.trace.trace import attempt
 
@@ -151,22 +151,22 @@ def audit(
     recorder, sizes, error = attempt(model, input_size, dtype=dtype)
     model = uncompiled(model)
     if error is not None:
-        mismatch = mismatch_of(recorder, sizes)
+        mismatch = find_mismatch(recorder, sizes)
         if mismatch is None:
             raise (
                 error
                 if isinstance(error, UnconvError)
-                else ModelError(failure_line(error, recorder.stack).replace("trace:", "audit:", 1))
+                else ModelError(explain_failure(error, recorder.stack).replace("trace:", "audit:", 1))
             ) from error
-        return Audit(mismatch.graph, (do_not_meet(model, sizes, mismatch, dtype),), model)
+        return Audit(mismatch.graph, (report_mismatch(model, sizes, mismatch, dtype),), model)
     if not recorder.records:
         raise ModelError("audit: the model does nothing with its input; there is no layer to show")
-    subject = Subject(model, assembled(recorder, sizes))
+    subject = Subject(model, build_graph(recorder, sizes))
     shown = _images_of(images, sizes)
-    found = [*pattern(subject, shown), *borders(subject), *fields(subject), *ends(subject)]
-    found.extend(only_some_sizes(subject, dtype))
+    found = [*check_pattern(subject, shown), *check_borders(subject), *check_fields(subject), *check_ends(subject)]
+    found.extend(check_other_sizes(subject, dtype))
     if measure:
-        found.extend(forms(subject))
+        found.extend(check_forms(subject))
     order = {layer.name: n for n, layer in enumerate(subject.graph)}
     found.sort(key=lambda one: (SEVERITIES.index(one.severity), order.get(one.layer, len(order))))
     return Audit(subject.graph, tuple(found), model)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
-from unconv.network.shapes.module_answers import Sizes, answer
-from unconv.network.shapes.shape_error import Answer
-from unconv.network.trace.build_graph import assembled
+from unconv.network.shapes.module_answers import Sizes, answer_shapes
+from unconv.network.shapes.shape_error import ShapeAnswer
+from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.trace import replay
 from unconv.network.working_sizes import deepest_stride, working_sizes
 
@@ -28,7 +28,7 @@ class ShapeError(UnconvError, RuntimeError):
         fix: what to write instead.
     """
 
-    def __init__(self, found: Answer, input_sizes: Sequence[Sizes]) -> None:
+    def __init__(self, found: ShapeAnswer, input_sizes: Sequence[Sizes]) -> None:
         self.layers = found.layers
         self.story = found.story
         self.input_sizes = tuple(input_sizes)
@@ -67,12 +67,12 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
         ):
             return
         call = _outermost_call(traceback)
-        explained = explanation(*call) if call is not None else None
+        explained = explain(*call) if call is not None else None
         if explained is not None:
             raise explained from error
 
 
-def explanation(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> ShapeError | None:
+def explain(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> ShapeError | None:
     """The error that says what does not fit in a call of a model; None if that is not known."""
     try:
         shown = replay(model, *_one_image(args, kwargs))
@@ -84,11 +84,11 @@ def explanation(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -
         recorder, sizes, error = shown
         if error is None:
             return None
-        found = answer(recorder, sizes, error)
+        found = answer_shapes(recorder, sizes, error)
         if found is None:
             return None
         plain = not kwargs and all(isinstance(one, Tensor) for one in args) and len(args) == len(sizes)
-        stride = deepest_stride(assembled(recorder, sizes)) if recorder.records else 1
+        stride = deepest_stride(build_graph(recorder, sizes)) if recorder.records else 1
         works = working_sizes(model, sizes, stride=stride) if found.by_input and plain else ()
         return ShapeError(found, works)
     except UnconvError:

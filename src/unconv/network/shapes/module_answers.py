@@ -8,26 +8,26 @@ from typing import Any
 
 from torch import nn
 
-from unconv.network.audit.checks.meeting import Mismatch, maker_of, mismatch_of, upsampled_first, way_out
+from unconv.network.audit.checks.meeting import Mismatch, find_mismatch, maker_of, upsampled_first, way_out
 from unconv.network.audit.finding import argument, by_size
-from unconv.network.shapes.shape_error import Answer
+from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.size_story import size_story
-from unconv.network.shapes.transposed_answers import transposed_answer
-from unconv.network.trace.build_graph import assembled
+from unconv.network.shapes.transposed_answers import answer_transposed
+from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.record import Failed, ModuleCall, Recorder
 
 Sizes = tuple[tuple[int, ...], ...]
 
 
-def answer(recorder: Recorder, sizes: Sizes, error: Exception) -> Answer | None:
+def answer_shapes(recorder: Recorder, sizes: Sizes, error: Exception) -> ShapeAnswer | None:
     """The answer to a failed pass; None where its failure is not about shapes."""
     stack = recorder.stack
     failed = recorder.failed
-    graph = assembled(recorder, sizes) if recorder.records else None
+    graph = build_graph(recorder, sizes) if recorder.records else None
     module = stack[-1] if stack else None
     if failed is not None:
-        mismatch = mismatch_of(recorder, sizes)
+        mismatch = find_mismatch(recorder, sizes)
         if mismatch is not None:
             return _meeting(mismatch)
         name = failed.operator.rstrip("_")
@@ -37,14 +37,14 @@ def answer(recorder: Recorder, sizes: Sizes, error: Exception) -> Answer | None:
     return _module_answer(graph, module, error)
 
 
-def _meeting(found: Mismatch) -> Answer:
+def _meeting(found: Mismatch) -> ShapeAnswer:
     (first, one), (second, two) = upsampled_first(found)
     story = []
     for axis, (a, b) in enumerate(zip(one, two, strict=True)):
         if a != b:
             for name in (first, second):
                 story += [f"{name}, axis {axis}:", *(f"  {line}" for line in size_story(found.graph, name, axis))]
-    return Answer(
+    return ShapeAnswer(
         f"{first} comes to {by_size(one)} and {second} to {by_size(two)}; {found.where or 'the model'} joins them "
         f"({found.operator})",
         tuple(story),
@@ -53,7 +53,7 @@ def _meeting(found: Mismatch) -> Answer:
     )
 
 
-def _joined(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> Answer | None:
+def _joined(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
     """Tensors that are joined and differ in channels or in their number of axes."""
     shapes = failed.shapes
     other = next((n for n, shape in enumerate(shapes) if shape != shapes[0]), None)
@@ -73,20 +73,20 @@ def _joined(failed: Failed, graph: Graph | None, module: ModuleCall | None, _err
             fix = f"x.reshape(1, -1{', 1' * (len(long) - 2)}) of {names[index]}: torch lines up the last axes"
         else:
             fix = f"reshape {names[index]} to {len(long)} axes that are 1 or equal to those of {by_size(long)}"
-        return Answer(what, (), names, fix, by_input=False)
+        return ShapeAnswer(what, (), names, fix, by_input=False)
     differ = [axis for axis, (a, b) in enumerate(zip(one, two, strict=True)) if a != b]
     if differ == [1] and len(one) > 2 and failed.operator != "cat":
         fix = f"nn.Conv{len(one) - 2}d({two[1]}, {one[1]}, 1) behind {names[1]}, or torch.cat([a, b], 1)"
-        return Answer(f"{what}: {one[1]} channels against {two[1]}", (), names, fix, by_input=False)
+        return ShapeAnswer(f"{what}: {one[1]} channels against {two[1]}", (), names, fix, by_input=False)
     if differ == [1] and len(one) == 2:
-        return Answer(what, (), names, f"nn.Linear({two[1]}, {one[1]}) behind {names[1]}", by_input=False)
+        return ShapeAnswer(what, (), names, f"nn.Linear({two[1]}, {one[1]}) behind {names[1]}", by_input=False)
     if 0 in differ:
         fix = "keep the batch in front: x.flatten(1), or x.reshape(len(x), ...), where it was lost"
-        return Answer(f"{what}: {one[0]} against {two[0]} in the batch", (), names, fix, by_input=False)
+        return ShapeAnswer(f"{what}: {one[0]} against {two[0]} in the batch", (), names, fix, by_input=False)
     return None
 
 
-def _product(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> Answer | None:
+def _product(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
     """A product of matrices, mostly of a linear layer behind a flatten."""
     layer = module.module if module is not None else None
     known = next((n for n, value in enumerate(failed.values) if value is not None), None)
@@ -96,7 +96,9 @@ def _product(failed: Failed, graph: Graph | None, module: ModuleCall | None, _er
     if not isinstance(layer, nn.Linear) or module is None:
         shapes = " and ".join(by_size(one) for one in failed.shapes)
         fix = "x.transpose(-1, -2) of one of them, so that the last axis of the first is the last but one of the second"
-        return Answer(f"{module.path if module else 'the model'} multiplies {shapes}", (), (name,), fix, by_input=False)
+        return ShapeAnswer(
+            f"{module.path if module else 'the model'} multiplies {shapes}", (), (name,), fix, by_input=False
+        )
     given = module.input_shapes[0] if module.input_shapes else shape
     what = f"{module.path or 'the layer'} takes {layer.in_features} features and gets {given[-1]}"
     story: tuple[str, ...] = ()
@@ -105,7 +107,9 @@ def _product(failed: Failed, graph: Graph | None, module: ModuleCall | None, _er
     if last is not None and len(given) > 2 and given[-1] != layer.in_features:
         before = given[1:]
         if prod(before) == layer.in_features:
-            return Answer(f"{what}: nothing flattens {by_size(before)}", (), (name, module.path), "x.flatten(1)", False)
+            return ShapeAnswer(
+                f"{what}: nothing flattens {by_size(before)}", (), (name, module.path), "x.flatten(1)", False
+            )
     if last is not None and graph is not None and last.operator == "flatten" and len(last.input_shape) > 1:
         maps = last.input_shape
         what += f": {name} makes them of {by_size(maps)}"
@@ -118,10 +122,12 @@ def _product(failed: Failed, graph: Graph | None, module: ModuleCall | None, _er
         side = round((layer.in_features / maps[0]) ** (1 / (len(maps) - 1)))
         if maps[0] * side ** (len(maps) - 1) == layer.in_features:
             fix += f", or nn.AdaptiveAvgPool{len(maps) - 1}d({side}) before the flatten"
-    return Answer(what, story, (name, module.path), fix)
+    return ShapeAnswer(what, story, (name, module.path), fix)
 
 
-def _convolution(failed: Failed, graph: Graph | None, module: ModuleCall | None, error: Exception) -> Answer | None:
+def _convolution(
+    failed: Failed, graph: Graph | None, module: ModuleCall | None, error: Exception
+) -> ShapeAnswer | None:
     layer: Any = module.module if module is not None else None
     shape = failed.shapes[0]
     name = _name(graph, failed.values[0])
@@ -139,7 +145,7 @@ def _convolution(failed: Failed, graph: Graph | None, module: ModuleCall | None,
             fix = f"x.permute({order}): its channels come last, and torch wants them behind the batch"
         elif name == "the input" and shape[1] == 1 and channels == 3:
             fix += ", or x.expand(-1, 3, -1, -1) of a grey picture"
-        return Answer(what, (), (name, path), fix, by_input=False)
+        return ShapeAnswer(what, (), (name, path), fix, by_input=False)
     if _is_too_small(error):
         return _too_small(graph, name, path, shape, layer)
     return None
@@ -149,21 +155,21 @@ def _is_too_small(error: Exception) -> bool:
     return any(text in str(error) for text in ("greater than actual input size", "too small", "output size must be"))
 
 
-def _too_small(graph: Graph | None, name: str, path: str, shape: tuple[int, ...], layer: Any) -> Answer:
+def _too_small(graph: Graph | None, name: str, path: str, shape: tuple[int, ...], layer: Any) -> ShapeAnswer:
     sizes = shape[2:]
     what = f"{path} has a kernel of {argument(tuple(_pair(layer.kernel_size, len(sizes))))} and gets {by_size(sizes)}"
     story = [line for axis in range(len(sizes)) for line in (size_story(graph, name, axis) if graph else [])]
-    return Answer(
+    return ShapeAnswer(
         f"{what} from {name}", tuple(story), (name, path), "a larger input, fewer strides before it, or more padding"
     )
 
 
-def _view(failed: Failed, graph: Graph | None, module: ModuleCall | None, error: Exception) -> Answer | None:
+def _view(failed: Failed, graph: Graph | None, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
     shape, name = failed.shapes[0], _name(graph, failed.values[0])
     text = str(error)
     where = module.path if module is not None and module.path else "the model"
     if "not compatible with input tensor's size and stride" in text or "Cannot view a tensor" in text:
-        return Answer(
+        return ShapeAnswer(
             f"{where} views {by_size(shape)} in an order in which it does not lie",
             (),
             (name,),
@@ -173,19 +179,19 @@ def _view(failed: Failed, graph: Graph | None, module: ModuleCall | None, error:
     wanted = text.partition("shape '")[2].partition("'")[0] or "a shape"
     what = f"{where} reads {name}, {by_size(shape)} (batch first), as {wanted}: {prod(shape):,} numbers do not fill it"
     story = [line for axis in range(len(shape) - 2) for line in (size_story(graph, name, axis) if graph else [])]
-    return Answer(
+    return ShapeAnswer(
         what, tuple(story), (name, where), f"x.reshape({shape[0]}, -1), or x.flatten(1): {prod(shape[1:])} features"
     )
 
 
-def _pool(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> Answer | None:
+def _pool(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
     layer: Any = module.module if module is not None else None
     if not hasattr(layer, "kernel_size") or module is None:
         return None
     return _too_small(graph, _name(graph, failed.values[0]), module.path or "the pooling", failed.shapes[0], layer)
 
 
-def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Exception) -> Answer | None:
+def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
     """Failures that a module's own checks raise, before anything is computed."""
     if module is None or not module.input_shapes:
         return None
@@ -197,18 +203,18 @@ def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Except
         if count is not None and len(shape) > 1 and shape[1] != count:
             fix = f"{type(layer).__name__}({'num_groups, ' if attribute == 'num_channels' else ''}{shape[1]})"
             what = f"{path} takes {count} channels and gets {shape[1]} from {name} ({by_size(shape)}, batch first)"
-            return Answer(what, (), (name, path), f"nn.{fix}", by_input=False)
+            return ShapeAnswer(what, (), (name, path), f"nn.{fix}", by_input=False)
     normalised = getattr(layer, "normalized_shape", None)
     if normalised is not None and tuple(shape[-len(normalised) :]) != tuple(normalised):
         what = f"{path} takes {by_size(normalised)} as last axes and gets {by_size(shape)}"
-        return Answer(what, (), (name, path), f"nn.LayerNorm({argument(tuple(shape[-len(normalised) :]))})")
+        return ShapeAnswer(what, (), (name, path), f"nn.LayerNorm({argument(tuple(shape[-len(normalised) :]))})")
     if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) and len(shape) == 2 + len(
         layer.stride
     ):
-        return transposed_answer(layer, shape, name, path)
+        return answer_transposed(layer, shape, name, path)
     weights = getattr(layer, "in_features", None)
     if weights is not None and shape[-1] != weights:
-        return Answer(
+        return ShapeAnswer(
             f"{path} takes {weights} features and gets {shape[-1]}",
             (),
             (name, path),
@@ -218,7 +224,7 @@ def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Except
         axes = len(layer.kernel_size)
         if len(shape) not in (axes + 1, axes + 2):
             what = f"{path} takes {axes + 2} axes (batch, channel, size) and gets {by_size(shape)}"
-            return Answer(
+            return ShapeAnswer(
                 what, (), (name, path), f"a layer for {len(shape) - 2} axes, or a reshape before it", by_input=False
             )
     if hasattr(layer, "kernel_size") and _is_too_small(error):
@@ -243,8 +249,8 @@ def _pair(value: Any, count: int) -> tuple[int, ...]:
     return (value,) * count if isinstance(value, int) else tuple(value)
 
 
-_Answering = Callable[[Failed, "Graph | None", "ModuleCall | None", Exception], "Answer | None"]
-_BY_OPERATOR: tuple[tuple[frozenset[str], _Answering], ...] = (
+_AnswerRule = Callable[[Failed, "Graph | None", "ModuleCall | None", Exception], "ShapeAnswer | None"]
+_BY_OPERATOR: tuple[tuple[frozenset[str], _AnswerRule], ...] = (
     (frozenset({"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where"}), _joined),
     (frozenset({"addmm", "mm", "bmm", "baddbmm", "matmul", "linear"}), _product),
     (frozenset({"convolution"}), _convolution),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Answer:
+class ShapeAnswer:
     """What does not fit, how that came about, and what mends it.
 
     Attributes:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from unconv.network.audit.finding import argument, by_size
-from unconv.network.shapes.shape_error import Answer
+from unconv.network.shapes.shape_error import ShapeAnswer
 
 
-def transposed_answer(layer: Any, shape: tuple[int, ...], name: str, path: str) -> Answer:
+def answer_transposed(layer: Any, shape: tuple[int, ...], name: str, path: str) -> ShapeAnswer:
     """What is wrong with a size or an output padding, of an input of a shape that a layer of some name made.
 
     >>> from torch import nn
-    >>> transposed_answer(nn.ConvTranspose1d(3, 4, 3, output_padding=1), (1, 3, 9), "the input", "up").fix
+    >>> answer_transposed(nn.ConvTranspose1d(3, 4, 3, output_padding=1), (1, 3, 9), "the input", "up").fix
     'output_padding=0'
     """
     rows = zip(layer.output_padding, layer.stride, layer.dilation, strict=True)
@@ -27,7 +27,7 @@ def _least(layer: Any, shape: tuple[int, ...]) -> list[int]:
     return [s * (i - 1) + d * (k - 1) + 1 - 2 * p for i, k, s, p, d in rows]
 
 
-def _too_much_added(layer: Any, shape: tuple[int, ...], name: str, path: str) -> Answer:
+def _too_much_added(layer: Any, shape: tuple[int, ...], name: str, path: str) -> ShapeAnswer:
     """An output padding that names none of the sizes that the convolution maps to the input's."""
     least, added, paddings = _least(layer, shape), layer.output_padding, layer.padding
     story = []
@@ -50,14 +50,14 @@ def _too_much_added(layer: Any, shape: tuple[int, ...], name: str, path: str) ->
         f"{path} has output_padding {argument(added)}, which chooses among the sizes that the convolution maps to its "
         f"input's, and must be smaller than stride {argument(layer.stride)} or dilation {argument(layer.dilation)}"
     )
-    return Answer(what, tuple(story), (name, path), fix, by_input=False)
+    return ShapeAnswer(what, tuple(story), (name, path), fix, by_input=False)
 
 
-def _out_of_reach(layer: Any, shape: tuple[int, ...], name: str, path: str) -> Answer:
+def _out_of_reach(layer: Any, shape: tuple[int, ...], name: str, path: str) -> ShapeAnswer:
     """A size that no output padding reaches."""
     least = _least(layer, shape)
     most = [low + step - 1 for low, step in zip(least, layer.stride, strict=True)]
     reach = f"from {by_size(least)} up to {by_size(most)}"
     what = f"{path} comes to sizes {reach} from an input of {by_size(shape[2:])}, not to the size asked for"
     fix = f"an output_size {reach}, or F.interpolate(..., size=skip.shape[2:]) behind it"
-    return Answer(what, (), (name, path), fix)
+    return ShapeAnswer(what, (), (name, path), fix)

@@ -12,9 +12,9 @@ from unconv.network.trace.values import Value
 _BOUND = "an upper bound: before this, rows and columns came into one dimension, or an operation was not known"
 
 
-def assembled(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
+def build_graph(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
     """The graph of what a recorder saw."""
-    values, records = recorder.ledger.values, recorder.records
+    values, records = recorder.graph.values, recorder.records
     makers = {value.index: n for n, record in enumerate(records) for value in record.outcome.values}
     outputs = [record.outcome.values[0] for record in records]
     groups: dict[int, list[int]] = defaultdict(list)

@@ -18,7 +18,7 @@ _TAKES = {
 }
 
 
-def failure_line(error: Exception, stack: Sequence[ModuleCall]) -> str:
+def explain_failure(error: Exception, stack: Sequence[ModuleCall]) -> str:
     """One line on what went wrong where; the innermost module is the last of the stack."""
     where = f"{stack[-1].path or 'the model'} ({stack[-1].kind})" if stack else "the model"
     if isinstance(error, (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)):

@@ -8,12 +8,12 @@ from math import ceil, prod
 from unconv.errors import GeometryError
 from unconv.network.trace import layout as lay
 from unconv.network.trace.layout import Atom, Layout
-from unconv.network.trace.links import Link, Whole, listed
+from unconv.network.trace.links import Link, Whole, link_cells
 from unconv.network.trace.values import Part, Reads, Value
 from unconv.operators.geometry.receptive import AxisField, listed_field
 
 
-def joined_layout(parts: Sequence[Part]) -> Layout:
+def join_layouts(parts: Sequence[Part]) -> Layout:
     """Layout of the output: per dimension, that of the largest operand with an axis that has no place yet."""
     dims, used = [], set[tuple[int, int]]()
     ranked = sorted(parts, key=lambda part: -prod(part.extents))
@@ -33,7 +33,7 @@ def _digits(dim: lay.Dim) -> set[tuple[int, int]]:
     return {(atom.axis, atom.step) for atom in dim if atom.axis is not None}
 
 
-def misplaced(part: Part, layout: Layout) -> set[int]:
+def find_misplaced(part: Part, layout: Layout) -> set[int]:
     """Output dimensions in which an operand has axes that the joined layout keeps elsewhere."""
     pairs = enumerate(zip(part.layout, layout, strict=True))
     return {n for n, (mine, joined) in pairs if lay.axes_in(mine) and _parts_of(mine) != _parts_of(joined)}
@@ -62,7 +62,7 @@ def covered_axes(parts: Sequence[Part], layout: Layout) -> frozenset[int]:
     return frozenset(axis for mine, joined in pairs if lay.axes_in(joined) for axis in lay.lost_in(mine))
 
 
-def fitted(part: Part, layout: Layout, axis: int, extent: int, blurred: set[int]) -> Link | None:
+def fit_link(part: Part, layout: Layout, axis: int, extent: int, blurred: set[int]) -> Link | None:
     """The link of one operand, for the units of the joined layout."""
     link, below = part.links[axis], part.value.extents[axis]
     mine, joined = _places(part.layout, axis), _places(layout, axis)
@@ -78,7 +78,7 @@ def fitted(part: Part, layout: Layout, axis: int, extent: int, blurred: set[int]
         return Whole(below, certain=False)
     pairs = [(places[d, atom.size], atom.step) for d, atom in mine]
     units = [sum(unit // atom.step % atom.size * step for atom, step in pairs) for unit in range(extent)]
-    return listed([sorted(link.cells({unit}, below)) if link else [unit] for unit in units], below)
+    return link_cells([sorted(link.cells({unit}, below)) if link else [unit] for unit in units], below)
 
 
 def _places(layout: Layout, axis: int) -> tuple[tuple[int, Atom], ...]:
@@ -90,7 +90,7 @@ def is_whole(field: AxisField, size: int) -> bool:
     return field == AxisField((0,), (size,), 0)
 
 
-def joined_field(one: AxisField, two: AxisField, extent: int, size: int) -> AxisField:
+def join_fields(one: AxisField, two: AxisField, extent: int, size: int) -> AxisField:
     """The union of two branches over an input of ``size``; unit by unit where no single pattern fits both."""
     for field in (one, two):
         if is_whole(field, size):

@@ -47,13 +47,13 @@ def image_layout(shape: Sequence[int]) -> Layout:
     >>> image_layout((1, 3, 8))[2]
     (Atom(size=8, axis=0, step=1, lost=frozenset()),)
     """
-    dims = [fused([Atom(size)]) for size in shape[:2]]
+    dims = [fuse([Atom(size)]) for size in shape[:2]]
     return (*dims, *((Atom(size, axis),) for axis, size in enumerate(shape[2:])))
 
 
 def plain_dim(size: int, lost: Iterable[int] = ()) -> Dim:
     """A dimension without an axis."""
-    return fused([Atom(size, lost=frozenset(lost))])
+    return fuse([Atom(size, lost=frozenset(lost))])
 
 
 def lost_in(dim: Dim) -> frozenset[int]:
@@ -66,10 +66,10 @@ def axes_in(dim: Dim) -> frozenset[int]:
     return frozenset(atom.axis for atom in dim if atom.axis is not None)
 
 
-def fused(atoms: Sequence[Atom]) -> Dim:
+def fuse(atoms: Sequence[Atom]) -> Dim:
     """The same dimension in the fewest atoms.
 
-    >>> fused([Atom(4, axis=0, step=2), Atom(2, axis=0, step=1)])
+    >>> fuse([Atom(4, axis=0, step=2), Atom(2, axis=0, step=1)])
     (Atom(size=8, axis=0, step=1, lost=frozenset()),)
     """
     wide = [atom for atom in atoms if atom.size > 1]
@@ -88,13 +88,13 @@ def fused(atoms: Sequence[Atom]) -> Dim:
     return tuple(found)
 
 
-def reshaped(layout: Layout, shape: Sequence[int]) -> Layout | None:
+def reshape_layout(layout: Layout, shape: Sequence[int]) -> Layout | None:
     """The layout of a view with another shape; None where an atom would have to be cut unevenly.
 
-    >>> rows = reshaped(image_layout((1, 3, 8, 6)), (3, 48))
+    >>> rows = reshape_layout(image_layout((1, 3, 8, 6)), (3, 48))
     >>> [len(dim) for dim in rows]
     [1, 2]
-    >>> reshaped(rows, (1, 3, 8, 6)) == image_layout((1, 3, 8, 6))
+    >>> reshape_layout(rows, (1, 3, 8, 6)) == image_layout((1, 3, 8, 6))
     True
     """
     waiting = [atom for dim in layout for atom in dim]
@@ -116,7 +116,7 @@ def reshaped(layout: Layout, shape: Sequence[int]) -> Layout | None:
                 return None
         if size == 1 and waiting and waiting[0].size == 1:
             taken.append(waiting.pop(0))
-        dims.append(fused(taken))
+        dims.append(fuse(taken))
     return tuple(dims)
 
 

@@ -144,22 +144,22 @@ class Whole(Link):
         return frozenset(range(size)) if any(True for _ in units) else frozenset()
 
 
-def listed(reads: Sequence[Sequence[int]], size: int) -> Listed:
+def link_cells(reads: Sequence[Sequence[int]], size: int) -> Listed:
     """A link from the list of each unit's cells among ``size``; after the last unit the pattern starts over.
 
-    >>> listed([[1], [2], [0]], size=3).field().of(2)
+    >>> link_cells([[1], [2], [0]], size=3).field().of(2)
     (0, 1)
     """
     hulls = [(min(cells), max(cells) + 1) if cells else (0, 0) for cells in reads]
     return Listed(tuple(map(tuple, reads)), listed_field(hulls, size))
 
 
-def padded(size: int, before: int, after: int, mode: str) -> Listed:
+def link_padding(size: int, before: int, after: int, mode: str) -> Listed:
     """Padding that repeats the input: ``reflect`` (without the edge), ``replicate`` or ``circular``.
 
     To the repeating pattern its cells are padding like any other, a plain shift.
 
-    >>> padded(4, 1, 1, "circular").reads
+    >>> link_padding(4, 1, 1, "circular").reads
     ((3,), (0,), (1,), (2,), (3,), (0,))
     """
     units = range(-before, size + after)
@@ -173,10 +173,10 @@ def padded(size: int, before: int, after: int, mode: str) -> Listed:
     return Listed(tuple((cell,) for cell in cells), window_field(1, 1, before), moves_along=mode != "circular")
 
 
-def adaptive(size: int, output_size: int) -> Link | None:
+def link_adaptive_pool(size: int, output_size: int) -> Link | None:
     """Adaptive pooling: unit o reads ⌊o·i/n⌋ … ⌈(o + 1)·i/n⌉ − 1, as torch; None where it changes nothing.
 
-    >>> adaptive(7, 3).field().of(1)
+    >>> link_adaptive_pool(7, 3).field().of(1)
     (2, 5)
     """
     if output_size == size:
@@ -190,7 +190,7 @@ def adaptive(size: int, output_size: int) -> Link | None:
 _TAPS_BEFORE_AFTER = {"nearest": (0, 1), "linear": (0, 2), "cubic": (-1, 3)}
 
 
-def resized(
+def link_resize(
     size: int, output_size: int, kind: str, align_corners: bool = False, scale: Fraction | None = None
 ) -> Link | None:
     """Interpolation to another size; None where nothing changes.
@@ -199,7 +199,7 @@ def resized(
     ``scale`` is input cells per unit where torch was told a factor; otherwise i/n, or (i − 1)/(n − 1) with
     ``align_corners``. A cell counts as read where torch reads it, also with weight 0.
 
-    >>> resized(4, 8, "linear").field().of(2)
+    >>> link_resize(4, 8, "linear").field().of(2)
     (0, 2)
     """
     if output_size == size and scale in (None, 1):
@@ -212,7 +212,7 @@ def resized(
     last = size - 1
     reads = tuple(tuple(range(min(max(a, 0), last), min(max(b - 1, 0), last) + 1)) for a, b in intervals)
     if ratio == 0:
-        return listed(reads, size)
+        return link_cells(reads, size)
     count = ratio.denominator
     pattern = [_resize_interval(unit, ratio, kind, align_corners) for unit in range(count)]
     # Told a size and no factor, torch makes another factor of another input.

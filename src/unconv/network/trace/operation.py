@@ -9,20 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unconv.network.trace.value_graph import Ledger
+from unconv.network.trace.value_graph import ValueGraph
 from unconv.network.trace.values import Value
 from unconv.operators.geometry.base import Geometry
 
 
 @dataclass(frozen=True)
-class Call:
+class OperatorCall:
     """An operation with its arguments bound to the names of its schema, and its outputs."""
 
     name: str
     overload: str
     arguments: dict[str, Any]
     outputs: tuple[Tensor, ...]
-    ledger: Ledger
+    graph: ValueGraph
     value_of: Callable[[Tensor], Value | None]
 
     def __getitem__(self, argument: str) -> Any:
@@ -85,7 +85,7 @@ def base_name(func: torch._ops.OpOverload) -> str:
     return func._schema.name.split("::")[1].strip("_")
 
 
-def bound(func: torch._ops.OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+def bind_arguments(func: torch._ops.OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by the names of the schema, defaults filled in."""
     found = {}
     for position, argument in enumerate(func._schema.arguments):

@@ -18,11 +18,11 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
-from unconv.network.trace.operation import Call, Outcome, base_name, bound
+from unconv.network.trace.operation import OperatorCall, Outcome, base_name, bind_arguments
 from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
-from unconv.network.trace.rules.shape import pasted
+from unconv.network.trace.rules.shape import paste
 from unconv.network.trace.rules.window import OperationRule, pad
-from unconv.network.trace.value_graph import Ledger
+from unconv.network.trace.value_graph import ValueGraph
 from unconv.network.trace.values import Read, Value
 
 
@@ -73,7 +73,7 @@ class _Slice:
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records the operations that depend on the network's input."""
 
-    ledger: Ledger
+    graph: ValueGraph
     model: nn.Module
     fakes: FakeTensorMode
     records: list[Record] = field(default_factory=list)
@@ -121,8 +121,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         outputs = tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
         if outputs:
-            arguments = bound(func, args, kwargs or {})
-            call = Call(base_name(func), func._overloadname, arguments, outputs, self.ledger, self.value_of)
+            arguments = bind_arguments(func, args, kwargs or {})
+            call = OperatorCall(base_name(func), func._overloadname, arguments, outputs, self.graph, self.value_of)
             self._record(call, rule_for(func, call.name), _written(func, call))
         return result
 
@@ -155,7 +155,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._muted = False
         arguments = {"self": image, "pad": list(amounts)}
-        self._record(Call("circular_pad", "", arguments, (output,), self.ledger, self.value_of), pad, [])
+        self._record(OperatorCall("circular_pad", "", arguments, (output,), self.graph, self.value_of), pad, [])
         return output
 
     def _run(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -176,7 +176,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*fake_args, **fake_kwargs)
         return tree_map(lambda leaf: originals.get(id(leaf), leaf), result)
 
-    def _record(self, call: Call, rule: OperationRule, written: Sequence[Tensor]) -> None:
+    def _record(self, call: OperatorCall, rule: OperationRule, written: Sequence[Tensor]) -> None:
         if not call.values or reads_shape_only(call.name):
             held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
             efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))
@@ -199,7 +199,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._spread_write(tensor, outcome.values[0])
         self._note_slices(call)
 
-    def _add(self, call: Call, outcome: Outcome) -> None:
+    def _add(self, call: OperatorCall, outcome: Outcome) -> None:
         held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
         fresh = held - self._claimed
         self._claimed |= fresh
@@ -218,7 +218,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         )
 
-    def _note_slices(self, call: Call) -> None:
+    def _note_slices(self, call: OperatorCall) -> None:
         """Remember which tensors are stretches of which, so that writing to one can reach the other."""
         if call.name not in ("slice", "split", "split_with_sizes") or call.get("step", 1) != 1:
             return
@@ -240,7 +240,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         piece = self._slices.get(id(tensor))
         base = piece.base if piece else tensor
         if piece is not None:
-            value = pasted(self.ledger, [(value, piece.starts)], tuple(base.shape), self.value_of(base))
+            value = paste(self.graph, [(value, piece.starts)], tuple(base.shape), self.value_of(base))
             self._values[id(base)] = value
         for other in aliases:
             if other is base:
@@ -251,14 +251,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     Read(n, Window(pad_before=-start)) if size != whole else Read(n)
                     for n, (start, size, whole) in enumerate(zip(stretch.starts, other.shape, base.shape, strict=True))
                 ]
-                self._values[id(other)] = self.ledger.derive([(value, reads)], tuple(other.shape))
+                self._values[id(other)] = self.graph.derive([(value, reads)], tuple(other.shape))
             elif tuple(other.shape) == tuple(base.shape) and other.stride() == base.stride():
                 self._values[id(other)] = value
             elif other.numel() == base.numel() and other.is_contiguous() and base.is_contiguous():
-                self._values[id(other)] = self.ledger.reshape(value, tuple(other.shape))
+                self._values[id(other)] = self.graph.reshape(value, tuple(other.shape))
             else:
                 known = [v for v in (value, self.value_of(other)) if v is not None]
-                self._values[id(other)] = self.ledger.unknown(known, tuple(other.shape))
+                self._values[id(other)] = self.graph.unknown(known, tuple(other.shape))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -315,7 +315,7 @@ def _needs_values(func: Any) -> bool:
     return torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
 
 
-def _written(func: Any, call: Call) -> list[Tensor]:
+def _written(func: Any, call: OperatorCall) -> list[Tensor]:
     """Tensors that the operation changes in place."""
     names = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
     return [call[name] for name in names if isinstance(call.get(name), Tensor)]

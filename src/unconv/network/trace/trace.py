@@ -16,11 +16,11 @@ from torch.utils._pytree import tree_leaves, tree_map
 from unconv.errors import ModelError, UnconvError
 from unconv.network.run.model_state import at_rest, preserve
 from unconv.network.run.uncompiled import uncompiled
-from unconv.network.trace.build_graph import assembled
-from unconv.network.trace.explain_failure import failure_line
+from unconv.network.trace.build_graph import build_graph
+from unconv.network.trace.explain_failure import explain_failure
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.record import Recorder
-from unconv.network.trace.value_graph import Ledger
+from unconv.network.trace.value_graph import ValueGraph
 
 
 def trace(
@@ -55,10 +55,10 @@ def trace(
     if isinstance(error, UnconvError):
         raise error
     if error is not None:
-        raise ModelError(failure_line(error, recorder.stack)) from error
+        raise ModelError(explain_failure(error, recorder.stack)) from error
     if not recorder.records:
         raise ModelError("trace: the model does nothing with its input; there is no layer to show")
-    return assembled(recorder, sizes)
+    return build_graph(recorder, sizes)
 
 
 def attempt(
@@ -80,20 +80,20 @@ def attempt(
     given = list(dtype) if isinstance(dtype, Sequence) else [dtype or parameter_type] * len(sizes)
     if len(given) != len(sizes):
         raise ModelError(f"trace: {len(given)} dtypes for {len(sizes)} inputs; give one, or one for each")
-    ledger = Ledger(sizes[0][1:])
+    graph = ValueGraph(sizes[0][1:])
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
-    recorder = Recorder(ledger, model, fakes)
+    recorder = Recorder(graph, model, fakes)
     # In inference mode torch hands other, compound operations on.
     with at_rest(model, frozen=False, buffers=False), _quiet(), torch.inference_mode(False), fakes:
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
         if grad:
-            inputs = [_watched(tensor) for tensor in inputs]
+            inputs = [_watch(tensor) for tensor in inputs]
         for tensor in inputs:
-            recorder.bind(tensor, ledger.image(tuple(tensor.shape)))
+            recorder.bind(tensor, graph.image(tuple(tensor.shape)))
         return recorder, sizes, _run(model, inputs, {}, recorder, grad)
 
 
-def _watched(tensor: Tensor) -> Tensor:
+def _watch(tensor: Tensor) -> Tensor:
     """The tensor as autograd sees it come in, and no leaf, so that a model may change it in place."""
     with torch.enable_grad():
         return tensor.requires_grad_().clone() if tensor.is_floating_point() else tensor
@@ -111,13 +111,13 @@ def replay(
     images = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.ndim >= 2]
     if not images:
         return None
-    ledger = Ledger(tuple(images[0].shape[2:]))
+    graph = ValueGraph(tuple(images[0].shape[2:]))
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
-    recorder = Recorder(ledger, model, fakes)
+    recorder = Recorder(graph, model, fakes)
     with preserve(model, buffers=False), _quiet(), torch.inference_mode(False), fakes:
         stand_ins = {id(one): torch.empty(one.shape, dtype=one.dtype, device=one.device) for one in tensors}
         for one in images:
-            recorder.bind(stand_ins[id(one)], ledger.image(tuple(one.shape)))
+            recorder.bind(stand_ins[id(one)], graph.image(tuple(one.shape)))
         given, named = tree_map(lambda leaf: stand_ins.get(id(leaf), leaf), (tuple(args), kwargs))
         return recorder, tuple(tuple(one.shape[1:]) for one in images), _run(model, given, named, recorder)
 

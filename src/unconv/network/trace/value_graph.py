@@ -10,19 +10,29 @@ from unconv.network.trace import layout as lay
 from unconv.network.trace.joining import (
     cleared_axes,
     covered_axes,
-    fitted,
+    find_misplaced,
+    fit_link,
     is_whole,
-    joined_field,
-    joined_layout,
-    misplaced,
+    join_fields,
+    join_layouts,
 )
 from unconv.network.trace.layout import Atom, Layout
-from unconv.network.trace.links import Link, Whole, listed
-from unconv.network.trace.values import Links, Part, Reads, Value, extents_of, is_axis, mixed_digits, read_dim, without
+from unconv.network.trace.links import Link, Whole, link_cells
+from unconv.network.trace.values import (
+    Links,
+    Part,
+    Reads,
+    Value,
+    drop_axes,
+    extents_of,
+    is_axis,
+    mixed_digits,
+    read_dim,
+)
 from unconv.operators.geometry.receptive import AxisField, ReceptiveField
 
 
-class Ledger:
+class ValueGraph:
     """The values of a network, in the order in which they come to be."""
 
     def __init__(self, input_size: tuple[int, ...]) -> None:
@@ -42,19 +52,19 @@ class Ledger:
     def derive(self, operands: Sequence[tuple[Value, Reads]], shape: Sequence[int]) -> Value:
         """The output of an operation, from what it reads of each operand."""
         parts = [self._part(value, reads, shape) for value, reads in operands]
-        layout = joined_layout(parts)
+        layout = join_layouts(parts)
         filled = frozenset(axis for value, _ in operands for axis in self._filled(value))
         cleared = filled.union(*(cleared_axes(value, reads, shape) for value, reads in operands))
         layout = tuple(tuple(replace(atom, lost=atom.lost - cleared) for atom in dim) for dim in layout)
         extents = extents_of(layout, len(self.input_size))
         parents = []
         for part, (_, reads) in zip(parts, operands, strict=True):
-            blurred = misplaced(part, layout)
+            blurred = find_misplaced(part, layout)
             swapped = any(lay.axes_in(layout[dim]) for dim in blurred)
             if blurred:
                 mixed = [replace(read, mixed=True) if read and n in blurred else read for n, read in enumerate(reads)]
                 part = self._part(part.value, mixed, shape)
-            links = [fitted(part, layout, axis, extent, blurred) for axis, extent in enumerate(extents)]
+            links = [fit_link(part, layout, axis, extent, blurred) for axis, extent in enumerate(extents)]
             if swapped:
                 pairs = zip(links, part.value.extents, strict=True)
                 links = [link and Whole(size, certain=False) for link, size in pairs]
@@ -67,7 +77,7 @@ class Ledger:
 
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:
         """A view with another shape; where an axis is cut unevenly its order is lost."""
-        layout = lay.reshaped(value.layout, shape)
+        layout = lay.reshape_layout(value.layout, shape)
         if layout is not None:
             return self.relabel(value, layout)
         lost = set(value.present).union(*(lay.lost_in(dim) for dim in value.layout))
@@ -88,7 +98,7 @@ class Ledger:
             return self._repeated(value, dim, first, prod(atom.size for atom in rest))
         lost = {axis for axis in value.present if axis in axes} | lay.lost_in(atoms)
         layout = tuple(
-            lay.plain_dim(lay.dim_size(d), lost) if n == dim else without(d, axes) for n, d in enumerate(value.layout)
+            lay.plain_dim(lay.dim_size(d), lost) if n == dim else drop_axes(d, axes) for n, d in enumerate(value.layout)
         )
         return self._lose(value, axes, layout)
 
@@ -114,7 +124,7 @@ class Ledger:
     def _repeated(self, value: Value, dim: int, first: Atom, times: int) -> Value:
         axis = first.axis
         reads = [(unit // times,) for unit in range(first.size * times)]
-        links: Links = tuple(listed(reads, first.size) if n == axis else None for n in range(len(value.extents)))
+        links: Links = tuple(link_cells(reads, first.size) if n == axis else None for n in range(len(value.extents)))
         layout = tuple((Atom(first.size * times, axis),) if n == dim else d for n, d in enumerate(value.layout))
         extents = tuple(size * times if n == axis else size for n, size in enumerate(value.extents))
         return self._linked(layout, extents, [(value, links)])
@@ -155,7 +165,7 @@ class Ledger:
             fields = [self._chained(value.field.axes[axis], links[axis], axis) for value, links in parents]
             joined = fields[0]
             for field in fields[1:]:
-                joined = joined_field(joined, field, extent, self.input_size[axis])
+                joined = join_fields(joined, field, extent, self.input_size[axis])
             axes.append(joined)
             known = all(
                 value.certain[axis] and ((link := links[axis]) is None or link.exact) for value, links in parents

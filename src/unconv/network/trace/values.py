@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from unconv.network.trace import layout as lay
 from unconv.network.trace.layout import Atom, Layout
-from unconv.network.trace.links import Link, Whole, listed
+from unconv.network.trace.links import Link, Whole, link_cells
 from unconv.operators.geometry.receptive import ReceptiveField
 
 Links: TypeAlias = tuple[Link | None, ...]
@@ -77,10 +77,10 @@ def is_axis(value: Value, atom: Atom) -> bool:
     return atom.axis is not None and atom.size == value.extents[atom.axis]
 
 
-def without(dim: lay.Dim, axes: frozenset[int]) -> lay.Dim:
+def drop_axes(dim: lay.Dim, axes: frozenset[int]) -> lay.Dim:
     """A dimension whose digits of some axes have become nameless: their order is lost with the rest."""
     atoms = [Atom(a.size, lost=frozenset({a.axis})) if a.axis in axes and a.axis is not None else a for a in dim]
-    return lay.fused(atoms)
+    return lay.fuse(atoms)
 
 
 def extents_of(layout: Layout, count: int) -> tuple[int, ...]:
@@ -108,7 +108,7 @@ def read_dim(value: Value, read: Read | None, size: int, steps: dict[int, dict[A
             atoms.append(Atom(atom.size, atom.axis, steps[atom.axis].get(atom, atom.step)))
         else:
             atoms.append(Atom(atom.size) if read.mixed else atom)
-    return lay.fused(atoms)
+    return lay.fuse(atoms)
 
 
 def mixed_digits(
@@ -132,4 +132,4 @@ def mixed_digits(
     for unit in range(width):
         base = sum(unit // steps[atom] % atom.size * atom.step for atom in kept)
         reads.append([base + offset for offset in offsets])
-    return listed(reads, extent), steps
+    return link_cells(reads, extent), steps

@@ -13,7 +13,7 @@ _Told = list[tuple[int, str, str]]
 """Axis, message with a place for its name, and fix."""
 
 
-def borders(subject: Subject) -> Iterator[Finding]:
+def check_borders(subject: Subject) -> Iterator[Finding]:
     """``dropped-border``, ``skipped-cells``, ``only-padding``, ``idle-taps`` and ``same-differs``."""
     moved = []
     for layer in subject.graph:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from unconv.network.audit.finding import Finding, Subject, assigned
 
 
-def ends(subject: Subject) -> Iterator[Finding]:
+def check_ends(subject: Subject) -> Iterator[Finding]:
     """``dead-end`` and ``unused-parameters``."""
     yield from _dead_ends(subject)
     modules: dict[str, list[str]] = {}

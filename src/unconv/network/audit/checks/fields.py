@@ -11,7 +11,7 @@ MANY = 10
 """A field of more than so many inputs, along an axis, is reported."""
 
 
-def fields(subject: Subject) -> Iterator[Finding]:
+def check_fields(subject: Subject) -> Iterator[Finding]:
     """``small-field`` and ``large-field``, of the last layer with a window before positions are summed up."""
     size = subject.graph.input_sizes[0][1:]
     last = _last(subject)

@@ -23,7 +23,7 @@ FEW, ROUNDS, GAIN = 16, 5, 1.2
 _TORCHS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def forms(subject: Subject) -> Iterator[Finding]:
+def check_forms(subject: Subject) -> Iterator[Finding]:
     """``faster-form``: torch's transposed convolution against a convolution with a pixel shuffle behind."""
     for layer in subject.graph:
         geometry = layer.geometry

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from unconv.network.audit.finding import Finding, Subject, argument, by_size, module_of, spelled
-from unconv.network.trace.build_graph import assembled
+from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.trace import attempt
@@ -46,7 +46,7 @@ class Mismatch:
     layers: tuple[str, str]
 
 
-def mismatch_of(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
+def find_mismatch(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
     """What did not meet, if that is why a pass failed."""
     failed = recorder.failed
     if failed is None or failed.operator.rstrip("_") not in JOINS or not recorder.records:
@@ -54,7 +54,7 @@ def mismatch_of(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
     unequal = [n for n, shape in enumerate(failed.shapes) if _differ(shape, failed.shapes[0])]
     if not unequal or None in (failed.values[0], failed.values[unequal[0]]):
         return None
-    graph = assembled(recorder, sizes)
+    graph = build_graph(recorder, sizes)
     one, two = failed.values[0], failed.values[unequal[0]]
     assert one is not None
     assert two is not None
@@ -68,10 +68,10 @@ def mismatch_of(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
     )
 
 
-def do_not_meet(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -> Finding:
+def report_mismatch(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -> Finding:
     """``sizes-do-not-meet``: both layers, the sizes for which they do, and what mends it."""
     first, second = upsampled_first(found)
-    works = sizes_that_work(model, sizes, dtype, deepest_stride(found.graph))
+    works = tell_working_sizes(model, sizes, dtype, deepest_stride(found.graph))
     known = f"; it works for {works}" if works else ""
     return Finding(
         "sizes-do-not-meet",
@@ -82,7 +82,7 @@ def do_not_meet(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -
     )
 
 
-def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
+def check_other_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     """``only-some-sizes``: an input one larger is tried."""
     graph = subject.graph
     if not any(layer.operator in UPSAMPLING for layer in graph) or not any(one.operator in JOINS for one in graph):
@@ -90,7 +90,7 @@ def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     sizes = graph.input_sizes
     larger = tuple((size[0], *(side + 1 for side in size[1:])) for size in sizes)
     recorder, _, error = attempt(subject.model, larger, dtype=dtype)
-    found = mismatch_of(recorder, larger) if error is not None else None
+    found = find_mismatch(recorder, larger) if error is not None else None
     if found is None:
         return
     first, second = upsampled_first(found)
@@ -105,7 +105,7 @@ def only_some_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     )
 
 
-def sizes_that_work(model: nn.Module, sizes: Sizes, dtype: Dtype, stride: int) -> str:
+def tell_working_sizes(model: nn.Module, sizes: Sizes, dtype: Dtype, stride: int) -> str:
     """The nearest input sizes, above and below, that a model takes, in words; "" where none was found."""
     multiple = least_multiple(model, sizes, dtype, stride)
     if not multiple:

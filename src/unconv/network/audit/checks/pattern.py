@@ -43,7 +43,7 @@ class Score:
         return (self.weights if self.actual is None else self.actual) > NOTICEABLE
 
 
-def pattern(subject: Subject, images: Sequence[Tensor] | None = None) -> Iterator[Finding]:
+def check_pattern(subject: Subject, images: Sequence[Tensor] | None = None) -> Iterator[Finding]:
     """``uneven-overlap`` and ``unequal-phases``.
 
     What comes into a layer, of which its score is, is that of the images, or else of a picture of ones.

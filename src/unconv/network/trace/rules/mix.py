@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from unconv.network.trace import layout as lay, macs
-from unconv.network.trace.operation import Call, Outcome
+from unconv.network.trace.operation import OperatorCall, Outcome
 from unconv.network.trace.rules.shape import broadcast_reads
 from unconv.network.trace.rules.window import OperationRule
 from unconv.network.trace.values import Read, Value
@@ -13,30 +13,30 @@ from unconv.network.trace.values import Read, Value
 _NAMES = {"div": "div", "true_divide": "div", "prelu_kernel": "prelu", "clamp_min": "clamp", "clamp_max": "clamp"}
 
 
-def pointwise(call: Call) -> Outcome:
+def pointwise(call: OperatorCall) -> Outcome:
     """Each unit from the units at its place: activations, sums and products of branches, gates."""
     operands = [(value, broadcast_reads(value, call.shape)) for value in call.values]
     name = _NAMES.get(call.name, call.name)
     if name in ("clamp", "hardtanh") and call.get("min_val", call.get("min")) != 0:
         name = "clip"  # cut off somewhere else than at zero, it rectifies nothing
-    return Outcome(name, (call.ledger.derive(operands, call.shape),) * len(call.outputs))
+    return Outcome(name, (call.graph.derive(operands, call.shape),) * len(call.outputs))
 
 
-def _mixing(call: Call, value: Value, dims: Iterable[int]) -> Value:
+def _mixing(call: OperatorCall, value: Value, dims: Iterable[int]) -> Value:
     """A value of the same shape, mixed along some dimensions."""
     mixed = {dim % len(value.layout) for dim in dims}
     reads = [Read(dim, mixed=dim in mixed) for dim in range(len(value.layout))]
-    return call.ledger.derive([(value, reads)], lay.shape_of(value.layout))
+    return call.graph.derive([(value, reads)], lay.shape_of(value.layout))
 
 
-def along_dim(call: Call) -> Outcome:
+def along_dim(call: OperatorCall) -> Outcome:
     """Softmax, sums along the way, sorting: mixed along one dimension."""
     name = {"safe_softmax": "softmax"}.get(call.name, call.name)
     out = _mixing(call, call.values[0], [call["dim"]])
     return Outcome(name, (out,) * len(call.outputs))
 
 
-def batch_norm(call: Call) -> Outcome:
+def batch_norm(call: OperatorCall) -> Outcome:
     """Batch normalisation: a unit by itself with stored statistics, mixed over the image with the batch's own."""
     value = call.values[0]
     own = "no_training" not in call.name and call.get("training", call.get("train", True))
@@ -45,20 +45,20 @@ def batch_norm(call: Call) -> Outcome:
     return Outcome("instance_norm" if own else "batch_norm", (_mixing(call, value, mixed),) * 3, note=note)
 
 
-def group_norm(call: Call) -> Outcome:
+def group_norm(call: OperatorCall) -> Outcome:
     """Group normalisation: mixed over the whole image."""
     value = call.values[0]
     return Outcome("group_norm", (_mixing(call, value, range(1, len(value.layout))),) * 3)
 
 
-def layer_norm(call: Call) -> Outcome:
+def layer_norm(call: OperatorCall) -> Outcome:
     """Layer normalisation: mixed along the last dimensions."""
     value = call.values[0]
     out = _mixing(call, value, range(-len(call["normalized_shape"]), 0))
     return Outcome("layer_norm", (out,) * 3)
 
 
-def reduce(call: Call) -> Outcome:
+def reduce(call: OperatorCall) -> Outcome:
     """Mean, sum, extreme, norm …: dimensions that disappear, or stay with size 1."""
     value, rank = call.values[0], call.first.dim()
     dims = call.get("dim")
@@ -68,10 +68,10 @@ def reduce(call: Call) -> Outcome:
     reads = [Read(dim) for dim in range(rank) if keeps or dim not in gone]
     spatial = keeps and any(lay.axes_in(value.layout[dim]) for dim in gone)
     operator = "adaptive_avg_pool" if call.name == "mean" and spatial else call.name
-    return Outcome(operator, (call.ledger.derive([(value, reads)], call.shape),) * len(call.outputs))
+    return Outcome(operator, (call.graph.derive([(value, reads)], call.shape),) * len(call.outputs))
 
 
-def product(call: Call) -> Outcome:
+def product(call: OperatorCall) -> Outcome:
     """A product of matrices, batched or not: a linear layer where one side is a parameter."""
     names = ("mat1", "mat2") if "mat1" in call.arguments else ("batch1", "batch2")
     if names[0] not in call.arguments:
@@ -90,43 +90,43 @@ def product(call: Call) -> Outcome:
             operands.append((added, broadcast_reads(added, call.shape)))
     work = macs.product_macs(left.shape, right.shape) if right.dim() > 1 else left.numel()
     operator = "matmul" if len(call.values) > 1 or left.dim() == 3 else "linear"
-    return Outcome(operator, (call.ledger.derive(operands, call.shape),), macs=work)
+    return Outcome(operator, (call.graph.derive(operands, call.shape),), macs=work)
 
 
-def attention(call: Call) -> Outcome:
+def attention(call: OperatorCall) -> Outcome:
     """Scaled dot-product attention, (batch, heads, tokens, channels): every query sees all keys and values."""
-    ledger, shape = call.ledger, call.shape
+    graph, shape = call.graph, call.shape
     operands: list[tuple[Value, Sequence[Read | None]]] = []
     for name, keeps in (("query", True), ("key", False), ("value", False)):
         if (value := call.value(name)) is not None:
             operands.append((value, [Read(0), Read(1), Read(2) if keeps else None, None]))
     work = macs.attention_macs(call["query"].shape, call["key"].shape, call["value"].shape)
-    out = ledger.derive(operands, shape)
+    out = graph.derive(operands, shape)
     return Outcome("attention", (out,) * len(call.outputs), macs=work)
 
 
-def embedding(call: Call) -> Outcome:
+def embedding(call: OperatorCall) -> Outcome:
     """Rows of a table, looked up by the input."""
     value = call.value("indices")
     if value is None:
-        return Outcome("embedding", (call.ledger.unknown(call.values, call.shape),))
+        return Outcome("embedding", (call.graph.unknown(call.values, call.shape),))
     reads: list[Read | None] = [*(Read(n) for n in range(len(value.layout))), None]
-    return Outcome("embedding", (call.ledger.derive([(value, reads)], call.shape),))
+    return Outcome("embedding", (call.graph.derive([(value, reads)], call.shape),))
 
 
-def glu(call: Call) -> Outcome:
+def glu(call: OperatorCall) -> Outcome:
     """Halves of the channels, one gating the other."""
     dim = call["dim"] % len(call.shape)
     value = call.values[0]
     if lay.axes_in(value.layout[dim]):
         return unknown(call)
     reads: list[Read | None] = [None if n == dim else Read(n) for n in range(len(call.shape))]
-    return Outcome("glu", (call.ledger.derive([(value, reads)], call.shape),))
+    return Outcome("glu", (call.graph.derive([(value, reads)], call.shape),))
 
 
-def unknown(call: Call) -> Outcome:
+def unknown(call: OperatorCall) -> Outcome:
     """Anything else may read everything, and says so."""
-    outs = tuple(call.ledger.unknown(call.values, tensor.shape) for tensor in call.outputs)
+    outs = tuple(call.graph.unknown(call.values, tensor.shape) for tensor in call.outputs)
     note = f"{call.name} is not known to the trace: its units count as seeing everything, its MACs are not counted"
     return Outcome(call.name, outs, note=note)
 

@@ -8,8 +8,8 @@ from functools import partial
 
 from unconv.errors import GeometryError
 from unconv.network.trace import macs
-from unconv.network.trace.links import Link, Spread, Window, adaptive, padded, resized
-from unconv.network.trace.operation import Call, Outcome
+from unconv.network.trace.links import Link, Spread, Window, link_adaptive_pool, link_padding, link_resize
+from unconv.network.trace.operation import OperatorCall, Outcome
 from unconv.network.trace.values import Read, Value
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
@@ -17,17 +17,17 @@ from unconv.operators.geometry.pool import POOLINGS, PoolGeometry
 from unconv.operators.geometry.sizes import spread_out
 
 
-def along_last(call: Call, value: Value, links: Sequence[Link | None], keeps_channels: bool = True) -> Value:
+def along_last(call: OperatorCall, value: Value, links: Sequence[Link | None], keeps_channels: bool = True) -> Value:
     """An operation that links the last dimensions and keeps the others, or mixes the one before (the channels)."""
     rank, count = len(value.layout), len(links)
     reads: list[Read | None] = [Read(dim) for dim in range(rank - count)]
     if not keeps_channels:
         reads[-1] = None
     reads.extend(Read(rank - count + n, link) for n, link in enumerate(links))
-    return call.ledger.derive([(value, reads)], call.shape)
+    return call.graph.derive([(value, reads)], call.shape)
 
 
-def convolution(call: Call) -> Outcome:
+def convolution(call: OperatorCall) -> Outcome:
     """A convolution or a transposed convolution."""
     image, weight = call.value("input"), call["weight"]
     value = image if image is not None else call.values[0]
@@ -45,7 +45,7 @@ def convolution(call: Call) -> Outcome:
     work = macs.convolution_macs(call["input"].shape, weight.shape, call.shape, transposed)
     operator = "conv_transpose" if transposed else "conv"
     if image is None or call.value("weight") is not None:
-        out = call.ledger.unknown(call.values, call.shape)
+        out = call.graph.unknown(call.values, call.shape)
         note = "the kernel is computed from the input: every unit counts as seeing everything"
         return Outcome(operator, (out,), geometry=geometry, groups=call["groups"], macs=work, note=note)
     kind = Spread if transposed else Window
@@ -54,7 +54,7 @@ def convolution(call: Call) -> Outcome:
     return Outcome(operator, (out,), geometry=geometry, groups=call["groups"], macs=work)
 
 
-def pool(pooling: type[PoolGeometry], call: Call) -> Outcome:
+def pool(pooling: type[PoolGeometry], call: OperatorCall) -> Outcome:
     """A pooling, with or without its switches."""
     operator, value = pooling.kind.torch, call.values[0]
     count = int(call.name[len(operator)])
@@ -77,11 +77,11 @@ def pool(pooling: type[PoolGeometry], call: Call) -> Outcome:
     return Outcome(operator, (out,) * len(call.outputs), geometry=geometry, note=note)
 
 
-def adaptive_pool(call: Call) -> Outcome:
+def adaptive_pool(call: OperatorCall) -> Outcome:
     """Adaptive average or max pooling: each unit's window follows from the two sizes."""
     value, count = call.values[0], len(call["output_size"])
     pairs = zip(call.first.shape[-count:], call.shape[-count:], strict=True)
-    out = along_last(call, value, [adaptive(size, output) for size, output in pairs])
+    out = along_last(call, value, [link_adaptive_pool(size, output) for size, output in pairs])
     operator = "adaptive_max_pool" if "max" in call.name else "adaptive_avg_pool"
     return Outcome(operator, (out,) * len(call.outputs))
 
@@ -89,7 +89,7 @@ def adaptive_pool(call: Call) -> Outcome:
 _PAD_MODES = {"reflection": "reflect", "replication": "replicate", "circular": "circular"}
 
 
-def pad(call: Call) -> Outcome:
+def pad(call: OperatorCall) -> Outcome:
     """Padding with a constant, by reflection, by replication or round in a circle."""
     value, amounts = call.values[0], [int(amount) for amount in call.get("pad", call.get("padding"))]
     mode = _PAD_MODES.get(call.name.split("_")[0], "constant")
@@ -99,9 +99,9 @@ def pad(call: Call) -> Outcome:
         dim = rank - 1 - n
         if before or after:
             shift = Window(pad_before=before)
-            link = shift if mode == "constant" else padded(call.first.shape[dim], before, after, mode)
+            link = shift if mode == "constant" else link_padding(call.first.shape[dim], before, after, mode)
             reads[dim] = Read(dim, link)
-    return Outcome("pad", (call.ledger.derive([(value, reads)], call.shape),))
+    return Outcome("pad", (call.graph.derive([(value, reads)], call.shape),))
 
 
 _RESIZE_KINDS = {
@@ -114,7 +114,7 @@ _RESIZE_KINDS = {
 }
 
 
-def resize(call: Call) -> Outcome:
+def resize(call: OperatorCall) -> Outcome:
     """Interpolation to another size."""
     stem = call.name.removesuffix("_aa")
     kind = _RESIZE_KINDS[stem[:-2]] + ("_aa" if call.name.endswith("_aa") else "")
@@ -125,36 +125,36 @@ def resize(call: Call) -> Outcome:
     for n, name in enumerate(names):
         size, output, factor = call.first.shape[n - count], call.shape[n - count], call.get(name)
         scale = 1 / Fraction(factor).limit_denominator(4096) if factor else None
-        links.append(resized(size, output, kind, corners, scale))
+        links.append(link_resize(size, output, kind, corners, scale))
     return Outcome("interpolate", (along_last(call, value, links),))
 
 
-def pixel_shuffle(call: Call) -> Outcome:
+def pixel_shuffle(call: OperatorCall) -> Outcome:
     """Channels to pixels: each cell becomes a block of r × r units."""
     pairs = zip(call.first.shape[-2:], call.shape[-2:], strict=True)
-    links = [resized(a, b, "nearest", scale=Fraction(a, b)) for a, b in pairs]
+    links = [link_resize(a, b, "nearest", scale=Fraction(a, b)) for a, b in pairs]
     out = along_last(call, call.values[0], links, keeps_channels=False)
     return Outcome("pixel_shuffle", (out,))
 
 
-def pixel_unshuffle(call: Call) -> Outcome:
+def pixel_unshuffle(call: OperatorCall) -> Outcome:
     """Pixels to channels: each unit reads a block of r × r cells."""
     factor = int(call["downscale_factor"])
     links = [Window(factor, factor) for _ in range(2)]
     return Outcome("pixel_unshuffle", (along_last(call, call.values[0], links, keeps_channels=False),))
 
 
-def im2col(call: Call) -> Outcome:
+def im2col(call: OperatorCall) -> Outcome:
     """Blocks to columns (``F.unfold``): the positions of the window become one dimension."""
-    value, ledger = call.values[0], call.ledger
+    value, graph = call.values[0], call.graph
     size = call.first.shape[-2:]
     rows = zip(size, call["kernel_size"], call["stride"], call["padding"], call["dilation"], strict=True)
     geometry = ConvGeometry(*map(tuple, zip(*rows, strict=True)))
     links = [Window(k, s, p[0], d) for _, k, s, p, d in _axes(geometry)]
     batch = [Read(dim) for dim in range(len(value.layout) - 3)]
     reads = [*batch, None, Read(len(batch) + 1, links[0]), Read(len(batch) + 2, links[1])]
-    grid = ledger.derive([(value, reads)], (*call.shape[:-1], *geometry.output_size))
-    return Outcome("unfold", (ledger.reshape(grid, call.shape),), geometry=geometry)
+    grid = graph.derive([(value, reads)], (*call.shape[:-1], *geometry.output_size))
+    return Outcome("unfold", (graph.reshape(grid, call.shape),), geometry=geometry)
 
 
 def _axes(geometry: Geometry) -> list[tuple[int, int, int, tuple[int, int], int]]:
@@ -162,7 +162,7 @@ def _axes(geometry: Geometry) -> list[tuple[int, int, int, tuple[int, int], int]
     return list(zip(*rows, strict=True))
 
 
-OperationRule = Callable[[Call], Outcome]
+OperationRule = Callable[[OperatorCall], Outcome]
 
 WINDOW_RULES: dict[str, OperationRule] = {
     "convolution": convolution,

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import lcm
 
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.joining import joined_field
+from unconv.network.trace.joining import join_fields
 from unconv.operators.geometry.receptive import AxisField, Interval
 
 
@@ -56,7 +56,7 @@ def fields_from(graph: Graph, source: int, last: int) -> dict[int, tuple[AxisFie
             chained = [field if link is None else field.then(link.field()) for field, link in below]
             joined = chained[0]
             for field in chained[1:]:
-                joined = joined_field(joined, field, extent, origin.extents[axis])
+                joined = join_fields(joined, field, extent, origin.extents[axis])
             axes.append(joined)
         fields[value.index] = tuple(axes)
     return fields
