@@ -183,7 +183,10 @@ def test_variants_are_closed_lists_unless_they_say_otherwise(monkeypatch):
         return unpublished(f"{name}:{variant}", lambda n: torch.nn.Linear(1, n or 2), Preprocess(), "segment")
 
     monkeypatch.setattr(recipes, "some_recipe", recipe, raising=False)
-    rows = (BuiltIn("some", "recipe:some_recipe", ("small", "large")), BuiltIn("any", "recipe:some_recipe", ("MODEL",)))
+    rows = (
+        BuiltIn("some", "load.recipe:some_recipe", ("small", "large")),
+        BuiltIn("any", "load.recipe:some_recipe", ("MODEL",)),
+    )
     monkeypatch.setattr("unconv.models.load.built_in.BUILT_IN", rows)
     assert untrained_model("some:small", 3).name == "some:small"
     assert untrained_model("some", 3).name == "some:small"

@@ -14,6 +14,7 @@ from unconv.cli import models, spelling
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.cli.train import options as options
+from unconv.models.load.sources import source_forms
 
 if TYPE_CHECKING:
     from unconv.train.show.confusion_table import Share
@@ -33,9 +34,7 @@ unconv train classify --data digits --shift 0.1 --epochs 30"""
 
 
 def classify(
-    model: Annotated[
-        str, typer.Option("--model", help="zfnet-28, torchvision:NAME, timm:NAME or file.py:callable.")
-    ] = "zfnet-28",
+    model: Annotated[str, typer.Option("--model", help=f"zfnet-28, {source_forms()}.")] = "zfnet-28",
     data: Annotated[
         str | None,
         typer.Option(

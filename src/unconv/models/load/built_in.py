@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-OTHER_FORMS = "torchvision:NAME, timm:NAME or file.py:callable"
+from unconv.models.load.sources import source_forms
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def model_forms() -> str:
     >>> model_forms()
     'efficientnet-lite0, ... torchvision:NAME, timm:NAME or file.py:callable'
     """
-    return ", ".join([*map(str, BUILT_IN), OTHER_FORMS])
+    return ", ".join([*map(str, BUILT_IN), source_forms()])
 
 
 def find_built_in(name: str) -> BuiltIn | None:

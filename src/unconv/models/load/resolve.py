@@ -1,13 +1,13 @@
 """Resolving a MODEL string: to the network, with its weights and its picture transform.
 
 A MODEL is a built-in name (a row of ``built_in``, such as ``zfnet-28``; ``NAME:VARIANT`` where it has variants),
-``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
+``SOURCE:NAME`` (a row of ``sources``, such as ``torchvision``) or ``file.py:callable``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -18,10 +18,9 @@ from torch import nn
 from unconv.errors import MissingExtraError, ModelError, printable
 from unconv.models.load.built_in import BuiltIn, built_in_names, find_built_in, model_forms
 from unconv.models.load.from_file import callables_in, file_recipe
-from unconv.models.load.from_timm import timm_models, timm_recipe
-from unconv.models.load.from_torchvision import torchvision_models, torchvision_recipe
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
+from unconv.models.load.sources import find_source, proposed_sources, source_names
 from unconv.models.load.trained import trained_classes, trained_preprocess
 from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
 
@@ -162,7 +161,7 @@ def _looked_at(
 
 
 def list_models(source: str = "built-in") -> tuple[str, ...]:
-    """MODEL strings of one source: ``"built-in"``, ``"torchvision"`` or ``"timm"``.
+    """MODEL strings of one source: ``"built-in"``, or a row of ``sources`` such as ``"torchvision"``.
 
     >>> list_models()
     ('efficientnet-lite0', ...'zfnet-28'...)
@@ -171,11 +170,12 @@ def list_models(source: str = "built-in") -> tuple[str, ...]:
     """
     if source == "built-in":
         return built_in_names()
-    if source == "torchvision":
-        return tuple(f"torchvision:{name}" for name in torchvision_models())
-    if source == "timm":
-        return tuple(f"timm:{name}" for name in timm_models())
-    raise ModelError(f"models: source {source!r} is unknown; it is 'built-in', 'torchvision' or 'timm'")
+    row = find_source(source)
+    if row is None:
+        raise ModelError(
+            f"models: source {source!r} is unknown; sources are {', '.join(map(repr, ('built-in', *source_names())))}"
+        )
+    return tuple(f"{source}:{name}" for name in row.list_networks())
 
 
 def _made(recipe: Recipe, weights: Path | None, random: bool) -> tuple[nn.Module, tuple[str, ...] | None, str]:
@@ -206,10 +206,9 @@ def recipe_of(model: str) -> Recipe:
     built_in = find_built_in(first)
     if built_in is not None:
         return _built_in_recipe(built_in, first, rest if colon else None)
-    if colon and first == "torchvision":
-        return torchvision_recipe(rest)
-    if colon and first == "timm":
-        return timm_recipe(rest)
+    source = find_source(first) if colon else None
+    if source is not None:
+        return source.find_recipe(rest)
     file, colon, attribute = model.rpartition(":")
     if colon and file.endswith(".py"):
         return file_recipe(Path(file), attribute)
@@ -234,14 +233,20 @@ def _unknown(model: str) -> str:
         example = offered[0] if offered else "FUNCTION"
         return f"{printable(model)}: which callable in it makes the network? say {printable(model)}:{example}"
     forms = f"a MODEL is {model_forms()}"
-    try:
-        published = torchvision_models()
-    except MissingExtraError:
-        published = ()
+    published = _published()
     if model in published:
-        return f"{model}: say torchvision:{model}; {forms}"
-    told = {name: f"torchvision:{name}" for name in published} | {name: name for name in built_in_names()}
+        return f"{model}: say {published[model]}; {forms}"
+    told = published | {name: name for name in built_in_names()}
     return f"model '{printable(model)}': unknown; {forms}{nearest(model, told)}"
+
+
+def _published() -> dict[str, str]:
+    """MODEL strings that messages propose, by the network's name; of two sources of a name the first row's."""
+    found: dict[str, str] = {}
+    for source in proposed_sources():
+        with suppress(MissingExtraError):
+            found = {name: f"{source.name}:{name}" for name in source.list_networks()} | found
+    return found
 
 
 @contextmanager
