@@ -21,7 +21,7 @@ from unconv.network.audit.checks.forms import check_forms
 from unconv.network.audit.checks.meeting import check_other_sizes, find_mismatch, report_mismatch
 from unconv.network.audit.checks.pattern import check_pattern
 from unconv.network.audit.finding import Finding, Subject, findings_table
-from unconv.network.run.uncompiled import uncompiled
+from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
 from unconv.network.trace.graph import Graph, Layer
@@ -149,7 +149,7 @@ def audit(
     (442368, [('warning', '1', 'uneven-overlap')])
     """
     recorder, sizes, error = attempt(model, input_size, dtype=dtype)
-    model = uncompiled(model)
+    model = unwrap_compiled(model)
     if error is not None:
         mismatch = find_mismatch(recorder, sizes)
         if mismatch is None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
-from unconv.network.run.uncompiled import uncompiled
+from unconv.network.run.unwrap_compiled import unwrap_compiled
 
 Hook = Callable[[nn.Module, Any, Any], Any]
 
@@ -131,7 +131,7 @@ def find_layer(model: nn.Module, layer: Any) -> nn.Module:
     modules: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
     if isinstance(layer, str) and layer in modules:
         return modules[layer]
-    plain = uncompiled(model)
+    plain = unwrap_compiled(model)
     if plain is not model:
         return find_layer(plain, layer)
     names = [name for name in modules if name]

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.run.model_state import at_rest, preserve
-from unconv.network.run.uncompiled import uncompiled
+from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
 from unconv.network.trace.graph import Graph
@@ -74,7 +74,7 @@ def attempt(
     """
     if not isinstance(model, nn.Module):
         raise ModelError(f"trace: needs a torch.nn.Module, not {type(model).__name__}")
-    model = uncompiled(model)
+    model = unwrap_compiled(model)
     sizes = _input_sizes(input_size)
     device, parameter_type = _kind_of(model)
     given = list(dtype) if isinstance(dtype, Sequence) else [dtype or parameter_type] * len(sizes)
@@ -106,7 +106,7 @@ def replay(
 
     The model is in the mode that it is in. None where no tensor of floats with a batch goes in.
     """
-    model = uncompiled(model)
+    model = unwrap_compiled(model)
     tensors = [leaf for leaf in tree_leaves((tuple(args), kwargs)) if isinstance(leaf, Tensor)]
     images = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.ndim >= 2]
     if not images:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel, load_model
 from unconv.network.run.forward import check_images, check_open
-from unconv.network.run.uncompiled import uncompiled
+from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.visualize.layers import list_feature_maps
 
 
@@ -38,7 +38,7 @@ def open_network(model: str | nn.Module | LoadedModel) -> LabelledNetwork:
     if isinstance(loaded, LoadedModel):
         check_open(loaded.module)
         return LabelledNetwork(loaded.module, loaded.label)
-    module = uncompiled(loaded)
+    module = unwrap_compiled(loaded)
     check_open(module)
     return LabelledNetwork(module, lambda index: f"class {index}")
 

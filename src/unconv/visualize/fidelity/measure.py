@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.network.run.uncompiled import uncompiled
+from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of
 from unconv.visualize.fidelity.gate_counts import CountGates, GateCounts
@@ -68,7 +68,7 @@ def fidelity(
     (72, True)
     """
     _check(picks, images, others, seed)
-    model = uncompiled(model)
+    model = unwrap_compiled(model)
     way = layers_below(model, images[0][None], layer)
     windows = windows or windows_of(trace(model, tuple(images[0].shape)), layer)
     below, above = (

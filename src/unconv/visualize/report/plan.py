@@ -13,7 +13,7 @@ from unconv.errors import UnconvError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel, load_model
 from unconv.models.load.weights import check_finite
-from unconv.network.run.uncompiled import uncompiled
+from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.visualize.layers import (
     FeatureMaps,
     check_feature_maps,
@@ -161,7 +161,7 @@ def as_loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | Non
     """
     if isinstance(model, nn.Module):
         # A compiled model is looked into as the model that it was made from, under the names that has.
-        model = uncompiled(model)
+        model = unwrap_compiled(model)
         return LoadedModel(
             name=type(model).__name__,
             module=model,

@@ -28,7 +28,7 @@ from unconv.network.run.forward import (
     run_model,
 )
 from unconv.network.run.model_state import at_rest, preserve
-from unconv.network.run.uncompiled import uncompiled
+from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
@@ -113,7 +113,7 @@ def scan(
         if number < 1:
             raise UnconvError(f"scan: {name} {number}; give 1 or more")
     loaded = load_model(model) if isinstance(model, str) else model
-    module = loaded.module if isinstance(loaded, LoadedModel) else uncompiled(loaded)
+    module = loaded.module if isinstance(loaded, LoadedModel) else unwrap_compiled(loaded)
     prepare = loaded.preprocess if isinstance(loaded, LoadedModel) else None
     check_open(module)
     names = tuple(dict.fromkeys(layers if layers is not None else convolutions(module)))

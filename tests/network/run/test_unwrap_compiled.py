@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import unconv as uc
-from unconv.network.run.uncompiled import uncompiled
+from unconv.network.run.unwrap_compiled import unwrap_compiled
 
 
 class Doubled(nn.Module):
@@ -31,7 +31,7 @@ def test_functions_take_plain_names_whether_a_model_was_compiled(compiled: bool)
     if compiled:
         model = torch.compile(model, backend="eager")
     images = torch.rand(2, 3, 9, 9)
-    assert not any("_orig_mod" in name for name, _ in uncompiled(model).named_modules())
+    assert not any("_orig_mod" in name for name, _ in unwrap_compiled(model).named_modules())
     assert [layer.name for layer in uc.trace(model, (3, 9, 9)).layers] == ["0", "1", "2"]
     assert uc.audit(model, (3, 9, 9)).macs == uc.audit(plain, (3, 9, 9)).macs
     ours, expected = (uc.project(one, images, "2", unit=1).image for one in (model, plain))
@@ -43,4 +43,4 @@ def test_functions_take_plain_names_whether_a_model_was_compiled(compiled: bool)
 def test_a_wrapper_that_is_no_compiled_module_is_left_alone() -> None:
     inner = torch.compile(nn.ReLU(), backend="eager")
     outer = Doubled(inner)
-    assert uncompiled(outer) is outer
+    assert unwrap_compiled(outer) is outer
