@@ -1,4 +1,4 @@
-"""How a job is run: what its answer does not depend on (executor, checkpoint folder, progress, log), as one value."""
+"""Running options of a job (executor, checkpoint folder, progress, log) as one value: no answer depends on them."""
 
 from __future__ import annotations
 

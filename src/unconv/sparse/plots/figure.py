@@ -1,4 +1,4 @@
-"""What the figures of sparse codes share: an image as a picture or as a curve."""
+"""Figures of sparse codes: an image as a picture or as a curve."""
 
 from __future__ import annotations
 

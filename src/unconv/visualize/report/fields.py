@@ -1,4 +1,4 @@
-"""Which pixels a unit sees, from the traced network; where it cannot be traced, the whole picture, and that is said."""
+"""Receptive fields of a report's units, from the traced network; the whole picture, said so, where there is none."""
 
 from __future__ import annotations
 

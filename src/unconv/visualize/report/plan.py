@@ -1,4 +1,4 @@
-"""What a report will look at, checked and chosen before any picture is read."""
+"""Report plans: what a report will look at, checked and chosen before any picture is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a whole collection of pictures tells about the units of a network: their strongest places, and how they vary."""
+"""Surveys of a collection of pictures: the strongest places of every unit, and how units vary."""
 
 from __future__ import annotations
 

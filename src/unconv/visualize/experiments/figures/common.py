@@ -1,4 +1,4 @@
-"""What the figures of the experiments share: colours, a legend, pictures as pixels. Needs matplotlib."""
+"""Parts of the figures of experiments: colours, a legend, pictures as pixels. Needs matplotlib."""
 
 from __future__ import annotations
 
