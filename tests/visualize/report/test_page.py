@@ -174,7 +174,7 @@ def test_names_are_text_and_the_page_fetches_nothing(folder: Path, tmp_path: Pat
 
 def test_a_single_file_holds_its_pictures(folder: Path, tmp_path: Path) -> None:
     report = uc.see(loaded(network()), folder, ["4"], tmp_path / "out", units=2, single_file=True)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"index.html", "report.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"index.html", "report.json", ".unconv.json"}
     text = report.path.read_text()
     pictures = re.findall(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)", text)
     assert len(pictures) == 4  # patches, projections, thumbnails, filters: each once
@@ -323,7 +323,7 @@ def test_first_layer_is_drawn_with_its_figures(folder: Path, tmp_path: Path) -> 
         ({"top": 0}, r"top: 0 places of each unit"),
         ({"formats": ("gif",)}, r"format: 'gif' is not one of html, png, pdf"),
         ({"formats": ()}, r"format: an empty list was given"),
-        ({"images": torch.utils.data.DataLoader(torch.rand(4, 3, 32, 48))}, r"see: a loader may give other pictures"),
+        ({"images": torch.utils.data.DataLoader(torch.rand(4, 3, 32, 48))}, r"images: a loader may give other pictures"),
     ],
 )
 def test_choices_that_are_not_there_are_refused_in_one_line(

@@ -140,14 +140,13 @@ def evaluate(
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """What is concluded from means over examples, the network in evaluation mode; and which could not be read.
 
-        Raises UnconvError where none could.
+    Raises UnconvError where none could.
 
-        >>> from unconv.network.run.model_state import at_rest
-    from unconv.train.data.examples import TensorExamples
-        >>> examples = TensorExamples(torch.eye(4), torch.tensor([0, 1, 2, 2]))
-        >>> def measure(outputs, targets): return {"accuracy": (outputs.argmax(1) == targets).float()}
-        >>> evaluate(nn.Identity(), measure, examples)
-        ({'accuracy': 0.75}, ())
+    >>> from unconv.train.data.examples import TensorExamples
+    >>> examples = TensorExamples(torch.eye(4), torch.tensor([0, 1, 2, 2]))
+    >>> def measure(outputs, targets): return {"accuracy": (outputs.argmax(1) == targets).float()}
+    >>> evaluate(nn.Identity(), measure, examples)
+    ({'accuracy': 0.75}, ())
     """
     sums: dict[str, Tensor] = {}
     skipped: list[str] = []
