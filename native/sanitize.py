@@ -14,7 +14,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ("tests/sparse/test_encode.py", "tests/sparse/test_statistics.py", "tests/train/test_pixel_loss.py")
+TESTS = (
+    "tests/sparse/code/test_encode.py",
+    "tests/sparse/learn/test_statistics.py",
+    "tests/train/tasks/test_pixel_loss.py",
+)
 INSTRUCTIONS = ("baseline", "avx2", "avx512")
 
 
