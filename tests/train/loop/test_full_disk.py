@@ -83,7 +83,7 @@ def refused(*options: object) -> str:
 def test_weights_that_find_no_room_are_elsewhere_and_the_file_before_stays(small_disk: Path) -> None:
     out = small_disk / "w.safetensors"
     out.write_text("the weights before")
-    refusal, _, rescued = refused("-o", out).rpartition("; for now it is ")
+    refusal, _, rescued = refused("-o", out).rpartition("; what was trained is in ")
     assert "No space left on device" in refusal
     train("-o", "w.safetensors")
     assert Path(rescued).read_bytes() == Path("w.safetensors").read_bytes()

@@ -64,7 +64,7 @@ def write(save: Callable[[Path], Path], out: Path, checkpoint: Path | None) -> N
                 f"{error}; {checkpoint} has the training: the same command with another -o ends it"
             ) from error
         rescued = save(Path(tempfile.mkdtemp(prefix="unconv-")) / out.name)
-        raise UnconvError(f"{error}; for now it is {rescued}") from error
+        raise UnconvError(f"{error}; what was trained is in {rescued}") from error
 
 
 def settings(

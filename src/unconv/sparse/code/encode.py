@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.jobs.progress import bar, quiet
 from unconv.sparse.code.boundary import check_boundary, code_size
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.fista import solve_fista
@@ -186,14 +187,9 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
 @contextmanager
 def _bar(count: int, shown: bool) -> Iterator[Callable[[int], None]]:
     """A function that moves the progress bar on; it does nothing where none is shown."""
-    if not shown:
-        yield lambda _: None
-        return
-    from rich.progress import Progress
-
-    with Progress() as progress:
-        task = progress.add_task("encode", total=count)
-        yield lambda solved: progress.advance(task, solved)
+    with bar() if shown else quiet() as progress:
+        progress.start(count, "images coded")
+        yield progress.advance
 
 
 def _encode_in_tiles(images: Any, mask: MaskLike | None, task: TileTask, progress: bool) -> Encoding:
