@@ -52,11 +52,19 @@ def as_image_tensor(
         raise ImageError(
             f"image of type {type(image).__name__}: neither a tensor, an array, a Pillow picture nor a path"
         )
+    if isinstance(image, Tensor):
+        _check_dense(image)
     tensor = _from_numpy(image) if isinstance(image, np.ndarray) else image.detach().cpu()
-    picture = _unit_range(_channels_first(tensor, layout, prefer_last=isinstance(image, np.ndarray)))
+    picture = unit_range(_channels_first(tensor, layout, prefer_last=isinstance(image, np.ndarray)))
     if picture.shape[0] == 4:
         return finish_picture(picture[:3], picture[3], mode, background)
     return finish_picture(picture, None, mode, background)
+
+
+def _check_dense(tensor: Tensor) -> None:
+    if tensor.is_meta or tensor.layout != torch.strided:
+        kind, way = ("on the device meta", "fill it first") if tensor.is_meta else ("sparse", "use .to_dense() on it")
+        raise ImageError(f"image of shape {tuple(tensor.shape)}: the tensor is {kind}; {way}")
 
 
 def _from_numpy(array: Array) -> Tensor:
@@ -90,7 +98,14 @@ def _channels_first(tensor: Tensor, layout: Layout | None, prefer_last: bool) ->
     return tensor if layout == "CHW" else tensor.permute(2, 0, 1)
 
 
-def _unit_range(tensor: Tensor) -> Tensor:
+def unit_range(tensor: Tensor) -> Tensor:
+    """Numbers of any shape as float32 in [0, 1]: bytes divided by 255, 16 bits by 65535.
+
+    >>> unit_range(torch.tensor([0, 255], dtype=torch.uint8))
+    tensor([0., 1.])
+
+    Raises ImageError where white is not known, and for floats outside [0, 1].
+    """
     shape = tuple(tensor.shape)
     if tensor.dtype in WHITE:
         return tensor.to(torch.float32) / WHITE[tensor.dtype]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 import unconv as uc
 from unconv.data.images import save_image, to_pil
@@ -58,6 +59,23 @@ class Streamed(IterableDataset[Any]):
         return ((image, number) for number, image in enumerate(IMAGES))
 
 
+class Unmeasured(Dataset[Any]):
+    """A dataset whose length fails, as that of a file that is gone does."""
+
+    def __len__(self) -> int:
+        raise RuntimeError("no such table")
+
+    def __getitem__(self, number: int) -> Tensor:
+        return IMAGES[number]
+
+
+PILLOW = Items(lambda image, number: (to_pil(image), number))
+
+
+def as_bytes(image: Tensor) -> Tensor:
+    return image.mul(255).round().to(torch.uint8)
+
+
 def paths(place: Path) -> list[Path]:
     return [place / "photos" / f"{number}.png" for number in range(COUNT)]
 
@@ -81,10 +99,27 @@ SOURCES: dict[str, Callable[[Path], Any]] = {
     "loader": lambda _: DataLoader(TensorDataset(IMAGES, torch.arange(COUNT)), batch_size=3),
     "generator": lambda _: (image for image in IMAGES),
     "generator of paths": lambda place: (str(path) for path in paths(place)),
+    "nested lists": lambda _: [[IMAGES[0], IMAGES[1]], [IMAGES[2], [IMAGES[3]]]],
+    "nested lists of paths": lambda place: [[str(path) for path in paths(place)[:3]], paths(place)[3:]],
+    "generator of lists": lambda _: (list(IMAGES[part]) for part in (slice(2), slice(2, 4))),
+    "bytes": lambda _: as_bytes(IMAGES),
+    "dataset of bytes": lambda _: Items(lambda image, _: as_bytes(image)),
+    "dataset of arrays": lambda _: Items(lambda image, number: (image.numpy(), number)),
+    "subset": lambda _: Subset(TensorDataset(IMAGES, torch.arange(COUNT)), range(COUNT)),
+    "datasets in turn": lambda _: ConcatDataset([TensorDataset(IMAGES[:1]), TensorDataset(IMAGES[1:])]),
+    "dataset whose length fails": lambda _: Unmeasured(),
+    "loader of bytes": lambda _: DataLoader(Items(lambda image, _: as_bytes(image)), 3),
+    "loader of dicts": lambda _: DataLoader(Items(lambda image, number: {"label": number, "image": image}), 3),
+    "loader of samples": lambda _: DataLoader(PILLOW, 3, collate_fn=list),
+    "loader of columns": lambda _: DataLoader(PILLOW, 3, collate_fn=lambda batch: tuple(zip(*batch, strict=True))),
+    "loader of lists of columns": lambda _: DataLoader(PILLOW, 3, collate_fn=lambda batch: [*zip(*batch, strict=True)]),
+    "loader without batches": lambda _: DataLoader(TensorDataset(IMAGES, torch.arange(COUNT)), batch_size=None),
+    "loader of ready batches": lambda _: DataLoader([(IMAGES[:3], 0), (IMAGES[3:], 1)], batch_size=None),
     "mixture": lambda place: [paths(place)[0], to_pil(IMAGES[1]), IMAGES[2:3], IMAGES[3].numpy()],
     "mixture with a dataset": lambda place: [paths(place)[0], Items(lambda image, _: image)],
 }
-NAMED = ("folder", "files", "tar", "list with a tar", "what was read", "generator of paths")
+NAMED = ("folder", "files", "tar", "list with a tar", "what was read", "generator of paths", "nested lists of paths")
+LOADERS = [kind for kind in SOURCES if kind.startswith("loader")]
 # In other places, or none, of the same pictures.
 NAMES = {
     "mixture": ["0.png", "image 0", "image 1", "image 2"],
@@ -132,7 +167,7 @@ def test_scan_reads_it(place: Path, kind: str, bare: bool) -> None:
     torch.testing.assert_close(found.values["0"], reference)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind != "loader"])
+@pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind not in LOADERS])
 def test_see_reads_it_as_often_as_it_likes(place: Path, kind: str) -> None:
     images, names = expected(kind)
     pictures = pictures_of(SOURCES[kind](place))
@@ -161,7 +196,7 @@ def test_encode_reads_it(place: Path, kind: str) -> None:
     assert found.image_sizes == reference.image_sizes
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind != "loader"])
+@pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind not in LOADERS])
 def test_training_reads_it(place: Path, kind: str) -> None:
     images, _ = expected(kind)
     found = pictures_without_classes(SOURCES[kind](place)).prepared(AS_IT_IS)
@@ -218,6 +253,85 @@ def test_what_has_no_end_is_refused_in_one_line(reader: str) -> None:
     with pytest.raises(UnconvError, match="Endless has neither a length nor an end; give it __len__, or a list") as why:
         READERS[reader](Endless())
     assert "\n" not in str(why.value)
+
+
+def torn(count: int) -> Iterator[Tensor]:
+    yield from IMAGES[:count]
+    raise RuntimeError("connection lost\nat byte 3")
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("make", [lambda: torn(2), lambda: [IMAGES[0], torn(1)]])
+def test_a_stream_that_fails_is_refused_in_one_line(reader: str, make: Callable[[], Any]) -> None:
+    with pytest.raises(UnconvError, match=r"generator fails after \d items: connection lost; make it") as why:
+        READERS[reader](make())
+    assert "\n" not in str(why.value)
+
+
+@pytest.mark.parametrize("reader", [name for name in READERS if name not in ("see", "train")])
+def test_a_loader_that_fails_is_refused_in_one_line(reader: str) -> None:
+    def make(image: Tensor, number: int) -> Tensor:
+        return image if number < 3 else IMAGES[99]
+
+    with pytest.raises(UnconvError, match="DataLoader fails after 1 items: index 99 is out of bounds"):
+        READERS[reader](DataLoader(Items(make), batch_size=2))
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("given", [b"photos", bytearray(9), io.BytesIO(b"picture"), io.StringIO("a.png")])
+def test_bytes_and_open_files_are_refused_in_one_line(reader: str, given: Any) -> None:
+    with pytest.raises(UnconvError, match=f"{type(given).__name__} holds no images; give its path"):
+        READERS[reader](given)
+
+
+UNREADABLE: dict[str, tuple[Any, str]] = {
+    "dicts": (Items(lambda image, number: {"photo": image, "y": number}), "a dict of photo, y; name its picture image"),
+    "numbers without white": (IMAGES.long(), "numbers of type int64 have no known white"),
+    "sparse": (IMAGES.to_sparse(), "sparse; use .to_dense"),
+    "meta": (torch.empty(COUNT, 3, *SIZE, device="meta"), "device meta; fill it first"),
+    "items that fail": (Items(lambda *_: IMAGES[99]), "index 99 is out of bounds"),
+}
+
+
+@pytest.mark.parametrize("reader", ["read_images", "see", "train"])
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_where_nothing_can_be_read_it_is_said_why_before_the_work(reader: str, kind: str) -> None:
+    given, told = UNREADABLE[kind]
+    with pytest.raises(UnconvError, match=told) as why:
+        READERS[reader](given)
+    assert "\n" not in str(why.value)
+
+
+@pytest.mark.parametrize("reader", ["read_images", "scan", "see", "fit", "encode"])
+def test_archives_that_are_not_opened_are_told_from_broken_pictures(reader: str, tmp_path: Path) -> None:
+    for name in ("all.zip", "all.tar.gz", "all.TGZ"):
+        (tmp_path / name).write_bytes(b"PK")
+        with pytest.raises(UnconvError, match=r"unpack archives, or pack them as \.tar"):
+            READERS[reader](tmp_path / name)
+
+
+def test_training_data_that_is_a_file_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "all.zip").write_bytes(b"PK")
+    for read in (pictures_without_classes, labelled_pictures):
+        with pytest.raises(ImageError, match=r"all\.zip: a file, and neither a folder nor a \.tar"):
+            read(tmp_path / "all.zip")
+
+
+class Classified(Items):
+    """A dataset that knows its classes, as torchvision's do."""
+
+    classes = ("shoe", "bag")
+    targets = (0, 1, 0, 1)
+
+
+def test_a_part_of_a_dataset_has_the_classes_of_the_whole() -> None:
+    whole = Classified(lambda image, number: (image, number % 2))
+    for data in (whole, Subset(whole, range(4)), Subset(Subset(whole, [3, 2, 1, 0]), range(4))):
+        found = labelled_pictures(data)
+        assert found.classes == ("shoe", "bag")
+        assert sorted(found.train.targets.tolist()) == [0, 1]
+    with pytest.raises(UnconvError, match=r"class 1 \(bag\) has 1 pictures"):
+        labelled_pictures(Subset(whole, [0, 1, 2]))
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -81,7 +81,7 @@ def test_less_than_two_classes_are_refused(tmp_path: Path) -> None:
 def test_a_part_of_each_class_is_held_out(counts: list[int], part: float, seed: int) -> None:
     targets = torch.cat([torch.full((count,), number) for number, count in enumerate(counts)])
     files = tuple(ImageFile(Path(f"{n}.png"), f"{n}.png") for n in range(len(targets)))
-    train, held_out = split_off(PictureExamples(files, targets), part, seed)
+    train, held_out = split_off(PictureExamples(files, targets), part, seed, "abcde")
     assert {file.name for file in train.items} | {file.name for file in held_out.items} == {file.name for file in files}
     assert len(train) + len(held_out) == len(files)
     for number, count in enumerate(counts):
@@ -89,7 +89,7 @@ def test_a_part_of_each_class_is_held_out(counts: list[int], part: float, seed: 
     for examples in (train, held_out):
         for file, target in zip(examples.items, examples.targets, strict=True):
             assert targets[int(file.path.stem)] == target
-    again = split_off(PictureExamples(files, targets), part, seed)[1]
+    again = split_off(PictureExamples(files, targets), part, seed, "abcde")[1]
     assert [file.name for file in again.items] == [file.name for file in held_out.items]
 
 
@@ -97,15 +97,16 @@ def test_as_many_are_held_out_as_scikit_learn_would() -> None:
     targets = torch.arange(300) % 3
     files = tuple(ImageFile(Path(f"{n}.png"), f"{n}.png") for n in range(300))
     theirs = next(StratifiedShuffleSplit(1, test_size=0.1, random_state=0).split(np.zeros(300), targets.numpy()))[1]
-    held_out = split_off(PictureExamples(files, targets), 0.1, 0)[1]
+    held_out = split_off(PictureExamples(files, targets), 0.1, 0, "abc")[1]
     assert torch.equal(held_out.targets.bincount(), targets[theirs].bincount())
 
 
 def test_the_class_of_one_picture_is_named(tmp_path: Path) -> None:
     for name in ("cat/a.png", "cat/b.png", "dog/a.png"):
         write(tmp_path / name, 0)
+    examples, classes = folder_examples(tmp_path)
     with pytest.raises(UnconvError, match=r"class 1 \(dog\) has 1 pictures, 1 of them held out; give more"):
-        split_off(folder_examples(tmp_path)[0], 0.1, 0)
+        split_off(examples, 0.1, 0, classes)
 
 
 def test_a_class_without_files_is_named(tmp_path: Path) -> None:

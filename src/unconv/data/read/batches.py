@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from unconv.data.convert import unit_range
 from unconv.data.read.items import InMemory, Item, Skipped
 from unconv.data.read.pictures import Pictures
 from unconv.data.read.prefetch import Ahead, ahead
 from unconv.data.read.read_item import open_item, picture_of, read_item
-from unconv.data.read.source import source_of, stack_pictures
-from unconv.errors import ImageError
+from unconv.data.read.source import gone_through, is_batched, numbered_items, samples_of, source_of, stack_pictures
+from unconv.errors import ImageError, printable
 
 Prepare = Callable[[Tensor], Tensor]
 
@@ -62,7 +64,7 @@ class Collection:
 
 
 def collection_of(
-    images: Any, prepare: Prepare | None = None, batch_size: int = 32, volumes: bool = False
+    images: Any, prepare: Prepare | None = None, batch_size: int = 32, axes: int | None = None
 ) -> Collection:
     """Images in batches, from whatever holds them.
 
@@ -71,9 +73,11 @@ def collection_of(
             :func:`~unconv.data.read.source.source_of` takes.
         prepare: what the network wants done to a picture (channel, height, width) in [0, 1], a batch of one. It is
             applied to pictures: files, Pillow images, arrays, and tensors given as such; not to tensors from a dataset
-            or a stream, which that has prepared itself, nor to those of a loader. Without it tensors are of any shape.
+            or a stream, which that has prepared itself, nor to those of a loader, unless they are of bytes. Without it
+            tensors are of any shape; bytes are divided by 255 all the same.
         batch_size: images in a batch.
-        volumes: whether four axes are one image of three, not a stack of pictures.
+        axes: of the network's images, the channels' not counted; with three of them, four axes are one image and not a
+            stack of pictures. None where that is not known.
 
     What cannot be read is left out, and noted in the batch. Raises :class:`~unconv.errors.ImageError` where images of
     one batch differ in size.
@@ -81,9 +85,10 @@ def collection_of(
     >>> [len(batch.numbers) for batch in collection_of(torch.rand(5, 3, 8, 8), batch_size=2).batches]
     [2, 2, 1]
     """
-    if isinstance(images, torch.utils.data.DataLoader):
-        return Collection(ahead(lambda batch: batch, _numbered(images)), ("loader", type(images.dataset).__name__))
-    source = stack_pictures(images) if isinstance(images, Tensor) else source_of(images, stacks=not volumes)
+    if isinstance(images, DataLoader):
+        batches = _numbered(images, prepare, axes)
+        return Collection(ahead(lambda batch: batch, batches), ("loader", type(images.dataset).__name__))
+    source = stack_pictures(images) if isinstance(images, Tensor) else source_of(images, stacks=axes != 3)
 
     def load(part: Sequence[tuple[int, Item]]) -> Batch:
         return _batch([(number, _prepared(item, prepare)) for number, item in part])
@@ -104,8 +109,13 @@ def _portions(stream: Iterator[tuple[int, Item]], size: int) -> Iterator[list[tu
 def _prepared(item: Item, prepare: Prepare | None) -> tuple[str, Tensor] | Skipped:
     """Name and image of an item as a network takes it."""
     item = open_item(item)
-    if isinstance(item, InMemory) and isinstance(item.value, Tensor) and (item.prepared or prepare is None):
+    if isinstance(item, InMemory) and item.ready:
         return item.name, item.value
+    if isinstance(item, InMemory) and isinstance(item.value, Tensor) and prepare is None:
+        try:
+            return item.name, item.value if item.value.is_floating_point() else unit_range(item.value)
+        except ImageError as error:
+            return Skipped(item.name, str(error))
     picture = read_item(item)
     if isinstance(picture, Skipped) or prepare is None:
         return picture if isinstance(picture, Skipped) else (picture.name, picture.tensor)
@@ -121,19 +131,25 @@ def _batch(items: Sequence[tuple[int, tuple[str, Tensor] | Skipped]]) -> Batch:
     shapes = {tuple(image.shape): name for _, name, image in read}
     if len(shapes) > 1:
         (one, first), (other, second) = list(shapes.items())[:2]
-        raise ImageError(f"batch: {first} is {one} and {second} is {other}; bring the images to one size first")
+        raise ImageError(
+            f"batch: {printable(first)} is {one} and {printable(second)} is {other}; bring the images to one size first"
+        )
     images = torch.stack([image for _, _, image in read]) if read else torch.empty(0, 0)
     numbers, names = tuple(number for number, _, _ in read), tuple(name for _, name, _ in read)
     return Batch(images, numbers, names, len(items), skipped)
 
 
-def _numbered(loader: Iterable[Any]) -> Iterator[Batch]:
-    """The batches of a loader: a tensor, or a tuple or dict that begins with one."""
-    first = 0
-    for given in loader:
-        batch = picture_of(given)
-        if not isinstance(batch, Tensor):
-            raise ImageError(f"loader: a batch is a {type(batch).__name__}; make it a tensor, or (tensor, …)")
-        numbers = tuple(range(first, first + len(batch)))
-        yield Batch(batch, numbers, tuple(f"image {number}" for number in numbers), len(batch))
-        first += len(batch)
+def _numbered(loader: DataLoader[Any], prepare: Prepare | None, axes: int | None) -> Iterator[Batch]:
+    """The batches of a loader: stacks of numbers as they are, the samples of others read like those of a dataset."""
+    first, batched = 0, is_batched(loader)
+    for given in gone_through(loader):
+        stack = picture_of(given)
+        whole = isinstance(stack, Tensor) and (batched or axes is None or stack.ndim != axes + 1)
+        if whole and stack.is_floating_point():
+            numbers = tuple(range(first, first + len(stack)))
+            batch = Batch(stack, numbers, tuple(f"image {number}" for number in numbers), len(stack))
+        else:
+            items = numbered_items(samples_of(given, batched), axes != 3, first)
+            batch = _batch([(number, _prepared(item, prepare)) for number, item in enumerate(items, first)])
+        yield batch
+        first += batch.count

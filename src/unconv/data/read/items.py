@@ -48,6 +48,11 @@ class InMemory:
     prepared: bool = False
     label: str | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Whether a network takes the value as it is: a prepared tensor, but not one of bytes."""
+        return self.prepared and isinstance(self.value, Tensor) and self.value.is_floating_point()
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:

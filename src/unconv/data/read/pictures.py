@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 from torch import Tensor
+from torch.utils.data import Subset
 
 from unconv.data.read.items import Entry, Image, ImageFile, InMemory, Item, Member, Skipped
 from unconv.data.read.read_item import open_item
@@ -40,6 +41,17 @@ class Entries(Sequence[Entry]):
             return [self[number] for number in range(*index.indices(self.length))]
         number = range(self.length)[index]
         return Entry(self.dataset, number, f"image {self.start + number}")
+
+
+def whole_dataset(dataset: Any) -> Any:
+    """The dataset that another is a subset of, which knows the names of the classes; else itself.
+
+    >>> whole_dataset(Subset([3, 4, 5], [0]))
+    [3, 4, 5]
+    """
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return dataset
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +105,14 @@ class Pictures:
             return item.label
         if not isinstance(item, Entry):
             return self.name(number).split("/")[0] if self._in_folders else None
-        classes, targets = getattr(item.dataset, "classes", None), getattr(item.dataset, "targets", None)
+        dataset: Any = item.dataset
+        place = item.number
+        while isinstance(dataset, Subset):
+            dataset, place = dataset.dataset, dataset.indices[place]
+        classes, targets = getattr(dataset, "classes", None), getattr(dataset, "targets", None)
         if classes is None or targets is None:
             return None
-        return str(classes[int(targets[item.number])])
+        return str(classes[int(targets[place])])
 
     @property
     def labelled(self) -> bool:

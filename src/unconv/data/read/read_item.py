@@ -19,6 +19,8 @@ from unconv.data.read.items import Entry, Image, ImageFile, InMemory, Item, Memb
 from unconv.errors import ImageError
 
 MAX_PIXELS = 100_000_000
+# Endings of archives and compressed files, which are not opened.
+PACKED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 # Under which samples of datasets have their picture and its class: Hugging Face's words, webdataset's suffixes.
 LABEL_KEYS = ("label", "target", "class", "cls", "y")
 IMAGE_KEYS = ("image", "img", "pixel_values", "x", "jpg", "jpeg", "png", "webp")
@@ -44,7 +46,8 @@ def read_item(
     try:
         picture, notes = _decoded(item, mode, background, max_pixels)
     except ImageError as error:
-        return Skipped(item.name, str(error), path)
+        packed = path is not None and path.suffix.lower() in PACKED
+        return Skipped(item.name, f"{error}; unpack archives, or pack them as .tar" if packed else str(error), path)
     return Image(item.name, picture, path, notes)
 
 
@@ -54,6 +57,9 @@ def _decoded(item: Any, mode: Mode, background: Background, max_pixels: int) -> 
     if isinstance(item, Member):
         content = io.BytesIO(read_member(item))
         return decode_stream(content, mode=mode, background=background, max_pixels=max_pixels)
+    if isinstance(item.value, Mapping):
+        keys = ", ".join(map(str, list(item.value)[:3]))
+        raise ImageError(f"a dict of {keys}; name its picture {', '.join(IMAGE_KEYS[:3])} or {IMAGE_KEYS[3]}")
     if isinstance(item.value, PillowImage.Image):
         return decode_pillow(item.value, mode=mode, background=background)
     return as_image_tensor(item.value, mode=mode, background=background), ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,17 +14,19 @@ from PIL import Image as PillowImage
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from unconv.data.read.archive import is_archive, list_members
+from unconv.data.read.archive import SUFFIXES, is_archive, list_members
 from unconv.data.read.files import find_files
 from unconv.data.read.items import Entry, Image, ImageFile, ImageSet, InMemory, Item, Member, Skipped
 from unconv.data.read.pictures import Entries, ImageStream, Pictures
 from unconv.data.read.read_item import picture_of, sample_item
-from unconv.errors import ImageError
+from unconv.errors import ImageError, UnconvError, one_line
 
 Source: TypeAlias = Pictures | ImageStream
 
 # What is one input, whatever can be iterated or indexed in it.
 _ONE = (str, os.PathLike, ImageFile, Member, InMemory, Image, Skipped, Tensor, np.ndarray, PillowImage.Image, Mapping)
+# What can be iterated, but only to numbers and lines.
+_NO_PICTURES = (bytes, bytearray, memoryview, io.IOBase)
 # A stack counts pictures along an axis of its own.
 STACK_AXES = 4
 # A place that no dataset has; one that raises no IndexError there goes on for ever.
@@ -34,7 +37,7 @@ def source_of(inputs: Any, stacks: bool = True) -> Source:
     """The pictures of whatever holds them, none of them read.
 
     Args:
-        inputs: one of these, or a list or tuple of them
+        inputs: one of these, or a list or tuple of them, or of lists of them
 
             - a file, or a folder with or without sub-folders;
             - a ``.tar`` file of pictures, as webdataset writes them;
@@ -99,26 +102,28 @@ def length_of(holder: Any) -> int | None:
         return None
     try:
         return len(holder)
-    except (TypeError, NotImplementedError, AttributeError):
+    except Exception:  # a dataset's own code fails in any way
         return None
 
 
 def _many(inputs: Any, stacks: bool, start: int = 0) -> Source:
     """What holds many: by number where it has a length, else one after the other."""
     kind = type(inputs).__name__
+    if isinstance(inputs, _NO_PICTURES):
+        raise ImageError(f"images: {kind} holds no images; give its path, or what Pillow makes of it")
     if length_of(inputs) is not None:
         return Pictures(Entries(inputs, start))
     if isinstance(inputs, DataLoader):
         kind = f"loader of {type(inputs.dataset).__name__}"
-        return ImageStream(lambda: _chained(_samples(inputs), stacks, start, prepared=True), again=True, kind=kind)
+        return ImageStream(lambda: numbered_items(_samples(inputs), stacks, start), again=True, kind=kind)
     if hasattr(inputs, "__iter__"):
         again = iter(inputs) is not inputs
-        return ImageStream(lambda: _chained(inputs, stacks, start, prepared=True), again=again, kind=kind)
+        return ImageStream(lambda: numbered_items(inputs, stacks, start), again=again, kind=kind)
     if not hasattr(inputs, "__getitem__"):
         raise ImageError(f"images: {kind} holds no images; give files, folders, arrays, a dataset or a loader")
     if not _ends(inputs):
         raise ImageError(f"images: {kind} has neither a length nor an end; give it __len__, or a list of its items")
-    return ImageStream(lambda: _chained(inputs, stacks, start, prepared=True), again=True, kind=kind)
+    return ImageStream(lambda: numbered_items(inputs, stacks, start), again=True, kind=kind)
 
 
 def _ends(holder: Any) -> bool:
@@ -142,6 +147,8 @@ def _one(given: Any, stacks: bool, start: int = 0, prepared: bool = False) -> So
     if isinstance(given, Tensor | np.ndarray):
         images = given if stacks and given.ndim == STACK_AXES else [given]
         return Pictures(tuple(InMemory(f"image {n}", image, prepared) for n, image in enumerate(images, start)))
+    if isinstance(given, list) and _holds_pictures(given):
+        return _joined(given, stacks, start, prepared)
     if isinstance(given, ImageSet):
         return Pictures(given.images)
     if isinstance(given, Dataset | DataLoader | Iterator):
@@ -158,22 +165,45 @@ def _is_sample(given: Any) -> bool:
     return isinstance(given, tuple | list) and bool(given) and isinstance(given[0], _ONE)
 
 
-def _joined(inputs: Sequence[Any] | ImageSet, stacks: bool) -> Source:
-    """All of some inputs: numbered where each of them is."""
+def _holds_pictures(given: Sequence[Any]) -> bool:
+    """Whether a sequence holds pictures alone; one of a picture and its class, or its mask's numbers, does not."""
+    if given and all(isinstance(one, str | os.PathLike) for one in given):
+        # A class may be called like a folder: either all are folders, or all are files.
+        return all(map(_is_file_name, given)) or all(map(os.path.isdir, given))
+    return bool(given) and all(map(_is_picture, given))
+
+
+def _is_picture(given: Any) -> bool:
+    if isinstance(given, Tensor | np.ndarray):
+        return given.ndim > 1
+    if isinstance(given, str):
+        return _is_file_name(given)
+    if isinstance(given, list):
+        return _holds_pictures(given)
+    return isinstance(given, _ONE) or _is_sample(given)
+
+
+def _is_file_name(given: Any) -> bool:
+    return str(given).lower().endswith((*SUFFIXES, ".tar"))
+
+
+def _joined(inputs: Sequence[Any] | ImageSet, stacks: bool, start: int = 0, prepared: bool = False) -> Source:
+    """All of some inputs: numbered where each of them is, from ``start`` on."""
     sources: list[Pictures] = []
-    start = 0
+    first = start
     for given in inputs:
-        source = _one(given, stacks, start)
+        source = _one(given, stacks, start, prepared)
         if isinstance(source, ImageStream):
             again = not any(isinstance(one, Iterator) for one in inputs)
-            return ImageStream(lambda: _chained(inputs, stacks), again=again, kind="list")
+            return ImageStream(lambda: numbered_items(inputs, stacks, first, prepared), again=again, kind="list")
         sources.append(source)
         start += _nameless(source.items)
     return sources[0] if len(sources) == 1 else Pictures(tuple(chain.from_iterable(sources)))
 
 
-def _chained(inputs: Any, stacks: bool, start: int = 0, prepared: bool = False) -> Iterator[Item]:
-    for given in inputs:
+def numbered_items(inputs: Any, stacks: bool, start: int = 0, prepared: bool = True) -> Iterator[Item]:
+    """The pictures of some inputs, one after the other; those without names are numbered from ``start`` on."""
+    for given in gone_through(inputs):
         for item in _one(given, stacks, start, prepared):
             start += _nameless((item,))
             yield item
@@ -183,16 +213,53 @@ def _nameless(items: Sequence[Item]) -> int:
     return len(items) if isinstance(items, Entries) else sum(isinstance(item, InMemory | Entry) for item in items)
 
 
-def _samples(loader: Any) -> Iterator[Any]:
+def gone_through(inputs: Any) -> Iterator[Any]:
+    """One after the other of what can be iterated; whatever that raises becomes one line.
+
+    Raises :class:`~unconv.errors.ImageError`: what would have come behind is not known, so it cannot be left out.
+    """
+    count = 0
+    try:
+        for given in inputs:
+            yield given
+            count += 1
+    except UnconvError:
+        raise
+    except Exception as error:  # a stream's own code fails in any way
+        raise ImageError(
+            f"images: {type(inputs).__name__} fails after {count} items: {one_line(error)}; make it pass over what "
+            "it cannot give"
+        ) from error
+
+
+def _samples(loader: DataLoader[Any]) -> Iterator[Any]:
     """One sample after the other of a loader's batches."""
-    batched = getattr(loader, "batch_sampler", True) is not None
-    for batch in loader:
-        picture = picture_of(batch)
-        if not batched:
-            yield batch
-        elif isinstance(picture, Tensor | np.ndarray) and picture.ndim:
-            yield from picture
-        elif isinstance(batch, list | tuple):
-            yield from batch
-        else:
-            raise ImageError(f"loader: a batch is a {type(picture).__name__}; make it a tensor, or (tensor, …)")
+    for batch in gone_through(loader):
+        yield from samples_of(batch, is_batched(loader))
+
+
+def is_batched(loader: DataLoader[Any]) -> bool:
+    """Whether a loader makes batches; with ``batch_size=None`` it hands on what its dataset gives."""
+    return getattr(loader, "batch_sampler", True) is not None
+
+
+def samples_of(batch: Any, batched: bool = True) -> Iterable[Any]:
+    """The samples of a loader's batch: of a stack, a list of them, or columns of which the first has the pictures.
+
+    >>> list(samples_of((["a.png", "b.png"], [3, 4]))), list(samples_of([("a.png", 3), ("b.png", 4)]))
+    (['a.png', 'b.png'], [('a.png', 3), ('b.png', 4)])
+
+    Raises :class:`~unconv.errors.ImageError` for what is none of these.
+    """
+    picture = picture_of(batch)
+    if isinstance(picture, Tensor | np.ndarray) and picture.ndim >= (1 if batched else STACK_AXES):
+        return picture
+    if not batched:
+        # torch has made lists of tuples.
+        return (tuple(batch) if isinstance(batch, list) else batch,)
+    columns = isinstance(batch, tuple | Mapping) or not all(map(_is_sample, batch))
+    if columns and isinstance(picture, list | tuple) and _holds_pictures(picture):
+        return picture
+    if isinstance(batch, list | tuple):
+        return batch
+    raise ImageError(f"loader: a batch is a {type(picture).__name__}; make it a tensor, or (tensor, …)")

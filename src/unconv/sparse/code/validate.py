@@ -31,6 +31,8 @@ def as_tensor(value: object, what: str, where: str = "encode") -> Tensor:
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
             raise SparseError(f"{where}: {what} is a tensor of layout {value.layout}; use .to_dense() on it")
+        if value.is_meta:
+            raise SparseError(f"{where}: {what} is a tensor on the device meta; fill it first")
         return value.detach()
     try:
         array = np.asarray(value)
@@ -85,6 +87,8 @@ def load_images(images: Any, dictionary: Any, where: str = "encode") -> Any:
         found = [read_image(item, mode, where) for item in source_of(images)]
     except ImageError as error:
         raise SparseError(f"{where}: {str(error).removeprefix('images: ')}") from None
+    if not found:
+        raise SparseError(f"{where}: no images; give at least one")
     for image in found:
         if isinstance(image, Skipped):
             raise SparseError(f"{where}: {image}; leave it out")

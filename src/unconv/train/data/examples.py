@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unconv.data.images import ImageFile, Skipped, list_images
 from unconv.data.read.items import Entry
-from unconv.data.read.pictures import Pictures
+from unconv.data.read.pictures import Pictures, whole_dataset
 from unconv.data.read.read_item import read_item
 from unconv.data.read.source import pictures_of
 from unconv.errors import ImageError, UnconvError, printable
@@ -154,7 +154,7 @@ def classified_examples(data: Any) -> tuple[PictureExamples, tuple[str, ...]]:
         )
     # Words by the alphabet, numbers by their size.
     classes = tuple(sorted(found, key=lambda label: (len(label) if label.isdecimal() else 0, label)))
-    named = tuple(map(str, getattr(data, "classes", ())))
+    named = tuple(map(str, getattr(whole_dataset(data), "classes", ())))
     classes = named if found <= set(named) else classes
     return PictureExamples(tuple(pictures), torch.tensor([classes.index(label or "") for label in labels])), classes
 
@@ -195,14 +195,16 @@ def folder_examples(folder: Path) -> tuple[PictureExamples, tuple[str, ...]]:
     return PictureExamples(tuple(found), targets), classes
 
 
-def split_off(examples: PictureExamples, part: float, seed: int) -> tuple[PictureExamples, PictureExamples]:
+def split_off(
+    examples: PictureExamples, part: float, seed: int, classes: Sequence[str]
+) -> tuple[PictureExamples, PictureExamples]:
     """Two sets out of one: the rest, and a part of each class, at least one picture of it, chosen at random.
 
     Raises UnconvError where nothing would be left of a class.
 
     >>> files = tuple(ImageFile(Path(f"{n}.png"), f"{n}.png") for n in range(20))
     >>> examples = PictureExamples(files, torch.arange(20) % 2)
-    >>> [len(half) for half in split_off(examples, 0.2, seed=0)]
+    >>> [len(half) for half in split_off(examples, 0.2, seed=0, classes=("cat", "dog"))]
     [16, 4]
     """
     generator = torch.Generator().manual_seed(seed)
@@ -211,10 +213,9 @@ def split_off(examples: PictureExamples, part: float, seed: int) -> tuple[Pictur
         members = (examples.targets == target).nonzero().flatten()
         count = max(1, round(part * len(members)))
         if count >= len(members):
-            name = examples.items[int(members[0])].name.partition("/")[0]
             raise UnconvError(
-                f"data: class {target} ({printable(name)}) has {len(members)} pictures, {count} of them held out; "
-                "give more of them"
+                f"data: class {target} ({printable(classes[target])}) has {len(members)} pictures, {count} of them "
+                "held out; give more of them"
             )
         chosen[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     return _some(examples, ~chosen), _some(examples, chosen)

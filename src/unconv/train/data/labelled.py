@@ -94,7 +94,7 @@ def pictures_of(data: Any = None, seed: int = 0) -> LabelledPictures:
 
 def _classified(data: Any, seed: int) -> LabelledPictures:
     every, classes = classified_examples(data)
-    train, held_out = split_off(every, HELD_OUT_PART, seed)
+    train, held_out = split_off(every, HELD_OUT_PART, seed, classes)
     check_readable(train, classes, "data")
     check_readable(held_out, classes, "data: of the pictures held out")
     return LabelledPictures(source_name(data), classes, train, held_out)
@@ -109,17 +109,26 @@ def source_name(data: Any) -> str:
     return printable(Path(data)) if isinstance(data, str | PathLike) else type(data).__name__
 
 
+def missing_folder(folder: Path) -> str:
+    """Why a path is not that of a folder or archive of pictures.
+
+    >>> missing_folder(Path("nowhere"))
+    'no such folder'
+    """
+    return "a file, and neither a folder nor a .tar" if folder.is_file() else "no such folder"
+
+
 def _folder_pictures(folder: Path, seed: int) -> LabelledPictures:
     if not folder.is_dir():
         raise ImageError(
-            f"data {printable(folder)}: no such folder; it has Fashion-MNIST or a folder for each class, or is one of "
-            f"{', '.join(NAMES)}"
+            f"data {printable(folder)}: {missing_folder(folder)}; it has Fashion-MNIST or a folder for each class, or "
+            f"is one of {', '.join(NAMES)}"
         )
     where = f"data {printable(folder)}"
     test = next((folder / name for name in HELD_OUT if (folder / name).is_dir()), None)
     if not (folder / TRAIN).is_dir() or test is None:
         every, classes = folder_examples(folder)
-        train, held_out = split_off(every, HELD_OUT_PART, seed)
+        train, held_out = split_off(every, HELD_OUT_PART, seed, classes)
     else:
         (train, classes), (held_out, others) = folder_examples(folder / TRAIN), folder_examples(test)
         if classes != others:

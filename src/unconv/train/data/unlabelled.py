@@ -14,11 +14,20 @@ from torch import Tensor
 from unconv.data.fashion import holds_fashion
 from unconv.data.read.archive import is_archive
 from unconv.data.read.items import Item, Skipped
+from unconv.data.read.read_item import read_item
 from unconv.data.read.source import pictures_of as read_pictures
 from unconv.errors import ImageError, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.train.data.examples import PictureExamples, TensorExamples
-from unconv.train.data.labelled import HELD_OUT, HELD_OUT_PART, TRAIN, LabelledPictures, pictures_of, source_name
+from unconv.train.data.labelled import (
+    HELD_OUT,
+    HELD_OUT_PART,
+    TRAIN,
+    LabelledPictures,
+    missing_folder,
+    pictures_of,
+    source_name,
+)
 from unconv.train.data.sources import NAMES, named_source
 
 # Two have a covariance, and a batch of one cannot be normalised.
@@ -51,7 +60,8 @@ def pictures_without_classes(data: Any = None, seed: int = 0) -> LabelledPicture
     folder = None if is_archive(data) or not given else Path(data)
     name = source_name(data)
     if folder is not None and not folder.is_dir():
-        raise ImageError(f"data {printable(folder)}: no such folder; it has pictures, or is one of {', '.join(NAMES)}")
+        told = missing_folder(folder)
+        raise ImageError(f"data {printable(folder)}: {told}; it has pictures, or is one of {', '.join(NAMES)}")
     test = None if folder is None else next((folder / part for part in HELD_OUT if (folder / part).is_dir()), None)
     if folder is not None and (folder / TRAIN).is_dir() and test is not None:
         parts = [_items(part) for part in (folder / TRAIN, test)]
@@ -60,6 +70,8 @@ def pictures_without_classes(data: Any = None, seed: int = 0) -> LabelledPicture
     else:
         parts = _split(_items(data), seed, f"data {name}")
     train, held_out = (PictureExamples(tuple(part), torch.zeros(len(part), dtype=torch.int64)) for part in parts)
+    for examples in (train, held_out):
+        _check_readable(examples, f"data {name}")
     return LabelledPictures(name, (), train, held_out)
 
 
@@ -114,6 +126,23 @@ def _padded(part: TensorExamples | PictureExamples, margin: int) -> TensorExampl
 
 def _items(data: Any) -> list[Item]:
     return [item for item in read_pictures(data) if not isinstance(item, Skipped)]
+
+
+def _check_readable(examples: PictureExamples, what: str) -> None:
+    """Refuse, before anything is trained, pictures of which too few can be read; they are read up to the second."""
+    skipped, count = [], 0
+    for item in examples.items:
+        picture = read_item(item)
+        if isinstance(picture, Skipped):
+            skipped.append(picture)
+        else:
+            count += 1
+        if count == FEWEST:
+            return
+    raise ImageError(
+        f"{what}: {count} of {len(examples)} pictures can be read ({skipped[0]}); training and what is held out need "
+        f"{FEWEST} each"
+    )
 
 
 def _enough(count: int, what: str) -> None:

@@ -56,7 +56,7 @@ def show_picture(pictures: Pictures, number: int, preprocess: Preprocess) -> Sho
     torch.Size([3, 8, 8])
     """
     item = pictures[number]
-    if isinstance(item, InMemory) and item.prepared and isinstance(item.value, Tensor):
+    if isinstance(item, InMemory) and item.ready:
         return Shown(pictures.name(number), preprocess.denormalise(item.value).clamp(0, 1), item.value)
     found = read_item(item)
     if isinstance(found, Skipped):

@@ -121,8 +121,7 @@ def scan(
         raise UnconvError("scan: the list of layers is empty; name one, or none at all for every convolution")
     for layer in names:
         find_layer(module, layer)
-    volumes = any(isinstance(layer, nn.Conv3d | nn.ConvTranspose3d) for layer in module.modules())
-    source = collection_of(images, prepare, batch_size, volumes)
+    source = collection_of(images, prepare, batch_size, _axes_of(module))
     about = {
         "model": loaded.name if isinstance(loaded, LoadedModel) else type(module).__name__,
         "weights": loaded.weights if isinstance(loaded, LoadedModel) else "as given",
@@ -269,6 +268,12 @@ def _checkpoint(
         return {**about, "layers": list(layers), "images": source.fingerprint(), "values": weights}
 
     return running.checkpoint(fingerprint, ScanState, Peaks, Skipped)
+
+
+def _axes_of(module: nn.Module) -> int | None:
+    """How many axes a network's images have, by its first convolution."""
+    kinds = nn.modules.conv._ConvNd
+    return next((len(layer.kernel_size) for layer in module.modules() if isinstance(layer, kinds)), None)
 
 
 def _dtype_of(module: nn.Module) -> torch.dtype:
