@@ -56,6 +56,7 @@ class Output:
 def choose_units(found: TopActivations, layer: str, units: Units) -> list[int]:
     """Units of a layer to show: the strongest ones of a number, all, or those named.
 
+    >>> import torch
     >>> found = TopActivations.of({"conv": torch.tensor([[[1.0]], [[5.0]], [[3.0]]]).reshape(1, 3, 1)})
     >>> choose_units(found, "conv", 2), choose_units(found, "conv", "all"), choose_units(found, "conv", [2])
     ([1, 2], [0, 1, 2], [2])
@@ -218,6 +219,7 @@ class Album:
 def thumbnail(picture: Tensor) -> Tensor:
     """A small copy of a picture, its longer side ``LARGE`` pixels.
 
+    >>> import torch
     >>> thumbnail(torch.rand(1, 224, 112)).shape
     torch.Size([3, 96, 48])
     """
