@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from unconv.data.fashion_files.idx import write_idx
 from unconv.data.figure import blank, save_figure
 from unconv.errors import UnconvError
 from unconv.files import check_file, same_file, write_whole
+from unconv.folders import replacing_folder
 from unconv.models.load.trained import save_trained
 from unconv.sparse.learn.dictionaries import save_dictionary
 from unconv.train.show.sample_sheet import save_picture
@@ -181,3 +183,31 @@ def test_a_patched_model_and_its_weights_come_together(tmp_path: Path, monkeypat
             patched.save(tmp_path / "patched.py", "other.py:build")
     assert [path.read_bytes() for path in old] == before
     assert len(names_in(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("cut", range(6))
+def test_a_folder_write_that_was_cut_short_can_be_repeated(
+    cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(names: str) -> None:
+        with replacing_folder(tmp_path) as beside:
+            for name in names:
+                (beside / name).write_text(names)
+
+    write("ab")
+    (tmp_path / "mine").write_text("mine")
+    done = iter([True] * cut)
+    replace = Path.replace
+
+    def replace_or_die(self: Path, target: Path) -> Path:
+        if not next(done, False):
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", replace_or_die)
+        with suppress(KeyboardInterrupt):
+            write("bcd")
+    write("cd")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".unconv.json", "c", "d", "mine"]
+    assert (tmp_path / "c").read_text() == "cd"

@@ -59,18 +59,24 @@ def _publish(beside: Path, folder: Path, operation: str, force: bool) -> None:
     new = sorted(file.relative_to(beside).as_posix() for file in beside.rglob("*") if not file.is_dir())
     old = own_files(folder)
     _refuse_others([name for name in new if name not in old], folder, operation, force)
+    # Before the files: those of a run that is cut short are ours to the next one.
+    _write_manifest(folder, sorted(old | set(new)), beside)
     for name in new:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (beside / name).replace(target)
-    (beside / MANIFEST).write_text(json.dumps({"files": new}, indent=1) + "\n", encoding="utf-8")
-    (beside / MANIFEST).replace(folder / MANIFEST)
+    _write_manifest(folder, new, beside)
     for name in old - set(new):
         (folder / name).unlink(missing_ok=True)
         for above in (folder / name).relative_to(folder).parents:
             with suppress(OSError):  # others' files are in it
                 if above.parts:
                     (folder / above).rmdir()
+
+
+def _write_manifest(folder: Path, names: Sequence[str], beside: Path) -> None:
+    (beside / MANIFEST).write_text(json.dumps({"files": names}, indent=1) + "\n", encoding="utf-8")
+    (beside / MANIFEST).replace(folder / MANIFEST)
 
 
 def own_files(folder: Path) -> frozenset[str]:

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -299,3 +300,12 @@ def test_a_block_inside_another_around_the_same_model_reads_nothing_again(monkey
     assert all(parameter.requires_grad for parameter in model.parameters())
     with at_rest(model):
         assert len(read) == 4
+
+
+def test_arrays_that_nobody_can_write_to_are_not_copied() -> None:
+    model = nn.Linear(2, 2)
+    model.pictures = np.broadcast_to(np.float32(0.5), (1 << 44,))  # 64 TiB, were they copied
+    with at_rest(model):
+        assert not model.training
+    assert model.training
+    assert model.pictures.shape == (1 << 44,)

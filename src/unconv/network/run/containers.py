@@ -29,7 +29,7 @@ def _identical(before: Entries, after: Entries) -> bool:
 
 
 def _same_bytes(before: Entries, after: Entries) -> bool:
-    return bool(before[0].tobytes() == after[0].tobytes())
+    return not (before and after) or bool(before[0].tobytes() == after[0].tobytes())
 
 
 def _equal(before: Entries, after: Entries) -> bool:
@@ -94,6 +94,11 @@ def _write_bytes(held: bytearray, entries: Entries) -> None:
     bytearray.__setitem__(held, slice(None), entries[0])
 
 
+def _read_array(held: Any) -> Entries:
+    # What nobody can write to, such as data sets mapped into memory, is not copied.
+    return (np.ndarray.copy(held),) if held.flags.writeable else ()
+
+
 def _write_array(held: Any, entries: Entries) -> None:
     np.ndarray.__setitem__(held, ..., entries[0])
 
@@ -110,7 +115,7 @@ KINDS = (
     Kind(set, lambda held: (*set.__iter__(held),), _write_set),
     Kind(deque, lambda held: (*deque.__iter__(held),), _write_deque),
     Kind(bytearray, lambda held: (bytes(held),), _write_bytes, _equal, nested=False),
-    Kind(np.ndarray, lambda held: (np.ndarray.copy(held),), _write_array, _same_bytes, nested=False),
+    Kind(np.ndarray, _read_array, _write_array, _same_bytes, nested=False),
     Kind(
         torch.Generator,
         lambda held: (held.get_state(),),
