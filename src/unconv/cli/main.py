@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -59,11 +60,25 @@ def run() -> None:
         if isinstance(stream, TextIOWrapper):  # a pipe that cannot spell ⌊ or ′ gets a question mark, not an error
             stream.reconfigure(errors="replace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout:  # None where it was closed
+                sys.stdout.flush()
     except UnconvError as refusal:
         print(f"unconv: {refusal}", file=sys.stderr)
         sys.exit(2)
     except OSError as failure:  # a full disk, a directory that went away: nothing that a traceback would explain
         place = f" {failure.filename}" if failure.filename else ""
         print(f"unconv: cannot read or write{place}: {failure.strerror or failure}", file=sys.stderr)
+        _drop_output()
         sys.exit(2)
+
+
+def _drop_output() -> None:
+    """What could not be written is not tried again when Python ends, which would say so by another exit code."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
