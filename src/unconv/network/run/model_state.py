@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unconv.errors import ModelError
 from unconv.network.run.containers import Empty, Held, read_containers
 from unconv.network.run.forward import first_line
-from unconv.network.run.tensors import TensorState, read_tensor
+from unconv.network.run.tensors import TensorState, Values, read_tensors
 
 # Models at rest in this thread, by identity, with how they are held: an open block keeps them alive.
 _HELD: ContextVar[frozenset[tuple[int, bool, bool]]] = ContextVar("_HELD", default=frozenset())
@@ -27,13 +27,13 @@ class ModelState:
         classes: of the modules; lazy ones change theirs.
         scripted: the modes of modules in TorchScript, which no attribute of Python's shows.
         containers: attributes, hooks, modes, and whatever else modules hold, with torch's generators.
-        tensors: parameters, buffers, and other tensors.
+        tensors: parameters, buffers, and other tensors, and their values where they are copied.
     """
 
     classes: tuple[tuple[nn.Module, type[nn.Module]], ...]
     scripted: tuple[tuple[nn.Module, bool], ...]
     containers: tuple[Held | Empty, ...]
-    tensors: tuple[TensorState, ...]
+    tensors: tuple[TensorState | Values, ...]
 
     def put_back(self) -> list[str]:
         """Put back what has changed, and return what could not be, a line each."""
@@ -55,13 +55,20 @@ class ModelState:
 
 def read_state(model: nn.Module, *, buffers: bool = True, parameters: bool = False) -> ModelState:
     """The state of a model now; the values of buffers and other tensors copied, those of parameters if asked for."""
-    containers, tensors = read_containers([model, *_generators(model)])
+    containers, tensors = read_containers([model])
+    generators, _ = read_containers(_generators(tensors))
+    modules = tuple(model.modules())
+
+    def copied(tensor: Tensor) -> bool:
+        # Of a tensor that is none, torch asks at length whether it is a parameter.
+        return parameters if type(tensor) is not Tensor and isinstance(tensor, nn.Parameter) else buffers
+
     with _plain_torch():
         return ModelState(
-            tuple((one, type(one)) for one in model.modules()),
-            tuple((one, one.training) for one in model.modules() if isinstance(one, torch.jit.ScriptModule)),
-            tuple(containers),
-            tuple(read_tensor(one, parameters if isinstance(one, nn.Parameter) else buffers) for one in tensors),
+            tuple((one, type(one)) for one in modules),
+            tuple((one, one.training) for one in modules if isinstance(one, torch.jit.ScriptModule)),
+            (*containers, *generators),
+            tuple(read_tensors(tensors, copied)),
         )
 
 
@@ -144,7 +151,7 @@ def _plain_torch() -> Iterator[None]:
         yield
 
 
-def _generators(model: nn.Module) -> list[torch.Generator]:
-    """Those that a model may draw from unasked: torch's own of the processor, and of the device that it is on."""
-    devices = {one.device for one in (*model.parameters(), *model.buffers()) if one.is_cuda}
+def _generators(tensors: Sequence[Tensor]) -> list[torch.Generator]:
+    """Those that a model may draw from unasked: torch's own of the processor, and of the devices that it is on."""
+    devices = {one.device for one in tensors if one.is_cuda}
     return [torch.default_generator, *(torch.cuda.default_generators[one.index] for one in devices)]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 _LAZY = (UninitializedParameter, UninitializedBuffer)
+# Told apart by less than the others.
+_PLAIN = frozenset({Tensor, nn.Parameter})
+# Bytes up to which values are copied and compared together with others'.
+SMALL = 1 << 16
 
 
-@dataclass(frozen=True, eq=False)
-class TensorState:
-    """A tensor and what it was at one moment.
+class TensorState(NamedTuple):
+    """A tensor and what it was at one moment, its values aside.
 
     Attributes:
         tensor: itself.
@@ -24,7 +27,6 @@ class TensorState:
         data: another tensor in the same memory, which stays there when the tensor is pointed elsewhere.
         wants_gradient: its ``requires_grad``.
         gradient: its ``grad``, of a leaf.
-        values: a copy of the bytes of its storage; None where they were not copied.
     """
 
     tensor: Tensor
@@ -32,7 +34,6 @@ class TensorState:
     data: Tensor
     wants_gradient: bool
     gradient: Tensor | None
-    values: Tensor | None
 
     @property
     def name(self) -> str:
@@ -44,40 +45,72 @@ class TensorState:
         tensor = self.tensor
         if type(tensor) is not self.cls:
             tensor.__class__ = self.cls
-        if _place(tensor) != _place(self.data):
+        if not _same_place(tensor, self.data):
             tensor.data = self.data
-        if tensor.is_leaf and tensor.requires_grad != self.wants_gradient:
+        if not tensor.is_leaf:
+            return
+        if tensor.requires_grad != self.wants_gradient:
             # Tensors made in inference mode change there only.
             with torch.inference_mode(tensor.is_inference()):
                 tensor.requires_grad_(self.wants_gradient)
-        if tensor.is_leaf and tensor.grad is not self.gradient:
+        if tensor.grad is not self.gradient:
             tensor.grad = self.gradient
-        if self.values is not None:
-            now = _bytes_of(self.data)
-            if now is not None and not torch.equal(now, self.values):
-                now.copy_(self.values)
 
 
-def read_tensor(tensor: Tensor, copy: bool) -> TensorState:
-    """What a tensor is now; its values, too, if they are to be copied.
+class Values(NamedTuple):
+    """What stands in stretches of memory, as bytes, at one moment; small ones are copied and compared together."""
+
+    memories: tuple[Tensor, ...]
+    copied: Tensor
+    name: str = "values of tensors"
+
+    def put_back(self) -> None:
+        """Write back what has changed."""
+        if torch.equal(_joined(self.memories), self.copied):
+            return
+        for now, before in zip(self.memories, self.copied.split([len(one) for one in self.memories]), strict=True):
+            if not torch.equal(now, before):
+                now.copy_(before)
+
+
+def read_tensors(tensors: Iterable[Tensor], copy: Callable[[Tensor], bool]) -> list[TensorState | Values]:
+    """What tensors are now; the values, too, of those that are to be copied.
 
     >>> weight = torch.zeros(2, 3)
-    >>> state = read_tensor(weight, copy=True)
+    >>> states = read_tensors([weight], copy=lambda _: True)
     >>> _ = weight.add_(1)
-    >>> state.put_back()
+    >>> for state in states:
+    ...     state.put_back()
     >>> weight.sum()
     tensor(0.)
     """
-    data = tensor.data
-    values = _bytes_of(data) if copy else None
-    return TensorState(
-        tensor,
-        type(tensor),
-        data,
-        tensor.requires_grad,
-        tensor.grad if tensor.is_leaf else None,
-        None if values is None else values.clone(),
-    )
+    states: list[TensorState | Values] = []
+    small: dict[torch.device, list[Tensor]] = {}
+    for tensor in tensors:
+        data = tensor.data
+        states.append(
+            TensorState(tensor, type(tensor), data, tensor.requires_grad, tensor.grad if tensor.is_leaf else None)
+        )
+        memory = _bytes_of(data) if copy(tensor) else None
+        if memory is None:
+            continue
+        if len(memory) <= SMALL:
+            small.setdefault(memory.device, []).append(memory)
+        else:
+            states.append(Values((memory,), memory.clone()))
+    states.extend(Values(tuple(memories), torch.cat(memories)) for memories in small.values())
+    return states
+
+
+def _joined(memories: Sequence[Tensor]) -> Tensor:
+    return memories[0] if len(memories) == 1 else torch.cat(tuple(memories))
+
+
+def _same_place(tensor: Tensor, data: Tensor) -> bool:
+    """Whether two tensors are the same stretch of the same memory."""
+    if type(data) is Tensor and data.layout == torch.strided and type(tensor) in _PLAIN:
+        return tensor.is_set_to(data) and tensor.dtype == data.dtype
+    return _place(tensor) == _place(data)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...] | None:
@@ -92,6 +125,7 @@ def _place(tensor: Tensor) -> tuple[Any, ...] | None:
 
 def _bytes_of(tensor: Tensor) -> Tensor | None:
     """The memory behind a tensor, all of it, as bytes; None where there is none."""
-    if _place(tensor) is None or tensor.is_meta or isinstance(tensor, (FakeTensor, *_LAZY)):
+    plain = type(tensor) is Tensor and tensor.layout == torch.strided
+    if tensor.is_meta or not plain and (_place(tensor) is None or isinstance(tensor, (FakeTensor, *_LAZY))):
         return None
     return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
