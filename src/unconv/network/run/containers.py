@@ -224,35 +224,42 @@ def read_containers(roots: Iterable[Any]) -> tuple[list[Held | Empty], list[Tens
     >>> held.container, len(tensors)
     ([1, 2], 1)
     """
-    empty = Empty([])
+    empty: list[Any] = []
     found: list[Held | Empty] = []
     tensors: list[Tensor] = []
     seen: set[int] = set()
     ways: dict[type, _Way] = {}
     ends = set(_ATOMS)
-    waiting = list(roots)
+    waiting: list[Any] = []
+
+    def queue_entries(values: Iterable[Any]) -> None:
+        # Most of what a module holds is names, numbers and empty dictionaries of hooks.
+        for value in values:
+            cls = type(value)
+            if cls not in ends:
+                (empty if cls in _SIZED and not value else waiting).append(value)
+
+    queue_entries(roots)
     while waiting:
         value = waiting.pop()
-        cls = type(value)
-        if id(value) in seen or cls in ends:
+        if id(value) in seen:
             continue
         seen.add(id(value))
-        if cls in _SIZED and not value:
-            empty.containers.append(value)
-            continue
+        cls = type(value)
         way = ways.get(cls) or ways.setdefault(cls, _way_of(cls))
+        if way.tensor:
+            tensors.append(value)
+            continue
         if way.ends:
             ends.add(cls)
-        elif way.tensor:
-            tensors.append(value)
         for kind in way.kinds:
             held = Held(value, kind, kind.read(value))
             found.append(held)
             if kind.nested:
-                waiting.extend([one for one in held.entries if type(one) not in ends])
+                queue_entries(held.entries)
         for members in way.members:
-            waiting.extend(members(value))
-    return [*found, empty], tensors
+            queue_entries(members(value))
+    return [*found, Empty(empty)], tensors
 
 
 def _way_of(cls: type) -> _Way:

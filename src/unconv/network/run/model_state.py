@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,6 @@ from unconv.errors import ModelError
 from unconv.network.run.containers import Empty, Held, read_containers
 from unconv.network.run.forward import first_line
 from unconv.network.run.tensors import TensorState, Values, read_tensors
-
-# Models at rest in this thread, by identity, with how they are held: an open block keeps them alive.
-_HELD: ContextVar[frozenset[tuple[int, bool, bool]]] = ContextVar("_HELD", default=frozenset())
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,30 +117,43 @@ def at_rest(model: nn.Module, *, frozen: bool = True, buffers: bool = True) -> I
     >>> model.training
     True
     """
-    held = (id(model), frozen, buffers)
-    if held in _HELD.get():
-        _rest(model, frozen)
+    key = (id(model), frozen, buffers)
+    held = _HELD.get().get(key)
+    if held is not None:
+        held.rest()
         yield
         return
     with preserve(model, buffers=buffers):
-        token = _HELD.set(_HELD.get() | {held})
+        held = _Held(tuple(model.modules()), tuple(model.parameters()) if frozen else ())
+        token = _HELD.set({**_HELD.get(), key: held})
         try:
-            _rest(model, frozen)
+            held.rest()
             yield
         finally:
             _HELD.reset(token)
 
 
-def _rest(model: nn.Module, frozen: bool) -> None:
-    for module in model.modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            module.training = False
-        else:
-            # Past a class that forbids attributes to be set.
-            vars(module)["training"] = False
-    for parameter in model.parameters() if frozen else ():
-        if parameter.requires_grad:
-            parameter.requires_grad_(False)
+class _Held(NamedTuple):
+    """The parts of a model at rest."""
+
+    modules: tuple[nn.Module, ...]
+    frozen: tuple[nn.Parameter, ...]
+
+    def rest(self) -> None:
+        """Evaluation mode for the modules, no gradients for the parameters."""
+        for module in self.modules:
+            if isinstance(module, torch.jit.ScriptModule):
+                module.training = False
+            else:
+                # Past a class that forbids attributes to be set.
+                vars(module)["training"] = False
+        for parameter in self.frozen:
+            if parameter.requires_grad:
+                parameter.requires_grad = False
+
+
+# Models at rest in this thread, by identity and by how they are held: an open block keeps them alive.
+_HELD: ContextVar[Mapping[tuple[int, bool, bool], _Held]] = ContextVar("_HELD", default=MappingProxyType({}))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -51,8 +52,8 @@ class TensorState(NamedTuple):
             return
         if tensor.requires_grad != self.wants_gradient:
             # Tensors made in inference mode change there only.
-            with torch.inference_mode(tensor.is_inference()):
-                tensor.requires_grad_(self.wants_gradient)
+            with torch.inference_mode() if tensor.is_inference() else nullcontext():
+                tensor.requires_grad = self.wants_gradient
         if tensor.grad is not self.gradient:
             tensor.grad = self.gradient
 
@@ -68,7 +69,9 @@ class Values(NamedTuple):
         """Write back what has changed."""
         if torch.equal(_joined(self.memories), self.copied):
             return
-        for now, before in zip(self.memories, self.copied.split([len(one) for one in self.memories]), strict=True):
+        for now, before in zip(
+            self.memories, torch.split(self.copied, [len(one) for one in self.memories]), strict=True
+        ):
             if not torch.equal(now, before):
                 now.copy_(before)
 
@@ -126,6 +129,6 @@ def _place(tensor: Tensor) -> tuple[Any, ...] | None:
 def _bytes_of(tensor: Tensor) -> Tensor | None:
     """The memory behind a tensor, all of it, as bytes; None where there is none."""
     plain = type(tensor) is Tensor and tensor.layout == torch.strided
-    if tensor.is_meta or not plain and (_place(tensor) is None or isinstance(tensor, (FakeTensor, *_LAZY))):
+    if tensor.is_meta or (not plain and (_place(tensor) is None or isinstance(tensor, (FakeTensor, *_LAZY)))):
         return None
     return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(tensor.untyped_storage())
