@@ -13,7 +13,7 @@ from torch import nn
 from unconv.visualize.cone import convolution as cone
 from unconv.visualize.cone.boxes import find_nonzero_boxes
 from unconv.visualize.cone.convolution import Convolution, convolve_on_cone, way_back
-from unconv.visualize.cone.kernels import keep_kernels, lay_out
+from unconv.visualize.cone.kernels import Kept, keep_kernels, lay_out
 from unconv.visualize.cone.schedule import Needed, limit_convolutions
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -211,11 +211,28 @@ def test_kernels_are_laid_out_once_and_again_when_they_change() -> None:
     weight = nn.Parameter(torch.randn(4, 3, 3, 3), requires_grad=False)
     x = torch.randn(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
     with keep_kernels():
-        once, packs = lay_out(weight, x)
+        once, kept = lay_out(weight, x)
         assert once.is_contiguous(memory_format=torch.channels_last)
         assert lay_out(weight, x)[0] is once
-        assert packs is not None
-        assert packs.weight is once
+        assert kept is not None
+        assert kept.weight is weight
         weight.mul_(2)
         assert torch.equal(lay_out(weight, x)[0], weight)
     assert lay_out(weight, x) == (weight, None)
+
+
+def test_factors_are_multiplied_in_once_and_again_when_they_change() -> None:
+    weight = torch.randn(4, 3, 3, 3).contiguous(memory_format=torch.channels_last)
+    variance = torch.rand(4)
+    kept = Kept(weight, weight._version, weight)
+
+    def scaled() -> torch.Tensor:
+        return kept.scale(lambda: 2 * variance, (variance, None), 1e-5)
+
+    once = scaled()
+    torch.testing.assert_close(once, weight * 2 * variance.view(-1, 1, 1, 1))
+    assert once.is_contiguous(memory_format=torch.channels_last)
+    assert scaled() is once
+    assert kept.scale(lambda: variance, (variance, None), 1e-3) is not once
+    variance.mul_(3)
+    torch.testing.assert_close(scaled(), weight * 2 * variance.view(-1, 1, 1, 1))

@@ -19,8 +19,7 @@ from torch import Tensor
 from unconv.operators.geometry.receptive import Box
 from unconv.operators.geometry.sizes import spread_out
 from unconv.visualize.cone.boxes import Portion, find_nonzero_boxes, plan_portions, slice_boxes
-from unconv.visualize.cone.kernels import ConvCall, convolve, empty_like, lay_out, transpose
-from unconv.visualize.cone.packed_kernels import Packs
+from unconv.visualize.cone.kernels import ConvCall, Kept, convolve, empty_like, lay_out, transpose
 from unconv.visualize.cone.schedule import Needed, next_convolution
 
 _ALL = slice(None)
@@ -85,12 +84,12 @@ class Convolution(torch.autograd.Function):
         groups: int,
         boxes: tuple[Box, ...] = (),
         number: int | None = None,
-        packs: Packs | None = None,
+        kept: Kept | None = None,
     ) -> Tensor:
         # The same tensors as torch's own keeps, in the same order: checkpointing counts them.
         ctx.save_for_backward(x, weight)
-        ctx.size, ctx.geometry, ctx.number, ctx.packs = x.shape[2:], (stride, padding, dilation, groups), number, packs
-        call = ConvCall(weight, x.shape[2:], stride, padding, dilation, groups, packs)
+        ctx.size, ctx.geometry, ctx.number, ctx.kept = x.shape[2:], (stride, padding, dilation, groups), number, kept
+        call = ConvCall(weight, x.shape[2:], stride, padding, dilation, groups)
         portions = plan_portions(boxes, call.output_size) if boxes else None
         if portions is None:
             return convolve(call, x, bias, padding)
@@ -101,7 +100,7 @@ class Convolution(torch.autograd.Function):
         (signal,) = signals
         _, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry
-        call = ConvCall(weight, ctx.size, stride, padding, dilation, groups, ctx.packs)
+        call = ConvCall(weight, ctx.size, stride, padding, dilation, groups)
         return send_back(call, signal, ctx.number), *(None,) * 9
 
 
@@ -160,8 +159,8 @@ def convolve_on_cone(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | 
     stride, padding, dilation = (
         spread_out(value, count) for value in (named.get("stride", 1), padding, named.get("dilation", 1))
     )
-    kernels, packs = lay_out(weight, x)
+    kernels, kept = lay_out(weight, x)
     found: Tensor = Convolution.apply(
-        x, kernels, bias, stride, padding, dilation, named.get("groups", 1), boxes, number, packs
+        x, kernels, bias, stride, padding, dilation, named.get("groups", 1), boxes, number, kept
     )
     return found

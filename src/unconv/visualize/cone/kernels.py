@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from unconv.operators.by_axes import CONV
 from unconv.operators.transpose.choice import MANY_CHANNELS
 from unconv.operators.transpose.conv_transpose import conv_transpose
-from unconv.visualize.cone.packed_kernels import Packs, can_pack
 
 # Up to so many positions a kernel of one tap is multiplied as a matrix: two maps of 14² are 1.2 times as quick as by a
 # convolution, of 7² twice, of 3² four times; of 28² they are alike.
@@ -25,7 +24,7 @@ CONVOLUTIONS = frozenset(CONV.values())
 
 @dataclass(frozen=True, eq=False)
 class ConvCall:
-    """What a convolution was called with; ``size`` is that of its input, ``packs`` its kernels if they are kept."""
+    """What a convolution was called with; ``size`` is that of its input."""
 
     weight: Tensor
     size: tuple[int, ...]
@@ -33,7 +32,6 @@ class ConvCall:
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
-    packs: Packs | None = None
 
     @property
     def output_size(self) -> tuple[int, ...]:
@@ -77,8 +75,6 @@ def _is_matrix(call: ConvCall, x: Tensor, padding: tuple[int, ...]) -> bool:
 
 def convolve(call: ConvCall, x: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
     """The convolution, with another padding than the call's."""
-    if call.packs is not None and tuple(x.shape[2:]) == tuple(call.size) and can_pack(x, call.weight, call.groups):
-        return call.packs.convolve(x, bias, call.stride, padding, call.dilation)
     if _is_matrix(call, x, padding):
         # Into a tensor of its own: autograd lets nobody rectify a view in place that was made here.
         out = empty_like(x, (len(x), len(call.weight), *x.shape[2:]))
@@ -94,9 +90,6 @@ def transpose(call: ConvCall, signal: Tensor, size: Sequence[int], padding: tupl
     if call.weight.shape[1] * call.groups < MANY_CHANNELS:
         # The pixels' own convolution: few channels come out of its transpose, which has forms that are quicker.
         return conv_transpose(signal, call.weight, None, call.stride, padding, extra, call.groups, call.dilation)
-    whole = tuple(signal.shape[2:]) == call.output_size
-    if call.packs is not None and whole and can_pack(signal, call.weight, call.groups):
-        return call.packs.transpose(signal, call.stride, padding, extra, call.dilation)
     if _is_matrix(call, signal, padding):
         return torch.matmul(signal.permute(0, 2, 3, 1), call.weight[:, :, 0, 0]).permute(0, 3, 1, 2)
     back: Tensor = torch.ops.aten.convolution_backward(
@@ -117,12 +110,33 @@ def transpose(call: ConvCall, signal: Tensor, size: Sequence[int], padding: tupl
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Kernels as a model has them, in a version of theirs, and what was made of them."""
+    """Kernels as a model has them, in a version of theirs, and what was made of them.
+
+    Attributes:
+        weight: the model's own.
+        version: of it, which an operation in place changes.
+        laid_out: the same numbers in the memory format of what they meet.
+        scaled: by factors, see :meth:`scale`; with what these were made of, so that it lives as long.
+    """
 
     weight: Tensor
     version: int
     laid_out: Tensor
-    packs: Packs
+    scaled: dict[tuple[float, ...], tuple[Tensor, Sequence[Tensor | None]]] = field(default_factory=dict)
+
+    def scale(self, factor: Callable[[], Tensor], parts: Sequence[Tensor | None], number: float) -> Tensor:
+        """The kernels, each by a factor, which is known by the tensors and the number that it is made of.
+
+        >>> weight = torch.ones(2, 1, 1, 1)
+        >>> kept, factors = Kept(weight, weight._version, weight), torch.tensor([2.0, 3.0])
+        >>> kept.scale(lambda: factors, [factors], 0.0).flatten()
+        tensor([2., 3.])
+        """
+        key = number, *(value for part in parts if part is not None for value in (id(part), part._version))
+        if key not in self.scaled:
+            factors = factor().view(-1, *(1,) * (self.laid_out.ndim - 1))
+            self.scaled[key] = self.laid_out * factors, parts
+        return self.scaled[key][0]
 
 
 _KERNELS: ContextVar[dict[int, Kept] | None] = ContextVar("kernels", default=None)
@@ -138,16 +152,16 @@ def keep_kernels() -> Iterator[None]:
         _KERNELS.reset(token)
 
 
-def lay_out(weight: Tensor, x: Tensor) -> tuple[Tensor, Packs | None]:
-    """Kernels in the memory format of what they meet, in which torch would bring them at every call; and packed."""
+def lay_out(weight: Tensor, x: Tensor) -> tuple[Tensor, Kept | None]:
+    """Kernels in the memory format of what they meet, in which torch would bring them at every call, and as kept."""
     kept = _KERNELS.get()
     if kept is None or not isinstance(weight, nn.Parameter):
         return weight, None
     known = kept.get(id(weight))
     if known is None or known.version != weight._version:
         laid = weight.detach().contiguous(memory_format=memory_format(x))
-        known = kept[id(weight)] = Kept(weight, weight._version, laid, Packs(laid))
-    return known.laid_out, known.packs
+        known = kept[id(weight)] = Kept(weight, weight._version, laid)
+    return known.laid_out, known
 
 
 def memory_format(x: Tensor) -> torch.memory_format:

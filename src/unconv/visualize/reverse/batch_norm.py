@@ -64,7 +64,7 @@ class LatestConvolution:
         """The convolution, if that is where a tensor comes from, untouched and unwatched, and its kernels are kept."""
         node: Any = y.grad_fn
         returned: Any = Convolution._backward_cls
-        if y is not self.y or self.x._version != self.version or node.__class__ != returned or node.packs is None:
+        if y is not self.y or self.x._version != self.version or node.__class__ != returned or node.kept is None:
             return None
         return None if y._backward_hooks or y.retains_grad else node
 
@@ -97,8 +97,8 @@ def normalise(x: Tensor, *args: Any, latest: LatestConvolution | None = None, **
 
     convolution = None if latest is None else latest.call(x)
     if latest is not None and convolution is not None:
-        packs = convolution.packs.scale(factor, (var, weight), eps)
+        kernels = convolution.kept.scale(factor, (var, weight), eps)
         stride, padding, dilation, groups = convolution.geometry
-        call = ConvCall(packs.weight, convolution.size, stride, padding, dilation, groups, packs)
+        call = ConvCall(kernels, convolution.size, stride, padding, dilation, groups)
         return ConvolutionNorm.apply(latest.x, x.detach(), norm, call, convolution.number)  # type: ignore[no-any-return]
     return BatchNorm.apply(x, norm, factor().view(1, -1, *(1,) * (x.ndim - 2)))  # type: ignore[no-any-return]
