@@ -7,24 +7,44 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import unconv as uc
-from unconv._moved import MOVED
+from unconv._moved import MOVED, MOVED_NAMES
+
+PARTS = [getattr(uc, name) for name in uc._PARTS]
+LAZY = [uc, *(part for part in PARTS if hasattr(part, "_HOME"))]
 
 
-def test_every_public_name_is_there_and_documented() -> None:
-    for name in uc.__all__:
-        value = getattr(uc, name)
-        assert name in dir(uc)
+def test_the_top_is_what_the_first_lines_of_a_script_need() -> None:
+    assert set(dir(uc)) == set(uc.__all__)
+    assert len(uc.__all__) < 45
+    for group in (
+        "ConvGeometry ConvTransposeGeometry solve_transpose draw ConvOperator dot_test conv_transpose",
+        "load_model read_images scan see project fidelity experiments",
+        "trace audit explain_shapes upsample",
+        "encode penalty_max DictionaryLearner denoise inpaint fista",
+        "train models operators sparse network visualize errors UnconvError",
+    ):
+        assert set(group.split()) <= set(uc.__all__)
+
+
+@pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
+def test_every_public_name_is_there_and_documented(package: ModuleType) -> None:
+    for name in package.__all__:
+        value = getattr(package, name)
+        assert name in dir(package)
         if callable(value):
             assert value.__doc__
             assert len(value.__doc__) > 30, name
 
 
-def test_type_checkers_see_the_same_names() -> None:
-    tree = ast.parse(Path(uc.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
+def test_type_checkers_see_the_same_names(package: ModuleType) -> None:
+    assert package.__file__
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
     checked = [node for node in tree.body if isinstance(node, ast.If)]
     seen = {
         alias.asname: node.module
@@ -33,7 +53,28 @@ def test_type_checkers_see_the_same_names() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert seen == {**uc._HOME, **dict.fromkeys(uc._MODULES, "unconv")}
+    assert seen == {**package._HOME, **dict.fromkeys(getattr(package, "_PARTS", ()), "unconv")}
+
+
+@pytest.mark.parametrize("name", MOVED_NAMES)
+def test_names_of_before_say_where_they_are_now(name: str) -> None:
+    assert name not in dir(uc)
+    with pytest.warns(DeprecationWarning, match=f"unconv.{name} is {MOVED_NAMES[name]}.{name} now") as told:
+        value = getattr(uc, name)
+    assert value is getattr(importlib.import_module(MOVED_NAMES[name]), name)
+    assert told[0].filename == __file__
+
+
+def test_every_part_is_reached_without_an_import() -> None:
+    script = "import unconv as uc; " + "; ".join(f"uc.{name}" for name in uc._PARTS)
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+
+
+def test_an_old_path_does_not_hide_a_function() -> None:
+    sys.modules.pop("unconv.train.classify", None)
+    with pytest.warns(DeprecationWarning, match=r"unconv.train.classify is"):
+        importlib.import_module("unconv.train.classify")
+    assert callable(uc.train.classify)
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

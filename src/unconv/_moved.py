@@ -1,6 +1,6 @@
-"""Modules under the paths that they had in 0.1: imported from there they still come, with a DeprecationWarning.
+"""Modules and names under the paths that they had in 0.1: from there they still come, with a DeprecationWarning.
 
-The table names what documents named; it goes with version 0.3.
+The tables name what documents named; they go with version 0.3.
 """
 
 from __future__ import annotations
@@ -20,6 +20,40 @@ MOVED = {
     "unconv.train.examples": "unconv.train.data.examples",
     "unconv.train.generate": "unconv.train.tasks.generate",
     "unconv.train.segment": "unconv.train.tasks.segment",
+}
+
+# Names that stood at the top of the package, and the part in which they are now.
+MOVED_NAMES = {
+    "GeometryError": "unconv.errors",
+    "AdjointError": "unconv.errors",
+    "ImageError": "unconv.errors",
+    "ModelError": "unconv.errors",
+    "MissingExtraError": "unconv.errors",
+    "SparseError": "unconv.errors",
+    "JobError": "unconv.errors",
+    "MaxPoolGeometry": "unconv.operators",
+    "AvgPoolGeometry": "unconv.operators",
+    "ReceptiveField": "unconv.operators",
+    "LinearOperator": "unconv.operators",
+    "transpose_operator": "unconv.operators",
+    "MaxPoolOperator": "unconv.operators",
+    "AvgPoolOperator": "unconv.operators",
+    "MatrixStructure": "unconv.operators",
+    "matrix_structure": "unconv.operators",
+    "Encoding": "unconv.sparse",
+    "InverseCorrelation": "unconv.sparse",
+    "Drawing": "unconv.explain",
+    "Projection": "unconv.visualize",
+    "project_units": "unconv.visualize",
+    "Pick": "unconv.visualize",
+    "windows_of": "unconv.network",
+    "Fidelity": "unconv.visualize",
+    "TopActivations": "unconv.visualize",
+    "Audit": "unconv.network",
+    "Finding": "unconv.network",
+    "ShapeError": "unconv.network",
+    "Graph": "unconv.network",
+    "Layer": "unconv.network",
 }
 
 

@@ -35,7 +35,7 @@ def test_what_is_no_geometry_is_refused() -> None:
 
 
 def test_the_public_name_draws() -> None:
-    assert isinstance(uc.draw(CONV), uc.Drawing)
+    assert isinstance(uc.draw(CONV), uc.explain.Drawing)
 
 
 @pytest.mark.parametrize("ending", FORMATS)

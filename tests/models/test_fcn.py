@@ -85,7 +85,7 @@ def transcript(model: FCN, stride: int, x: Tensor) -> Tensor:
     return y[:, :, 31 : 31 + height, 31 : 31 + width]
 
 
-def middle(graph: uc.Graph, name: str) -> Fraction:
+def middle(graph: uc.network.Graph, name: str) -> Fraction:
     """The pixel that unit 0 of a layer is centred on."""
     (axis, _) = graph[name].receptive_field.axes
     return Fraction(axis.starts[0] + axis.stops[0], 2)

@@ -251,8 +251,8 @@ def test_windows_show_what_the_whole_picture_does(network: LeNet5) -> None:
     graph = uc.trace(network, (1, 32, 32))
     for layer, position in (("features.c1", (0, 27)), ("features.s2", (7, 3)), ("features.c3", (4, 9))):
         whole = uc.project(network, images, layer, unit=3, position=position)
-        picks = [uc.Pick(image, 3, position) for image in range(2)]
-        found = uc.project_units(network, images, windows_of(graph, layer), picks)
+        picks = [uc.visualize.Pick(image, 3, position) for image in range(2)]
+        found = uc.visualize.project_units(network, images, windows_of(graph, layer), picks)
         assert all(torch.allclose(found.whole(n), whole.image[n], rtol=1e-9, atol=1e-12) for n in range(2))
 
 

@@ -44,8 +44,8 @@ def test_windows_show_what_the_whole_picture_does() -> None:
     graph = unconv.trace(model, (1, 28, 28))
     for layer, position in (("features.relu1", (0, 27)), ("features.relu2", (2, 3)), ("features.relu5", (6, 3))):
         whole = unconv.project(model, images, layer, unit=3, position=position)
-        picks = [unconv.Pick(image, 3, position) for image in range(2)]
-        found = unconv.project_units(model, images, windows_of(graph, layer), picks)
+        picks = [unconv.visualize.Pick(image, 3, position) for image in range(2)]
+        found = unconv.visualize.project_units(model, images, windows_of(graph, layer), picks)
         assert all(torch.allclose(found.whole(n), whole.image[n], rtol=1e-9, atol=1e-12) for n in range(2))
     assert windows_of(graph, "features.relu2").size < (28, 28)
 

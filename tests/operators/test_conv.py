@@ -56,7 +56,8 @@ def check_against_torch(case: ConvCase, dtype: torch.dtype) -> None:
     through_back = torch.autograd.grad(C.T @ seed, (seed, C.weight), x.detach())
     torch.testing.assert_close(through_back, (y.detach(), grad_weight))
     assert (
-        uc.matrix_structure(C.geometry, C.input_shape[0], C.output_shape[0], case.groups).nonzeros == C.matrix()._nnz()
+        uc.operators.matrix_structure(C.geometry, C.input_shape[0], C.output_shape[0], case.groups).nonzeros
+        == C.matrix()._nnz()
     )
 
 
@@ -104,7 +105,7 @@ def check_transpose_against_torch(case: TransposeCase, dtype: torch.dtype) -> No
         torch.autograd.grad(ours, (x, weight), cotangent), torch.autograd.grad(expected, (x, weight), cotangent)
     )
     if all(a < s for a, s in zip(case.output_padding, case.stride, strict=True)):
-        up = uc.transpose_operator(
+        up = uc.operators.transpose_operator(
             weight, case.input_size, case.stride, case.padding, case.output_padding, case.dilation, case.groups
         )
         torch.testing.assert_close(up @ x, expected)

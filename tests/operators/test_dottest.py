@@ -12,7 +12,7 @@ import unconv as uc
 
 
 @dataclass(frozen=True, eq=False)
-class Altered(uc.LinearOperator):
+class Altered(uc.operators.LinearOperator):
     """A convolution whose adjoint is wrong in one place."""
 
     right: uc.ConvOperator
@@ -42,14 +42,14 @@ def right() -> uc.ConvOperator:
 
 @pytest.mark.parametrize("error", [1.0, 1e-6])
 def test_wrong_adjoint_is_named_with_both_inner_products(right: uc.ConvOperator, error: float) -> None:
-    with pytest.raises(uc.AdjointError, match=r"⟨Cx, y⟩ = .* but ⟨x, Cᵀy⟩ = .* Altered do not belong together"):
+    with pytest.raises(uc.errors.AdjointError, match=r"⟨Cx, y⟩ = .* but ⟨x, Cᵀy⟩ = .* Altered do not belong together"):
         uc.dot_test(Altered(right, error))
 
 
 def test_numbers_that_are_not_finite_are_named_and_not_blamed_on_the_adjoint(right: uc.ConvOperator) -> None:
     broken = uc.ConvOperator(torch.full((1, 1, 3), float("nan")), 4)
     for operator in (Altered(right, float("nan")), broken):
-        with pytest.raises(uc.AdjointError, match="are not both finite; look for NaN"):
+        with pytest.raises(uc.errors.AdjointError, match="are not both finite; look for NaN"):
             uc.dot_test(operator)
 
 

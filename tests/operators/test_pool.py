@@ -36,12 +36,12 @@ def pool_cases(draw: st.DrawFn, largest_dilation: int):
 @given(pool_cases(2))
 def test_max_pooling_equals_torch_and_its_gradient(case) -> None:
     size, kernel, stride, padding, dilation, ceil_mode = case
-    geometry = uc.MaxPoolGeometry(size, kernel, stride, padding, dilation, ceil_mode)
+    geometry = uc.operators.MaxPoolGeometry(size, kernel, stride, padding, dilation, ceil_mode)
     x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
     expected = MAX_POOL[len(size)](x, kernel, stride, padding, dilation, ceil_mode)
     assert geometry.output_size == tuple(expected.shape[2:])
     assume(torch.isfinite(expected).all())  # a dilated window may see padding only
-    P = uc.MaxPoolOperator.of(x.detach(), geometry)
+    P = uc.operators.MaxPoolOperator.of(x.detach(), geometry)
     torch.testing.assert_close(P @ x, expected, rtol=0, atol=0)
     y = torch.randn_like(expected)
     torch.testing.assert_close(P.T @ y, torch.autograd.grad(expected, x, y)[0])
@@ -54,11 +54,11 @@ def test_max_pooling_equals_torch_and_its_gradient(case) -> None:
 def test_average_pooling_equals_torch_and_its_gradient(case, count_include_pad: bool) -> None:
     size, kernel, stride, padding, _, ceil_mode = case
     assume(len(size) < 3 or all(i >= k for i, k in zip(size, kernel, strict=True)))  # torch's own rule in 3-D
-    geometry = uc.AvgPoolGeometry(size, kernel, stride, padding, ceil_mode, count_include_pad)
+    geometry = uc.operators.AvgPoolGeometry(size, kernel, stride, padding, ceil_mode, count_include_pad)
     x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
     expected = AVG_POOL[len(size)](x, kernel, stride, padding, ceil_mode, count_include_pad)
     assert geometry.output_size == tuple(expected.shape[2:])
-    A = uc.AvgPoolOperator(geometry, channels=3, dtype=torch.float64)
+    A = uc.operators.AvgPoolOperator(geometry, channels=3, dtype=torch.float64)
     torch.testing.assert_close(A @ x, expected)
     y = torch.randn_like(expected)
     torch.testing.assert_close(A.T @ y, torch.autograd.grad(expected, x, y)[0])
@@ -68,48 +68,51 @@ def test_average_pooling_equals_torch_and_its_gradient(case, count_include_pad: 
 
 @pytest.mark.parametrize("padding", ["same_upper", "same_lower"])
 def test_uneven_padding_pools_as_minus_infinity_does(padding: str) -> None:
-    geometry = uc.MaxPoolGeometry((6, 5), kernel_size=(3, 2), stride=(2, 2), padding=padding)
+    geometry = uc.operators.MaxPoolGeometry((6, 5), kernel_size=(3, 2), stride=(2, 2), padding=padding)
     x = torch.randn(2, 6, 5)
     sides = [side for pads in reversed(geometry.padding) for side in pads]
     padded = F.pad(x[None], sides, value=float("-inf"))
     expected = F.max_pool2d(padded, (3, 2), (2, 2))[0]
-    P = uc.MaxPoolOperator.of(x, geometry)
+    P = uc.operators.MaxPoolOperator.of(x, geometry)
     torch.testing.assert_close(P @ x, expected, rtol=0, atol=0)
     torch.testing.assert_close(switches_of(x, geometry), P.switches)
 
 
 def test_overlapping_windows_add_what_they_send_to_one_cell() -> None:
     x = torch.tensor([[0.0, 5.0, 0.0]])
-    P = uc.MaxPoolOperator.of(x, uc.MaxPoolGeometry(3, kernel_size=2, stride=1))
+    P = uc.operators.MaxPoolOperator.of(x, uc.operators.MaxPoolGeometry(3, kernel_size=2, stride=1))
     torch.testing.assert_close(P.T @ torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 3.0, 0.0]]))
 
 
 def test_each_sample_of_a_batch_keeps_its_own_switches() -> None:
     x = torch.randn(4, 2, 6)
-    geometry = uc.MaxPoolGeometry(6, kernel_size=2)
-    batch = uc.MaxPoolOperator.of(x, geometry)
+    geometry = uc.operators.MaxPoolGeometry(6, kernel_size=2)
+    batch = uc.operators.MaxPoolOperator.of(x, geometry)
     for sample in range(4):
-        single = uc.MaxPoolOperator.of(x[sample], geometry)
+        single = uc.operators.MaxPoolOperator.of(x[sample], geometry)
         torch.testing.assert_close((batch @ x)[sample], single @ x[sample])
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: uc.MaxPoolGeometry(5, kernel_size=2, padding=2), "more than half the kernel 2"),
-        (lambda: uc.AvgPoolGeometry(2, kernel_size=5), "kernel 5 is larger than the padded input 2"),
+        (lambda: uc.operators.MaxPoolGeometry(5, kernel_size=2, padding=2), "more than half the kernel 2"),
+        (lambda: uc.operators.AvgPoolGeometry(2, kernel_size=5), "kernel 5 is larger than the padded input 2"),
         (
-            lambda: uc.MaxPoolOperator(uc.MaxPoolGeometry(4, 2), torch.tensor([[0, 9]])),
+            lambda: uc.operators.MaxPoolOperator(uc.operators.MaxPoolGeometry(4, 2), torch.tensor([[0, 9]])),
             "leave the input of 4 cells",
         ),
-        (lambda: uc.MaxPoolOperator(uc.MaxPoolGeometry(4, 2), torch.tensor([[0]])), "do not end in the output size"),
+        (
+            lambda: uc.operators.MaxPoolOperator(uc.operators.MaxPoolGeometry(4, 2), torch.tensor([[0]])),
+            "do not end in the output size",
+        ),
         (
             lambda: switches_of(
-                torch.ones(1, 1), uc.MaxPoolGeometry(1, kernel_size=2, stride=1, padding=1, dilation=2)
+                torch.ones(1, 1), uc.operators.MaxPoolGeometry(1, kernel_size=2, stride=1, padding=1, dilation=2)
             ),
             "a window sees padding only",
         ),
-        (lambda: switches_of(torch.ones(1, 3), uc.MaxPoolGeometry(4, 2)), "does not end in the input size"),
+        (lambda: switches_of(torch.ones(1, 3), uc.operators.MaxPoolGeometry(4, 2)), "does not end in the input size"),
     ],
 )
 def test_what_does_not_fit_is_one_clear_line(call, words: str) -> None:

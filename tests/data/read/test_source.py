@@ -354,7 +354,7 @@ def test_a_skipped_picture_keeps_its_name_and_reason(tmp_path: Path, name: str) 
     save_image(IMAGES[0], tmp_path / f"z {name}")
     found = scan(nn.Sequential(nn.Conv2d(3, 4, 3)), tmp_path, ["0"], top=1, checkpoint=tmp_path.with_suffix(".jobs"))
     expected = (Skipped(name, "empty file (0 bytes)", tmp_path / name),)
-    again = uc.TopActivations.load(found.save(tmp_path.with_suffix(".safetensors")))
+    again = uc.visualize.TopActivations.load(found.save(tmp_path.with_suffix(".safetensors")))
     assert found.skipped == again.skipped == uc.read_images(tmp_path).skipped == expected
     assert found.names == again.names == {1: f"z {name}"}
     report = uc.see(

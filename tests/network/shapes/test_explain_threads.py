@@ -89,7 +89,7 @@ def test_decoders_of_segmentation_models(name: str) -> None:
         other = make(resized=True).eval()
     with pytest.raises(RuntimeError, match="Sizes of tensors must match"):
         model(x)
-    with pytest.raises(uc.ShapeError) as answer, uc.explain_shapes():
+    with pytest.raises(uc.network.ShapeError) as answer, uc.explain_shapes():
         model(x)
     error = answer.value
     assert re.search(f"interpolate\\S* comes to {up} and stages\\.\\S+ to {skip}", str(error))
@@ -107,7 +107,7 @@ def test_decoders_of_segmentation_models(name: str) -> None:
 def test_unet_of_keras_19964() -> None:
     # 358 is halved to 179, 89 and 44: back again 88 meets 89.
     x = torch.zeros(1, 1, 358, 358)
-    with pytest.raises(uc.ShapeError) as answer, uc.explain_shapes():
+    with pytest.raises(uc.network.ShapeError) as answer, uc.explain_shapes():
         Keras()(x)
     error = answer.value
     assert "up.2 comes to 88×88 and down.2 to 89×89" in str(error)
@@ -115,14 +115,14 @@ def test_unet_of_keras_19964() -> None:
     for (works,) in error.input_sizes:
         Keras()(torch.zeros(1, *works))
     # Where the skip connection tells the size, and the padding leaves 89 in reach: no.
-    with pytest.raises(uc.GeometryError, match="87 to 88 can"):
+    with pytest.raises(uc.errors.GeometryError, match="87 to 88 can"):
         Keras(told=True)(x)
 
 
-def answered(layer: nn.Module, x: Tensor) -> uc.ShapeError:
+def answered(layer: nn.Module, x: Tensor) -> uc.network.ShapeError:
     with pytest.raises(RuntimeError) as plain:
         layer(x)
-    with pytest.raises(uc.ShapeError) as answer, uc.explain_shapes():
+    with pytest.raises(uc.network.ShapeError) as answer, uc.explain_shapes():
         layer(x)
     assert str(answer.value.__cause__) == str(plain.value)
     return answer.value

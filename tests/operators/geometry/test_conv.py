@@ -101,7 +101,7 @@ def test_pooling_relation_equals_brute_force() -> None:
     for i, k, s in product(range(1, 13), range(1, 7), range(1, 5)):
         if k > i:
             continue
-        for geometry in (uc.MaxPoolGeometry(i, k, s), uc.AvgPoolGeometry(i, k, s)):
+        for geometry in (uc.operators.MaxPoolGeometry(i, k, s), uc.operators.AvgPoolGeometry(i, k, s)):
             assert geometry.relation == (7,)
             assert geometry.output_size == (count_windows(i, k, s, 0, 1),) == (published_size(7, i, k, s, 0, 1),)
 
@@ -171,7 +171,7 @@ def test_ceil_mode_equals_torch() -> None:
         if p > k // 2 or k > i + 2 * p:
             continue
         expected = F.max_pool1d(torch.zeros(1, 1, i), k, s, p, ceil_mode=True).shape[2]
-        geometry = uc.MaxPoolGeometry(i, k, s, p, ceil_mode=True)
+        geometry = uc.operators.MaxPoolGeometry(i, k, s, p, ceil_mode=True)
         assert geometry.output_size == (expected,)
         assert geometry.relation == (None,)
         assert geometry.working[0].endswith(f"= {expected}")
@@ -222,13 +222,16 @@ def test_one_argument_names_the_number_of_axes_for_all() -> None:
         (lambda: uc.ConvGeometry(5, 3).inputs_of((3,)), "output position (3,) is outside the output of size (3,)"),
         (lambda: uc.ConvGeometry(5, 3).inputs_of(1), "output position 1 must be 1 whole numbers"),
         (lambda: uc.ConvGeometry(5, 3).outputs_of((1.5,)), "input position (1.5,) must be 1 whole numbers"),
-        (lambda: uc.matrix_structure(uc.ConvOperator(torch.ones(1, 1, 3), 5)), "not ConvOperator; an operator has one"),
+        (
+            lambda: uc.operators.matrix_structure(uc.ConvOperator(torch.ones(1, 1, 3), 5)),
+            "not ConvOperator; an operator has one",
+        ),
         (lambda: uc.solve_transpose(4, 8, max_kernel_size=0), "the largest kernel 0 and stride 8 must be at least 1"),
-        (lambda: uc.matrix_structure(uc.ConvGeometry(5, 3), 3, 2, 2), "groups 2 must divide the 3 input"),
+        (lambda: uc.operators.matrix_structure(uc.ConvGeometry(5, 3), 3, 2, 2), "groups 2 must divide the 3 input"),
     ],
 )
 def test_impossible_geometries_are_one_clear_line(call, line: str) -> None:
-    with pytest.raises(uc.GeometryError) as refusal:
+    with pytest.raises(uc.errors.GeometryError) as refusal:
         call()
     assert line in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -263,13 +266,13 @@ def test_solutions_share_kernel_and_stride_over_the_axes_where_they_can() -> Non
 
 
 def test_numbers_of_the_examples_everyone_knows() -> None:
-    known = uc.matrix_structure(uc.ConvGeometry((4, 4), 3))
+    known = uc.operators.matrix_structure(uc.ConvGeometry((4, 4), 3))
     assert (known.shape, known.nonzeros, known.distinct_weights, known.dense_weights) == ((4, 16), 36, 9, 64)
     picture = uc.ConvGeometry((32, 32), 5)
-    assert uc.matrix_structure(picture, in_channels=3, out_channels=2).shape == (2 * 28 * 28, 3 * 32 * 32)
-    assert uc.matrix_structure(picture, in_channels=3, out_channels=2).distinct_weights == 2 * 75
-    assert uc.matrix_structure(uc.ConvGeometry((28, 28), 28), 1, 15).distinct_weights == 11_760
-    assert uc.matrix_structure(uc.ConvGeometry((28, 28), 28), 3, 15).distinct_weights == 35_280
+    assert uc.operators.matrix_structure(picture, in_channels=3, out_channels=2).shape == (2 * 28 * 28, 3 * 32 * 32)
+    assert uc.operators.matrix_structure(picture, in_channels=3, out_channels=2).distinct_weights == 2 * 75
+    assert uc.operators.matrix_structure(uc.ConvGeometry((28, 28), 28), 1, 15).distinct_weights == 11_760
+    assert uc.operators.matrix_structure(uc.ConvGeometry((28, 28), 28), 3, 15).distinct_weights == 35_280
 
 
 @settings(max_examples=150, deadline=None)
@@ -278,7 +281,7 @@ def test_structure_counts_what_the_matrix_holds(case: ConvCase) -> None:
     weight = torch.arange(1.0, 1 + case.out_channels * case.in_per_group * case.kernel_size[0] * case.kernel_size[1])
     weight = weight.reshape(case.out_channels, case.in_per_group, *case.kernel_size).double()
     C = uc.ConvOperator(weight, case.input_size, case.stride, case.padding, case.dilation, case.groups)
-    structure = uc.matrix_structure(C.geometry, case.in_channels, case.out_channels, case.groups)
+    structure = uc.operators.matrix_structure(C.geometry, case.in_channels, case.out_channels, case.groups)
     matrix = C.matrix()
     assert structure.shape == tuple(matrix.shape)
     assert structure.nonzeros == matrix._nnz()
@@ -287,5 +290,5 @@ def test_structure_counts_what_the_matrix_holds(case: ConvCase) -> None:
 
 def test_structure_of_a_huge_layer_is_counted_not_enumerated() -> None:
     size = 10**12
-    huge = uc.matrix_structure(uc.ConvGeometry((size, size), 3, padding=1))
+    huge = uc.operators.matrix_structure(uc.ConvGeometry((size, size), 3, padding=1))
     assert huge.nonzeros == (3 * size - 2) ** 2

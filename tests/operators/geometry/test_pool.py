@@ -133,9 +133,9 @@ def test_every_pooling_is_drawn_in_its_own_words(pooling: type[PoolGeometry]) ->
 
 
 def test_a_window_of_padding_only_has_no_winner() -> None:
-    geometry = uc.MaxPoolGeometry(1, 2, 2, 1, 2)
+    geometry = uc.operators.MaxPoolGeometry(1, 2, 2, 1, 2)
     assert not geometry.taps_of((0,))[0]
-    with pytest.raises(uc.GeometryError, match="sees padding only, its maximum is −∞; leave out numbers"):
+    with pytest.raises(uc.errors.GeometryError, match="sees padding only, its maximum is −∞; leave out numbers"):
         draw(geometry, numbers=1)
 
 

@@ -77,7 +77,7 @@ def test_union_is_the_hull_of_both_branches(one: list[Geometry], two: list[Geome
         fields.append(field)
     first, second = fields
     if first.stride != second.stride:
-        with pytest.raises(uc.GeometryError, match="cannot be joined"):
+        with pytest.raises(uc.errors.GeometryError, match="cannot be joined"):
             first.union(second)
         return
     joined = first.union(second).of((unit,))[0]
@@ -100,7 +100,7 @@ def test_vgg16_has_the_published_field() -> None:
     """196 at conv5_3 and 212 after pool5 (Araujo, Norris & Sim 2019)."""
     field = ReceptiveField.of_pixels(2)
     conv = uc.ConvGeometry((224, 224), 3, padding=1).receptive_field
-    pool = uc.MaxPoolGeometry((224, 224), 2).receptive_field
+    pool = uc.operators.MaxPoolGeometry((224, 224), 2).receptive_field
     for convolutions in (2, 2, 3, 3, 3):
         for _ in range(convolutions):
             field = field.then(conv)

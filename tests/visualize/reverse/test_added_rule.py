@@ -61,9 +61,9 @@ def test_project_is_what_the_rule_says(added: Rule) -> None:
 
 def test_units_and_their_fidelity(added: Rule) -> None:
     model, batch = network(), images()
-    windows = uc.windows_of(uc.trace(model, (3, 24, 24)), "2")
-    picks = [uc.Pick(0, 3, (5, 7)), uc.Pick(1, 3, (20, 0))]
-    found = uc.project_units(model, batch, windows, picks, added.name)
+    windows = uc.network.windows_of(uc.trace(model, (3, 24, 24)), "2")
+    picks = [uc.visualize.Pick(0, 3, (5, 7)), uc.visualize.Pick(1, 3, (20, 0))]
+    found = uc.visualize.project_units(model, batch, windows, picks, added.name)
     for number, pick in enumerate(picks):
         alone = uc.project(model, batch[pick.image : pick.image + 1], "2", pick.unit, pick.position, added.name)
         torch.testing.assert_close(found.whole(number), alone.image[0])

@@ -287,10 +287,10 @@ def chain_of_operators(blocks: nn.Sequential, x: Tensor) -> tuple[Tensor, list[C
     way: list[Callable[[Tensor], Tensor]] = []
     for block in blocks:
         if isinstance(block, nn.MaxPool2d):
-            geometry = uc.MaxPoolGeometry(
+            geometry = uc.operators.MaxPoolGeometry(
                 tuple(x.shape[2:]), block.kernel_size, block.stride, block.padding, block.dilation, block.ceil_mode
             )
-            way.append(uc.MaxPoolOperator.of(x, geometry).T.__matmul__)
+            way.append(uc.operators.MaxPoolOperator.of(x, geometry).T.__matmul__)
             x = block(x)
         elif isinstance(block, nn.ReLU):
             way.append(lambda y: torch.where(y > 0, y, 0))
