@@ -309,3 +309,15 @@ def test_arrays_that_nobody_can_write_to_are_not_copied() -> None:
         assert not model.training
     assert model.training
     assert model.pictures.shape == (1 << 44,)
+
+
+def test_models_without_numbers_are_left_as_they_were() -> None:
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
+    with preserve(model, parameters=True):
+        model.eval()
+        model[0].weight.data = torch.empty(9, device="meta")
+        model[1].to_empty(device="cpu")
+    assert model.training
+    assert model[0].weight.shape == (4, 3, 3, 3)
+    assert {tensor.device.type for tensor in (*model.parameters(), *model.buffers())} == {"meta"}

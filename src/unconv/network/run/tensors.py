@@ -111,7 +111,7 @@ def _joined(memories: Sequence[Tensor]) -> Tensor:
 
 def _same_place(tensor: Tensor, data: Tensor) -> bool:
     """Whether two tensors are the same stretch of the same memory."""
-    if type(data) is Tensor and data.layout == torch.strided and type(tensor) in _PLAIN:
+    if type(data) is Tensor and type(tensor) in _PLAIN and data.layout == torch.strided and data.is_cpu:
         return tensor.is_set_to(data) and tensor.dtype == data.dtype
     return _place(tensor) == _place(data)
 
