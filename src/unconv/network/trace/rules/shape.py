@@ -151,9 +151,11 @@ def paste(
                 continue
             if lay.axes_in(value.layout[dim]):
                 value = graph.settle(value, dim)
-            inside = [[unit - start] if 0 <= unit - start < size else [] for unit in range(total)]
-            ordered = lay.axes_in(value.layout[dim]) or lay.lost_in(value.layout[dim])
-            reads.append(Read(dim, link_cells(inside, total)) if ordered else None)
+            link = None
+            if lay.axes_in(value.layout[dim]) or lay.lost_in(value.layout[dim]):
+                inside = [[unit - start] if 0 <= unit - start < size else [] for unit in range(total)]
+                link = Read(dim, link_cells(inside, total))
+            reads.append(link)
         operands.append((value, reads))
     return graph.derive(operands, shape)
 
