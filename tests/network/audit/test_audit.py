@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision import models
 from torchvision.models import get_model, get_model_weights, list_models, regnet, segmentation
 
 import unconv as uc
@@ -23,7 +24,19 @@ from unconv.network.audit.checks import forms
 from unconv.network.audit.sarif import sarif_of
 from unconv.operators.checkerboard import checkerboard_score
 
-CLASSIFIERS = list_models(module=torchvision.models)
+FAMILY = re.compile(r"efficientnet_v2|mobilenet_v\d|regnet_[xy]|swin_v2|vgg(?=.*_bn)|[a-z]+(?:_resnet)?")
+KNOWN = ("densenet201", "efficientnet_b3", "resnet50", "vgg16", "vit_b_16")
+
+
+def classifiers() -> list[str]:
+    """The smallest of each family of torchvision's, and some that are known; `unconv bench trace` takes them all."""
+    smallest: dict[str, str] = {}
+    for name in sorted(list_models(module=models), key=lambda name: get_model_weights(name).DEFAULT.meta["num_params"]):
+        smallest.setdefault(FAMILY.match(name)[0], name)  # type: ignore[index]
+    return sorted({*smallest.values(), *KNOWN})
+
+
+CLASSIFIERS = classifiers()
 SEGMENTERS = list_models(module=segmentation)
 TIMM = (
     *("resnet50", "convnext_atto", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mobilenetv3_small_100"),
