@@ -34,7 +34,7 @@ PLACES = {
     "errors": (6, 430),
 }
 # Files at the top of the package that every part may read are drawn as one.
-GROUND = ("errors", "files", "tables", "folders", "inputs", "source_files", "_version")
+GROUND = ("errors", "files", "tables", "describe", "results", "folders", "inputs", "source_files", "_version")
 WIDTH, FLOOR, TOP = 1000, 118, 24
 BOX = (210, 74)
 STYLE = """

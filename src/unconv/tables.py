@@ -50,3 +50,17 @@ def html_table(rows: Iterable[Sequence[str]], left: int = 1) -> str:
 
     lines = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in body)
     return f"<table><thead><tr>{cells(head, 'th')}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def html_facts(heading: str, facts: Iterable[tuple[str, str]]) -> str:
+    """A heading in HTML, and below it names and values; all are text and are escaped.
+
+    >>> html_facts("A <layer>", [("MACs", "9")])  # doctest: +ELLIPSIS
+    '<p style="..."><b>A &lt;layer&gt;</b></p><table><tbody><tr><th ...>MACs</th><td ...>9</td></tr></tbody></table>'
+    """
+    lines = "".join(
+        f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
+        for name, value in facts
+    )
+    table = f"<table><tbody>{lines}</tbody></table>" if lines else ""
+    return f'<p style="margin:0.3em 0"><b>{escape(heading)}</b></p>{table}'

@@ -121,7 +121,7 @@ def _sizes(text: str) -> tuple[tuple[int, ...], ...]:
 
 def _tell(found: Audit, model: str, layers: bool, out: Path | None) -> None:
     if layers:
-        typer.echo(str(found.graph))
+        typer.echo(found.graph.table())
         typer.echo()
     for finding in found.findings:
         severity = typer.style(finding.severity, fg=_COLOURS[finding.severity], bold=True)

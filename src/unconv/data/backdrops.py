@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.data.arrays import to_uint8
+from unconv.results import Shown
 
 ZOOMS = (1.25, 1.8, 2.6, 4.0)
 """How much larger than the background a photograph is made before a part of it is cut out."""
@@ -20,8 +21,8 @@ ZOOMS = (1.25, 1.8, 2.6, 4.0)
 Pixels = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, eq=False)
-class Backdrops:
+@dataclass(frozen=True, eq=False, repr=False)
+class Backdrops(Shown):
     """Photographs at several sizes, each at least as large as a background.
 
     Attributes:

@@ -20,6 +20,7 @@ from torch import Tensor
 from unconv.data.fashion_files.idx import read_idx
 from unconv.data.fashion_files.sheets import read_sheet
 from unconv.errors import ImageError, printable
+from unconv.results import Shown
 
 Split: TypeAlias = Literal["train", "test"]
 
@@ -56,8 +57,8 @@ WAYS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Fashion:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fashion(Shown):
     """The pictures of one split and the number of the class of each, which is also what it unpacks to.
 
     Attributes:

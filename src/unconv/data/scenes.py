@@ -23,6 +23,7 @@ from unconv.data.philox import Numbers, between, uniform
 from unconv.data.photos import photographs
 from unconv.data.silhouettes import Silhouettes, silhouettes
 from unconv.errors import ImageError
+from unconv.results import Shown
 
 VERSION = 1
 SPLITS = {"train": 0, "test": 1}
@@ -56,8 +57,8 @@ class Drawn(NamedTuple):
     labels: UInt8[Tensor, "batch height width"]
 
 
-@dataclass(frozen=True, eq=False)
-class Scenes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Scenes(Shown):
     """Numbered scenes of one split, drawn when they are asked for.
 
     Attributes:

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from unconv.data.fashion import CLASSES, Fashion
 from unconv.errors import ImageError
+from unconv.results import Shown
 
 # Grey of the pictures' ground, whose scans are not black everywhere.
 GROUND = 15
 
 
-@dataclass(frozen=True, eq=False)
-class Silhouettes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Silhouettes(Shown):
     """Garments with their outlines, sorted by class.
 
     Attributes:

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from unconv.errors import UnconvError
 from unconv.files import write_whole
+from unconv.results import Shown
 
 # The one entry of the file's metadata: safetensors writes several in an order of its own, and the same content shall
 # be the same file.
 HEAD = "unconv"
 
 
-@dataclass(frozen=True, eq=False)
-class TensorFile:
+@dataclass(frozen=True, eq=False, repr=False)
+class TensorFile(Shown):
     """What is in a file: tensors by name, and the head; empty where unconv has not written it."""
 
     tensors: dict[str, Tensor]

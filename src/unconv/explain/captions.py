@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from unconv.describe import counted as counted
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.relations import Relation
 
@@ -85,12 +86,3 @@ def position_text(position: Sequence[int]) -> str:
     '(0, 2)'
     """
     return f"({', '.join(map(str, position))})"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "input"), counted(4, "input")
-    ('1 input', '4 inputs')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

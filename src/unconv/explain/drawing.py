@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from unconv.describe import facts_text
 from unconv.errors import GeometryError, UnconvError
 from unconv.explain.captions import size_text
 from unconv.explain.compose import page_of
@@ -23,12 +24,16 @@ from unconv.explain.views.parts import MAX_NUMBERED_CELLS, DrawingLimitError
 from unconv.explain.write.svg import svg_of
 from unconv.files import write_whole
 from unconv.operators.geometry.base import Geometry
+from unconv.results import image_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = (".svg", ".gif", ".mp4", ".png", ".html")
 _STILLS, _SCALABLE = (".svg", ".png"), (".svg", ".html")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Drawing:
     """A scene that can be saved; ``frames`` are plain data, ``note`` says what was left out.
 
@@ -121,13 +126,28 @@ class Drawing:
             raise UnconvError(f"draw: frame {frame} is outside the {len(self.frames)} frames of the animation")
         return frame % len(self.frames)
 
+    def __repr__(self) -> str:
+        told = {"view": self.scene.view, "frames": f"{len(self.frames)}, {self.scene.seconds:g} s each"}
+        told |= {"pixels": f"{self.page.width}×{self.page.height}", "theme": self.theme}
+        told |= {"left out": self.note} if self.note else {}
+        return facts_text(f"Drawing: {self.scene.title}, {self.scene.subtitle}", told.items())
+
+    def plot(self, frame: int | None = None) -> Figure:
+        """One frame as a figure of matplotlib, the telling one unless given; :meth:`svg` has them all.
+
+        Raises :class:`~unconv.errors.MissingExtraError` where matplotlib is not installed.
+        """
+        from unconv.data.figure import bare, blank
+        from unconv.explain.write.raster import Painter
+
+        picture = Painter(self.page, still_theme(self.theme), 2).frame(self.frame_number(frame))
+        figure = blank(self.page.width / 100, self.page.height / 100)
+        bare(figure.add_axes((0, 0, 1, 1))).imshow(picture)
+        return figure
+
     def _repr_html_(self) -> str:
         """For notebooks: an image of its own, so that the names inside it cannot meet those of other cells."""
-        from base64 import b64encode
-        from html import escape
-
-        code = b64encode(self.svg().encode()).decode()
-        return f'<img alt="{escape(self.scene.title)}" src="data:image/svg+xml;base64,{code}">'
+        return image_html(self.svg().encode(), "svg+xml", self.scene.title)
 
 
 def draw(

@@ -11,10 +11,11 @@ from torch import Tensor
 from unconv.errors import GeometryError
 from unconv.operators.conv import ConvOperator
 from unconv.operators.geometry.structure import MatrixStructure, matrix_structure
+from unconv.results import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class RoundTrip:
+@dataclass(frozen=True, eq=False, repr=False)
+class RoundTrip(Shown):
     """A photograph x, Cx and CᵀCx.
 
     Args:

@@ -17,6 +17,7 @@ from unconv.errors import JobError
 from unconv.jobs.checkpoint import Checkpoint, Saved
 from unconv.jobs.executor import Executor, Serial
 from unconv.jobs.progress import Progress, quiet
+from unconv.results import Shown
 
 Item = TypeVar("Item")
 Part = TypeVar("Part")
@@ -25,8 +26,8 @@ Model = TypeVar("Model")
 State = TypeVar("State")
 
 
-@dataclass(frozen=True, eq=False)
-class Result(Generic[State]):
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Shown, Generic[State]):
     """What came out of a job.
 
     ``parts`` were folded into the state in ``rounds`` rounds, ``resumed`` of them by earlier runs; ``notes`` say what

@@ -10,17 +10,19 @@ lie outside the field. All windows of a layer have one size, so that they can be
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import lcm
 
+from unconv.describe import by_size, describe
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.values import Value
 from unconv.operators.geometry.receptive import ReceptiveField
+from unconv.results import Shown
 
 
-@dataclasses.dataclass(frozen=True)
-class Windows:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Windows(Shown):
     """The windows of a layer's units.
 
     Attributes:
@@ -44,6 +46,18 @@ class Windows:
     reason: str = ""
     graph: Graph | None = dataclasses.field(default=None, repr=False, compare=False)
     value: int = dataclasses.field(default=0, repr=False)
+
+    def _heading(self) -> str:
+        share = "the whole image" if self.whole else f"{self.share:.1%} of the image"
+        return f"Windows of {self.layer}: {by_size(self.size)}, {share}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "image", by_size(self.image_size)
+        yield "layer's value", by_size(self.shape)
+        yield "steps", by_size(self.step)
+        yield "field", describe(self.field).partition(": ")[2]
+        if self.reason:
+            yield "whole, since", self.reason
 
     @property
     def whole(self) -> bool:

@@ -19,7 +19,7 @@ from unconv.operators.linear import LinearOperator, check_matrix_size, cut, spar
 from unconv.operators.transpose.conv_transpose import conv_transpose
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class ConvOperator(LinearOperator):
     """Convolution of torch's kind (a cross-correlation) as a matrix that is never stored: y = Cx, and x′ = Cᵀy.
 

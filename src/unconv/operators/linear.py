@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from types import EllipsisType
@@ -18,13 +18,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.describe import by_size, describe
 from unconv.errors import UnconvError
+from unconv.results import Shown
 
 MATRIX_LIMIT = 100_000_000
 """Largest number of non-zeros that :meth:`LinearOperator.matrix` builds: about 2.4 GB in float64."""
 
 
-class LinearOperator(ABC):
+class LinearOperator(Shown, ABC):
     """A linear map between tensors of fixed shapes.
 
     Subclasses give the two directions on batches, and the matrix; :func:`unconv.dot_test` holds them to their word.
@@ -61,6 +63,16 @@ class LinearOperator(ABC):
     @abstractmethod
     def matrix(self) -> Tensor:
         """C as a sparse matrix (rows: outputs, columns: inputs, both flattened in row-major order)."""
+
+    def _heading(self) -> str:
+        return f"{type(self).__name__}: {by_size(self.input_shape)} → {by_size(self.output_shape)}"
+
+    def _facts(self) -> Iterable[tuple[str, str]]:
+        yield "matrix", f"{prod(self.output_shape):,} × {prod(self.input_shape):,}, made only by .matrix()"
+        told = list(super()._facts())
+        yield from told
+        if "dtype" not in dict(told):
+            yield "numbers", describe(self.dtype) + ("" if self.device.type == "cpu" else f" on {self.device}")
 
     @property
     def T(self) -> LinearOperator:
@@ -102,7 +114,7 @@ def _on_leading_axes(operator: LinearOperator, apply: Callable[[Tensor], Tensor]
     return y.reshape(*lead, *operator.output_shape)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transposed(LinearOperator):
     """Cᵀ of an operator C; its own transpose is C again."""
 
@@ -146,7 +158,7 @@ class Transposed(LinearOperator):
         return self.operator.matrix().t().coalesce()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Composition(LinearOperator):
     """AB: first B, then A."""
 

@@ -64,7 +64,7 @@ def _unpadded(flat: Tensor, padded: tuple[int, ...], shift: tuple[int, ...], siz
     return index
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class MaxPoolOperator(LinearOperator):
     """Max pooling with fixed switches: y = Px picks the winners, Pᵀy puts values back where they came from.
 
@@ -155,7 +155,7 @@ class MaxPoolOperator(LinearOperator):
         return sparse_matrix(rows, columns, torch.ones(shape[0], dtype=self.dtype, device=self.device), shape)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AvgPoolOperator(LinearOperator):
     """Average pooling as an operator: a product of one small matrix per axis, since a mean over a box is separable.
 

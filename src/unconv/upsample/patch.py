@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -12,12 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from unconv.describe import counted
 from unconv.errors import UnconvError
 from unconv.network.audit.audit import Audit
 from unconv.network.audit.finding import Finding, quoted
 from unconv.network.run.model_state import at_rest
 from unconv.network.trace.graph import Graph
 from unconv.operators.checkerboard import checkerboard_score, subpixel_score
+from unconv.results import Shown
 from unconv.upsample.convert import convert
 from unconv.upsample.initialise import equalised_, equalised_phases_
 from unconv.upsample.patched_file import check_patched_file, write_patched_file
@@ -45,8 +48,8 @@ class Change:
     equal: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Patched:
+@dataclass(frozen=True, eq=False, repr=False)
+class Patched(Shown):
     """A copy of the model with its changes.
 
     Attributes:
@@ -61,6 +64,17 @@ class Patched:
     changes: tuple[Change, ...]
     left: tuple[Finding, ...]
     difference: float | None = None
+
+    def _heading(self) -> str:
+        return f"Patched {type(self.model).__name__}: {counted(len(self.changes), 'change')}, {len(self.left)} left"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for change in self.changes:
+            yield f"{change.finding.layer} [{change.finding.rule}]", change.told
+        for finding in self.left:
+            yield f"{finding.layer or 'model'} [{finding.rule}]", f"left as it is: {finding.message}"
+        if self.difference is not None:
+            yield "the whole model", f"{self.difference:.1g} apart, relative, where it is to be equal"
 
     def save(
         self, path: str | Path, source: str, random_weights: bool = False, force: bool = False

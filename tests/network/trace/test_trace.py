@@ -364,9 +364,14 @@ def test_plain_data_and_tables() -> None:
         "start": [-3, -3],
         "exact": True,
     }
-    text = str(graph)
+    text = graph.table()
     assert "11,689,512" in text
     assert len(text.splitlines()) == len(graph.layers) + 2
+    short = str(graph).splitlines()
+    assert short[0].split() == text.splitlines()[0].split()
+    assert short[-1].split() == text.splitlines()[-1].split()
+    assert "… 48 more" in short
+    assert len(short) == 24
     assert graph._repr_html_().count("<tr>") == len(graph.layers) + 2
     assert "layer4.1.bn2" in graph
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import ImageError, printable
+from unconv.results import Plotted, Shown, Tabled, draw_with
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,8 @@ class Member:
     size: int
 
 
-@dataclass(frozen=True, eq=False)
-class InMemory:
+@dataclass(frozen=True, eq=False, repr=False)
+class InMemory(Shown):
     """A tensor, an array or a Pillow picture.
 
     Attributes:
@@ -79,8 +85,8 @@ class Skipped:
         return f"{printable(self.path or self.name)}: {self.reason}"
 
 
-@dataclass(frozen=True, eq=False)
-class Image:
+@dataclass(frozen=True, eq=False, repr=False)
+class Image(Plotted):
     """A picture that was read.
 
     Attributes:
@@ -100,14 +106,33 @@ class Image:
 
     @property
     def size(self) -> tuple[int, int]:
+        """(height, width)."""
         return (self.tensor.shape[1], self.tensor.shape[2])
+
+    def plot(self) -> Figure:
+        """Draw it. Raises MissingExtraError where matplotlib is not installed."""
+        figure: Figure = draw_with("unconv.data.thumbnails:plot_pictures", [self.tensor], [self.name])
+        return figure
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the picture as it is, whole or not at all, and return where; the ending chooses the format."""
+        return Path(draw_with("unconv.data.arrays:save_image", self.tensor, path))
+
+    def _heading(self) -> str:
+        return f"Image {self.name}: {by_size(self.tensor.shape)}, {_range(self.tensor)}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        if self.path is not None:
+            yield "file", str(self.path)
+        if self.notes:
+            yield "notes", "; ".join(self.notes)
 
 
 Item: TypeAlias = ImageFile | Member | InMemory | Entry | Image | Skipped
 
 
-@dataclass(frozen=True, eq=False)
-class ImageSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageSet(Plotted, Tabled):
     """The pictures that could be read, and what was skipped.
 
     >>> pictures = ImageSet((Image("a", torch.zeros(3, 48, 64)), Image("b", torch.ones(3, 48, 64))))
@@ -136,3 +161,37 @@ class ImageSet:
                 f"batch: {printable(name)} is {first} and {printable(other_name)} is {other}; resize to one shape first"
             )
         return torch.stack([image.tensor for image in self.images])
+
+    def plot(self) -> Figure:
+        """Draw the first pictures, small. Raises MissingExtraError where matplotlib is not installed."""
+        pictures, names = [image.tensor for image in self.images], [image.name for image in self.images]
+        figure: Figure = draw_with("unconv.data.thumbnails:plot_pictures", pictures, names)
+        return figure
+
+    def _heading(self) -> str:
+        return f"ImageSet of {counted(len(self), 'picture')}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        shapes = dict.fromkeys(by_size(image.tensor.shape) for image in self.images)
+        yield "sizes", listed(shapes)
+        yield "names", listed((image.name for image in self.images), most=8)
+        noted = [f"{image.name}: {note}" for image in self.images for note in image.notes]
+        if noted:
+            yield "notes", listed(noted, most=3)
+        if self.skipped:
+            yield "skipped", f"{len(self.skipped)}: {listed(map(str, self.skipped), most=3)}"
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for image in self.images:
+            yield {
+                "name": image.name,
+                "channels": image.tensor.shape[0],
+                "height": image.size[0],
+                "width": image.size[1],
+                "path": None if image.path is None else str(image.path),
+                "notes": "; ".join(image.notes),
+            }
+
+
+def _range(values: Tensor) -> str:
+    return f"values {spread((values.min(), values.max()))}" if values.numel() else "no values"

@@ -13,7 +13,9 @@ from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 
 from unconv.data.arrays import finish_picture
+from unconv.describe import by_size
 from unconv.errors import ImageError, ModelError
+from unconv.tables import html_facts
 
 Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
 Fit: TypeAlias = Literal["cover", "stretch"]
@@ -174,6 +176,9 @@ class Preprocess:
             mean=self.mean if mean is None else _per_channel("mean", mean, channels),
             std=self.std if std is None else _per_channel("std", std, channels),
         )
+
+    def _repr_html_(self) -> str:
+        return html_facts("Preprocess", [("input", by_size(self.input_size)), ("picture", str(self))])
 
     def __str__(self) -> str:
         how = "covering" if self.fit == "cover" else "stretched to"

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError
 from unconv.models.load.preprocess import Preprocess
+from unconv.results import Shown
 
 Classes: TypeAlias = tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Recipe:
+@dataclass(frozen=True, eq=False, repr=False)
+class Recipe(Shown):
     """How to make one network.
 
     Attributes:

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from unconv.describe import by_size, listed
 from unconv.errors import MissingExtraError, ModelError, printable
 from unconv.models.load.built_in import BuiltIn, built_in_names, find_built_in, model_forms
 from unconv.models.load.from_file import callables_in, file_recipe
@@ -23,12 +24,13 @@ from unconv.models.load.recipe import Recipe, nearest
 from unconv.models.load.sources import find_source, proposed_sources, source_names
 from unconv.models.load.trained import trained_classes, trained_preprocess
 from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
+from unconv.results import Shown
 
 SEED = 0
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class LoadedModel(Shown):
     """A network ready to look at pictures.
 
     Attributes:
@@ -59,6 +61,19 @@ class LoadedModel:
     def input_size(self) -> tuple[int, int, int]:
         """(channels, height, width) of the pictures it is given."""
         return self.preprocess.input_size
+
+    def _heading(self) -> str:
+        return f"LoadedModel {self.name}: {type(self.module).__name__}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "input", by_size(self.takes or self.input_size)
+        yield "parameters", f"{sum(one.numel() for one in self.module.parameters()):,}"
+        yield "weights", self.weights
+        if not self.takes:
+            yield "pictures", str(self.preprocess)
+        yield "classes", "not known" if self.classes is None else f"{len(self.classes):,}: {listed(self.classes)}"
+        if self.notes:
+            yield "notes", "; ".join(self.notes)
 
     def label(self, index: int) -> str:
         """The name of an output, or ``class 7`` where it has none."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from unconv.describe import LINES, WIDTH, counted, cut, rows_text, wrapped
 from unconv.errors import ModelError, UnconvError
 from unconv.files import check_file, write_whole
 from unconv.network.audit.audit_rules import AUDIT_RULES, SEVERITIES, Severity
@@ -24,14 +26,21 @@ from unconv.network.audit.finding import Finding, Subject, findings_table
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
-from unconv.network.trace.graph import Graph, Layer
+from unconv.network.trace.graph import TEXTS, Graph, Layer, rows
 from unconv.network.trace.trace import attempt
+from unconv.results import Tabled, data_frame, draw_with
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 FORMATS = (".html", ".sarif", ".json")
+# Of the lines of an audit's text, those that findings may take: the others are for layers.
+TOLD = 12
 
 
 @dataclass(frozen=True, repr=False)
-class Audit:
+class Audit(Tabled):
     """Layers and findings of a model.
 
     Attributes:
@@ -76,8 +85,9 @@ class Audit:
                 raise UnconvError(f"audit: there is no rule {rule!r}; rules are {', '.join(AUDIT_RULES)}")
         return replace(self, findings=tuple(finding for finding in self.findings if finding.rule not in rules))
 
-    def save(self, path: str | Path, title: str | None = None) -> None:
-        """Write it, whole or not at all: ``.html`` (a page), ``.sarif`` (for code hosts and editors) or ``.json``.
+    def save(self, path: str | PathLike[str], title: str | None = None) -> Path:
+        """Write it, whole or not at all, and return where: ``.html`` (a page), ``.sarif`` (for code hosts and editors)
+        or ``.json``.
 
         Raises UnconvError for another ending and places that cannot be written to; what was there stays.
         """
@@ -94,7 +104,7 @@ class Audit:
             text = json.dumps(sarif_of(self.findings, self.model), indent=1, ensure_ascii=False)
         else:
             text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
-        write_whole(target, text + "\n", "audit")
+        return write_whole(target, text + "\n", "audit")
 
     def to_dict(self) -> dict[str, Any]:
         """The audit as plain data, for JSON."""
@@ -107,15 +117,40 @@ class Audit:
         )
 
     def __str__(self) -> str:
-        lines = [str(self.graph), ""]
-        for finding in self.findings:
-            lines += [str(finding), f"    fix: {finding.fix}"]
-        if not self.findings:
-            lines.append("no findings")
-        return "\n".join(lines)
+        told: list[str] = []
+        for number, finding in enumerate(self.findings):
+            more = [*wrapped(str(finding), 4), *(f"    {line}" for line in wrapped(f"fix: {finding.fix}", 5))]
+            if told and len(told) + len(more) > TOLD:
+                told.append(f"… {counted(len(self.findings) - number, 'more finding')}")
+                break
+            told += more
+        layers = rows_text(list(rows(self.graph)), TEXTS, lines=LINES - 1 - max(len(told), 1))
+        return "\n".join([layers, "", *(cut(line, WIDTH) for line in told or ["no findings"])])
+
+    def plot(self) -> Figure:
+        """Draw MACs, parameters and fields of the layers; those that findings are about stand out.
+
+        Raises :class:`~unconv.errors.MissingExtraError` where matplotlib is not installed.
+        """
+        marked = {finding.layer: finding.severity for finding in reversed(self.findings)}
+        figure: Figure = draw_with("unconv.network.trace.graph_figure:plot_graph", self.graph, marked)
+        return figure
+
+    def to_dataframe(self, of: Literal["layers", "findings"] = "layers") -> DataFrame:
+        """Layers, with how many findings each has, or findings, as a :class:`pandas.DataFrame`.
+
+        Raises :class:`~unconv.errors.MissingExtraError` where pandas is not installed, UnconvError for another ``of``.
+        """
+        if of not in ("layers", "findings"):
+            raise UnconvError(f"audit: to_dataframe of {of!r}; it is 'layers' or 'findings'")
+        return data_frame(self._rows() if of == "layers" else (finding.to_dict() for finding in self.findings))
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for row in self.graph._rows():
+            yield {**row, "findings": sum(finding.layer == row["layer"] for finding in self.findings)}
 
     def _repr_html_(self) -> str:
-        return findings_table(self.findings) + self.graph._repr_html_()
+        return f"<div>{findings_table(self.findings)}{self.graph._repr_html_()}</div>"
 
 
 def audit(

@@ -40,6 +40,9 @@ class Finding:
         """The finding as plain data."""
         return {"severity": self.severity, **asdict(self)}
 
+    def _repr_html_(self) -> str:
+        return findings_table((self,))
+
     def __str__(self) -> str:
         return f"{self.severity}: {self.layer or 'model'}: {self.message} [{self.rule}]"
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from unconv.describe import by_size, describe, listed, rows_text
 from unconv.errors import ModelError
+from unconv.files import check_file, write_whole
 from unconv.network.trace.rules.all_rules import RECTIFIERS
 from unconv.network.trace.values import Value
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.receptive import Box, ReceptiveField
+from unconv.results import Shown, Tabled, draw_with, save_rows
 from unconv.tables import html_table, text_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Shape = tuple[int, ...]
 # The columns of a graph as a table; the first of them are texts, the others numbers.
@@ -20,8 +29,8 @@ HEADINGS = ("layer", "operator", "output", "parameters", "MACs", "field", "strid
 TEXTS = 3
 
 
-@dataclass(frozen=True)
-class Layer:
+@dataclass(frozen=True, repr=False)
+class Layer(Shown):
     """One operation of a network. Shapes are without the batch axis.
 
     ``parameters`` are the numbers that the operation holds as parameters, counted where they are first used.
@@ -76,9 +85,23 @@ class Layer:
             "note": self.note,
         }
 
+    def _heading(self) -> str:
+        return f"Layer {self.name}: {self.operator}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "module", self.module_type
+        yield "shapes", f"{listed(map(by_size, self.input_shapes))} → {by_size(self.output_shape)}"
+        if self.geometry is not None:
+            yield "geometry", self.geometry.settings_text() + (f", groups {self.groups}" if self.groups > 1 else "")
+        yield "parameters", f"{self.parameters:,}"
+        yield "MACs", f"{self.macs:,}"
+        bound = "" if self.exact else f", at most: {self.note}"
+        yield "field", describe(self.receptive_field).partition(": ")[2] + bound
+        yield "reads", listed(self.inputs or ("the network's input",))
+
 
 @dataclass(frozen=True, repr=False)
-class Graph:
+class Graph(Tabled):
     """A traced network: its layers in the order in which they run.
 
     ``parameters`` is the model's total, also of what the traced pass does not use. ``graph["layer1.0.conv2"]`` finds a
@@ -173,10 +196,53 @@ class Graph:
         return f"Graph({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs:,} MACs)"
 
     def __str__(self) -> str:
+        return rows_text(list(rows(self)), TEXTS)
+
+    def table(self) -> str:
+        """All layers as plain text, however many; ``print(graph)`` leaves out those in the middle of a long one."""
         return text_table(rows(self), TEXTS)
 
+    def plot(self) -> Figure:
+        """Draw MACs, parameters and receptive field of each layer, in the order in which they run.
+
+        Raises :class:`~unconv.errors.MissingExtraError` where matplotlib is not installed.
+        """
+        figure: Figure = draw_with("unconv.network.trace.graph_figure:plot_graph", self)
+        return figure
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write it, whole or not at all, and return where: ``.json`` (as ``to_dict``), ``.csv`` (a row a layer) or a
+        figure (``.png``, ``.svg``, ``.pdf``).
+
+        Raises UnconvError for another ending and places that cannot be written to.
+        """
+        ending = Path(path).suffix.lower()
+        check_file(path, (".json", ".csv", ".png", ".svg", ".pdf"), "graph")
+        if ending == ".json":
+            return write_whole(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", "graph")
+        if ending == ".csv":
+            return save_rows(self._rows(), path)
+        return Path(draw_with("unconv.data.figure:save_figure", self.plot(), path))
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for layer in self.layers:
+            receptive = layer.receptive_field
+            yield {
+                "layer": layer.name,
+                "operator": layer.operator,
+                "module": layer.module_type,
+                "input": layer.input_shape,
+                "output": layer.output_shape,
+                "parameters": layer.parameters,
+                "macs": layer.macs,
+                "field": receptive.size,
+                "stride": tuple(map(float, receptive.stride)),
+                "start": receptive.start,
+                "exact": layer.exact,
+            }
+
     def _repr_html_(self) -> str:
-        return html_table(rows(self), TEXTS)
+        return f'<div style="max-height:32em;overflow:auto">{html_table(rows(self), TEXTS)}</div>'
 
 
 def _sizes(values: tuple[object, ...]) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
+from html import escape
 from inspect import signature
+from math import prod
 from typing import Any, ClassVar
 
+from unconv.describe import by_size
 from unconv.errors import GeometryError
 from unconv.operators.geometry import sizes
 from unconv.operators.geometry.operation import Operation
@@ -15,6 +18,10 @@ from unconv.operators.geometry.receptive import ReceptiveField, window_field
 from unconv.operators.geometry.relations import Relation
 from unconv.operators.geometry.sizes import Pairs
 from unconv.operators.geometry.walk import Walk
+from unconv.results import draw_with, image_html
+
+# A notebook shows the moving picture of a geometry with so many cells, input and output together.
+PICTURED = 160
 
 
 class Geometry(ABC):
@@ -125,6 +132,36 @@ class Geometry(ABC):
         pairs = zip(self.walks, cell, strict=True)
         met = (walk.touched(i) if self.transposed else walk.touching(i) for walk, i in pairs)
         return tuple(tuple(sorted(index for _, index in axis)) for axis in met)
+
+    def settings_text(self) -> str:
+        """Kernel, stride and padding, and what else is not as usual, in a line.
+
+        >>> from unconv.operators.geometry.conv import ConvGeometry
+        >>> ConvGeometry(input_size=(9, 9), kernel_size=3, stride=(2, 1), padding=1).settings_text()
+        'kernel 3, stride 2×1, padding 1'
+        """
+        pads = tuple(before if before == after else (before, after) for before, after in self.padding)
+        told: dict[str, tuple[object, ...]] = {"kernel": self.kernel_size, "stride": self.stride, "padding": pads}
+        if max(self.dilation) > 1:
+            told["dilation"] = self.dilation
+        extra = getattr(self, "output_padding", ())
+        if any(extra):
+            told["output padding"] = extra
+        sizes = {name: values[:1] if len(set(values)) == 1 else values for name, values in told.items()}
+        return ", ".join(f"{name} {by_size(values)}" for name, values in sizes.items())
+
+    def _heading(self) -> str:
+        return f"{self.operation} {by_size(self.input_size)} → {by_size(self.output_size)}, {self.settings_text()}"
+
+    def __str__(self) -> str:
+        return str(draw_with("unconv.explain.report:summary", self))
+
+    def _repr_html_(self) -> str:
+        picture = ""
+        if prod(self.input_size) + prod(self.output_size) <= PICTURED:
+            drawing = draw_with("unconv.explain.drawing:draw", self)
+            picture = image_html(drawing.svg().encode(), "svg+xml", drawing.scene.title)
+        return f"<div>{picture}<pre>{escape(str(self))}</pre></div>"
 
     def _check_position(self, side: str, position: Sequence[int], size: tuple[int, ...]) -> None:
         whole = isinstance(position, Sequence) and all(isinstance(p, int) for p in position)

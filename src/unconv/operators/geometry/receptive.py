@@ -8,12 +8,14 @@ moves by 1, since its output phases see different inputs. Chaining (:meth:`AxisF
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
 
+from unconv.describe import by_size, listed
 from unconv.errors import GeometryError
+from unconv.results import Shown
 
 # [start, stop) of cells along one axis; a box has one along each.
 Interval = tuple[int, int]
@@ -142,8 +144,8 @@ def transpose_field(kernel_size: int, stride: int, pad_before: int, dilation: in
     return AxisField(tuple(s for s, _ in intervals), tuple(e for _, e in intervals), 1)
 
 
-@dataclass(frozen=True)
-class ReceptiveField:
+@dataclass(frozen=True, repr=False)
+class ReceptiveField(Shown):
     """What the units of a layer see of the input, per spatial axis.
 
     ``size``, ``stride`` and ``start`` are the usual three numbers (Araujo, Norris & Sim 2019, *Computing receptive
@@ -186,6 +188,19 @@ class ReceptiveField:
     def covers_everything(self) -> bool:
         """Whether every unit sees the same, whole input."""
         return all(axis.advance == 0 for axis in self.axes)
+
+    def _heading(self) -> str:
+        if self.covers_everything:
+            return f"ReceptiveField: all of {by_size(self.size)}" if self.axes else "ReceptiveField: no axis"
+        stride = by_size(dict.fromkeys(self.stride) if len(set(self.stride)) == 1 else self.stride)
+        start = listed(dict.fromkeys(self.start) if len(set(self.start)) == 1 else self.start)
+        return f"ReceptiveField: size {by_size(self.size)}, stride {stride}, start {start}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for number, axis in enumerate(self.axes):
+            if axis.period > 1:
+                boxes = (f"[{start}, {stop})" for start, stop in zip(axis.starts, axis.stops, strict=True))
+                yield f"axis {number}", f"{listed(boxes)}; then the same {axis.advance} further"
 
     def of(self, position: Sequence[int]) -> Box:
         """[start, stop) per axis of the unit at ``position``, padding included."""

@@ -11,6 +11,7 @@ from math import prod
 from unconv.errors import GeometryError
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.walk import Walk
+from unconv.tables import html_facts
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,15 @@ class MatrixStructure:
     """Connections; few, since each output has a *local receptive field*."""
     distinct_weights: int
     """Different numbers among them; fewer still, by *weight sharing*."""
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("outputs × inputs", f"{self.shape[0]:,} × {self.shape[1]:,}"),
+            ("connections", f"{self.nonzeros:,}, {self.density:.2%} of all"),
+            ("distinct weights", f"{self.distinct_weights:,}, each used {self.sharing:,.1f} times"),
+            ("weights of a fully connected layer", f"{self.dense_weights:,}"),
+        ]
+        return f"<div>{html_facts('Structure of the matrix', facts)}</div>"
 
     @property
     def dense_weights(self) -> int:

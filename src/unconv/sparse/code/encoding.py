@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from unconv.describe import by_size, counted, listed, spread
+from unconv.results import Shown, Tabled, draw_with, picture_of
 from unconv.sparse.code.boundary import Boundary, code_size
 from unconv.sparse.code.encoding_file import read, write
 from unconv.sparse.code.solution import Trace
 from unconv.sparse.code.synthesize import synthesize_sparse
+from unconv.sparse.types import ImageLike
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
-class Encoding:
+@dataclass(frozen=True, eq=False, repr=False)
+class Encoding(Shown, Tabled):
     """What :func:`~unconv.encode` returns.
 
     ``codes``: one coalesced sparse tensor (N, K, *code) if the images were one array, else a tuple of N sparse tensors
@@ -90,9 +99,56 @@ class Encoding:
         norms: Tensor = torch.linalg.vector_norm(self.dictionary.flatten(1).double(), dim=1)
         return energy * norms
 
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file; it appears whole or not at all."""
+    def plot(self, index: int = 0, top: int = 16, *, image: ImageLike | None = None) -> Figure:
+        """Draw the reconstruction of one image beside its strongest feature maps.
+
+        As :func:`~unconv.sparse.plots.codes.plot_codes` does; :func:`~unconv.sparse.plots.results.plot_convergence`
+        draws objective and gap. Raises MissingExtraError where matplotlib is not installed, SparseError for an image
+        that is not there, and for codes of three axes.
+        """
+        draw = "unconv.sparse.plots.codes:plot_codes"
+        figure: Figure = draw_with(draw, self, index, top, image=image)
+        return figure
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write a safetensors file, whole or not at all, and return where it is."""
         write({one.name: getattr(self, one.name) for one in fields(self)}, self.nonzeros, Path(path))
+        return Path(path)
+
+    def _heading(self) -> str:
+        kernels = f"{len(self.dictionary)} kernels {by_size(self.dictionary.shape[1:])}"
+        return f"Encoding of {counted(len(self), 'image')} by {kernels}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        found = sum(len(values) for _, values in self.nonzeros)
+        yield "images", listed(dict.fromkeys(map(by_size, self.image_sizes)))
+        yield "codes", f"{found:,} non-zeros, {self.density:.3%} of all; {self.dictionary.dtype}"
+        yield "objective", spread(self.objective)
+        yield "relative gap", f"{spread(self.gap)}; {int(self.converged.sum())} of {len(self)} converged"
+        yield "penalty", listed(dict.fromkeys(self.penalty), most=3)
+        yield (
+            "solver",
+            f"{self.solver}, {spread(self.steps)} steps, boundary {self.boundary}"
+            + (", not negative" if self.nonnegative else ""),
+        )
+
+    def _picture(self) -> str:
+        return picture_of(self.plot, self._heading()) if len(self) else ""
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for number, (_, values) in enumerate(self.nonzeros):
+            trace = self.trace[number] if number < len(self.trace) else None
+            yield {
+                "image": number,
+                "size": self.image_sizes[number],
+                "nonzeros": len(values),
+                "objective": float(self.objective[number]),
+                "gap": float(self.gap[number]),
+                "steps": int(self.steps[number]),
+                "converged": bool(self.converged[number]),
+                "seconds": float(trace.seconds[-1]) if trace is not None and len(trace.seconds) else None,
+                "penalty": self.penalty[number],
+            }
 
     @classmethod
     def load(cls, path: str | Path) -> Encoding:

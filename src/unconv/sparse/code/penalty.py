@@ -15,6 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from unconv.errors import SparseError
+from unconv.results import Shown
 from unconv.sparse.code.validate import as_tensor
 from unconv.sparse.types import PenaltyLike
 
@@ -40,8 +41,8 @@ class Penalty(ABC):
         """The penalty in a few words."""
 
 
-@dataclass(frozen=True, eq=False)
-class PerKernel(Penalty):
+@dataclass(frozen=True, eq=False, repr=False)
+class PerKernel(Shown, Penalty):
     """One λ for each kernel: ``penalties`` (K,).
 
     >>> PerKernel(torch.tensor([0.1, 0.2])).values(None, slice(0, 4)).flatten()
@@ -76,8 +77,8 @@ class PerKernel(Penalty):
         return f"{low:.6g}" if low == high else f"per kernel, {low:.6g} to {high:.6g}"
 
 
-@dataclass(frozen=True, eq=False)
-class PerPosition(Penalty):
+@dataclass(frozen=True, eq=False, repr=False)
+class PerPosition(Shown, Penalty):
     """One λ for each coefficient: ``penalties`` broadcastable to (K, *code); inf forbids a coefficient."""
 
     penalties: Tensor
@@ -150,8 +151,8 @@ class InverseCorrelation(Penalty):
         return f"{self.scale:.6g} / max(|correlation|^{self.power:g}, {self.floor:g})"
 
 
-@dataclass(frozen=True, eq=False)
-class FromCorrelation(Penalty):
+@dataclass(frozen=True, eq=False, repr=False)
+class FromCorrelation(Shown, Penalty):
     """λ by the user's own rule: ``function`` gets a block of DᵀW²s, (K, rows, *other axes), and returns its λ.
 
     >>> rule = FromCorrelation(lambda correlation: 0.1 + 0 * correlation)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.results import Shown
 from unconv.sparse.code.boundary import Boundary, check_boundary, code_size, correlation_strips
 from unconv.sparse.code.penalty import Penalty, PerKernel, as_penalty, relative
 from unconv.sparse.code.validate import as_float, as_tensor, check_dictionary, check_finite
@@ -19,8 +20,8 @@ from unconv.sparse.types import DictionaryLike, Images, MaskLike, PenaltyLike, S
 Start = tuple[Tensor, Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class Problem:
+@dataclass(frozen=True, eq=False, repr=False)
+class Problem(Shown):
     """min over z of ½‖W(s − Σ_k d_k ∗ z_k)‖² + Σ_i λ_i|z_i|, with z ≥ 0 if ``nonnegative``.
 
     ``image`` s (C, *size), contiguous, float32 or float64, 0 where the weight is; ``dictionary`` (K, C, *kernel) of the

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from unconv.results import Shown
 
-@dataclass(frozen=True, eq=False)
-class Trace:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Shown):
     """How a solver came to its answer: one entry for each time it looked at its duality gap.
 
     ``seconds`` since the solver started, ``objective`` P(z), relative ``gap``; 1-D float64 tensors of one length.
@@ -20,8 +22,8 @@ class Trace:
     gap: Float[Tensor, " checks"]
 
 
-@dataclass(frozen=True, eq=False)
-class Solution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(Shown):
     """Codes of one image, and how good they are.
 
     ``indices`` (1 + axes, non-zeros) int64 in the order of a coalesced tensor: by kernel, then row-major by position;

@@ -11,12 +11,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.results import Shown
 
 NAMES = ("unit", "zero_mean", "nonnegative", "zero_border")
 
 
-@dataclass(frozen=True, eq=False)
-class Constraint:
+@dataclass(frozen=True, eq=False, repr=False)
+class Constraint(Shown):
     """Kernels of norm at most 1 in a convex cone: ``support`` (K, *kernel) tells where taps may differ from 0.
 
     With ``zero_mean`` the taps of each channel sum to 0, with ``nonnegative`` none is below 0. Since codes that stand

@@ -11,12 +11,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.results import Shown
 from unconv.sparse.code.problem import Problem
 from unconv.sparse.code.synthesize import synthesize_sparse
 
 
-@dataclass(frozen=True, eq=False)
-class Statistics:
+@dataclass(frozen=True, eq=False, repr=False)
+class Statistics(Shown):
     """½ Σ ‖s̃ − Σ_k d_k ∗ z_k‖² as a quadratic of the dictionary alone (Mairal et al. 2010, for convolutions).
 
     ``gram`` A_jk(τ) = Σ_u z_j(u) z_k(u + τ), kept for row lags 0 ≤ dy < h: (K, K, h, 2w − 1), since

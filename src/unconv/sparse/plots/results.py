@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from math import log10
 from typing import TYPE_CHECKING, Any
@@ -94,27 +94,41 @@ def plot_before_after(
     Raises :class:`~unconv.errors.SparseError` where shapes differ.
     """
     given = [picture for picture in (before, after, reference) if picture is not None]
+    return plot_beside(dict(zip(names, given, strict=False)), names[2] if reference is not None else None)
+
+
+def plot_beside(given: Mapping[str, ImageLike], reference: str | None = None) -> Figure:
+    """Pictures side by side under their names, with one window of each enlarged below; signals below each other.
+
+    >>> import torch
+    >>> [axes.get_title(loc="left") for axes in plot_beside({"known": torch.rand(1, 24, 32)}).axes]
+    ['known', '']
+
+    Args:
+        given: (C, *size) in [0, 1] by their names, all of one size; NaN is drawn white.
+        reference: which of them the PSNR of the others is to.
+
+    Raises :class:`~unconv.errors.SparseError` where shapes differ.
+    """
     pictures = [
-        as_float(as_tensor(picture, "picture", "plot"), "picture", "plot", eight_bits=True) for picture in given
+        as_float(as_tensor(picture, "picture", "plot"), "picture", "plot", eight_bits=True).detach().cpu()
+        for picture in given.values()
     ]
-    pictures = [picture.cpu() for picture in pictures]
     shapes = {tuple(picture.shape[1:]) for picture in pictures}
     if len(shapes) > 1 or any(picture.ndim not in (2, 3) for picture in pictures):
         raise SparseError(
-            f"plot_before_after: pictures of shapes {[tuple(picture.shape) for picture in pictures]}; "
-            "all must be (C, *size) of one size"
+            f"plot: pictures of shapes {[tuple(picture.shape) for picture in pictures]}; all must be (C, *size) of one "
+            "size"
         )
     need_matplotlib()
-    titles = [
-        _title(name, picture, reference is not None, pictures[-1])
-        for name, picture in zip(names, pictures, strict=False)
-    ]
+    judge = None if reference is None else pictures[list(given).index(reference)]
+    titles = [_title(name, picture, judge) for name, picture in zip(given, pictures, strict=True)]
     shown = [picture.nan_to_num(nan=1.0) for picture in pictures]
     return _curves_below(shown, titles) if shown[0].ndim == 2 else _with_windows(shown, titles)
 
 
-def _title(name: str, picture: Tensor, judged: bool, reference: Tensor) -> str:
-    if not judged or picture is reference:
+def _title(name: str, picture: Tensor, reference: Tensor | None) -> str:
+    if reference is None or picture is reference:
         return name
     value = psnr(picture, reference)
     return name if value != value else f"{name}, {value:.2f} dB"

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.results import Shown
 
 # Rows: lightness, red against blue, green against both; orthonormal.
 OPPONENT = (
@@ -41,8 +42,8 @@ def from_opponent(planes: Float[Tensor, " 3 *size"]) -> Float[Tensor, " 3 *size"
     return torch.einsum("oc,o...->c...", planes.new_tensor(OPPONENT), planes)
 
 
-@dataclass(frozen=True, eq=False)
-class Planes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Planes(Shown):
     """An image cut up so that a dictionary fits: ``stack`` (N, C, *size), and the way back to (channels, *size)."""
 
     stack: Float[Tensor, "planes channels ..."]

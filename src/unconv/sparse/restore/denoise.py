@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unconv.describe import listed
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.penalty import InverseCorrelation, Penalty
@@ -19,7 +21,11 @@ from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.inpaint import inpaint
 from unconv.sparse.restore.lowpass import split
 from unconv.sparse.restore.noise import estimate_noise, find_impulses
+from unconv.sparse.restore.restored import Restored
 from unconv.sparse.types import DictionarySource, ImageLike, PenaltyLike
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Noise = Literal["gaussian", "impulse"]
 # A coefficient of which the noise alone is THRESHOLD·σ in size is just left out; POWER: how much cheaper larger ones
@@ -28,8 +34,8 @@ THRESHOLD = 3.6
 POWER = 1.5
 
 
-@dataclass(frozen=True, eq=False)
-class Denoised:
+@dataclass(frozen=True, eq=False, repr=False)
+class Denoised(Restored):
     """What :func:`denoise` returns.
 
     Attributes:
@@ -44,6 +50,24 @@ class Denoised:
     sigma: Float[Tensor, " planes"]
     impulses: Bool[Tensor, "channels ..."] | None
     encodings: tuple[Encoding, ...]
+
+    def plot(self, noisy: ImageLike | None = None, clean: ImageLike | None = None) -> Figure:
+        """Draw the restored image, beside the noisy one and a clean one where they are given, with PSNR to the latter.
+
+        Without the noisy one, what was replaced stands beside it, of impulses. Raises MissingExtraError where
+        matplotlib is not installed, SparseError where shapes differ.
+        """
+        given = {"noisy": noisy, "denoised": self.image, "clean": clean}
+        if noisy is None and self.impulses is not None:
+            given = {"denoised": self.image, "replaced": self.impulses.to(self.image), "clean": clean}
+        return self._beside(given)
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield from super()._facts()
+        if self.impulses is None:
+            yield "noise", f"Gaussian, standard deviation {listed(f'{sigma:.4g}' for sigma in self.sigma.tolist())}"
+        else:
+            yield "noise", f"impulses, {int(self.impulses.sum()):,} values of {self.impulses.numel():,} replaced"
 
 
 def denoise(

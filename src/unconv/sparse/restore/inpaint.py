@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,11 +18,15 @@ from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.lowpass import split
+from unconv.sparse.restore.restored import Restored
 from unconv.sparse.types import DictionarySource, ImageLike, MaskLike, PenaltyLike
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True, eq=False)
-class Inpainted:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Inpainted(Restored):
     """What :func:`inpaint` returns.
 
     Attributes:
@@ -32,6 +38,19 @@ class Inpainted:
     image: Float[Tensor, "channels ..."]
     known: Bool[Tensor, "channels ..."]
     encodings: tuple[Encoding, ...]
+
+    def plot(self, clean: ImageLike | None = None) -> Figure:
+        """Draw the known values, on white, beside the completed image, and a clean one where it is given, with PSNR.
+
+        Raises MissingExtraError where matplotlib is not installed, SparseError where shapes differ.
+        """
+        known = torch.where(self.known, self.image, torch.nan)
+        return self._beside({"known": known, "inpainted": self.image, "clean": clean})
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield from super()._facts()
+        missing = int((~self.known).sum())
+        yield "filled in", f"{missing:,} values of {self.known.numel():,}, {missing / self.known.numel():.1%}"
 
 
 def inpaint(

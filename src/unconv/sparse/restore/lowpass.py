@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import SparseError
+from unconv.results import Shown
 from unconv.sparse.code.validate import as_float, as_tensor, check_finite
 from unconv.sparse.restore.cosine import cosine_transform, inverse_cosine_transform
 from unconv.sparse.types import ImageLike, MaskLike
@@ -17,8 +18,8 @@ from unconv.sparse.types import ImageLike, MaskLike
 MAX_STEPS = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class Bands:
+@dataclass(frozen=True, eq=False, repr=False)
+class Bands(Shown):
     """An image in two parts, image = low + detail.
 
     Attributes:

@@ -18,12 +18,13 @@ from unconv.data.read.source import pictures_of
 from unconv.errors import ImageError, UnconvError, printable
 from unconv.jobs import fingerprint_arrays
 from unconv.models.load.preprocess import Preprocess
+from unconv.results import Shown
 
 WHITE = 255
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
+@dataclass(frozen=True, eq=False, repr=False)
+class Batch(Shown):
     """Some examples that are computed together.
 
     Attributes:
@@ -53,8 +54,8 @@ class Examples(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class TensorExamples:
+@dataclass(frozen=True, eq=False, repr=False)
+class TensorExamples(Shown):
     """Examples in memory.
 
     Attributes:
@@ -92,8 +93,8 @@ class TensorExamples:
         return fingerprint_arrays(inputs=self.inputs, targets=self.targets)
 
 
-@dataclass(frozen=True, eq=False)
-class PictureExamples:
+@dataclass(frozen=True, eq=False, repr=False)
+class PictureExamples(Shown):
     """Pictures that are read when they are fetched; those that cannot be are left out of their batch, and named.
 
     Attributes:

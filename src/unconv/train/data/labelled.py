@@ -13,6 +13,7 @@ from unconv.data.fashion import FashionSource, holds_fashion
 from unconv.data.read.archive import is_archive
 from unconv.errors import ImageError, printable
 from unconv.models.load.preprocess import Preprocess
+from unconv.results import Shown
 from unconv.train.data.examples import (
     PictureExamples,
     TensorExamples,
@@ -27,8 +28,8 @@ TRAIN, HELD_OUT = "train", ("test", "val", "valid", "validation")
 HELD_OUT_PART = 0.1
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledPictures:
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelledPictures(Shown):
     """Pictures to train on, and others to measure on.
 
     Attributes:

@@ -19,13 +19,14 @@ from unconv.data.images import ImageFile, Skipped, iter_images
 from unconv.errors import ImageError, printable
 from unconv.jobs import fingerprint_files
 from unconv.models.load.preprocess import Preprocess
+from unconv.results import Shown
 from unconv.train.data.dataset_layouts import Pair, find_pairs
 from unconv.train.data.examples import Batch
 from unconv.train.data.label_images import NOT_COUNTED, check_size, picture_size, read_labels
 
 
-@dataclass(frozen=True, eq=False)
-class MaskExamples:
+@dataclass(frozen=True, eq=False, repr=False)
+class MaskExamples(Shown):
     """Pictures and masks in files, read when they are fetched.
 
     Pictures that cannot be read are left out of their batch, and named; a mask that cannot be is an error, since all
@@ -70,8 +71,8 @@ class MaskExamples:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Masked:
+@dataclass(frozen=True, eq=False, repr=False)
+class Masked(Shown):
     """Pictures with masks to train on, and others to measure on.
 
     Attributes:

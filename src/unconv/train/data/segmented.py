@@ -16,6 +16,7 @@ from unconv.data.scenes import CLASSES, SIZE, Scenes, fashion_scenes
 from unconv.errors import UnconvError
 from unconv.jobs import fingerprint_arrays
 from unconv.models.load.preprocess import Preprocess
+from unconv.results import Shown
 from unconv.train.data.examples import WHITE, Batch
 from unconv.train.data.masked import Masked, masked_pictures
 
@@ -25,8 +26,8 @@ TEST_SEED, TEST_COUNT = 0, 500
 COUNTED = 500
 
 
-@dataclass(frozen=True, eq=False)
-class SceneExamples:
+@dataclass(frozen=True, eq=False, repr=False)
+class SceneExamples(Shown):
     """The first so many of numbered scenes, drawn whenever they are fetched.
 
     Attributes:

@@ -7,6 +7,7 @@ from math import isnan
 
 from torch import Tensor
 
+from unconv.results import Shown
 from unconv.train.loop.learner import Moment, Numbers, Score
 from unconv.train.loop.settings import Settings
 
@@ -20,8 +21,8 @@ class Epoch:
     held_out: Numbers
 
 
-@dataclass(frozen=True, eq=False)
-class State:
+@dataclass(frozen=True, eq=False, repr=False)
+class State(Shown):
     """How far a training is.
 
     Attributes:
@@ -41,8 +42,8 @@ class State:
     skipped: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fitted(Shown):
     """What a training has come to.
 
     Attributes:

@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import UnconvError
+from unconv.results import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class Gaussian:
+@dataclass(frozen=True, eq=False, repr=False)
+class Gaussian(Shown):
     """The normal distribution with the mean and the covariance of some features.
 
     Attributes:

@@ -17,6 +17,7 @@ from unconv.models.dcgan import LATENT
 from unconv.models.load.resolve import load_model
 from unconv.models.zfnet28 import ZFNet28
 from unconv.operators.checkerboard import stride_pattern
+from unconv.results import Shown
 from unconv.train.data.examples import Examples
 from unconv.train.loop.device import where
 from unconv.train.loop.trainer import EVALUATED_TOGETHER
@@ -44,8 +45,8 @@ def paint_samples(generator: nn.Module, latents: Float[Tensor, "count latent"]) 
     return torch.cat(parts).add(1).div(2).clamp(0, 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
+@dataclass(frozen=True, eq=False, repr=False)
+class Seen(Shown):
     """What the classifier makes of pictures: ``features`` (count, 128) before the last layer, and the class of each."""
 
     features: Float[Tensor, "count features"]
@@ -57,8 +58,8 @@ class Seen:
         return self.classes.bincount(minlength=10).double() / len(self.classes)
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reference(Shown):
     """Real pictures, to which samples are compared.
 
     Attributes:

@@ -24,7 +24,7 @@ from unconv.train.show.confusion_table import confusion_matrix
 from unconv.train.tasks.trained import Trained, load_result
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Classifier(Trained):
     """A network that was trained to tell classes apart; the measure of an epoch is its accuracy.
 

@@ -41,7 +41,7 @@ def usual_settings() -> Settings:
     return Settings(EPOCHS, BATCH_SIZE, RATE, weight_decay=0.0)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Generated(Trained):
     """A generator that was trained; its history has the losses of both networks, and what the judge says.
 

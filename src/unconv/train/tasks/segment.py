@@ -36,7 +36,7 @@ AUXILIARY = 0.5
 """Weight of the loss of an auxiliary classifier, as torchvision trains its segmentation networks."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Segmenter(Trained):
     """A network that was trained to name the pixels of pictures.
 

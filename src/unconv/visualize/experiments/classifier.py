@@ -10,14 +10,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unconv.errors import UnconvError
+from unconv.results import Shown
 
 STEPS = 500
 # Largest entry of the gradient at which the minimum counts as found.
 TOLERANCE = 1e-7
 
 
-@dataclass(frozen=True, eq=False)
-class LinearClassifier:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearClassifier(Shown):
     """Scores xW + b of standardised features.
 
     Attributes:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.describe import counted, listed
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
+from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import (
     as_batch,
     check_count,
@@ -19,6 +22,9 @@ from unconv.visualize.experiments.labelled_network import (
     open_network,
 )
 from unconv.visualize.experiments.partial_forward import forward_values
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # (top, left, height, width) in pixels.
 Rectangle = tuple[int, int, int, int]
@@ -42,8 +48,8 @@ class PartCorrespondence:
     total: float
 
 
-@dataclass(frozen=True, eq=False)
-class Correspondence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Correspondence(Plotted, Tabled):
     """Distances between the changes that covering a part makes, by layer and part; the last part is random boxes.
 
     Attributes:
@@ -60,6 +66,27 @@ class Correspondence:
     distances: dict[str, Float[Tensor, "part image image"]]
     images: int
     draws: int
+
+    def plot(self) -> Figure:
+        """Draw it, as :func:`~unconv.visualize.experiments.figures.curves.plot_correspondence` does.
+
+        Raises MissingExtraError where matplotlib is not installed.
+        """
+        figure: Figure = draw_with("unconv.visualize.experiments.figures.curves:plot_correspondence", self)
+        return figure
+
+    def _heading(self) -> str:
+        return f"Correspondence of {self.images} images in {counted(len(self.layers), 'layer')}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "distance", f"share of signs that differ, beside {counted(self.draws, 'set')} of random boxes"
+        for layer, parts in self.parts.items():
+            yield layer, listed((f"{one.part} {one.mean:.3f} ± {one.deviation:.3f}" for one in parts), most=6)
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for layer, parts in self.parts.items():
+            for one in parts:
+                yield {"layer": layer, **asdict(one)}
 
 
 def correspondence(

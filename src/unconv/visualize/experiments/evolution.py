@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import UnconvError, printable
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
 from unconv.network.run.model_state import preserve
+from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, open_network
 from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.layers import check_feature_maps
 from unconv.visualize.reverse.project import peaks, project
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Units that the text of a result names.
+UNITS = 10
+
 Checkpoint: TypeAlias = str | PathLike[str] | Mapping[str, Tensor] | Callable[[nn.Module], Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Evolution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evolution(Plotted, Tabled):
     """For each checkpoint and unit, the image that excites the unit most, and what the unit sends back to its pixels.
 
     Attributes:
@@ -50,6 +58,40 @@ class Evolution:
     activations: Float[Tensor, "checkpoint unit"]
     projections: Float[Tensor, "checkpoint unit channel height width"]
     moved: Float[Tensor, "checkpoint unit"]
+
+    def plot(self) -> Figure:
+        """Draw it, as :func:`~unconv.visualize.experiments.figures.pictures.plot_evolution` does.
+
+        Raises MissingExtraError where matplotlib is not installed.
+        """
+        figure: Figure = draw_with("unconv.visualize.experiments.figures.pictures:plot_evolution", self)
+        return figure
+
+    def _heading(self) -> str:
+        units, stages = counted(len(self.units), "unit"), counted(len(self.checkpoints), "checkpoint")
+        return f"Evolution of {units} of {self.layer} over {stages}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "checkpoints", listed(self.checkpoints)
+        yield "rule", self.rule
+        yield "projections", by_size(self.projections.shape[2:])
+        for place, unit in enumerate(self.units[:UNITS]):
+            images = listed(map(str, self.images[:, place].tolist()))
+            yield f"unit {unit}", f"activation {spread(self.activations[:, place])}; images {images}"
+        if len(self.units) > UNITS:
+            yield "units", f"{len(self.units) - UNITS} more"
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for stage, checkpoint in enumerate(self.checkpoints):
+            for place, unit in enumerate(self.units):
+                yield {
+                    "checkpoint": checkpoint,
+                    "unit": unit,
+                    "image": int(self.images[stage, place]),
+                    "position": tuple(self.positions[stage, place].tolist()),
+                    "activation": float(self.activations[stage, place]),
+                    "moved": float(self.moved[stage, place]),
+                }
 
 
 def evolution(

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import ModelError
 from unconv.models.load.resolve import LoadedModel
 from unconv.network.run.forward import find_layer
+from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, open_network
 from unconv.visualize.experiments.partial_forward import forward_values
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # A filter is called weak below, and dominant above, these parts of the median norm.
 WEAK, DOMINANT = 0.1, 4.0
 
 
-@dataclass(frozen=True, eq=False)
-class FirstLayer:
+@dataclass(frozen=True, eq=False, repr=False)
+class FirstLayer(Plotted, Tabled):
     """The filters of a network's first convolution, and figures of each.
 
     Attributes:
@@ -47,6 +54,37 @@ class FirstLayer:
     dominant: Bool[Tensor, " filter"]
     silent: Bool[Tensor, " filter"]
     images: int
+
+    def plot(self) -> Figure:
+        """Draw it, as :func:`~unconv.visualize.experiments.figures.pictures.plot_first_layer` does.
+
+        Raises MissingExtraError where matplotlib is not installed.
+        """
+        figure: Figure = draw_with("unconv.visualize.experiments.figures.pictures:plot_first_layer", self)
+        return figure
+
+    def _heading(self) -> str:
+        return f"FirstLayer {self.layer}: {len(self.filters)} filters {by_size(self.filters.shape[1:])}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "stride", by_size(self.stride)
+        yield "norm", spread(self.norm)
+        yield "aliasing", f"{self.total_aliasing:.1%} of all energy, by filter {spread(self.aliasing)}"
+        watched = f", silent in {counted(self.images, 'image')} among them" if self.images else ""
+        yield "dead", f"{int(self.dead.sum())}: {listed(self.dead.nonzero().flatten().tolist())}{watched}"
+        yield "dominant", f"{int(self.dominant.sum())}: {listed(self.dominant.nonzero().flatten().tolist())}"
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for number in range(len(self.filters)):
+            yield {
+                "filter": number,
+                "norm": float(self.norm[number]),
+                "mean": float(self.mean[number]),
+                "aliasing": float(self.aliasing[number]),
+                "weak": bool(self.weak[number]),
+                "dominant": bool(self.dominant[number]),
+                "silent": bool(self.silent[number]),
+            }
 
     @property
     def dead(self) -> Bool[Tensor, " filter"]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.describe import counted, spread
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
+from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, open_network, spread_layers
 from unconv.visualize.experiments.partial_forward import check_scores, forward_values
 from unconv.visualize.experiments.transforms import VALUES, transformed
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True, eq=False)
-class Invariance:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Invariance(Plotted, Tabled):
     """Distances of the features and probabilities of the classes, against how much the images were transformed.
 
     Attributes:
@@ -39,6 +45,39 @@ class Invariance:
     targets: Int[Tensor, " followed"]
     names: tuple[str, ...]
     probability: Float[Tensor, "image count"]
+
+    def plot(self) -> Figure:
+        """Draw it, as :func:`~unconv.visualize.experiments.figures.curves.plot_invariance` does.
+
+        Raises MissingExtraError where matplotlib is not installed.
+        """
+        figure: Figure = draw_with("unconv.visualize.experiments.figures.curves:plot_invariance", self)
+        return figure
+
+    def _heading(self) -> str:
+        count = len(next(iter(self.distance.values()), ()))
+        return f"Invariance of {counted(len(self.layers), 'layer')} to {self.transform}, {counted(count, 'image')}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield self.transform, f"{counted(len(self.values), 'value')}, {spread(self.values)}"
+        for layer in self.layers:
+            yield layer, f"normalised distance {spread(self.normalised[layer].nanmean(0))}"
+        for name, values in zip(self.names, self.probability, strict=False):
+            yield name, f"probability {spread(values)}"
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for layer in self.layers:
+            for image, (far, share) in enumerate(zip(self.distance[layer], self.normalised[layer], strict=True)):
+                for place, value in enumerate(self.values):
+                    known = self.probability.shape[1] > place
+                    yield {
+                        "layer": layer,
+                        "image": image,
+                        self.transform: value,
+                        "distance": float(far[place]),
+                        "normalised": float(share[place]),
+                        "probability": float(self.probability[image, place]) if known else None,
+                    }
 
 
 def invariance(

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.describe import counted, spread
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
+from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.classifier import fit_classifier
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, generator, open_network, spread_layers
 from unconv.visualize.experiments.partial_forward import forward_values
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 PIXELS = "pixels"
 
 
-@dataclass(frozen=True, eq=False)
-class Transfer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Transfer(Plotted, Tabled):
     """Accuracy of a linear classifier on the features of each layer, on images that it was not fitted to.
 
     Attributes:
@@ -42,6 +48,29 @@ class Transfer:
     classes: int
     images: int
     predicted: Int[Tensor, "layer image"]
+
+    def plot(self) -> Figure:
+        """Draw it, as :func:`~unconv.visualize.experiments.figures.curves.plot_transfer` does.
+
+        Raises MissingExtraError where matplotlib is not installed.
+        """
+        figure: Figure = draw_with("unconv.visualize.experiments.figures.curves:plot_transfer", self)
+        return figure
+
+    def _heading(self) -> str:
+        return f"Transfer of {counted(len(self.layers), 'layer')} to {self.classes} classes, {self.images:,} images"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "chance", f"{self.chance:.1%}, {counted(self.accuracy.shape[1], 'fold')}"
+        for layer, count, accuracy in zip(self.layers, self.features, self.accuracy, strict=True):
+            yield layer, f"{accuracy.mean():.1%} right (fold by fold {spread(accuracy)}), {count:,} features"
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for layer, count, accuracy, fitted in zip(
+            self.layers, self.features, self.accuracy.tolist(), self.fitted.tolist(), strict=True
+        ):
+            for fold, (held_out, seen) in enumerate(zip(accuracy, fitted, strict=True)):
+                yield {"layer": layer, "features": count, "fold": fold, "accuracy": held_out, "fitted": seen}
 
 
 def transfer(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from unconv.describe import counted, describe
+from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.fidelity.gate_counts import GateCounts
 from unconv.visualize.fidelity.similarity import Similarity
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.rules import GUIDED, REVERSE_RULES, find_rule
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # The square of a cosine is the part of one picture's energy that a multiple of the other has: from here on, half of it.
 SAME = 0.7
@@ -38,8 +44,8 @@ _ADVICE = f"use {GUIDED.name} ({GUIDED.paper})"
 _NUMBERS = dict(enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2))
 
 
-@dataclass(frozen=True)
-class Fidelity:
+@dataclass(frozen=True, repr=False)
+class Fidelity(Plotted, Tabled):
     """What the pictures of one unit owe to the image, to the unit, and to what the network has learned.
 
     Attributes:
@@ -104,6 +110,28 @@ class Fidelity:
     def papers(self) -> list[str]:
         """The papers that the verdict cites."""
         return [paper for words, paper in _CITED.items() if words in self.verdict]
+
+    def plot(self) -> Figure:
+        """Draw what its projections have in common with others.
+
+        As :func:`~unconv.visualize.fidelity.fidelity_figure.plot_fidelity` does. Raises MissingExtraError where
+        matplotlib is not installed.
+        """
+        figure: Figure = draw_with("unconv.visualize.fidelity.fidelity_figure:plot_fidelity", self)
+        return figure
+
+    def _heading(self) -> str:
+        return f"Fidelity of unit {self.unit} of {self.layer}, {self.rule}, {counted(self.pictures, 'projection')}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "verdict", self.verdict
+        yield "coverage", self.coverage.sentence
+        for figure in self.figures:
+            if figure["value"] is not None:
+                yield figure["name"], describe(figure["value"])
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        yield from self.figures
 
     def as_row(self) -> dict[str, Any]:
         """Verdict, figures and papers as plain data."""

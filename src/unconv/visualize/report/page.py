@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from torch import Tensor
 import unconv
 from unconv.data.images import Skipped
 from unconv.data.read.pictures import Pictures
+from unconv.describe import counted, listed
 from unconv.errors import ImageError, UnconvError, printable
 from unconv.jobs import Progress
+from unconv.results import Shown
 from unconv.visualize.display import as_rgb, show_projection
 from unconv.visualize.report.files import LOSSLESS_SIDE, Store, write_file
 from unconv.visualize.report.picture_view import LayerView, PictureView, UnitView, view_picture
@@ -40,8 +43,8 @@ from unconv.visualize.reverse.rules import REVERSE_RULES
 LISTED = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Report:
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(Shown):
     """A report that was written.
 
     Args:
@@ -61,6 +64,27 @@ class Report:
     skipped: tuple[Skipped, ...]
     numbers: Mapping[str, Any]
     files: tuple[Path, ...] = ()
+
+    def _heading(self) -> str:
+        return f"Report {self.path}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "rule", self.rule
+        yield "layers", f"{len(self.layers)}: {listed(self.layers)}"
+        yield "pictures", f"{len(self.pictures)}: {listed(self.pictures)}"
+        collection = self.numbers.get("collection")
+        if collection:
+            pictures = counted(collection["pictures"], "picture")
+            yield "collection", f"{pictures}, the strongest {collection['top']} a unit"
+        if self.skipped:
+            yield "skipped", f"{len(self.skipped)}: {listed(map(str, self.skipped), most=3)}"
+        if self.files:
+            yield "files", listed(map(str, self.files))
+
+    def _picture(self) -> str:
+        if self.path.suffix != ".html":
+            return ""
+        return f'<p><a href="{escape(self.path.absolute().as_uri())}">{escape(str(self.path))}</a></p>'
 
     def moved(self, start: Path, end: Path) -> Report:
         """The report, its files in another folder than the one where they were written."""

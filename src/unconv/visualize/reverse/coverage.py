@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from unconv.tables import html_facts
 from unconv.visualize.reverse.autograd_nodes import (
     NORMED,
     UNTOUCHED,
@@ -65,6 +66,9 @@ class Coverage:
     def total(self) -> int:
         """Rectifiers between the unit and the pixels, reversed or not."""
         return sum(self.rectifiers.values())
+
+    def _repr_html_(self) -> str:
+        return html_facts(f"Coverage of {self.rule}", [("on the way back", self.sentence)])
 
     @property
     def sentence(self) -> str:

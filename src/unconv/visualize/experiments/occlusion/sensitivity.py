@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.describe import by_size, listed, spread
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import LoadedModel
 from unconv.operators.geometry.receptive import Interval
+from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, last_feature_maps, open_network
 from unconv.visualize.experiments.occlusion.occluded import Occluder, Passing
 from unconv.visualize.experiments.occlusion.stops import Route, plan_route, whole_images
@@ -20,11 +23,14 @@ from unconv.visualize.experiments.partial_forward import check_scores, forward_v
 from unconv.visualize.layers import check_feature_maps
 from unconv.visualize.scan.scan import channels_last
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 BATCH = 16
 
 
-@dataclass(frozen=True, eq=False)
-class OcclusionMaps:
+@dataclass(frozen=True, eq=False, repr=False)
+class OcclusionMaps(Plotted, Tabled):
     """What remains at each place of the occluder, ``(row, column)``, and what there is without it.
 
     Attributes:
@@ -66,6 +72,49 @@ class OcclusionMaps:
     clean_label: int
     names: dict[int, str]
     computed: str
+
+    def plot(self, picture: Tensor | None = None) -> Figure:
+        """Draw image and maps, as :func:`~unconv.visualize.experiments.figures.occlusion.plot_occlusion` does.
+
+        Args:
+            picture: the image to show, (channel, height, width) in [0, 1]; the image itself, stretched, unless given.
+
+        Raises MissingExtraError where matplotlib is not installed.
+        """
+        figure: Figure = draw_with("unconv.visualize.experiments.figures.occlusion:plot_occlusion", self, picture)
+        return figure
+
+    def _heading(self) -> str:
+        return f"OcclusionMaps: a square {by_size(self.size)} at {by_size(self.probability.shape)} places"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        row, column = divmod(int(self.probability.argmin()), self.probability.shape[1])
+        (top, _), (left, _) = self.rows[row], self.columns[column]
+        where = f"lowest with the square at ({top}, {left})"
+        yield "image", by_size(self.image.shape)
+        yield "class", f"{self.target_name}, {self.clean_probability:.3f} without square"
+        yield "probability", f"{spread((self.probability.min(), self.probability.max()))}, {where}"
+        yield "score", f"{spread((self.score.min(), self.score.max()))}, {self.clean_score:.4g} without square"
+        clean = f"{self.clean_activation:.4g} without square"
+        activation = spread((self.activation.min(), self.activation.max()))
+        yield "activation", f"{self.layer}, feature map {self.unit}: {activation}, {clean}"
+        yield "classes seen", listed(self.names[label] for label in sorted(set(self.label.flatten().tolist())))
+        yield "computed", self.computed
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for row, (top, bottom) in enumerate(self.rows):
+            for column, (left, right) in enumerate(self.columns):
+                yield {
+                    "top": top,
+                    "left": left,
+                    "bottom": bottom,
+                    "right": right,
+                    "probability": float(self.probability[row, column]),
+                    "score": float(self.score[row, column]),
+                    "activation": float(self.activation[row, column]),
+                    "label": int(self.label[row, column]),
+                    "name": self.names[int(self.label[row, column])],
+                }
 
     def attribution(self, of: str = "probability") -> Float[Tensor, "height width"]:
         """How much each pixel's cover costs: f(x) − f(x covered), averaged over the places that cover the pixel.
