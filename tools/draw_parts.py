@@ -28,10 +28,10 @@ PLACES = {
     "models": (2, 870),
     "upsample": (3, 870),
     "network": (4, 430),
-    "data": (4, 700),
-    "operators": (5, 165),
-    "jobs": (5, 700),
-    "errors": (6, 430),
+    "data": (5, 700),
+    "operators": (6, 165),
+    "jobs": (6, 700),
+    "errors": (7, 430),
 }
 # Files at the top of the package that every part may read are drawn as one.
 GROUND = ("errors", "files", "tables", "describe", "results", "folders", "inputs", "source_files", "_version")
