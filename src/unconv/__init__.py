@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from unconv.explain.drawing import draw as draw
     from unconv.models.load.preprocess import Preprocess as Preprocess
     from unconv.models.load.resolve import load_model as load_model
-    from unconv.network.audit.audit import audit as audit
+    from unconv.models.structure.audit import audit as audit
+    from unconv.models.structure.trace import trace as trace
     from unconv.network.shapes.explain_shapes import explain_shapes as explain_shapes
-    from unconv.network.trace.trace import trace as trace
     from unconv.operators.conv import ConvOperator as ConvOperator
     from unconv.operators.dottest import dot_test as dot_test
     from unconv.operators.geometry.conv import (
@@ -69,8 +69,8 @@ _HOME = {
     "scan": "unconv.visualize.scan.scan",
     "project": "unconv.visualize.reverse.project",
     "fidelity": "unconv.visualize.fidelity.measure",
-    "trace": "unconv.network.trace.trace",
-    "audit": "unconv.network.audit.audit",
+    "trace": "unconv.models.structure.trace",
+    "audit": "unconv.models.structure.audit",
     "explain_shapes": "unconv.network.shapes.explain_shapes",
     "encode": "unconv.sparse.code.encode",
     "penalty_max": "unconv.sparse.code.encode",

@@ -331,7 +331,7 @@ class Branchy(nn.Module):
         (nn.Sequential(nn.ReLU(), Branchy()), (1, 4, 4), r"1 \(Branchy\) takes a path or a size from values"),
         (nn.Identity(), (3, 4, 4), "no layer"),
         (nn.ReLU(), (3, 0, 4), r"input size \(3, 0, 4\)"),
-        (nn.ReLU(), "3x4", "input size '3x4'"),
+        (nn.ReLU(), "3xa", "input size .3xa."),
         (nn.ReLU(), (), "input size"),
         (lambda x: x, (3, 4, 4), "torch.nn.Module, not function"),
     ],

@@ -127,6 +127,21 @@ def load_model(
     return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes, recipe.takes)
 
 
+def load_structure(model: str) -> LoadedModel:
+    """Load a network by its name for its shapes: with random weights, which cost no download.
+
+    What ``file.py:callable`` names is taken as the file makes it. Raises ModelError as load_model does.
+
+    >>> load_structure("torchvision:resnet18").weights
+    'random (seed 0)'
+    """
+    with _seeded():
+        recipe = recipe_of(model)
+        module, classes, source = _made(recipe, None, not recipe.seedless)
+    preprocess, notes = _looked_at(recipe, None, None, None)
+    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes, recipe.takes)
+
+
 def untrained_model(
     model: str,
     classes: int,

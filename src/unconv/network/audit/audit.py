@@ -23,6 +23,7 @@ from unconv.network.audit.checks.forms import check_forms
 from unconv.network.audit.checks.meeting import check_other_sizes, find_mismatch, report_mismatch
 from unconv.network.audit.checks.pattern import check_pattern
 from unconv.network.audit.finding import Finding, Subject, findings_table
+from unconv.network.run.input_sizes import InputSize
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
@@ -155,7 +156,7 @@ class Audit(Tabled):
 
 def audit(
     model: nn.Module,
-    input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
+    input_size: InputSize = None,
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     measure: bool = True,
@@ -168,7 +169,8 @@ def audit(
 
     Args:
         model: any torch module; weights may be random, or on the meta device.
-        input_size: (channels, *axes), without the batch; several inputs are a sequence of such sizes.
+        input_size: (channels, *axes), or another way to say it as in :func:`unconv.trace`; several inputs are a
+            sequence of such sizes.
         dtype: of the inputs, as in :func:`unconv.trace`.
         measure: try forms of transposed convolutions against each other; False for findings that do not depend on the
             machine.

@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import ModelError, UnconvError
+from unconv.network.run.input_sizes import InputSize, as_input_sizes, input_dtypes
 from unconv.network.run.model_state import at_rest, preserve
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
@@ -25,7 +26,7 @@ from unconv.network.trace.value_graph import ValueGraph
 
 def trace(
     model: nn.Module,
-    input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
+    input_size: InputSize = None,
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     grad: bool = False,
@@ -37,9 +38,11 @@ def trace(
     ``nn.ReLU``, ``F.relu`` or ``x.relu_()``. An operation that is not known counts as seeing everything, and its layer
     says so in ``note``.
 
-    ``input_size`` is (channels, *axes) with one to three axes, without the batch; several inputs are a sequence of
-    such sizes. Fields are in cells of the first input; others of the same size share its coordinates. ``dtype`` is
-    that of the model's parameters unless given, one for all inputs or one for each (``torch.int64`` for tokens).
+    ``input_size`` is (channels, *axes) with one to three axes, or another way to say it, see
+    :func:`~unconv.network.run.input_sizes.as_input_sizes`; several inputs are a sequence of such sizes. Fields are in
+    cells of the first input; others of the same size share its coordinates. ``dtype`` is that of the model's
+    parameters unless given, one for all inputs or one for each (``torch.int64`` for tokens, taken from tensors of
+    them).
     With ``grad`` autograd follows the pass, so that hooks on the model find out what its values were computed by.
     Raises :class:`~unconv.errors.ModelError` where the model does not take such an input, or where its path depends
     on values.
@@ -63,7 +66,7 @@ def trace(
 
 def attempt(
     model: nn.Module,
-    input_size: Sequence[int] | Sequence[Sequence[int]] = (3, 224, 224),
+    input_size: InputSize = None,
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     grad: bool = False,
@@ -75,9 +78,10 @@ def attempt(
     if not isinstance(model, nn.Module):
         raise ModelError(f"trace: needs a torch.nn.Module, not {type(model).__name__}")
     model = unwrap_compiled(model)
-    sizes = _input_sizes(input_size)
+    sizes = as_input_sizes(input_size, model)
     device, parameter_type = _kind_of(model)
-    given = list(dtype) if isinstance(dtype, Sequence) else [dtype or parameter_type] * len(sizes)
+    own = input_dtypes(input_size)
+    given = list(dtype) if isinstance(dtype, Sequence) else [dtype or kind or parameter_type for kind in own]
     if len(given) != len(sizes):
         raise ModelError(f"trace: {len(given)} dtypes for {len(sizes)} inputs; give one, or one for each")
     graph = ValueGraph(sizes[0][1:])
@@ -132,21 +136,6 @@ def _run(
         return error
     recorder.note_output(output)
     return None
-
-
-def _input_sizes(input_size: Any) -> tuple[tuple[int, ...], ...]:
-    """One or several sizes as tuples of whole numbers."""
-    entries = tuple(input_size) if isinstance(input_size, Sequence) and not isinstance(input_size, str) else ()
-    several = bool(entries) and all(isinstance(entry, Sequence) for entry in entries)
-    sizes = tuple(tuple(entry) for entry in entries) if several else (entries,)
-    for size in sizes:
-        whole = all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in size)
-        if not whole or not 1 <= len(size) <= 4:
-            raise ModelError(
-                f"trace: input size {input_size!r} must be (channels, *axes) in whole numbers with at most 3 axes, "
-                "or several of these, as (3, 224, 224)"
-            )
-    return sizes
 
 
 def _kind_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from unconv.describe import counted, listed
 from unconv.errors import UnconvError
-from unconv.models.load.resolve import LoadedModel
+from unconv.models.load.open_model import AnyModel
+from unconv.network.run.name_layers import AnyLayers
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import (
     as_batch,
     check_count,
     generator,
     last_feature_maps,
+    layers_or_some,
     open_network,
 )
 from unconv.visualize.experiments.partial_forward import forward_values
@@ -90,10 +92,10 @@ class Correspondence(Plotted, Tabled):
 
 
 def correspondence(
-    model: str | nn.Module | LoadedModel,
+    model: AnyModel,
     images: Tensor,
     parts: Mapping[str, Sequence[Rectangle]],
-    layers: Sequence[str] | None = None,
+    layers: AnyLayers | None = None,
     *,
     fill: float | int = 0.0,
     draws: int = 20,
@@ -110,7 +112,8 @@ def correspondence(
         model: a MODEL string, a loaded model or a module that takes images as its one argument.
         images: (batch, channel, height, width), as the model wants them; two or more.
         parts: by name, the box of the part in each image: (top, left, height, width) in pixels.
-        layers: where to look; the last that has a grid unless given.
+        layers: where to look: a name, one of the model's modules, a pattern or a list of these, see
+            :func:`~unconv.network.run.name_layers.name_layers`; the last that has a grid unless given.
         fill: what the boxes are filled with; 0 is the mean colour where images are normalised.
         draws: how many sets of random boxes; each takes the sizes of one part, in turn.
         seed: of the random boxes.
@@ -124,11 +127,11 @@ def correspondence(
     >>> [figures.part for figures in found.parts["2"]], found.distances["2"].shape
     (['eye', 'random'], torch.Size([1, 3, 3]))
     """
-    module = open_network(model).module
+    module = open_network(model, "correspondence").module
     batch = as_batch(module, images, "correspondence")
     check_count("correspondence", draws=draws)
     _check(batch, parts)
-    names = tuple(dict.fromkeys(layers)) if layers is not None else (last_feature_maps(module, batch),)
+    names = layers_or_some(module, layers, batch, lambda: (last_feature_maps(module, batch),))
     if not names:
         raise UnconvError("correspondence: the list of layers is empty; name one, or none at all for the last")
     clean = forward_values(module, batch, names)[0]

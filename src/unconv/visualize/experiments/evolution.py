@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import UnconvError, printable
-from unconv.models.load.resolve import LoadedModel
+from unconv.models.load.open_model import AnyModel
 from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
 from unconv.network.run.model_state import preserve
+from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, open_network
 from unconv.visualize.experiments.partial_forward import forward_values
@@ -95,10 +96,10 @@ class Evolution(Plotted, Tabled):
 
 
 def evolution(
-    model: str | nn.Module | LoadedModel,
+    model: AnyModel,
     checkpoints: Sequence[Checkpoint] | Mapping[str, Checkpoint],
     images: Tensor,
-    layer: str,
+    layer: AnyLayer,
     units: Sequence[int] | int = 6,
     *,
     rule: str = "deconvnet",
@@ -116,7 +117,7 @@ def evolution(
             weights only), a state dict, or a function that changes the module in place, from where the function before
             left it.
         images: (batch, channel, height, width), as the model wants them.
-        layer: returns feature maps.
+        layer: returns feature maps; its name, or the module itself.
         units: indices, or how many: the strongest ones at the last checkpoint.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         batch_size: images computed together.
@@ -132,7 +133,8 @@ def evolution(
     >>> found.projections.shape, torch.allclose(found.activations[1], 2 * found.activations[0])
     (torch.Size([2, 2, 3, 12, 12]), True)
     """
-    module = open_network(model).module
+    module = open_network(model, "evolution").module
+    layer = name_layer(module, layer)
     batch = as_batch(module, images, "evolution")
     check_count("evolution", batch_size=batch_size)
     with preserve(module, parameters=True):

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import ModelError
-from unconv.models.load.resolve import LoadedModel
+from unconv.models.load.open_model import AnyModel
 from unconv.network.run.forward import find_layer
+from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, open_network
 from unconv.visualize.experiments.partial_forward import forward_values
@@ -98,9 +99,7 @@ class FirstLayer(Plotted, Tabled):
         return float((self.aliasing.double() * energy).sum() / energy.sum()) if float(energy.sum()) else 0.0
 
 
-def first_layer(
-    model: str | nn.Module | LoadedModel, images: Tensor | None = None, layer: str | None = None
-) -> FirstLayer:
+def first_layer(model: AnyModel, images: Tensor | None = None, layer: AnyLayer | None = None) -> FirstLayer:
     """Look at the filters of a first convolution: which are dead, which drown the others, how much is aliased.
 
     Zeiler & Fergus 2013, section 4.1: of AlexNet's 11 × 11 filters with stride 4 some are dead, and the second layer
@@ -114,7 +113,7 @@ def first_layer(
     Args:
         model: a MODEL string, a loaded model or a module that takes images as its one argument.
         images: (batch, channel, height, width) as the model wants them, to find filters that never fire.
-        layer: name of a convolution; the first one unless given.
+        layer: a convolution, its name or the module itself; the first one unless given.
 
     Raises:
         ModelError: a network without a two-dimensional convolution, a layer that is none.
@@ -124,7 +123,7 @@ def first_layer(
     >>> found.layer, found.stride, found.aliasing.shape
     ('0', (2, 2), torch.Size([8]))
     """
-    module = open_network(model).module
+    module = open_network(model, "first_layer").module
     name, convolution = _convolution(module, layer)
     filters = convolution.weight.detach().float().cpu().clone()
     norm = filters.flatten(1).norm(dim=1)
@@ -177,13 +176,14 @@ def _low_pass(size: int, stride: int) -> Tensor:
     return torch.sinc((taps[:, None] - taps[None]) / stride) / stride
 
 
-def _convolution(module: nn.Module, layer: str | None) -> tuple[str, nn.Conv2d]:
+def _convolution(module: nn.Module, layer: AnyLayer | None) -> tuple[str, nn.Conv2d]:
     if layer is None:
         found = [(name, part) for name, part in module.named_modules() if isinstance(part, nn.Conv2d)]
         if not found:
             raise ModelError(f"first_layer: {type(module).__name__} has no two-dimensional convolution")
         return found[0]
-    part = find_layer(module, layer)
+    name = name_layer(module, layer)
+    part = find_layer(module, name)
     if not isinstance(part, nn.Conv2d):
-        raise ModelError(f"first_layer: layer {layer!r} is a {type(part).__name__}, not a two-dimensional convolution")
-    return layer, part
+        raise ModelError(f"first_layer: layer {name!r} is a {type(part).__name__}, not a two-dimensional convolution")
+    return name, part

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from unconv.describe import counted, spread
 from unconv.errors import UnconvError
-from unconv.models.load.resolve import LoadedModel
+from unconv.models.load.open_model import AnyModel
+from unconv.network.run.name_layers import AnyLayers
 from unconv.results import Plotted, Tabled, draw_with
-from unconv.visualize.experiments.labelled_network import as_batch, open_network, spread_layers
+from unconv.visualize.experiments.labelled_network import as_batch, layers_or_some, open_network, spread_layers
 from unconv.visualize.experiments.partial_forward import check_scores, forward_values
 from unconv.visualize.experiments.transforms import VALUES, transformed
 
@@ -81,11 +82,11 @@ class Invariance(Plotted, Tabled):
 
 
 def invariance(
-    model: str | nn.Module | LoadedModel,
+    model: AnyModel,
     images: Tensor,
     transform: str = "translation",
     values: Sequence[float | int] | None = None,
-    layers: Sequence[str] | None = None,
+    layers: AnyLayers | None = None,
     *,
     targets: Sequence[int] | None = None,
     fill: float | int | Sequence[float | int] = 0.0,
@@ -100,7 +101,8 @@ def invariance(
         images: (batch, channel, height, width) or (channel, height, width), as the model wants them.
         transform: ``translation``, ``scale`` or ``rotation``.
         values: pixels downwards, factors, or degrees counter-clockwise; the paper's range unless given.
-        layers: any that return tensors; six over the depth unless given.
+        layers: any that return tensors: a name, one of the model's modules, a pattern or a list of these, see
+            :func:`~unconv.network.run.name_layers.name_layers`; six over the depth unless given.
         targets: the class to follow in each image; the most probable one unless given.
         fill: what comes in from outside the image, one number or one for each channel.
 
@@ -113,7 +115,7 @@ def invariance(
     >>> found.distance["1"].shape, bool((found.distance["2"][:, 0] == 0).all()), found.probability.shape
     (torch.Size([2, 2]), True, torch.Size([2, 2]))
     """
-    network = open_network(model)
+    network = open_network(model, "invariance")
     module = network.module
     batch = as_batch(module, images, "invariance")
     if values is None and transform in VALUES:
@@ -125,7 +127,7 @@ def invariance(
         raise UnconvError(f"invariance: fill has {len(colour)} values for {batch.shape[1]} channels")
     colour = colour.expand(batch.shape[1])[:, None, None]
     moved = [transformed(batch, transform, float(value), colour) for value in values]
-    names = tuple(dict.fromkeys(layers)) if layers is not None else spread_layers(module, batch)
+    names = layers_or_some(module, layers, batch, lambda: spread_layers(module, batch))
     clean, output = forward_values(module, batch, names, output=True)
     chosen = _targets(output, targets, len(batch))
     distances: dict[str, list[Tensor]] = {layer: [] for layer in names}

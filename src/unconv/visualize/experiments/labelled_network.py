@@ -1,46 +1,42 @@
-"""A network to experiment on: its module, and labels of its outputs where they are known."""
+"""A network to experiment on, its layers and its images, from however they are held."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.models.load.open_model import OpenedModel, open_model
 from unconv.network.run.forward import check_images, check_open
-from unconv.network.run.unwrap_compiled import unwrap_compiled
+from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.layers import list_feature_maps
+from unconv.visualize.map_layers import name_map_layers
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledNetwork:
-    """A network to experiment on.
-
-    Attributes:
-        module: takes images as its one argument.
-        label: the name of an output.
-    """
-
-    module: nn.Module
-    label: Callable[[int], str]
-
-
-def open_network(model: str | nn.Module | LoadedModel) -> LabelledNetwork:
+def open_network(model: Any, operation: str = "model") -> OpenedModel:
     """The network behind a MODEL string, a loaded model or a module.
 
     >>> open_network(nn.ReLU()).label(3)
     'class 3'
     """
-    loaded = load_model(model) if isinstance(model, str) else model
-    if isinstance(loaded, LoadedModel):
-        check_open(loaded.module)
-        return LabelledNetwork(loaded.module, loaded.label)
-    module = unwrap_compiled(loaded)
-    check_open(module)
-    return LabelledNetwork(module, lambda index: f"class {index}")
+    opened = open_model(model, operation)
+    check_open(opened.module)
+    return opened
+
+
+def layers_or_some(
+    module: nn.Module, layers: AnyLayers | None, image: Tensor, otherwise: Callable[[], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The names of the layers that were given, or some others where none were; an empty list stays one.
+
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    >>> layers_or_some(model, model[1], torch.rand(1, 1, 8, 8), lambda: ("0",))
+    ('1',)
+    """
+    return otherwise() if layers is None else name_map_layers(module, layers, image[:1])
 
 
 def as_batch(module: nn.Module, images: Tensor, operation: str) -> Tensor:

@@ -13,10 +13,18 @@ from torch import Tensor, nn
 
 from unconv.describe import counted, spread
 from unconv.errors import UnconvError
-from unconv.models.load.resolve import LoadedModel
+from unconv.models.load.open_model import AnyModel
+from unconv.network.run.name_layers import AnyLayers
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.classifier import fit_classifier
-from unconv.visualize.experiments.labelled_network import as_batch, check_count, generator, open_network, spread_layers
+from unconv.visualize.experiments.labelled_network import (
+    as_batch,
+    check_count,
+    generator,
+    layers_or_some,
+    open_network,
+    spread_layers,
+)
 from unconv.visualize.experiments.partial_forward import forward_values
 
 if TYPE_CHECKING:
@@ -74,10 +82,10 @@ class Transfer(Plotted, Tabled):
 
 
 def transfer(
-    model: str | nn.Module | LoadedModel,
+    model: AnyModel,
     images: Tensor,
     labels: Sequence[int] | Tensor,
-    layers: Sequence[str] | None = None,
+    layers: AnyLayers | None = None,
     *,
     grid: int = 2,
     folds: int = 5,
@@ -95,7 +103,9 @@ def transfer(
         model: a MODEL string, a loaded model or a module that takes images as its one argument.
         images: (batch, channel, height, width), as the model wants them.
         labels: class of each image, from 0.
-        layers: any that return tensors; six over the depth unless given. The pixels always come first.
+        layers: any that return tensors: a name, one of the model's modules, a pattern or a list of these, see
+            :func:`~unconv.network.run.name_layers.name_layers`; six over the depth unless given. The pixels
+            always come first.
         grid: cells per axis that feature maps are averaged to.
         folds: parts of which each is held out once; 2 or more.
         penalty: on the squared weights, see :func:`~unconv.visualize.experiments.classifier.fit_classifier`.
@@ -113,11 +123,11 @@ def transfer(
     >>> found.layers, found.features, found.accuracy.shape, found.chance
     (('pixels', '1', '2'), (12, 32, 24), torch.Size([3, 4]), 0.5)
     """
-    module = open_network(model).module
+    module = open_network(model, "transfer").module
     batch = as_batch(module, images, "transfer")
     check_count("transfer", grid=grid, batch_size=batch_size, folds=folds)
     classes = _labels(labels, len(batch), folds)
-    names = tuple(dict.fromkeys(layers)) if layers is not None else spread_layers(module, batch)
+    names = layers_or_some(module, layers, batch, lambda: spread_layers(module, batch))
     features = pooled_features(module, batch, names, grid, batch_size)
     count = int(classes.max()) + 1
     held = _folds(classes, folds, seed)

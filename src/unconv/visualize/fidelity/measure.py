@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.network.run.unwrap_compiled import unwrap_compiled
+from unconv.models.load.open_model import AnyModel, open_model
+from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of
 from unconv.visualize.fidelity.gate_counts import CountGates, GateCounts
@@ -30,9 +31,9 @@ HELD = 256 * 224 * 224
 
 
 def fidelity(
-    model: nn.Module,
+    model: AnyModel,
     images: Sequence[Tensor] | Tensor,
-    layer: str,
+    layer: AnyLayer,
     picks: Sequence[Pick],
     rule: str = "deconvnet",
     *,
@@ -47,9 +48,9 @@ def fidelity(
     other units are asked for; but a unit whose picks all lie in one image is looked at in an image of the others'.
 
     Args:
-        model: any module that takes the images as its one argument.
+        model: a MODEL string, a loaded model or a module that takes the images as its one argument.
         images: ``(batch, channel, *size)`` or a sequence of ``(channel, *size)``, as the model wants them.
-        layer: name of the layer.
+        layer: its name, or the module itself.
         picks: the projections, of any units: a unit's strongest places, say.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         windows: the layer's windows, if they are at hand.
@@ -68,14 +69,15 @@ def fidelity(
     (72, True)
     """
     _check(picks, images, others, seed)
-    model = unwrap_compiled(model)
-    way = layers_below(model, images[0][None], layer)
-    windows = windows or windows_of(trace(model, tuple(images[0].shape)), layer)
+    module = open_model(model, "fidelity").module
+    layer = name_layer(module, layer)
+    way = layers_below(module, images[0][None], layer)
+    windows = windows or windows_of(trace(module, tuple(images[0].shape)), layer)
     below, above = (
-        randomise_layers(model, {name: way[name] for name in half}, seed) if half else None
-        for half in split_layers(model, way)
+        randomise_layers(module, {name: way[name] for name in half}, seed) if half else None
+        for half in split_layers(module, way)
     )
-    measure = _Measure(model, images, windows, rule, below, above, others, seed, pixels)
+    measure = _Measure(module, images, windows, rule, below, above, others, seed, pixels)
     by_unit: dict[int, list[Pick]] = {}
     for pick in picks:
         by_unit.setdefault(pick.unit, []).append(pick)

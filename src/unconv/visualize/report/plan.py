@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unconv.errors import UnconvError
+from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.load.preprocess import Preprocess
-from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite
-from unconv.network.run.unwrap_compiled import unwrap_compiled
+from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.layers import (
     FeatureMaps,
     check_feature_maps,
@@ -22,6 +24,7 @@ from unconv.visualize.layers import (
     spread,
     view_network,
 )
+from unconv.visualize.map_layers import name_map_layers
 from unconv.visualize.report.fields import Fields, fields_of
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
 from unconv.visualize.scan.scan import convolutions
@@ -70,19 +73,20 @@ class Plan:
 
 def make_plan(
     model: LoadedModel,
-    layers: Sequence[str] | str | None = None,
+    layers: AnyLayers | None = None,
     rule: str = AUTO,
     *,
     units: Units | None = None,
     top: int = 9,
     fidelity: int | str = 0,
     given: TopActivations | None = None,
-    compare: str | nn.Module | LoadedModel | None = None,
+    compare: AnyModel | None = None,
 ) -> Plan:
     """Check what was asked for, and choose what was left open; each network runs once, on shapes alone.
 
     Arguments are those of :func:`~unconv.visualize.report.see.see`.
 
+    >>> from unconv.models.load.resolve import load_model
     >>> plan = make_plan(load_model("efficientnet-lite0"), ["features.3"])
     >>> plan.rule, plan.reason
     ('guided', 'chosen because no max-pooling lies on the way, and so no switches for a deconvnet image')
@@ -107,17 +111,15 @@ def make_plan(
     return replace(plan, other=replace(beside, top=top, measured=measured))
 
 
-def _plan_network(
-    model: LoadedModel, layers: Sequence[str] | str | None, rule: str, among: Sequence[str] | None = None
-) -> Plan:
+def _plan_network(model: LoadedModel, layers: AnyLayers | None, rule: str, among: Sequence[str] | None = None) -> Plan:
     """What to look at in a network, and by which rule; ``among`` are the layers to choose from, if not all will do."""
     if rule != AUTO:
         find_rule(rule, AUTO)
     check_finite(model.module, model.name)
     blank = like_weights(model.module, torch.zeros(1, *model.input_size))
-    named = _named(layers)
+    named = _named(model.module, layers, blank)
     view = view_network(model.module, blank, named)
-    chosen = named or tuple(_choose(model.module, view.feature_maps, layers == EVERY, among))
+    chosen = named or tuple(_choose(model.module, view.feature_maps, _is_every(layers), among))
     outputs = {layer: view.outputs[layer] for layer in chosen}
     for layer, output in outputs.items():
         check_feature_maps(layer, (1, *output.shape))
@@ -128,13 +130,18 @@ def _plan_network(
     return Plan(model, chosen, rule, reason, fields_of(view, model.input_size, chosen), shapes)
 
 
-def _named(layers: Sequence[str] | str | None) -> tuple[str, ...] | None:
+def _named(module: nn.Module, layers: AnyLayers | None, blank: Tensor) -> tuple[str, ...] | None:
     """The layers that were named, each once; None where they are to be chosen."""
-    if layers is None or layers == EVERY:
+    if layers is None or _is_every(layers):
         return None
-    if not layers:
+    named = name_map_layers(module, layers, blank)
+    if not named:
         raise UnconvError("layers: an empty list was given; name at least one, or none at all for a choice")
-    return (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
+    return named
+
+
+def _is_every(layers: AnyLayers | None) -> bool:
+    return isinstance(layers, str) and layers == EVERY
 
 
 def _choose(
@@ -150,8 +157,8 @@ def _choose(
     return every if all_of_them else [every[place] for place in spread(len(every), CHOSEN)]
 
 
-def as_loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | None) -> LoadedModel:
-    """A MODEL string, a module or a loaded model as a loaded model.
+def as_loaded(model: Any, preprocess: Preprocess | None) -> LoadedModel:
+    """A model however it is held as a loaded model.
 
     Raises :class:`~unconv.errors.UnconvError` for a transform beside a model that brings its own, ModelError as
     load_model does.
@@ -159,21 +166,13 @@ def as_loaded(model: str | nn.Module | LoadedModel, preprocess: Preprocess | Non
     >>> as_loaded(nn.Conv2d(3, 8, 3), Preprocess(size=(32, 32), resize=(32, 32))).input_size
     (3, 32, 32)
     """
-    if isinstance(model, nn.Module):
-        # A compiled model is looked into as the model that it was made from, under the names that has.
-        model = unwrap_compiled(model)
-        return LoadedModel(
-            name=type(model).__name__,
-            module=model,
-            preprocess=preprocess or Preprocess(),
-            classes=None,
-            weights="as given",
-        )
-    if preprocess is not None:
+    if preprocess is not None and not isinstance(model, nn.Module):
         raise UnconvError(
             "preprocess: is for bare modules; this model brings its own (load_model takes size, mean, std)"
         )
-    return load_model(model) if isinstance(model, str) else model
+    opened = open_model(model, "see")
+    own = preprocess or opened.preprocess or Preprocess()
+    return LoadedModel(opened.name, opened.module, own, opened.classes, opened.weights, opened.notes)
 
 
 def check_units(units: Units | None) -> None:

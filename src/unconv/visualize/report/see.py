@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from unconv.data.images import Skipped
 from unconv.data.read.source import pictures_of
 from unconv.folders import check_folder, replacing_folder
 from unconv.inputs import files_named, paths_in, refuse_inputs
 from unconv.jobs import Progress, quiet
+from unconv.models.load.open_model import AnyModel
 from unconv.models.load.preprocess import Preprocess
-from unconv.models.load.resolve import LoadedModel
+from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.report.collection_report import report_collection
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
 from unconv.visualize.report.files import NAMES, store_for
@@ -30,9 +29,9 @@ FEW = 12
 
 
 def see(
-    model: str | nn.Module | LoadedModel,
+    model: AnyModel,
     images: Any,
-    layers: Sequence[str] | str | None = None,
+    layers: AnyLayers | None = None,
     out: str | os.PathLike[str] = "report",
     *,
     rule: str = "auto",
@@ -43,7 +42,7 @@ def see(
     progress: Progress | None = None,
     scan: TopActivations | str | os.PathLike[str] | None = None,
     top: int = 9,
-    compare: str | nn.Module | LoadedModel | None = None,
+    compare: AnyModel | None = None,
     formats: Sequence[str] = ("html",),
     fidelity: int | str = 2,
     force: bool = False,
@@ -57,8 +56,9 @@ def see(
         model: a MODEL string as for load_model, a loaded model, or any module that takes images as its one argument.
         images: whatever read_images takes: files, folders, a ``.tar`` of pictures, arrays, a dataset of torch; not a
             loader. What cannot be read is skipped and listed.
-        layers: names of layers that return feature maps; ``"all"``: every convolution; None: five, spread over the
-            depth (of those of the scan, where one is given).
+        layers: those that return feature maps: a name as in ``model.named_modules()``, one of the model's modules, a
+            pattern (``"layer3.*"``), or a list of these, see :func:`~unconv.network.run.name_layers.name_layers`;
+            ``"all"``: every convolution; None: five, spread over the depth (of those of the scan, where one is given).
         out: folder for ``index.html``, ``report.json`` and the pictures; it is made where it does not exist. A report
             that is there is replaced when the new one is complete; others' files stay.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`, or ``auto``: what
@@ -87,6 +87,7 @@ def see(
 
     >>> import tempfile
     >>> import torch
+    >>> from torch import nn
     >>> from unconv.models.load.preprocess import Preprocess
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU())
     >>> small = Preprocess(size=(32, 32), resize=(32, 32))

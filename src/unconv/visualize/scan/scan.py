@@ -16,24 +16,24 @@ from unconv.data.images import Skipped
 from unconv.data.read.batches import Batch, collection_of
 from unconv.errors import ModelError, UnconvError
 from unconv.jobs import Checkpoint, Executor, Progress, Running, raising_causes, run
-from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.models.load.open_model import AnyModel, open_model
 from unconv.network.run.forward import (
     Arrived,
     Hook,
     check_open,
     check_tensor,
-    find_layer,
     hooked,
     not_called,
     run_model,
 )
 from unconv.network.run.model_state import at_rest, preserve
-from unconv.network.run.unwrap_compiled import unwrap_compiled
+from unconv.network.run.name_layers import AnyLayers, NamedLayers, name_layers
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
 
 BATCH = 32
+EVERY = "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +67,9 @@ class Layers:
 
 
 def scan(
-    model: str | nn.Module | LoadedModel,
+    model: AnyModel,
     images: Any,
-    layers: Sequence[str] | None = None,
+    layers: AnyLayers | None = None,
     top: int = 9,
     *,
     per_image: int = 1,
@@ -89,8 +89,10 @@ def scan(
         images: files and folders, a dataset or loader of torch, a tar of webdataset, a tensor (batch, channel, *size),
             a list of these, or any iterable: see :func:`~unconv.data.read.batches.collection_of`. What cannot be read
             is skipped, counted and listed.
-        layers: names as in ``model.named_modules()``; a layer that is called several times counts with its first call.
-            None: every convolution that is called.
+        layers: a name as in ``model.named_modules()``, one of the model's modules, a pattern (``"layer3.*"``: the
+            convolutions among what matches, or all of it where none is one), or a list of these, see
+            :func:`~unconv.network.run.name_layers.name_layers`; a layer that is called several times counts with its
+            first call. None or ``"all"``: every convolution that is called.
         top: how many places each unit keeps.
         per_image: how many of them one image may hold.
         batch_size: images computed together; a part of a checkpoint.
@@ -112,19 +114,14 @@ def scan(
     for name, number in (("top", top), ("per_image", per_image), ("batch_size", batch_size)):
         if number < 1:
             raise UnconvError(f"scan: {name} {number}; give 1 or more")
-    loaded = load_model(model) if isinstance(model, str) else model
-    module = loaded.module if isinstance(loaded, LoadedModel) else unwrap_compiled(loaded)
-    prepare = loaded.preprocess if isinstance(loaded, LoadedModel) else None
+    opened = open_model(model, "scan")
+    module, prepare = opened.module, opened.preprocess
     check_open(module)
-    names = tuple(dict.fromkeys(layers if layers is not None else convolutions(module)))
-    if not names:
-        raise UnconvError("scan: the list of layers is empty; name one, or none at all for every convolution")
-    for layer in names:
-        find_layer(module, layer)
+    names, needed = _layers(module, layers)
     source = collection_of(images, prepare, batch_size, _axes_of(module))
     about = {
-        "model": loaded.name if isinstance(loaded, LoadedModel) else type(module).__name__,
-        "weights": loaded.weights if isinstance(loaded, LoadedModel) else "as given",
+        "model": opened.name,
+        "weights": opened.weights,
         "top": top,
         "per_image": per_image,
         "dtype": str(dtype or _dtype_of(module)).removeprefix("torch."),
@@ -133,12 +130,23 @@ def scan(
     }
     running = Running(executor, checkpoint, progress=progress)
     keeper = _checkpoint(running, about, names, source, module)
-    needed = names if layers is not None else ()
     state = _scan(module, source, Layers(top, per_image), names, needed, dtype, running, keeper)
     if not state.peaks:
         told = "; ".join(map(str, state.skipped[:3])) or "there are none"
         raise UnconvError(f"scan: no image could be used: {told}")
     return _result(state, tuple(layer for layer in names if layer in state.peaks), about)
+
+
+def _layers(module: nn.Module, layers: AnyLayers | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The layers to look at, and those of them that were named one by one and so have to be there."""
+    found = convolutions(module)
+    if layers is None or (isinstance(layers, str) and layers == EVERY):
+        named = NamedLayers(tuple(found), ())
+    else:
+        named = name_layers(module, layers, lambda names: [one for one in names if one in found] or names)
+    if not named.names:
+        raise UnconvError("scan: the list of layers is empty; name one, or none at all for every convolution")
+    return named.names, named.required
 
 
 def _scan(

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from unconv.describe import by_size, listed, spread
 from unconv.errors import UnconvError
-from unconv.models.load.resolve import LoadedModel
+from unconv.models.load.open_model import AnyModel
+from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.operators.geometry.receptive import Interval
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, last_feature_maps, open_network
@@ -138,10 +139,10 @@ class OcclusionMaps(Plotted, Tabled):
 
 
 def occlusion(
-    model: str | nn.Module | LoadedModel,
+    model: AnyModel,
     image: Tensor,
     target: int | None = None,
-    layer: str | None = None,
+    layer: AnyLayer | None = None,
     *,
     size: int | tuple[int, int] = 32,
     stride: int | tuple[int, int] = 16,
@@ -159,7 +160,7 @@ def occlusion(
         model: a classifier: a MODEL string, a loaded model or a module that takes images as its one argument.
         image: (channel, height, width) or a batch of one, as the model wants it.
         target: index of the class; the most probable one unless given.
-        layer: returns the feature maps to watch; the last that have a grid unless given.
+        layer: returns the feature maps to watch, its name or the module itself; the last that have a grid unless given.
         size: of the square in pixels, or (height, width).
         stride: pixels from one place to the next, or (down, across). The last square may stick out of the image, and is
             clipped.
@@ -177,7 +178,7 @@ def occlusion(
     >>> maps.probability.shape, maps.layer, maps.rows[-1]
     (torch.Size([5, 5]), '2', (20, 30))
     """
-    network = open_network(model)
+    network = open_network(model, "occlusion")
     module = network.module
     batch = as_batch(module, image, "occlusion")
     if len(batch) != 1:
@@ -188,11 +189,11 @@ def occlusion(
     if square[0] > height or square[1] > width:
         raise UnconvError(f"occlusion: size {square[0]}x{square[1]} is larger than the image {height}x{width}")
     colour = _colour(fill, batch)
-    layer = layer if layer is not None else last_feature_maps(module, batch)
+    watched = name_layer(module, layer) if layer is not None else last_feature_maps(module, batch)
     places = (_places(height, square[0], steps[0]), _places(width, square[1], steps[1]))
     with channels_last(module, None):
-        route = _route(module, batch, places, layer, reuse)
-        clean = _clean(module, batch, layer, route)
+        route = _route(module, batch, places, watched, reuse)
+        clean = _clean(module, batch, watched, route)
         target = _class(target, clean.scores)
         scores, activation = _occluded(module, Occluder(batch, colour, places), route, clean, batch_size)
     grid = (len(places[0]), len(places[1]))
@@ -201,7 +202,7 @@ def occlusion(
         image=batch[0].detach().clone(),
         target=target,
         target_name=network.label(target),
-        layer=layer,
+        layer=watched,
         unit=clean.unit,
         size=square,
         rows=places[0],

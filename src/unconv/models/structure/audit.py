@@ -1,0 +1,51 @@
+"""``uc.audit``: the layers of a model however it is held, and what is likely to be wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from unconv.models.load.open_model import AnyModel, open_model
+from unconv.models.structure.trace import size_for
+from unconv.network.audit.audit import Audit, audit as audit_module
+from unconv.network.run.input_sizes import InputSize
+
+
+def audit(
+    model: AnyModel,
+    input_size: InputSize = None,
+    *,
+    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+    measure: bool = True,
+    images: Tensor | Sequence[Tensor] | None = None,
+) -> Audit:
+    """A model's layers with sizes, receptive fields, parameters and MACs, and what is likely to be wrong.
+
+    Nothing is computed but sizes; and, where there are transposed convolutions or pixel shuffles, what their weights
+    make of a constant, and which form is the fastest.
+
+    Args:
+        model: a module, a MODEL string (built with random weights, as ``unconv audit`` does), or a loaded model.
+        input_size: as for :func:`unconv.trace`; that of the images, if these are given, unless told.
+        dtype: of the inputs, as in :func:`unconv.trace`.
+        measure: try forms of transposed convolutions against each other; False for findings that do not depend on the
+            machine.
+        images: what the model is for, (batch, channels, *axes), one tensor for each input: checkerboard patterns are
+            then judged by what these bring to each upsampling layer.
+
+    Raises :class:`~unconv.errors.ModelError` for what is no model or no size, where the model does not take such an
+    input, or its path depends on values; tensors of different sizes that are joined are no error but a finding.
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ConvTranspose2d(8, 3, 3, stride=2))
+    >>> found = audit(model, 32, measure=False)
+    >>> found.macs, [(finding.severity, finding.layer, finding.rule) for finding in found.findings]
+    (442368, [('warning', '1', 'uneven-overlap')])
+    >>> audit("lenet5", measure=False).graph.input_sizes
+    ((1, 32, 32),)
+    """
+    opened = open_model(model, "audit", any_weights=True)
+    size = images if input_size is None and images is not None else size_for(opened, input_size)
+    return audit_module(opened.module, size, dtype=dtype, measure=measure, images=images)

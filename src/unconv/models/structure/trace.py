@@ -1,0 +1,61 @@
+"""``uc.trace``: a model however it is held as a graph of geometries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
+from unconv.network.run.input_sizes import InputSize
+from unconv.network.trace.graph import Graph
+from unconv.network.trace.trace import trace as trace_module
+
+
+def trace(
+    model: AnyModel,
+    input_size: InputSize = None,
+    *,
+    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+    grad: bool = False,
+) -> Graph:
+    """A model as a graph of geometries: names, shapes, parameters, MACs and exact receptive fields.
+
+    The model runs once in eval mode on fake tensors: shapes only, nothing is computed, and the model is left as it
+    was. Every operation is seen where torch dispatches it; see :func:`unconv.network.trace.trace.trace`.
+
+    Args:
+        model: a module, a MODEL string (built with random weights: nothing is downloaded), or a loaded model.
+        input_size: (channels, *axes); with the batch in front; a tensor; an int, the side of a picture; or
+            ``"3x224x224"``: see :func:`~unconv.network.run.input_sizes.as_input_sizes`. Several inputs are a list of
+            such sizes. None: what the model is made for, 224 × 224 for a module that does not say.
+        dtype: of the inputs, one for all or one for each; that of the model's parameters unless given, and of tensors
+            of whole numbers (tokens) their own.
+        grad: whether autograd follows the pass, for hooks on the model.
+
+    Raises :class:`~unconv.errors.ModelError` for what is no model or no size, where the model does not take such an
+    input, or where its path depends on values.
+
+    >>> from torch import nn
+    >>> graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3)), 32)
+    >>> [layer.operator for layer in graph.layers], graph.macs
+    (['conv', 'relu', 'conv'], 168192)
+    >>> trace("zfnet-28").input_sizes
+    ((1, 28, 28),)
+    """
+    opened = open_model(model, "trace", any_weights=True)
+    return trace_module(opened.module, size_for(opened, input_size), dtype=dtype, grad=grad)
+
+
+def size_for(opened: OpenedModel, input_size: InputSize) -> InputSize:
+    """The size that was given, or else that of the model's own inputs; None where neither is known.
+
+    >>> lenet5 = open_model("lenet5", any_weights=True)
+    >>> size_for(lenet5, None), size_for(lenet5, 48), size_for(lenet5, (3, 8, 8))
+    ((1, 32, 32), (1, 48, 48), (3, 8, 8))
+    """
+    if not opened.takes:
+        return input_size
+    if isinstance(input_size, int) and not isinstance(input_size, bool):
+        return (opened.takes[0], *(input_size,) * (len(opened.takes) - 1))
+    return opened.takes if input_size is None else input_size
