@@ -127,6 +127,7 @@ def transfer(
     batch = as_batch(module, images, "transfer")
     check_count("transfer", grid=grid, batch_size=batch_size, folds=folds)
     classes = _labels(labels, len(batch), folds)
+    _refuse_pixels(layers)
     names = layers_or_some(module, layers, batch, lambda: spread_layers(module, batch))
     features = pooled_features(module, batch, names, grid, batch_size)
     count = int(classes.max()) + 1
@@ -162,8 +163,7 @@ def pooled_features(
     >>> {name: tuple(values.shape) for name, values in found.items()}
     {'pixels': (4, 12), '0': (4, 20)}
     """
-    if PIXELS in layers:
-        raise UnconvError(f"transfer: a layer called {PIXELS!r} is taken for the pixels, which are always there")
+    _refuse_pixels(layers)
     parts: dict[str, list[Tensor]] = {name: [] for name in (PIXELS, *layers)}
     for part in torch.split(images, batch_size):
         parts[PIXELS].append(_pooled(part, grid))
@@ -171,6 +171,11 @@ def pooled_features(
         for layer in layers:
             parts[layer].append(_pooled(values[layer], grid))
     return {name: torch.cat(found) for name, found in parts.items()}
+
+
+def _refuse_pixels(layers: AnyLayers | None) -> None:
+    if PIXELS in (layers if isinstance(layers, list | tuple) else [layers]):
+        raise UnconvError(f"transfer: a layer called {PIXELS!r} is taken for the pixels, which are always there")
 
 
 def _pooled(value: Tensor, grid: int) -> Tensor:
