@@ -117,7 +117,7 @@ def test_any_upsampler_makes_pictures_of_the_size_without_biases(name: str) -> N
 
 
 def test_only_with_icnr_phases_begin_alike() -> None:
-    for name, alike in (("subpixel", False), ("subpixel-icnr", True)):
+    for name, alike in (("sub-pixel", False), ("sub-pixel-icnr", True)):
         weight = Generator(Form(1, 3, 8, 4, name)).layers.up2.layer.conv.weight
         phases = weight.unflatten(0, (-1, 4))
         assert torch.equal(phases, phases[:, :1].expand_as(phases)) == alike

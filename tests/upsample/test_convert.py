@@ -12,7 +12,7 @@ from unconv.operators.transpose.blocks import flipped
 from unconv.upsample.convert import FORMS, ZeroInsertion, convert
 from unconv.upsample.phases import phase_kernels
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d
-from unconv.upsample.transposed import ConvTranspose2d
+from unconv.upsample.to_size import ConvTransposeTo2d
 
 KINDS = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
@@ -108,7 +108,7 @@ def test_bad_input_is_one_line() -> None:
         (nn.ConvTranspose2d(3, 3, 3), "fourier", "is not one of"),
         (layer, "transposed", "differs from phase to phase"),
         (SubPixel2d(3, 2, 4), "transposed", "odd kernels"),
-        (ConvTranspose2d(3, 2, 3), "sub-pixel", "takes its size from its input"),
+        (ConvTransposeTo2d(3, 2, 3), "sub-pixel", "may take its size from its input"),
     ):
         with pytest.raises(GeometryError, match=told) as refusal:
             convert(one, form)

@@ -36,7 +36,7 @@ class Pooled(nn.Module):
 
 
 UPSAMPLERS: dict[str, Callable[[], nn.Module]] = {
-    "transposed": lambda: uc.upsample.ConvTranspose2d(CLASSES, CLASSES, 4, stride=2),
+    "transposed": lambda: uc.upsample.ConvTransposeTo2d(CLASSES, CLASSES, 4, stride=2),
     "sub-pixel": lambda: uc.upsample.SubPixel2d(CLASSES, CLASSES),
     "resize": lambda: uc.upsample.ResizeConv2d(CLASSES, CLASSES),
     "bilinear": lambda: uc.upsample.Bilinear2d(CLASSES),

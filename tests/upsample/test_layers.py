@@ -18,15 +18,15 @@ from unconv.upsample.bilinear import Bilinear2d
 from unconv.upsample.resize import ResizeConv1d, ResizeConv2d, ResizeConv3d
 from unconv.upsample.smooth import Smooth, smoothing_kernel
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_shuffle
-from unconv.upsample.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from unconv.upsample.to_size import ConvTransposeTo1d, ConvTransposeTo2d, ConvTransposeTo3d
 from unconv.upsample.unpool import Unpool2d
 
 SIZES = {1: (9,), 2: (7, 9), 3: (4, 5, 3)}
 LAYERS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
-    "ConvTranspose1d": (1, lambda: ConvTranspose1d(4, 3, 3, stride=2)),
-    "ConvTranspose2d": (2, lambda: ConvTranspose2d(4, 3, 3, stride=2)),
-    "ConvTranspose2d grouped": (2, lambda: ConvTranspose2d(4, 6, 4, stride=2, padding=1, groups=2, bias=False)),
-    "ConvTranspose3d": (3, lambda: ConvTranspose3d(4, 3, 3, stride=2)),
+    "ConvTransposeTo1d": (1, lambda: ConvTransposeTo1d(4, 3, 3, stride=2)),
+    "ConvTransposeTo2d": (2, lambda: ConvTransposeTo2d(4, 3, 3, stride=2)),
+    "ConvTransposeTo2d grouped": (2, lambda: ConvTransposeTo2d(4, 6, 4, stride=2, padding=1, groups=2, bias=False)),
+    "ConvTransposeTo3d": (3, lambda: ConvTransposeTo3d(4, 3, 3, stride=2)),
     "SubPixel1d": (1, lambda: SubPixel1d(4, 3)),
     "SubPixel2d": (2, lambda: SubPixel2d(4, 3)),
     "SubPixel3d": (3, lambda: SubPixel3d(4, 3)),
@@ -34,7 +34,7 @@ LAYERS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
     "ResizeConv2d": (2, lambda: ResizeConv2d(4, 3)),
     "ResizeConv2d linear": (2, lambda: ResizeConv2d(4, 3, mode="linear")),
     "ResizeConv3d": (3, lambda: ResizeConv3d(4, 3)),
-    "Smooth": (2, lambda: nn.Sequential(ConvTranspose2d(4, 3, 3, stride=2), Smooth(2))),
+    "Smooth": (2, lambda: nn.Sequential(ConvTransposeTo2d(4, 3, 3, stride=2), Smooth(2))),
 }
 
 
@@ -69,11 +69,11 @@ def test_layers_run_in_bfloat16_and_with_channels_last(name: str) -> None:
 
 SIZED: dict[str, tuple[Callable[[], nn.Module], int]] = {
     **{
-        f"transposed, kernel {k}, stride {s}": (partial(ConvTranspose2d, 1, 1, k, s), s)
+        f"transposed, kernel {k}, stride {s}": (partial(ConvTransposeTo2d, 1, 1, k, s), s)
         for k in (2, 3, 4, 5, 7)
         for s in (2, 3, 4)
     },
-    **{f"sub-pixel, {s}": (partial(SubPixel2d, 1, 1, factor=s), s) for s in (2, 3, 4)},
+    **{f"sub-pixel, {s}": (partial(SubPixel2d, 1, 1, scale_factor=s), s) for s in (2, 3, 4)},
     **{f"resize, {mode}": (partial(ResizeConv2d, 1, 1, mode=mode), 2) for mode in ("nearest", "linear")},
     **{f"bilinear, {s}": (partial(Bilinear2d, 1, s), s) for s in (2, 3, 4, 8)},
     **{f"bilinear, learned, {s}": (partial(Bilinear2d, 1, s, learnable=True), s) for s in (2, 3)},
@@ -101,12 +101,12 @@ def test_unpooling_comes_to_the_size_that_was_pooled(kernel: int, stride: int, p
 
 
 def test_state_dicts_go_to_torch_and_back() -> None:
-    ours, theirs = ConvTranspose2d(4, 3, 4, stride=2, padding=1), nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
+    ours, theirs = ConvTransposeTo2d(4, 3, 4, stride=2, padding=1), nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(1, 4, 6, 5)
     torch.testing.assert_close(ours(x), theirs(x))
     torch.testing.assert_close(ours(x, (13, 11)), theirs(x, (13, 11)))
-    assert "padding='same_upper'" in repr(ConvTranspose2d(4, 3, 4, stride=2))
+    assert "padding='same_upper'" in repr(ConvTransposeTo2d(4, 3, 4, stride=2))
 
 
 @settings(deadline=None, max_examples=50)
@@ -131,7 +131,7 @@ def test_fresh_layers_have_no_pattern(axes: int) -> None:
     inside = (slice(None), slice(None), *(slice(4, -4),) * axes)
     subpixel = {1: SubPixel1d, 2: SubPixel2d, 3: SubPixel3d}[axes](4, 3)
     resize = {1: ResizeConv1d, 2: ResizeConv2d, 3: ResizeConv3d}[axes](4, 3)
-    transposed = {1: ConvTranspose1d, 2: ConvTranspose2d, 3: ConvTranspose3d}[axes](4, 3, 3, stride=2)
+    transposed = {1: ConvTransposeTo1d, 2: ConvTransposeTo2d, 3: ConvTransposeTo3d}[axes](4, 3, 3, stride=2)
     assert stride_pattern(subpixel(x)[inside], 2) <= 1e-6
     assert stride_pattern(resize(x)[inside], 2) <= 1e-6
     assert stride_pattern(transposed(x)[inside], 2) > 0.05
@@ -164,7 +164,7 @@ def test_what_does_not_fit_is_refused_in_a_line() -> None:
     with pytest.raises(GeometryError, match="order 0 must be at least 1"):
         Smooth(2, 0)
     with pytest.raises(GeometryError, match="output size 50 on axis 0 cannot be reached from 22"):
-        ConvTranspose2d(2, 2, 3, 2)(torch.zeros(1, 2, 22, 22), 50)
+        ConvTransposeTo2d(2, 2, 3, 2)(torch.zeros(1, 2, 22, 22), 50)
     with pytest.raises(GeometryError, match="sub-pixel: output size 45 on axis 0 cannot be reached from 22"):
         SubPixel2d(2, 2)(torch.zeros(1, 2, 22, 22), 45)
 

@@ -57,7 +57,7 @@ def test_resize_is_repetition_then_a_convolution() -> None:
 def test_subpixels_differ_by_the_tie_between_phases_alone() -> None:
     x, inside = torch.ones(1, 64, 8, 8), (..., slice(4, -4), slice(4, -4))
     torch.manual_seed(0)
-    free, tied = upsampler("subpixel", 64, 32), upsampler("subpixel-icnr", 64, 32)
+    free, tied = upsampler("sub-pixel", 64, 32), upsampler("sub-pixel-icnr", 64, 32)
     assert stride_pattern(free(x)[inside], 2) > 0.1
     assert stride_pattern(tied(x)[inside], 2) <= 1e-6
     spread = [float(one.layer.conv.weight.detach().std()) for one in (free, tied)]

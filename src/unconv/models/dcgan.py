@@ -43,7 +43,7 @@ from unconv.errors import ModelError, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest, unpublished
 from unconv.upsample import SubPixel2d, icnr_
-from unconv.upsample.upsamplers import UPSAMPLERS, upsampler
+from unconv.upsample.upsamplers import UPSAMPLERS, upsampler, upsampler_name
 
 LATENT = 100
 SIDE = 4  # of the maps that the noise is projected to
@@ -120,10 +120,10 @@ class Generator(nn.Module):
         layers["tanh"] = nn.Tanh()
         self.layers = nn.Sequential(layers)
         _initialise(self)
-        if form.upsampler == "subpixel-icnr":
+        if form.upsampler == "sub-pixel-icnr":
             for module in self.modules():
                 if isinstance(module, SubPixel2d):
-                    icnr_(module.conv.weight, module.factor, _normal)
+                    icnr_(module.conv.weight, module.scale_factor, _normal)
 
     def forward(self, noise: Float[Tensor, "batch numbers *ones"]) -> Float[Tensor, "batch channels height width"]:
         """The pictures."""
@@ -189,7 +189,7 @@ def dcgan_form(name: str, variant: str | None = None) -> Form:
     """
     own = FORMS[name]
     words = [] if variant is None else variant.split(":")
-    kind = words.pop(0) if words and not words[0].isdecimal() else None
+    kind = upsampler_name(words.pop(0)) if words and not words[0].isdecimal() else None
     width = words.pop(0) if words and words[0].isdecimal() else None
     if words or (kind is not None and kind not in UPSAMPLERS):
         raise ModelError(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from unconv.errors import ModelError
-from unconv.upsample import ConvTranspose2d
+from unconv.upsample import ConvTransposeTo2d
 
 
 def standard_macs(channels: int, kernel_size: int, size: tuple[int, int]) -> int:
@@ -197,7 +197,7 @@ class SpatialBottleneck(nn.Module):
         self.kernel_size = kernel_size
         self.down = nn.Conv2d(channels, channels, kernel_size, stride=kernel_size, groups=channels, bias=False)
         self.project = nn.Conv2d(channels, channels, 1)
-        self.up = ConvTranspose2d(channels, channels, kernel_size, stride=kernel_size, groups=channels)
+        self.up = ConvTransposeTo2d(channels, channels, kernel_size, stride=kernel_size, groups=channels)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
         """The maps, of the size they had."""

@@ -32,7 +32,7 @@ from torch import Tensor, cat, nn
 from unconv.errors import ModelError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest, unpublished
-from unconv.upsample.upsamplers import UPSAMPLERS, upsampler
+from unconv.upsample.upsamplers import UPSAMPLERS, upsampler, upsampler_name
 
 CHANNELS = (64, 128, 256, 512, 1024)
 LIGHT = (24, 48, 96, 128, 160)
@@ -184,7 +184,7 @@ def unet_recipe(name: str, variant: str | None = None) -> Recipe:
     Traceback (most recent call last):
     unconv.errors.ModelError: unet:cubic: no such upsampler; they are transposed-k2, ... bilinear
     """
-    up = PUBLISHED_UPSAMPLER if variant is None else variant
+    up = PUBLISHED_UPSAMPLER if variant is None else upsampler_name(variant)
     full = name if variant is None else f"{name}:{variant}"
     if up not in UPSAMPLERS:
         close = nearest(up, UPSAMPLERS, f"{name}:")

@@ -29,6 +29,11 @@ from unconv.upsample.subpixel import (
     SubPixel3d as SubPixel3d,
     pixel_shuffle as pixel_shuffle,
 )
+from unconv.upsample.to_size import (
+    ConvTransposeTo1d as ConvTransposeTo1d,
+    ConvTransposeTo2d as ConvTransposeTo2d,
+    ConvTransposeTo3d as ConvTransposeTo3d,
+)
 from unconv.upsample.transposed import (
     ConvTranspose1d as ConvTranspose1d,
     ConvTranspose2d as ConvTranspose2d,

@@ -7,22 +7,25 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv._renamed import renamed
 from unconv.errors import GeometryError
 from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.operators.transpose.conv_transpose import conv_transpose
+from unconv.upsample.factor import WithFactor
 from unconv.upsample.first_cells import first_cells
 from unconv.upsample.initialise import bilinear_, bilinear_geometry
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
-class _Bilinear(nn.Module):
+class _Bilinear(WithFactor):
     axes: int
 
+    @renamed(factor="scale_factor")
     def __init__(
         self,
         channels: int,
-        factor: Size = 2,
+        scale_factor: Size = 2,
         learnable: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -31,42 +34,46 @@ class _Bilinear(nn.Module):
         if channels < 1:
             raise GeometryError(f"bilinear: {channels} channels; give 1 or more")
         self.channels = channels
-        self.factor = per_axis("bilinear", "factor", factor, self.axes, least=1)
+        self.scale_factor = per_axis("bilinear", "scale_factor", scale_factor, self.axes, least=1)
         self.weight: nn.Parameter | None = None
         if learnable:
-            kernel = tuple(bilinear_geometry(step)[0] for step in self.factor)
+            kernel = tuple(bilinear_geometry(step)[0] for step in self.scale_factor)
             self.weight = nn.Parameter(torch.empty((channels, 1, *kernel), device=device, dtype=dtype))
             self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Back to interpolation."""
         if self.weight is not None:
-            bilinear_(self.weight, self.factor, groups=self.channels)
+            bilinear_(self.weight, self.scale_factor, groups=self.channels)
 
     def forward(
         self, x: Float[Tensor, "batch channel *size"], output_size: Size | Tensor | None = None
     ) -> Float[Tensor, "batch channel *larger_size"]:
-        """The output, ``factor`` times as large; or, where a size or a tensor that has it is given, its first cells."""
+        """The output, ``scale_factor`` times as large; or its first cells, where a size or tensor is given."""
         if x.ndim != self.axes + 2 or x.shape[1] != self.channels:
             raise GeometryError(
                 f"bilinear: shape {tuple(x.shape)} is not (batch, {self.channels}, {', '.join(['size'] * self.axes)})"
             )
-        whole = tuple(size * step for size, step in zip(x.shape[2:], self.factor, strict=True))
-        return first_cells(self._upsampled(x, whole), output_size, self.factor, "bilinear")
+        whole = tuple(size * step for size, step in zip(x.shape[2:], self.scale_factor, strict=True))
+        return first_cells(self._upsampled(x, whole), output_size, self.scale_factor, "bilinear")
 
     def _upsampled(self, x: Tensor, whole: tuple[int, ...]) -> Tensor:
         if self.weight is None:
             return F.interpolate(x, size=whole, mode=_MODES[self.axes], align_corners=False)
         # One cell more on each side, a copy of the last: interpolation at the borders too.
         sides = [1] * (2 * self.axes)
-        padding = tuple(step + bilinear_geometry(step)[1] for step in self.factor)
+        padding = tuple(step + bilinear_geometry(step)[1] for step in self.scale_factor)
         return conv_transpose(
-            F.pad(x, sides, mode="replicate"), self.weight, stride=self.factor, padding=padding, groups=self.channels
+            F.pad(x, sides, mode="replicate"),
+            self.weight,
+            stride=self.scale_factor,
+            padding=padding,
+            groups=self.channels,
         )
 
     def extra_repr(self) -> str:
         """Arguments."""
-        return f"{self.channels}, factor={self.factor}, learnable={self.weight is not None}"
+        return f"{self.channels}, scale_factor={self.scale_factor}, learnable={self.weight is not None}"
 
 
 class Bilinear1d(_Bilinear):
@@ -83,7 +90,7 @@ class Bilinear2d(_Bilinear):
 
     Args:
         channels: of input and output.
-        factor: by which each axis grows; an int, or one per axis.
+        scale_factor: by which each axis grows; an int, or one per axis.
         learnable: whether its kernels are parameters.
         device, dtype: of these.
 

@@ -16,6 +16,8 @@ from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.blocks import flipped, stretch
 from unconv.upsample.phases import blocks_by_axis, phase_kernels, transposed_kernels
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_shuffle
+from unconv.upsample.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from unconv.upsample.upsamplers import upsampler_name
 
 Form: TypeAlias = Literal["transposed", "sub-pixel", "zero-insertion"]
 FORMS: tuple[Form, ...] = ("transposed", "sub-pixel", "zero-insertion")
@@ -107,6 +109,7 @@ def convert(layer: nn.Module, to: Form) -> nn.Module:
     >>> bool(torch.allclose(convert(layer, "sub-pixel")(x), layer(x), atol=1e-6))
     True
     """
+    to = upsampler_name(to)  # type: ignore[assignment]
     if to not in FORMS:
         raise GeometryError(f"convert: {to!r} is not one of {', '.join(FORMS)}")
     original, weight, bias = _taken_apart(layer)
@@ -124,10 +127,11 @@ def _taken_apart(layer: nn.Module) -> tuple[Original, Tensor, Tensor | None]:
     """The geometry, the kernels as a transposed convolution's, and the bias."""
     conv: Any = layer
     if isinstance(layer, _TRANSPOSED):
-        # A subclass that comes to a size of its own is another layer.
-        if type(layer) not in _TRANSPOSED:
+        # A subclass may return something else: these two come to sizes of their own, and others are not known.
+        if type(layer) not in (*_TRANSPOSED, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d):
             raise GeometryError(
-                f"convert: {type(layer).__name__} takes its size from its input; give torch's {type(layer).__base__}"
+                f"convert: {type(layer).__name__} may take its size from its input; give torch's ConvTranspose"
+                f"{len(layer.kernel_size)}d"
             )
         arguments = TransposeArguments(conv.stride, conv.padding, conv.output_padding, conv.dilation, conv.groups)
         return Original(conv.kernel_size, arguments), conv.weight, conv.bias
@@ -142,7 +146,7 @@ def _taken_apart(layer: nn.Module) -> tuple[Original, Tensor, Tensor | None]:
         kernels = transposed_kernels(weight, original.kernel_size, arguments)
         return original, kernels, _one_bias(bias, arguments.stride)
     if isinstance(layer, SubPixel1d | SubPixel2d | SubPixel3d):
-        inner, factor = layer.conv, layer.factor
+        inner, factor = layer.conv, layer.scale_factor
         kernel = tuple(k * s for k, s in zip(inner.kernel_size, factor, strict=True))
         # Torch puts the odd cell of SAME behind, which is in front here.
         padding = tuple(s * ((k - 1) - (k - 1) // 2) for k, s in zip(inner.kernel_size, factor, strict=True))

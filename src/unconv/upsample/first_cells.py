@@ -6,18 +6,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv.errors import GeometryError
-from unconv.operators.geometry.sizes import Size, per_axis
+from unconv.operators.geometry.sizes import Size
+from unconv.upsample.sized import wanted_sizes
 
 
 def first_cells(
-    y: Float[Tensor, "batch channel *size"], output_size: Size | Tensor | None, factor: tuple[int, ...], name: str
+    y: Float[Tensor, "batch channel *size"], output_size: Size | Tensor | None, scale_factor: tuple[int, ...], name: str
 ) -> Float[Tensor, "batch channel *smaller_size"]:
-    """As many cells of each axis as are asked for: all, or up to ``factor`` − 1 fewer.
+    """As many cells of each axis as are asked for: all, or up to ``scale_factor`` − 1 fewer.
 
     Args:
-        y: an output, ``factor`` times as large as what it was made of.
+        y: an output, ``scale_factor`` times as large as what it was made of.
         output_size: an int, one per axis, or a tensor that has this size; None for all.
-        factor: one number for each axis.
+        scale_factor: one number for each axis.
         name: of the layer, for errors.
 
     Raises :class:`~unconv.errors.GeometryError`, naming those that can be reached, for another size.
@@ -26,12 +27,10 @@ def first_cells(
     >>> first_cells(torch.zeros(1, 3, 8, 6), (7, 6), (2, 2), "sub-pixel").shape
     torch.Size([1, 3, 7, 6])
     """
-    if output_size is None:
+    asked = wanted_sizes(name, output_size, y.ndim, len(scale_factor))
+    if asked is None:
         return y
-    asked = tuple(output_size.shape[2:]) if isinstance(output_size, Tensor) else output_size
-    for axis, (size, step) in enumerate(
-        zip(per_axis(name, "output_size", asked, len(factor), least=1), factor, strict=True)
-    ):
+    for axis, (size, step) in enumerate(zip(asked, scale_factor, strict=True)):
         most = y.shape[2 + axis]
         if not most - step < size <= most:
             raise GeometryError(

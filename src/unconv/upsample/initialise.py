@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv._renamed import renamed
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.checkerboard import equalised
 from unconv.operators.geometry.sizes import Size, per_axis
@@ -68,24 +69,25 @@ def bilinear_(
     return weight
 
 
+@renamed(factor="scale_factor")
 def icnr_(
     weight: Float[Tensor, "out in *kernel"],
-    factor: Size,
+    scale_factor: Size,
     initialise: Callable[[Tensor], object] = nn.init.kaiming_normal_,
 ) -> Float[Tensor, "out in *kernel"]:
     """Sub-pixel kernels that start without a pattern: all phases of a channel alike (Aitken et al. 2017, ICNR).
 
-    The output of a fresh layer is that of a convolution, resized to the nearest. ``factor`` is that of the shuffle
-    behind, an int, or one per axis; ``initialise`` fills a smaller weight in place.
+    The output of a fresh layer is that of a convolution, resized to the nearest. ``scale_factor`` is that of the
+    shuffle behind, an int, or one per axis; ``initialise`` fills a smaller weight in place.
 
-    >>> weight = icnr_(torch.empty(8, 3, 3, 3), factor=2)
+    >>> weight = icnr_(torch.empty(8, 3, 3, 3), scale_factor=2)
     >>> torch.equal(weight[0], weight[3]), torch.equal(weight[3], weight[4])
     (True, False)
     """
-    phases = prod(per_axis("icnr", "factor", factor, weight.ndim - 2, least=1))
+    phases = prod(per_axis("icnr", "scale_factor", scale_factor, weight.ndim - 2, least=1))
     if len(weight) % phases:
         raise GeometryError(
-            f"icnr: {len(weight)} output channels are no multiple of the {phases} phases of factor {factor}"
+            f"icnr: {len(weight)} output channels are no multiple of the {phases} phases of scale_factor {scale_factor}"
         )
     with torch.no_grad():
         small = weight.new_empty(len(weight) // phases, *weight.shape[1:])
@@ -114,20 +116,21 @@ def equalised_(
     return weight
 
 
+@renamed(factor="scale_factor")
 def equalised_phases_(
-    weight: Float[Tensor, "out_phases in *kernel"], factor: Size
+    weight: Float[Tensor, "out_phases in *kernel"], scale_factor: Size
 ) -> Float[Tensor, "out_phases in *kernel"]:
     """Sub-pixel kernels whose phases pass the same of a constant, the nearest to what they are (Sugawara et al. 2018).
 
-    As :func:`equalised_` for a transposed convolution. ``factor`` is that of the shuffle behind, an int, or one per
-    axis. Raises :class:`~unconv.errors.GeometryError` where the output channels are no multiple of the phases.
+    As :func:`equalised_` for a transposed convolution. ``scale_factor`` is that of the shuffle behind, an int, or
+    one per axis. Raises :class:`~unconv.errors.GeometryError` where the output channels are no multiple of the phases.
 
-    >>> weight = equalised_phases_(nn.Conv2d(3, 8, 3).weight, factor=2)
+    >>> weight = equalised_phases_(nn.Conv2d(3, 8, 3).weight, scale_factor=2)
     >>> gains = weight.sum((2, 3)).reshape(2, 4, 3)
     >>> bool(torch.allclose(gains, gains[:, :1].expand_as(gains), atol=1e-6))
     True
     """
-    phases = prod(per_axis("equalised phases", "factor", factor, weight.ndim - 2, least=1))
+    phases = prod(per_axis("equalised phases", "scale_factor", scale_factor, weight.ndim - 2, least=1))
     if weight.shape[0] % phases:
         raise GeometryError(
             f"equalised phases: {weight.shape[0]} output channels are no multiple of the {phases} phases of the shuffle"

@@ -5,24 +5,28 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from unconv._renamed import renamed
 from unconv.errors import UnconvError
 from unconv.operators.geometry.sizes import Size, per_axis
+from unconv.upsample.factor import WithFactor
 from unconv.upsample.same import same_convolution
+from unconv.upsample.sized import wanted_sizes
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
-class _ResizeConv(nn.Module):
+class _ResizeConv(WithFactor):
     axes: int
 
+    @renamed(factor="scale_factor")
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
         kernel_size: Size = 3,
-        factor: Size = 2,
+        scale_factor: Size = 2,
         mode: str = "nearest",
         bias: bool = True,
         device: torch.device | str | None = None,
@@ -31,20 +35,17 @@ class _ResizeConv(nn.Module):
         super().__init__()
         if mode not in ("nearest", "linear"):
             raise UnconvError(f"resize-convolution: mode {mode!r} is not 'nearest' or 'linear'")
-        self.factor = per_axis("resize-convolution", "factor", factor, self.axes, least=1)
+        self.scale_factor = per_axis("resize-convolution", "scale_factor", scale_factor, self.axes, least=1)
         self.mode = mode
         self.conv = same_convolution(self.axes, in_channels, out_channels, kernel_size, bias, device, dtype)
 
     def forward(
         self, x: Float[Tensor, "batch channel *size"], output_size: Size | Tensor | None = None
     ) -> Float[Tensor, "batch out *larger_size"]:
-        """The output, in the size asked for: ints, or a tensor that has it; else ``factor`` times the input's."""
-        if output_size is None:
-            sizes = [size * step for size, step in zip(x.shape[2:], self.factor, strict=True)]
-        elif isinstance(output_size, Tensor):
-            sizes = list(output_size.shape[-self.axes :])
-        else:
-            sizes = list(per_axis("resize-convolution", "output size", output_size, self.axes, least=1))
+        """The output, in the size asked for: ints, or a tensor that has it; else ``scale_factor`` times the input's."""
+        asked = wanted_sizes("resize-convolution", output_size, x.ndim, self.axes)
+        whole = [size * step for size, step in zip(x.shape[2:], self.scale_factor, strict=True)]
+        sizes = whole if asked is None else list(asked)
         if self.mode == "nearest":
             # Unlike "nearest", which is off by one cell for some sizes.
             return self.conv(F.interpolate(x, size=sizes, mode="nearest-exact"))  # type: ignore[no-any-return]
@@ -52,7 +53,7 @@ class _ResizeConv(nn.Module):
 
     def extra_repr(self) -> str:
         """Arguments that the convolution inside does not show."""
-        return f"factor={self.factor}, mode={self.mode!r}"
+        return f"scale_factor={self.scale_factor}, mode={self.mode!r}"
 
 
 class ResizeConv1d(_ResizeConv):
@@ -70,7 +71,7 @@ class ResizeConv2d(_ResizeConv):
         in_channels: of the input.
         out_channels: of the output.
         kernel_size: of the convolution at high resolution; an int, or one per axis.
-        factor: by which each axis grows; an int, or one per axis.
+        scale_factor: by which each axis grows; an int, or one per axis.
         mode: ``"nearest"`` or ``"linear"``.
         bias, device, dtype: as in torch.
 

@@ -55,7 +55,8 @@ def conv_transpose_to(
         x: input, (batch, in, *size) or (in, *size).
         weight: (in, out / groups, *kernel), as torch stores it.
         bias: one number for each output channel.
-        output_size: an int, one per axis, or a tensor that has this size; without it the smallest, and s·i′ with SAME.
+        output_size: an int, one per axis, a whole shape, or a tensor that has it; without it the smallest, and
+            s·i′ with SAME.
         stride, dilation: an int, or one per axis.
         padding: that of the convolution whose transpose this is; an int, one per axis, (before, after) pairs,
             ``"same_upper"`` (TensorFlow, ONNX), ``"same_lower"`` (ONNX), or ``"same"`` (torch; stride 1 only).
@@ -77,7 +78,7 @@ def conv_transpose_to(
     steps = per_axis(_NAME, "stride", stride, count, least=1)
     holes = per_axis(_NAME, "dilation", dilation, count, least=1)
     paddings = _padding_by_axis(padding, steps, count)
-    wanted = _sizes_wanted(output_size, count)
+    wanted = wanted_sizes(_NAME, output_size, x.ndim, count)
     pads: list[tuple[int, int]] = []
     sizes: list[int] = []
     for axis in range(count):
@@ -143,16 +144,29 @@ def _padding_by_axis(padding: Padding, steps: tuple[int, ...], count: int) -> tu
     return explicit_padding(_NAME, 0 if padding == "valid" else padding, count)
 
 
-def _sizes_wanted(output_size: Size | Tensor | None, count: int) -> tuple[int, ...] | None:
+def wanted_sizes(operation: str, output_size: Size | Tensor | None, ndim: int, count: int) -> tuple[int, ...] | None:
+    """The size of each axis that is asked for: by an int, one per axis, a shape as long as the input's, or a tensor.
+
+    Args:
+        operation: what an error begins with.
+        output_size: what was asked for; None for nothing.
+        ndim: how many dimensions the input has.
+        count: how many of them are axes of size.
+
+    >>> wanted_sizes("resize", (1, 3, 8, 6), ndim=4, count=2), wanted_sizes("resize", 7, ndim=4, count=2)
+    ((8, 6), (7, 7))
+    """
     if output_size is None:
         return None
     if isinstance(output_size, Tensor):
         if output_size.ndim < count:
             raise GeometryError(
-                f"{_NAME}: a tensor of shape {tuple(output_size.shape)} as output size has no {count} axes of size"
+                f"{operation}: a tensor of shape {tuple(output_size.shape)} as output size has no {count} axes of size"
             )
         return tuple(output_size.shape[output_size.ndim - count :])
-    return per_axis(_NAME, "output size", output_size, count, least=1)
+    if isinstance(output_size, Sequence) and len(output_size) == ndim:
+        output_size = output_size[ndim - count :]
+    return per_axis(operation, "output size", output_size, count, least=1)
 
 
 def _axis_name(axis: int, count: int) -> str:

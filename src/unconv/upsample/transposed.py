@@ -1,93 +1,153 @@
-"""Transposed convolution as a layer that is told the size to come to."""
+"""Transposed convolution as torch's layer: its arguments, their order and defaults, by the fastest form."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unconv.operators.geometry.sizes import Padding, Size
+from unconv.errors import UnconvError
+from unconv.operators.geometry.sizes import Size
+from unconv.operators.transpose.arguments import TransposeArguments
+from unconv.operators.transpose.conv_transpose import conv_transpose
 from unconv.upsample.sized import conv_transpose_to
+from unconv.upsample.to_size import TO_SIZE
 
 
-class _ToSize:
-    """What the layers below add to torch's: SAME, two paddings an axis, and the size that is asked for."""
+class _AsTorch:
+    """What the layers below do otherwise than torch's: words for what does not fit, and the form that is fastest."""
 
-    sized_padding: Padding
+    axes: int
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A layer; of the kind that it was in 0.1, with a DeprecationWarning, where only that takes such a padding."""
+        padding = args[4] if len(args) > 4 else kwargs.get("padding")
+        if isinstance(padding, str) or _has_pairs(padding):
+            other = TO_SIZE[cls.axes]
+            warnings.warn(
+                f"{cls.__name__}: it is torch's layer now; padding {padding!r} is that of {other.__name__}",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "groups", "bias", "dilation")
+            return other(**dict(zip((*names, "device", "dtype"), args, strict=False)), **kwargs)
+        return super().__new__(cls)
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Any,
-        stride: Any = 1,
-        padding: Padding = "same_upper",
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
         groups: int = 1,
         bias: bool = True,
-        dilation: Any = 1,
+        dilation: Size = 1,
+        padding_mode: str = "zeros",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(  # type: ignore[call-arg]
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            groups=groups,
-            bias=bias,
-            dilation=dilation,
-            device=device,
-            dtype=dtype,
-        )
-        self.sized_padding = padding
+        name = type(self).__name__
+        if padding_mode != "zeros":
+            raise UnconvError(
+                f"{name}: padding_mode {padding_mode!r} is for convolutions; a transposed one has 'zeros' alone"
+            )
+        TransposeArguments.of(self.axes, stride, padding, output_padding, groups, dilation)
+        try:
+            super().__init__(  # type: ignore[call-arg]
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride,
+                padding,
+                output_padding,
+                groups,
+                bias,
+                dilation,
+                device=device,
+                dtype=dtype,
+            )
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UnconvError(f"{name}: {str(error).partition(chr(10))[0]}") from error
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[misc]
+        # A layer that 0.1 wrote whole came to a size: it still does.
+        if "sized_padding" in state:
+            self.__class__ = TO_SIZE[self.axes]
 
     def forward(
-        self, x: Float[Tensor, "*batch_channels_size"], output_size: Size | Tensor | None = None
+        self,
+        input: Float[Tensor, "*batch_channels_size"],
+        output_size: Sequence[int] | Tensor | None = None,
     ) -> Float[Tensor, "*batch_out_size"]:
-        """The output, in the size asked for: ints, or a tensor that has it; else s·i′ with SAME, else the smallest."""
+        """The output; ``output_size`` instead of the output padding, as in torch, or a tensor that has it."""
+        layer: Any = self
+        if output_size is None:
+            return conv_transpose(
+                input,
+                layer.weight,
+                layer.bias,
+                layer.stride,
+                layer.padding,
+                layer.output_padding,
+                layer.groups,
+                layer.dilation,
+            )
         return conv_transpose_to(
-            x,
-            self.weight,  # type: ignore[attr-defined]
-            self.bias,  # type: ignore[attr-defined]
+            input,
+            layer.weight,
+            layer.bias,
             output_size=output_size,
-            stride=self.stride,  # type: ignore[attr-defined]
-            padding=self.sized_padding,
-            dilation=self.dilation,  # type: ignore[attr-defined]
-            groups=self.groups,  # type: ignore[attr-defined]
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=layer.groups,
         )
 
-    def extra_repr(self) -> str:
-        """Torch's line, with the padding as it was given."""
-        return f"{super().extra_repr()}, padding={self.sized_padding!r}"  # type: ignore[misc]
+
+def _has_pairs(padding: Any) -> bool:
+    return isinstance(padding, Sequence) and any(isinstance(one, Sequence) for one in padding)
 
 
-class ConvTranspose1d(_ToSize, nn.ConvTranspose1d):
+class ConvTranspose1d(_AsTorch, nn.ConvTranspose1d):
     """:class:`ConvTranspose2d` along one axis."""
 
+    axes = 1
 
-class ConvTranspose2d(_ToSize, nn.ConvTranspose2d):
-    """A transposed convolution that comes to the size it is told, instead of asking for an output padding.
 
-    Weights are those of :class:`torch.nn.ConvTranspose2d`: state dicts go both ways. Where a skip connection has to be
-    met, give its tensor as ``output_size``.
+class ConvTranspose2d(_AsTorch, nn.ConvTranspose2d):
+    """:class:`torch.nn.ConvTranspose2d`, computed by :func:`unconv.conv_transpose`: the same arguments and outputs.
+
+    Order and defaults of the arguments, weights, names in a state dict and initial values are torch's. A layer that
+    comes to the size it is told is :class:`~unconv.upsample.to_size.ConvTransposeTo2d`.
 
     Args:
         in_channels: of the input.
         out_channels: of the output.
-        kernel_size: an int, or one per axis; the same for ``stride`` and ``dilation``.
-        padding: ``"same_upper"`` (TensorFlow, ONNX), ``"same_lower"`` (ONNX), an int, one per axis, or (before, after)
-            pairs, that of the convolution whose transpose this is.
-        groups, bias, device, dtype: as in torch.
+        kernel_size: an int, or one per axis; the same for all that follow up to ``output_padding``, and for
+            ``dilation``.
+        stride, padding, output_padding, groups, bias, dilation, device, dtype: as in torch.
+        padding_mode: ``"zeros"``, the only one that torch has for this layer.
 
-    Raises :class:`~unconv.errors.GeometryError`, naming those that can be reached, for a size that cannot.
+    Raises :class:`~unconv.errors.UnconvError` for what torch would refuse, in one line.
 
-    >>> up = ConvTranspose2d(8, 5, kernel_size=3, stride=2)
-    >>> up(torch.randn(1, 8, 22, 23)).shape, up(torch.randn(1, 8, 22, 23), torch.randn(1, 5, 43, 46)).shape
-    (torch.Size([1, 5, 44, 46]), torch.Size([1, 5, 43, 46]))
+    >>> up, theirs = ConvTranspose2d(8, 4, 3, 2, 1, 1), nn.ConvTranspose2d(8, 4, 3, 2, 1, 1)
+    >>> _ = theirs.load_state_dict(up.state_dict())
+    >>> x = torch.randn(1, 8, 16, 16)
+    >>> up(x).shape, bool(torch.allclose(up(x), theirs(x), atol=1e-5))
+    (torch.Size([1, 4, 32, 32]), True)
     """
 
+    axes = 2
 
-class ConvTranspose3d(_ToSize, nn.ConvTranspose3d):
+
+class ConvTranspose3d(_AsTorch, nn.ConvTranspose3d):
     """:class:`ConvTranspose2d` along three axes."""
+
+    axes = 3

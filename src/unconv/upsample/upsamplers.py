@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -9,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import GeometryError, UnconvError
+from unconv.operators.geometry.sizes import Size
 from unconv.upsample.bilinear import Bilinear1d, Bilinear2d, Bilinear3d
 from unconv.upsample.resize import ResizeConv1d, ResizeConv2d, ResizeConv3d
 from unconv.upsample.same import same_convolution
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d
-from unconv.upsample.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from unconv.upsample.to_size import TO_SIZE
 
-_TRANSPOSED = {1: ConvTranspose1d, 2: ConvTranspose2d, 3: ConvTranspose3d}
 _SUBPIXEL = {1: SubPixel1d, 2: SubPixel2d, 3: SubPixel3d}
 _RESIZE = {1: ResizeConv1d, 2: ResizeConv2d, 3: ResizeConv3d}
 _BILINEAR = {1: Bilinear1d, 2: Bilinear2d, 3: Bilinear3d}
@@ -73,38 +74,69 @@ class Doubling(nn.Module):
         return repr(self.name)
 
 
-_Maker: TypeAlias = Callable[[int, int, int], nn.Module]
+_Maker: TypeAlias = Callable[[int, int, int, Size], nn.Module]
 
 
 def _transposed(kernel_size: int) -> _Maker:
     # With k = 3, SAME would lie differently for odd and for even sizes; padding 1 does not.
     padding = 1 if kernel_size == 3 else "same_upper"
-    return lambda inputs, outputs, dim: _TRANSPOSED[dim](inputs, outputs, kernel_size, stride=2, padding=padding)
+    return lambda inputs, outputs, dim, by: TO_SIZE[dim](inputs, outputs, kernel_size, stride=by, padding=padding)
 
 
-def _subpixel(inputs: int, outputs: int, dim: int) -> nn.Module:
-    layer = _SUBPIXEL[dim](inputs, outputs)
+def _subpixel(inputs: int, outputs: int, dim: int, scale_factor: Size) -> nn.Module:
+    layer = _SUBPIXEL[dim](inputs, outputs, scale_factor=scale_factor)
     # As ICNR begins, but for the tie between phases: else two initialisations would be compared.
     nn.init.kaiming_normal_(layer.conv.weight)
     return layer
 
 
-def _bilinear(inputs: int, outputs: int, dim: int) -> nn.Module:
+def _bilinear(inputs: int, outputs: int, dim: int, scale_factor: Size) -> nn.Module:
     # Interpolation weights add up to one, so the 1×1 convolution may come first, where there are fewer cells.
-    return nn.Sequential(same_convolution(dim, inputs, outputs, 1, True, None, None), _BILINEAR[dim](outputs))
+    first = same_convolution(dim, inputs, outputs, 1, True, None, None)
+    return nn.Sequential(first, _BILINEAR[dim](outputs, scale_factor))
 
 
 _MAKERS: dict[str, _Maker] = {
     "transposed-k2": _transposed(2),
     "transposed-k3": _transposed(3),
     "transposed-k4": _transposed(4),
-    "subpixel": _subpixel,
-    "subpixel-icnr": lambda inputs, outputs, dim: _SUBPIXEL[dim](inputs, outputs),
-    "resize": lambda inputs, outputs, dim: _RESIZE[dim](inputs, outputs),
+    "sub-pixel": _subpixel,
+    "sub-pixel-icnr": lambda inputs, outputs, dim, by: _SUBPIXEL[dim](inputs, outputs, scale_factor=by),
+    "resize": lambda inputs, outputs, dim, by: _RESIZE[dim](inputs, outputs, scale_factor=by),
     "bilinear": _bilinear,
 }
 
 UPSAMPLERS = tuple(_MAKERS)
+
+# Other words for sub-pixel convolution, as they are written elsewhere and were written here.
+_SUB_PIXEL = re.compile(r"(sub[-_ ]?pixel|pixel[-_ ]?shuffle)(?=$|[-_ ])", re.IGNORECASE)
+
+
+def upsampler_name(name: str) -> str:
+    """The name of a kind of upsampler in its one spelling; what is none stays as it is.
+
+    >>> upsampler_name("subpixel"), upsampler_name("pixel_shuffle"), upsampler_name("subpixel_icnr")
+    ('sub-pixel', 'sub-pixel', 'sub-pixel-icnr')
+    """
+    found = _SUB_PIXEL.match(name) if isinstance(name, str) else None
+    return f"sub-pixel{name[found.end() :].lower().replace('_', '-').replace(' ', '-')}" if found else name
+
+
+def make_upsampler(name: str, in_channels: int, out_channels: int, dim: int, scale_factor: Size) -> nn.Module:
+    """The layer of that kind by itself, for any scale factor: an int, or one per axis.
+
+    >>> make_upsampler("resize", 8, 5, dim=2, scale_factor=(2, 1))
+    ResizeConv2d(
+      scale_factor=(2, 1), mode='nearest'
+      (conv): Conv2d(8, 5, kernel_size=(3, 3), stride=(1, 1), padding=same)
+    )
+    """
+    kind = upsampler_name(name)
+    if kind not in _MAKERS:
+        raise UnconvError(f"upsampler {name!r}: unknown; it is {', '.join(UPSAMPLERS[:-1])} or {UPSAMPLERS[-1]}")
+    if dim not in TO_SIZE:
+        raise UnconvError(f"upsampler {kind}: dim {dim!r} is none of 1, 2, 3")
+    return _MAKERS[kind](in_channels, out_channels, dim, scale_factor)
 
 
 def upsampler(name: str, in_channels: int, out_channels: int, dim: int = 2) -> Doubling:
@@ -114,8 +146,8 @@ def upsampler(name: str, in_channels: int, out_channels: int, dim: int = 2) -> D
     transposed-k2     transposed convolution, stride 2: every output cell has one tap (U-Net's "up-convolution")
     transposed-k3     the same with 1 or 2 taps along an axis: uneven overlap (Odena, Dumoulin & Olah 2016)
     transposed-k4     the same with 2 taps everywhere (DCGAN)
-    subpixel          convolution 3×3 and pixel shuffle (Shi et al. 2016)
-    subpixel-icnr     the same, all phases alike at the start (Aitken et al. 2017)
+    sub-pixel         convolution 3×3 and pixel shuffle (Shi et al. 2016)
+    sub-pixel-icnr    the same, all phases alike at the start (Aitken et al. 2017)
     resize            repetition of the nearest cell, then a convolution 3×3 (Odena et al. 2016)
     bilinear          fixed interpolation, and a 1×1 convolution for the channels
     ================  =========================================================================================
@@ -124,7 +156,7 @@ def upsampler(name: str, in_channels: int, out_channels: int, dim: int = 2) -> D
     rounded up brings to i.
 
     Args:
-        name: one of those above.
+        name: one of those above; ``subpixel`` and ``pixel-shuffle`` are other words for ``sub-pixel``.
         in_channels: of the input.
         out_channels: of the output.
         dim: how many axes of size there are: 1, 2 or 3.
@@ -140,8 +172,4 @@ def upsampler(name: str, in_channels: int, out_channels: int, dim: int = 2) -> D
     Traceback (most recent call last):
     unconv.errors.UnconvError: upsampler 'cubic': unknown; it is transposed-k2, transposed-k3, ... or bilinear
     """
-    if name not in _MAKERS:
-        raise UnconvError(f"upsampler {name!r}: unknown; it is {', '.join(UPSAMPLERS[:-1])} or {UPSAMPLERS[-1]}")
-    if dim not in _TRANSPOSED:
-        raise UnconvError(f"upsampler {name}: dim {dim!r} is none of 1, 2, 3")
-    return Doubling(name, dim, _MAKERS[name](in_channels, out_channels, dim))
+    return Doubling(upsampler_name(name), dim, make_upsampler(name, in_channels, out_channels, dim, 2))

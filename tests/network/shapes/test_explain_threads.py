@@ -58,7 +58,9 @@ class Keras(nn.Module):
         self.up = nn.ModuleList([nn.ConvTranspose2d(4 * (n + 2), 4 * (n + 1), 3, 2, 1, 1) for n in range(3)])
         self.mix = nn.ModuleList([nn.Conv2d(8 * (n + 1), 4 * (n + 1), 1) for n in range(3)])
         if told:
-            self.up = nn.ModuleList([uc.upsample.ConvTranspose2d(4 * (n + 2), 4 * (n + 1), 3, 2, 1) for n in range(3)])
+            self.up = nn.ModuleList(
+                [uc.upsample.ConvTransposeTo2d(4 * (n + 2), 4 * (n + 1), 3, 2, 1) for n in range(3)]
+            )
         self.told = told
 
     def forward(self, x: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def test_pattern_scores_are_the_closed_forms_where_there_are_any(name: str | Non
         if name is None or name.startswith("transposed"):
             expected = checkerboard_score(weight, 2)
         else:
-            expected = subpixel_score(weight, 4) if name.startswith("subpixel") else 0.0
+            expected = subpixel_score(weight, 4) if name.startswith("sub-pixel") else 0.0
         assert scores[f"up{number}"] == pytest.approx(expected, abs=1e-6)
 
 

@@ -142,8 +142,8 @@ def _shuffled(subject: Subject, layer: Layer, means: dict[nn.Module, Tensor], so
             "unequal-phases",
             before.name,
             f"makes the {phases} phases of a pixel shuffle, which pass unequal amounts of a constant: {score}",
-            f"uc.upsample.icnr_({name}.weight, factor={isqrt(phases)}) before training, or "
-            f"uc.upsample.equalised_phases_({name}.weight, factor={isqrt(phases)}) after it",
+            f"uc.upsample.icnr_({name}.weight, scale_factor={isqrt(phases)}) before training, or "
+            f"uc.upsample.equalised_phases_({name}.weight, scale_factor={isqrt(phases)}) after it",
         )
 
 
