@@ -15,6 +15,7 @@ from unconv.cli.arithmetic.options import (
     Channels,
     Dilation,
     Dims,
+    Fixed,
     Frame,
     Groups,
     InputSize,
@@ -173,6 +174,12 @@ def transpose(
 def solve(
     start: Annotated[str, typer.Option("--from", help="Input size: 44, or 7x5.")],
     end: Annotated[str, typer.Option("--to", help="Output size: 88, or 14x11.")],
+    conv: Annotated[bool, typer.Option("--conv", help="Convolutions, not transposed ones.")] = False,
+    kernel_size: Fixed.KernelSize = None,
+    stride: Fixed.Stride = None,
+    padding: Fixed.Padding = None,
+    output_padding: Fixed.OutputPadding = None,
+    dilation: Dilation = "1",
     max_kernel_size: Annotated[
         int, typer.Option("--max-kernel-size", min=1, max=128, help="Largest kernel to try.")
     ] = 8,
@@ -180,19 +187,24 @@ def solve(
     top: Annotated[int, typer.Option("--top", min=1, help="How many to list.")] = 10,
     json: Json = False,
 ) -> None:
-    """The transposed convolutions that lead from one size to another, the best first."""
-    from unconv.explain.report import solutions_table
-    from unconv.operators.geometry.solve import solve_transpose
+    """The transposed convolutions, or convolutions, that lead from one size to another, the best first."""
+    from unconv.explain.report import facts, solutions_table
+    from unconv.operators.geometry.solve import solve_conv, solve_transpose
 
-    found = solve_transpose(
-        spelling.sizes("--from", start),
-        spelling.sizes("--to", end),
-        max_kernel_size=max_kernel_size,
-        max_stride=max_stride,
+    if conv and output_padding is not None:
+        raise typer.BadParameter("-a belongs to transposed convolutions; leave it out, or --conv")
+    given = (
+        ("kernel_size", "-k", kernel_size),
+        ("stride", "-s", stride),
+        ("padding", "-p", padding),
+        ("output_padding", "-a", output_padding),
+        ("dilation", "-d", dilation),
     )
+    fixed: Any = {name: spelling.sizes(option, text) for name, option, text in given if text is not None}
+    method: Any = solve_conv if conv else solve_transpose
+    sizes = spelling.sizes("--from", start), spelling.sizes("--to", end)
+    found = method(*sizes, **fixed, max_kernel_size=max_kernel_size, max_stride=max_stride)
     if json:
-        from unconv.explain.report import facts
-
         print_json({"solutions": [facts(geometry) for geometry in found[:top]], "found": len(found)})
     else:
-        typer.echo(solutions_table(start, end, found, top))
+        typer.echo(solutions_table(found, top))

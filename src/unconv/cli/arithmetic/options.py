@@ -45,6 +45,15 @@ Matrix = Annotated[bool, typer.Option("--matrix", help="Write the matrix out in 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+class Fixed:
+    """Options that hold a setting fixed while others are looked for."""
+
+    KernelSize = Annotated[str | None, typer.Option("-k", "--kernel-size", help="This kernel size alone.")]
+    Stride = Annotated[str | None, typer.Option("-s", "--stride", help="This stride alone.")]
+    Padding = Annotated[str | None, typer.Option("-p", "--padding", help="This padding alone: 1, or 1x0.")]
+    OutputPadding = Annotated[str | None, typer.Option("-a", "--output-padding", help="This output padding alone.")]
+
+
 @dataclass(frozen=True)
 class Setting:
     """An option of a pooling's own: how it is spelled, and how what was written is read."""
@@ -104,6 +113,10 @@ unconv arithmetic avgpool -i 5 -k 3 -s 1 --numbers random -o mean.svg""",
     "solve": """[bold]Examples[/]
 
 unconv arithmetic solve --from 44 --to 88
+
+unconv arithmetic solve --from 13 --to 50 -k 4
+
+unconv arithmetic solve --from 224 --to 112 --conv -k 7
 
 unconv arithmetic solve --from 7x5 --to 14x11 --json""",
 }
