@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         ConvGeometry as ConvGeometry,
         ConvTransposeGeometry as ConvTransposeGeometry,
     )
-    from unconv.operators.geometry.solve import solve_transpose as solve_transpose
+    from unconv.operators.geometry.solve import solve_conv as solve_conv, solve_transpose as solve_transpose
     from unconv.operators.transpose.conv_transpose import conv_transpose as conv_transpose
     from unconv.sparse.code.encode import encode as encode, penalty_max as penalty_max
     from unconv.sparse.code.fista import fista as fista
@@ -57,6 +57,7 @@ _HOME = {
     "UnconvError": "unconv.errors",
     "ConvGeometry": "unconv.operators.geometry.conv",
     "ConvTransposeGeometry": "unconv.operators.geometry.conv",
+    "solve_conv": "unconv.operators.geometry.solve",
     "solve_transpose": "unconv.operators.geometry.solve",
     "ConvOperator": "unconv.operators.conv",
     "conv_transpose": "unconv.operators.transpose.conv_transpose",

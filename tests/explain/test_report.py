@@ -40,4 +40,4 @@ def test_the_matrix_comes_with_its_transpose() -> None:
 
 
 def test_no_solution_is_said() -> None:
-    assert "no transposed convolution within the bounds" in solutions_table("2", "1000", solve_transpose(2, 1000), 5)
+    assert "no transposed convolution within the bounds" in solutions_table(solve_transpose(2, 1000), 5)

@@ -7,38 +7,16 @@ from collections.abc import Sequence
 from unconv.describe import counted as counted
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.relations import Relation
+from unconv.operators.geometry.size_texts import (
+    counted as counted,
+    padding_text as padding_text,
+    short_text as short_text,
+    size_text as size_text,
+)
 
 # What it means that a switch is not as usual.
 _SWITCHES = {"ceil_mode": "ceil mode", "count_include_pad": "padding not counted"}
 _AXES = {1: ("",), 2: ("rows: ", "columns: "), 3: ("depth: ", "rows: ", "columns: ")}
-
-
-def size_text(size: Sequence[int]) -> str:
-    """A size as it is read aloud.
-
-    >>> size_text((7, 5))
-    '7 × 5'
-    """
-    return " × ".join(map(str, size))
-
-
-def short_text(size: Sequence[int]) -> str:
-    """One number where all axes agree.
-
-    >>> short_text((2, 2)), short_text((2, 1))
-    ('2', '2 × 1')
-    """
-    return str(size[0]) if len(set(size)) == 1 else size_text(size)
-
-
-def padding_text(padding: Sequence[tuple[int, int]]) -> str:
-    """Padding, short where it is even: before:after where the two ends differ.
-
-    >>> padding_text(((1, 1), (1, 1))), padding_text(((0, 1), (2, 2)))
-    ('1', '0:1 × 2')
-    """
-    ends = [str(before) if before == after else f"{before}:{after}" for before, after in padding]
-    return ends[0] if len(set(ends)) == 1 else " × ".join(ends)
 
 
 def settings(geometry: Geometry) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from unconv.describe import facts_text
 from unconv.errors import GeometryError, UnconvError
@@ -28,6 +28,8 @@ from unconv.results import image_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import Tensor
+    from torch.nn import Module
 
 FORMATS = (".svg", ".gif", ".mp4", ".png", ".html")
 _STILLS, _SCALABLE = (".svg", ".png"), (".svg", ".html")
@@ -150,17 +152,41 @@ class Drawing:
         return image_html(self.svg().encode(), "svg+xml", self.scene.title)
 
 
+@overload
 def draw(
     geometry: Geometry,
-    view: str = "gather",
-    numbers: NumbersSpec = None,
+    view: str = ...,
+    numbers: NumbersSpec = ...,
     *,
+    in_channels: int = ...,
+    out_channels: int = ...,
+    groups: int = ...,
+    theme: str = ...,
+) -> Drawing: ...
+@overload
+def draw(
+    layer: Module,
+    size: int | Sequence[int] | Tensor,
+    view: str = ...,
+    numbers: NumbersSpec = ...,
+    *,
+    in_channels: int = ...,
+    out_channels: int = ...,
+    groups: int = ...,
+    theme: str = ...,
+) -> Drawing: ...
+def draw(
+    *given: Any,
     in_channels: int = 1,
     out_channels: int = 1,
     groups: int = 1,
     theme: str = "auto",
+    **named: Any,
 ) -> Drawing:
-    """Draw how a convolution, transposed convolution or pooling connects its cells.
+    """Draw how a convolution, transposed convolution or pooling connects its cells: ``draw(geometry, view, numbers)``.
+
+    Of one of torch's layers and the size of its input, ``draw(layer, size, view, numbers)``, the geometry is drawn that
+    :meth:`ConvGeometry.of <unconv.operators.geometry.base.Geometry.of>` makes of them.
 
     ``view``: one of :data:`~unconv.explain.views.all_views.VIEWS`, as ``"gather"`` (an output collects from its
     window), ``"scatter"`` (an input pours its kernel into the output; not for pooling), ``"zeros"`` (transposed only:
@@ -176,11 +202,11 @@ def draw(
     >>> drawing = draw(ConvGeometry(input_size=(5, 5), kernel_size=3, stride=2, padding=1))
     >>> len(drawing.frames), drawing.frames[0].line
     (9, 'Output (0, 0) collects from 4 inputs and 5 of the padding')
+    >>> from torch import nn
+    >>> draw(nn.Conv2d(3, 8, 3, stride=2, padding=1), 5).frames == drawing.frames
+    True
     """
-    if not isinstance(geometry, Geometry):
-        raise GeometryError(
-            f"draw: {geometry!r} is not a geometry; make one, as ConvGeometry(input_size=5, kernel_size=3)"
-        )
+    geometry, view, numbers = _what_to_draw(given, named)
     check_theme(theme)
     channels = Channels(in_channels, out_channels, groups)
     if view not in VIEWS:
@@ -193,6 +219,33 @@ def draw(
         return Drawing(_with_channels(geometry, chosen, numbers, channels), theme)
     values = None if numbers is None else _numbers(geometry, numbers)
     return Drawing(chosen.scene(geometry, values), theme, lambda: _scenes(geometry, values, offered.values()))
+
+
+def _what_to_draw(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Geometry, str, NumbersSpec]:
+    """Geometry, view and numbers, of arguments that begin with a geometry, or with a layer and a size."""
+    subject = given[0] if given else named.get("geometry", named.get("layer"))
+    of_layer = hasattr(subject, "register_forward_hook")
+    names = ("layer", "size", "view", "numbers") if of_layer else ("geometry", "view", "numbers")
+    if len(given) > len(names):
+        raise UnconvError(f"draw: {len(given)} arguments; give {', '.join(names)}, and the others by name")
+    asked = dict(zip(names, given, strict=False))
+    for name in named:
+        if name in asked or name not in names:
+            told = "is given twice" if name in asked else f"is not known; there are {', '.join(names)}"
+            raise UnconvError(f"draw: argument {name!r} {told}")
+    asked |= named
+    if of_layer:
+        if "size" not in asked or isinstance(asked["size"], str):
+            raise GeometryError(
+                f"draw: a layer needs the size of its input; draw(layer, 7) draws {type(subject).__name__} over 7 cells"
+            )
+        subject = Geometry.of(subject, asked["size"])
+    if not isinstance(subject, Geometry):
+        raise GeometryError(
+            f"draw: {subject!r} is not a geometry, nor a layer; make one, as "
+            "ConvGeometry(input_size=5, kernel_size=3), or give a layer and a size"
+        )
+    return subject, asked.get("view", "gather"), asked.get("numbers")
 
 
 def _numbers(geometry: Geometry, spec: NumbersSpec) -> Numbers:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unconv.explain.captions import counted, padding_text, relation_lines, settings, short_text, size_text
+from unconv.explain.captions import counted, relation_lines, settings, short_text, size_text
 from unconv.explain.scene import Scene
 from unconv.explain.symbolic import latex_entries, symbolic_matrix, symbolic_transpose
 from unconv.explain.write.text import text_of
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.solutions import Solutions
 from unconv.operators.geometry.structure import MatrixStructure, matrix_structure
-from unconv.tables import text_table
 
 
 def facts(geometry: Geometry, in_channels: int = 1, out_channels: int = 1, groups: int = 1) -> dict[str, Any]:
@@ -147,11 +146,11 @@ def written(scene: Scene, path: Path, frame: int | None = None) -> str:
     return f"{scene.view} view, {frames}. {scene.note}".strip()
 
 
-def solutions_table(start: str, end: str, found: Sequence[ConvTransposeGeometry], top: int) -> str:
-    """Transposed convolutions as a table, the best first.
+def solutions_table(found: Solutions[Any], top: int) -> str:
+    """Solutions as the command prints them: options of the shell where more can be seen.
 
     >>> from unconv.operators.geometry.solve import solve_transpose
-    >>> print(solutions_table("44", "88", solve_transpose(44, 88), top=2))
+    >>> print(solutions_table(solve_transpose(44, 88), top=2))
     44 → 88: 8 transposed convolutions, the best first
     kernel  stride  padding  output padding  overlap
     2       2       0        0               even
@@ -159,23 +158,5 @@ def solutions_table(start: str, end: str, found: Sequence[ConvTransposeGeometry]
     … 6 more: --top
     """
     if not found:
-        return f"{start} → {end}: no transposed convolution within the bounds; raise --max-kernel-size or --max-stride"
-    rows = [("kernel", "stride", "padding", "output padding", "overlap")]
-    for geometry in found[:top]:
-        rows.append(
-            (
-                short_text(geometry.kernel_size),
-                short_text(geometry.stride),
-                padding_text(geometry.padding),
-                short_text(geometry.output_padding),
-                "uneven" if any(geometry.uneven_overlap) else "even",
-            )
-        )
-    head = f"{start} → {end}: {counted(len(found), 'transposed convolution')}, the best first"
-    return "\n".join(
-        (
-            head,
-            text_table(rows, left=len(rows[0])),
-            *([f"… {len(found) - top} more: --top"] if len(found) > top else []),
-        )
-    )
+        return f"{found.ends}: no {found.noun} within the bounds; raise --max-kernel-size or --max-stride"
+    return found.table(top) + (": --top" if len(found) > top else "")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     )
     from unconv.operators.geometry.pool import AvgPoolGeometry as AvgPoolGeometry, MaxPoolGeometry as MaxPoolGeometry
     from unconv.operators.geometry.receptive import ReceptiveField as ReceptiveField
-    from unconv.operators.geometry.solve import solve_transpose as solve_transpose
+    from unconv.operators.geometry.solve import solve_conv as solve_conv, solve_transpose as solve_transpose
     from unconv.operators.geometry.structure import (
         MatrixStructure as MatrixStructure,
         matrix_structure as matrix_structure,
@@ -33,6 +33,7 @@ _HOME = {
     "MaxPoolGeometry": "unconv.operators.geometry.pool",
     "AvgPoolGeometry": "unconv.operators.geometry.pool",
     "ReceptiveField": "unconv.operators.geometry.receptive",
+    "solve_conv": "unconv.operators.geometry.solve",
     "solve_transpose": "unconv.operators.geometry.solve",
     "MatrixStructure": "unconv.operators.geometry.structure",
     "matrix_structure": "unconv.operators.geometry.structure",

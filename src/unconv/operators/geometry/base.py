@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
@@ -50,6 +51,34 @@ class Geometry(ABC):
         """
         parameters = list(signature(cls).parameters.values())
         return {parameter.name: parameter.default for parameter in parameters[4:]}
+
+    @classmethod
+    def of(cls, layer: Any, size: Any) -> Any:
+        """The geometry of one of torch's layers, of its own kind, whichever geometry is asked.
+
+        ``nn.Conv1d`` to 3d give a ``ConvGeometry``, ``nn.ConvTranspose1d`` to 3d a ``ConvTransposeGeometry``, max and
+        average poolings theirs. ``size`` is that of the input: an int, one per axis, (channels, *size), with a batch in
+        front, or a tensor. See :func:`unconv.operators.layers.geometry_of`.
+
+        >>> from torch import nn
+        >>> from unconv.operators.geometry.conv import ConvGeometry
+        >>> ConvGeometry.of(nn.Conv2d(3, 8, 3, stride=2, padding=1), 224).output_size
+        (112, 112)
+        """
+        return _layers().geometry_of(layer, size)
+
+    def to_torch(self, in_channels: int | None = None, out_channels: int | None = None, **settings: Any) -> Any:
+        """A layer of torch whose outputs have this geometry's sizes; a pooling needs no channels.
+
+        ``groups``, ``bias``, ``device`` and ``dtype`` are torch's; ``dim`` makes a layer of 2 or 3 axes of a geometry
+        that has one. Where the two paddings of an axis differ, it is an ``nn.Sequential`` with one layer that pads, or
+        crops. See :func:`unconv.operators.layers.layer_of`.
+
+        >>> from unconv.operators.geometry.conv import ConvTransposeGeometry
+        >>> ConvTransposeGeometry(input_size=13, kernel_size=4, stride=4, padding=1).to_torch(8, 3, dim=2)
+        ConvTranspose2d(8, 3, kernel_size=(4, 4), stride=(4, 4), padding=(1, 1))
+        """
+        return _layers().layer_of(self, in_channels, out_channels, **settings)
 
     @property
     @abstractmethod
@@ -193,6 +222,11 @@ class Geometry(ABC):
                     f"{self.operation}: kernel {self.kernel_size[n]}{dilated} is larger than the padded input "
                     f"{padded}{self.axis_name(n)}; {way_out}"
                 )
+
+
+def _layers() -> Any:
+    """What knows torch lies beside the geometries, which need the standard library alone."""
+    return importlib.import_module("unconv.operators.layers")
 
 
 Axis = tuple[int, int, int, tuple[int, int], int]
