@@ -8,7 +8,6 @@ from unconv.describe import counted as counted
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.relations import Relation
 from unconv.operators.geometry.size_texts import (
-    counted as counted,
     padding_text as padding_text,
     short_text as short_text,
     size_text as size_text,

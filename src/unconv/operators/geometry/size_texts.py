@@ -1,4 +1,4 @@
-"""Sizes, paddings and counts as they are read."""
+"""Sizes and paddings as they are read."""
 
 from __future__ import annotations
 
@@ -31,12 +31,3 @@ def padding_text(padding: Sequence[tuple[int, int]]) -> str:
     """
     ends = [str(before) if before == after else f"{before}:{after}" for before, after in padding]
     return ends[0] if len(set(ends)) == 1 else " × ".join(ends)
-
-
-def counted(count: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "input"), counted(4, "input")
-    ('1 input', '4 inputs')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

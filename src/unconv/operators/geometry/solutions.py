@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, overload
 
+from unconv.describe import counted
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
-from unconv.operators.geometry.size_texts import counted, padding_text, short_text
+from unconv.operators.geometry.size_texts import padding_text, short_text
 from unconv.tables import html_table, text_table
 
 _Found = TypeVar("_Found", bound=Geometry)
