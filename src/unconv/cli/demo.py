@@ -44,7 +44,9 @@ def demo(
         drawings = draw_arithmetic(folder)
         trips = send_photograph(folder, photographs[0])
         title = f"Looking into {MODEL}"
-        report = see(MODEL, photographs, out=folder / "network", units=units, title=title, progress=bar(), fidelity=0)
+        report = see(
+            MODEL, photographs, out=folder / "network", top_units=units, title=title, progress=bar(), fidelity=0
+        )
         write_page(folder / "index.html", drawings, trips, report)
     tell_skipped(report.skipped)
     made = f"{len(report.pictures)} photographs, {len(drawings)} drawings, {len(trips)} round trips"

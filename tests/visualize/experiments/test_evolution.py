@@ -49,14 +49,14 @@ def test_strongest_images_and_projections_equal_a_search_by_hand() -> None:
 
 def test_a_checkpoint_that_changes_nothing_moves_nothing() -> None:
     (state,) = states(1)
-    found = evolution(network(), {"a": state, "b": state}, images(), "5", units=2)
+    found = evolution(network(), {"a": state, "b": state}, images(), "5", top_units=2)
     assert bool(found.moved[0].isnan().all())
     assert bool((found.moved[1] == 0).all())
     assert found.checkpoints == ("a", "b")
 
 
 def test_the_strongest_units_of_the_last_checkpoint_are_chosen() -> None:
-    found = evolution(network(), states(), images(), "5", units=3)
+    found = evolution(network(), states(), images(), "5", top_units=3)
     model = network()
     model.load_state_dict(states()[-1])
     with torch.no_grad():
@@ -73,7 +73,7 @@ def test_files_state_dicts_and_functions_are_the_same(tmp_path: Path) -> None:
         module.load_state_dict(state)
 
     given = [tmp_path / "epoch 3.pt", str(tmp_path / "same.safetensors"), state, function]
-    found = evolution(network(), given, images(), "5", units=2)
+    found = evolution(network(), given, images(), "5", top_units=2)
     assert found.checkpoints == ("epoch 3", "same", "checkpoint 3", "checkpoint 4")
     assert bool((found.projections == found.projections[0]).all())
 
@@ -92,9 +92,9 @@ def test_functions_go_on_from_where_the_one_before_stopped() -> None:
 def test_model_is_as_before_also_when_it_fails() -> None:
     model = network().train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    evolution(model, states(), images(), "5", units=2)
+    evolution(model, states(), images(), "5", top_units=2)
     with pytest.raises(ModelError):
-        evolution(model, [states()[0], {"0.weight": torch.zeros(1)}], images(), "5", units=2)
+        evolution(model, [states()[0], {"0.weight": torch.zeros(1)}], images(), "5", top_units=2)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert model.training
 
@@ -111,9 +111,9 @@ def test_files_with_objects_are_not_unpickled(tmp_path: Path) -> None:
         ([], {}, "no checkpoint"),
         (["nowhere.pt"], {}, "cannot be read"),
         ([{"0.weight": torch.zeros(8, 3, 5, 5)}], {}, "does not fit Sequential"),
-        (None, {"units": []}, "list of units is empty"),
+        (None, {"units": []}, "units: an empty list was given"),
         (None, {"units": [6]}, "unit 6 is not in layer"),
-        (None, {"units": 0}, "units 0"),
+        (None, {"top_units": 0}, "0 units of each layer"),
         (None, {"layer": "7"}, "no layer of that name"),
         (None, {"rule": "magic"}, "rule"),
     ],

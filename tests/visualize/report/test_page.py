@@ -126,7 +126,7 @@ def test_redundant_units_name_each_other(folder: Path, tmp_path: Path) -> None:
 
 def test_sprites_hold_the_right_pixels(folder: Path, tmp_path: Path) -> None:
     model = network()
-    report = uc.see(loaded(model), folder, ["4"], tmp_path / "out", rule="gradient", units=3)
+    report = uc.see(loaded(model), folder, ["4"], tmp_path / "out", rule="gradient", top_units=3)
     collection = report.numbers["collection"]
     (layer,) = collection["layers"]
     names, pictures, images = prepared(folder)
@@ -173,7 +173,7 @@ def test_names_are_text_and_the_page_fetches_nothing(folder: Path, tmp_path: Pat
 
 
 def test_a_single_file_holds_its_pictures(folder: Path, tmp_path: Path) -> None:
-    report = uc.see(loaded(network()), folder, ["4"], tmp_path / "out", units=2, single_file=True)
+    report = uc.see(loaded(network()), folder, ["4"], tmp_path / "out", top_units=2, single_file=True)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"index.html", "report.json", ".unconv.json"}
     text = report.path.read_text()
     pictures = re.findall(r"data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)", text)
@@ -187,11 +187,11 @@ def test_a_single_file_that_would_be_too_large_is_refused_before_the_work(
 ) -> None:
     monkeypatch.setattr("unconv.visualize.report.collection_report.MOST_BYTES", 10_000)
     with pytest.raises(UnconvError, match=r"single file: 2 units would make a page of about \d+ MB; show fewer"):
-        uc.see(loaded(network()), folder, ["4"], tmp_path / "out", units=2, single_file=True)
+        uc.see(loaded(network()), folder, ["4"], tmp_path / "out", top_units=2, single_file=True)
 
 
 def test_formats_are_written(folder: Path, tmp_path: Path) -> None:
-    report = uc.see(loaded(network()), folder, ["1", "4"], tmp_path / "out", units=2, formats=("png", "pdf"))
+    report = uc.see(loaded(network()), folder, ["1", "4"], tmp_path / "out", top_units=2, formats=("png", "pdf"))
     out = tmp_path / "out"
     assert set(report.files) == {out / "sheets" / "1-0.png", out / "sheets" / "4-0.png", out / "report.pdf"}
     assert not (out / "index.html").exists()
@@ -206,8 +206,8 @@ def test_a_finished_scan_gives_the_same_report(folder: Path, tmp_path: Path) -> 
     model = loaded(network())
     path = uc.scan(model, folder, ["1", "4"], top=12).save(tmp_path / "top.safetensors")
     before, modes = [len(part._forward_hooks) for part in model.module.modules()], model.module.training
-    alone = uc.see(model, folder, ["1", "4"], tmp_path / "one", units=3)
-    given = uc.see(model, folder, None, tmp_path / "two", units=3, scan=path)
+    alone = uc.see(model, folder, ["1", "4"], tmp_path / "one", top_units=3)
+    given = uc.see(model, folder, None, tmp_path / "two", top_units=3, scan=path)
     assert given.layers == ("1", "4")
     assert given.numbers["collection"] == alone.numbers["collection"]
     assert ([len(part._forward_hooks) for part in model.module.modules()], model.module.training) == (before, modes)
@@ -317,7 +317,7 @@ def test_first_layer_is_drawn_with_its_figures(folder: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({"units": "some"}, r"units: 'some' is no choice; give a number, a list, or all"),
+        ({"units": "some"}, r"units: 'some' is no choice; give indices, as"),
         ({"units": [9]}, r"units: 9 is not in layer '4', which has units 0 to 7"),
         ({"units": []}, r"units: an empty list was given"),
         ({"top": 0}, r"top: 0 places of each unit"),

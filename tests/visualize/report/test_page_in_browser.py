@@ -69,7 +69,7 @@ def compared_path(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """A report of few pictures and two networks: every part that a page can have."""
     few = [*sorted(pictures.rglob("*.png"))[:6], "missing.png"]
     out = tmp_path_factory.mktemp("compared")
-    return uc.see(network(20), few, ["1", "4"], out, units=4, compare=network(18), single_file=True).path
+    return uc.see(network(20), few, ["1", "4"], out, top_units=4, compare=network(18), single_file=True).path
 
 
 @pytest.fixture(scope="module")

@@ -70,5 +70,5 @@ def test_a_report_costs_a_pass_for_the_plan_one_a_picture_one_a_batch_and_one_fo
     seen, model = network()
     images = torch.rand(count, 3, 32, 48, generator=torch.Generator().manual_seed(0))
     named = ("cat", "dog", "bird") if classes else None
-    uc.see(loaded(model, named), images, ["5"], tmp_path, units=2, fidelity=0)
+    uc.see(loaded(model, named), images, ["5"], tmp_path, top_units=2, fidelity=0)
     assert seen == passes

@@ -64,7 +64,7 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("single_file", [False, True])
 def test_report_holds_every_readable_picture(folder: Path, tmp_path: Path, single_file: bool) -> None:
-    report = uc.see(loaded(network()), folder, out=tmp_path / "out", units=2, single_file=single_file)
+    report = uc.see(loaded(network()), folder, out=tmp_path / "out", top_units=2, single_file=single_file)
     assert report.path == tmp_path / "out" / "index.html"
     assert sorted(report.pictures) == ["<b onload=alert(1)>&.png", "a.png"]
     assert {item.name for item in report.skipped} == {"cut.png", "notes.txt"}
@@ -85,7 +85,7 @@ def test_report_holds_every_readable_picture(folder: Path, tmp_path: Path, singl
 
 def test_json_holds_what_the_page_shows(folder: Path, tmp_path: Path) -> None:
     model = network()
-    report = uc.see(loaded(model), folder, ["4"], tmp_path, rule="guided", units=3)
+    report = uc.see(loaded(model), folder, ["4"], tmp_path, rule="guided", top_units=3)
     numbers = json.loads((tmp_path / "report.json").read_text())
     assert numbers["rule"] == "guided"
     assert [item["reason"] for item in numbers["skipped"]] == [item.reason for item in report.skipped]
@@ -169,7 +169,7 @@ def test_a_skipped_file_keeps_its_name_and_its_reason_whatever_the_name(
         (pictures / name).write_bytes(b"")
     model = loaded(network())
     scan = uc.scan(model, pictures, ["4"]).save(tmp_path / "top.safetensors") if scanned else None
-    report = uc.see(model, pictures, ["4"], tmp_path / "out", units=1, fidelity=0, scan=scan)
+    report = uc.see(model, pictures, ["4"], tmp_path / "out", top_units=1, fidelity=0, scan=scan)
     assert {item.name for item in report.skipped} == set(NAMES)
     expected = {str(pictures / name): "empty file (0 bytes)" for name in NAMES}
     assert {str(item.path): item.reason for item in report.skipped} == expected
@@ -186,7 +186,7 @@ def test_a_skipped_file_keeps_its_name_and_its_reason_whatever_the_name(
         ({"layers": ["44"]}, ModelError, r"layer '44': Sequential has no layer of that name; the nearest names are 4"),
         ({"layers": []}, UnconvError, r"layers: an empty list was given"),
         ({"layers": ["6"]}, ModelError, r"layer '6': returns shape \(1, 8\), not feature maps"),
-        ({"units": 0}, UnconvError, r"units: 0 units of each layer"),
+        ({"top_units": 0}, UnconvError, r"units: 0 units of each layer"),
         ({"rule": "lrp"}, UnconvError, r"rule: 'lrp' is not one of auto, deconvnet, guided, gradient"),
         ({"images": "nowhere"}, ImageError, r"no picture could be used: nowhere: no such file or folder"),
         ({"images": []}, ImageError, r"no picture could be used: none given"),
@@ -231,7 +231,7 @@ def test_a_report_that_fails_midway_leaves_the_folder_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: type[BaseException]
 ) -> None:
     out = tmp_path / "out"
-    uc.see(network(), torch.rand(2, 3, 30, 30), ["0"], out, preprocess=SMALL, fidelity=0, units=1)
+    uc.see(network(), torch.rand(2, 3, 30, 30), ["0"], out, preprocess=SMALL, fidelity=0, top_units=1)
     (out / "images" / "mine.png").write_text("mine")
     before = contents(out)
     module = importlib.import_module("unconv.visualize.report.see")
@@ -243,7 +243,7 @@ def test_a_report_that_fails_midway_leaves_the_folder_as_it_was(
 
     monkeypatch.setattr(module, step, fail)
     with pytest.raises(UnconvError if error is OSError else error, match="midway"):
-        uc.see(network(), torch.rand(3, 3, 30, 30), ["3"], out, preprocess=SMALL, fidelity=0, units=2, force=True)
+        uc.see(network(), torch.rand(3, 3, 30, 30), ["3"], out, preprocess=SMALL, fidelity=0, top_units=2, force=True)
     assert contents(out) == before
 
 

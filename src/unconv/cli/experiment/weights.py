@@ -53,7 +53,7 @@ def evolution(
     batch, _, names = pictures(loaded, images, 1)
     from unconv.visualize.experiments.evolution import evolution as run
 
-    found = run(loaded, list(checkpoint), batch, layer, 6 if chosen is None else chosen, rule=rule)
+    found = run(loaded, list(checkpoint), batch, layer, chosen, rule=rule)
     if out is not None:
         from unconv.visualize.experiments.figures.pictures import plot_evolution
 

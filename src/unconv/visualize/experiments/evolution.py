@@ -23,12 +23,15 @@ from unconv.visualize.experiments.labelled_network import as_batch, check_count,
 from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.layers import check_feature_maps
 from unconv.visualize.reverse.project import peaks, project
+from unconv.visualize.unit_choice import Units, read_units
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Units that the text of a result names.
 UNITS = 10
+# Units that are followed where none is named.
+STRONGEST = 6
 
 Checkpoint: TypeAlias = str | PathLike[str] | Mapping[str, Tensor] | Callable[[nn.Module], Any]
 
@@ -100,8 +103,9 @@ def evolution(
     checkpoints: Sequence[Checkpoint] | Mapping[str, Checkpoint],
     images: Tensor,
     layer: AnyLayer,
-    units: Sequence[int] | int = 6,
+    units: Units | int | None = None,
     *,
+    top_units: int | None = None,
     rule: str = "deconvnet",
     batch_size: int = 16,
 ) -> Evolution:
@@ -118,7 +122,8 @@ def evolution(
             left it.
         images: (batch, channel, height, width), as the model wants them.
         layer: returns feature maps; its name, or the module itself.
-        units: indices, or how many: the strongest ones at the last checkpoint.
+        units: which ones, by index; ``"all"``.
+        top_units: how many instead: the strongest ones at the last checkpoint, 6 where neither is given.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         batch_size: images computed together.
 
@@ -133,13 +138,14 @@ def evolution(
     >>> found.projections.shape, torch.allclose(found.activations[1], 2 * found.activations[0])
     (torch.Size([2, 2, 3, 12, 12]), True)
     """
+    asked = read_units("evolution", units, top_units) or STRONGEST
     module = open_network(model, "evolution").module
     layer = name_layer(module, layer)
     batch = as_batch(module, images, "evolution")
     check_count("evolution", batch_size=batch_size)
     with preserve(module, parameters=True):
         stages = _stages(module, checkpoints)
-        chosen = _units(module, stages[-1], batch, layer, units, batch_size)
+        chosen = _units(module, stages[-1], batch, layer, asked, batch_size)
         found = [_look(module, stage, batch, layer, chosen, rule, batch_size) for stage in stages]
     projections = torch.stack([projection for _, _, _, projection in found])
     step = (projections[1:] - projections[:-1]).flatten(2).norm(dim=2)
@@ -205,24 +211,21 @@ def _copy(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _units(
-    module: nn.Module, last: _Stage, batch: Tensor, layer: str, units: Sequence[int] | int, batch_size: int
+    module: nn.Module, last: _Stage, batch: Tensor, layer: str, units: int | str | Sequence[int], batch_size: int
 ) -> tuple[int, ...]:
     """The units that are asked for, or the strongest ones at the last checkpoint."""
-    if isinstance(units, int):
-        check_count("evolution", units=units)
     last.load(module)
     values, _, _ = _strongest(module, batch, layer, batch_size)
     if isinstance(units, int):
         return tuple(values.argsort(descending=True, stable=True)[:units].tolist())
-    chosen = tuple(units)
-    if not chosen:
-        raise UnconvError("evolution: the list of units is empty; name one or more, or say how many")
-    for unit in chosen:
+    if isinstance(units, str):
+        return tuple(range(len(values)))
+    for unit in units:
         if not 0 <= unit < len(values):
             raise UnconvError(
                 f"evolution: unit {unit} is not in layer {layer!r}, which has units 0 to {len(values) - 1}"
             )
-    return chosen
+    return tuple(units)
 
 
 def _strongest(

@@ -84,7 +84,7 @@ def make_plan(
 ) -> Plan:
     """Check what was asked for, and choose what was left open; each network runs once, on shapes alone.
 
-    Arguments are those of :func:`~unconv.visualize.report.see.see`.
+    Arguments are those of :func:`~unconv.visualize.report.see.see`; a number of ``units`` is how many.
 
     >>> from unconv.models.load.resolve import load_model
     >>> plan = make_plan(load_model("efficientnet-lite0"), ["features.3"])

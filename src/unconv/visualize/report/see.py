@@ -19,10 +19,11 @@ from unconv.visualize.report.collection_report import report_collection
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
 from unconv.visualize.report.files import NAMES, store_for
 from unconv.visualize.report.page import Report, page_row, picture_rows, write_report
-from unconv.visualize.report.plan import Units, as_loaded, make_plan
+from unconv.visualize.report.plan import as_loaded, make_plan
 from unconv.visualize.report.survey import check_layers, check_scan
 from unconv.visualize.report.unit_rows import Output
 from unconv.visualize.scan.top_activations import TopActivations
+from unconv.visualize.unit_choice import Units, read_units
 
 # Collections up to this many pictures are shown picture by picture too.
 FEW = 12
@@ -35,7 +36,8 @@ def see(
     out: str | os.PathLike[str] = "report",
     *,
     rule: str = "auto",
-    units: Units | None = None,
+    units: Units | int | None = None,
+    top_units: int | None = None,
     preprocess: Preprocess | None = None,
     single_file: bool = False,
     title: str | None = None,
@@ -63,8 +65,8 @@ def see(
             that is there is replaced when the new one is complete; others' files stay.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`, or ``auto``: what
             :func:`~unconv.visualize.reverse.rules.choose_rule` takes for such a network.
-        units: how many units of each layer, strongest first; a list of them; ``"all"``. None: 16, and 4 in each of
-            single pictures.
+        units: which units of each layer, by index; ``"all"``.
+        top_units: how many instead, strongest first. Neither: 16, and 4 in each of single pictures.
         preprocess: picture transform for a bare module; ImageNet's (224 × 224) unless given. Strings and loaded
             models bring their own.
         single_file: put the pictures into ``index.html`` itself.
@@ -97,6 +99,7 @@ def see(
     >>> [(layer["layer"], len(layer["units"])) for layer in report.numbers["collection"]["layers"]]
     [('1', 8), ('4', 8)]
     """
+    chosen = read_units("see", units, top_units)
     formats = check_formats(formats)
     check_folder(out, NAMES, "report", force)
     read = files_named(paths_in([model, images, scan, compare]))
@@ -106,7 +109,7 @@ def see(
     with progress:
         progress.start(None, "reading the network")
         loaded = as_loaded(model, preprocess)
-        plan = make_plan(loaded, layers, rule, units=units, top=top, fidelity=fidelity, given=given, compare=compare)
+        plan = make_plan(loaded, layers, rule, units=chosen, top=top, fidelity=fidelity, given=given, compare=compare)
     pictures = pictures_of(images)
     if given is not None:
         check_layers(given, plan.layers)
