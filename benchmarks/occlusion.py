@@ -80,8 +80,8 @@ def compare(title: str, model: nn.Module, square: int, step: int, rounds: int) -
     setting, theirs = best_captum(model, image, target, square, step)
     sides: dict[str, Callable[[], Any]] = {
         "captum": theirs,
-        "whole": lambda: occlusion(model, image, target, size=square, stride=step, reuse=False),
-        "ours": lambda: occlusion(model, image, target, size=square, stride=step),
+        "whole": lambda: occlusion(model, image, target, square=square, stride=step, reuse=False),
+        "ours": lambda: occlusion(model, image, target, square=square, stride=step),
     }
     maps, expected = sides["ours"](), theirs()[0].mean(0)
     difference = float((maps.attribution("score") - expected).abs().max() / expected.abs().max())

@@ -1,9 +1,9 @@
 """Does the memory of a learner grow with the images it reads? 1,000 pictures of 256² from a folder, online.
 
 The pictures are random crops of SPORCO's and scikit-image's photographs as grey PNG files. A process of its own learns
-64 kernels 8×8 from their detail, as ``unconv learn --batch 8`` does: each file is read and its low-pass taken off when
-its turn comes. What is resident is noted after each minibatch. *Growth* is from the median of the second tenth of the
-run to that of the last tenth: in the first tenth the libraries settle.
+64 kernels 8×8 from their detail, as ``unconv learn --batch-size 8`` does: each file is read and its low-pass taken off
+when its turn comes. What is resident is noted after each minibatch. *Growth* is from the median of the second tenth of
+the run to that of the last tenth: in the first tenth the libraries settle.
 """
 
 from __future__ import annotations

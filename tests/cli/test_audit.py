@@ -38,25 +38,26 @@ def net(tmp_path: Path) -> str:
 
 
 def test_table_findings_and_exit_codes(net: str, tmp_path: Path) -> None:
-    run = CliRunner().invoke(app, ["audit", net, "--input", "1x32x32"])
+    run = CliRunner().invoke(app, ["audit", net, "--input-size", "1x32x32"])
     assert run.exit_code == 0
     assert "warning up: kernel 3 with stride 2" in run.stdout
     assert "conv_transpose" in run.stdout
     for level, code in (("warning", 1), ("hint", 1), ("never", 0), ("error", 0)):
-        assert CliRunner().invoke(app, ["audit", net, "--input", "1x32x32", "--fail-on", level]).exit_code == code
+        assert CliRunner().invoke(app, ["audit", net, "--input-size", "1x32x32", "--fail-on", level]).exit_code == code
     quiet = CliRunner().invoke(
-        app, ["audit", net, "--input", "1x32x32", "--ignore", "uneven-overlap", "--fail-on", "warning", "--no-layers"]
+        app,
+        ["audit", net, "--input-size", "1x32x32", "--ignore", "uneven-overlap", "--fail-on", "warning", "--no-table"],
     )
     assert quiet.exit_code == 0
     assert "uneven" not in quiet.stdout
-    failing = CliRunner().invoke(app, ["audit", net, "--input", "1x33x32", "-o", str(tmp_path / "a.sarif")])
+    failing = CliRunner().invoke(app, ["audit", net, "--input-size", "1x33x32", "-o", str(tmp_path / "a.sarif")])
     assert failing.exit_code == 1
     assert "sizes-do-not-meet" in failing.stdout
     assert json.loads((tmp_path / "a.sarif").read_text())["version"] == "2.1.0"
 
 
 def test_json_has_layers_and_findings(net: str) -> None:
-    run = CliRunner().invoke(app, ["audit", net, "--input", "1x32x32", "--json", "--no-measure"])
+    run = CliRunner().invoke(app, ["audit", net, "--input-size", "1x32x32", "--json", "--no-measure"])
     told = json.loads(run.stdout)
     assert told["model"] == net
     assert told["findings"][0]["rule"] == "uneven-overlap"
@@ -66,14 +67,14 @@ def test_json_has_layers_and_findings(net: str) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--input", "3x"], "--input '3x'"),
+        (["--input-size", "3x"], "--input-size '3x'"),
         (["--fail-on", "fatal"], "is not one of"),
         (["--out", "audit.pdf"], ".html, .sarif or .json"),
         (["--ignore", "nothing"], "no rule 'nothing'"),
     ],
 )
 def test_bad_options_are_one_line(net: str, options: list[str], told: str) -> None:
-    run = CliRunner().invoke(app, ["audit", net, "--input", "1x32x32", *options])
+    run = CliRunner().invoke(app, ["audit", net, "--input-size", "1x32x32", *options])
     assert isinstance(run.exception, UnconvError)
     assert told in str(run.exception)
     assert "\n" not in str(run.exception)

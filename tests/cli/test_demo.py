@@ -23,7 +23,7 @@ def test_demo_writes_one_page_without_network(
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(demo, "PHOTOGRAPHS", ("chelsea.png", "coffee.png", "missing.png"))
-    monkeypatch.setattr(sys, "argv", ["unconv", "demo", "-o", str(tmp_path / "out"), "--units", "1"])
+    monkeypatch.setattr(sys, "argv", ["unconv", "demo", "-o", str(tmp_path / "out"), "--top-units", "1"])
     with pytest.raises(SystemExit) as end:
         run()
     assert end.value.code == 0

@@ -134,7 +134,7 @@ def check_skipped(lines: list[str], not_opened: set[str]) -> None:
 @pytest.mark.parametrize("held", ["folder", "tar"])
 def test_see_shows_what_can_be_read_and_lists_the_rest(place: Path, held: str) -> None:
     given = files_in(held)
-    result = CliRunner().invoke(app, ["see", "net.py:build", given, "--units", "2", "--json", *SMALL])
+    result = CliRunner().invoke(app, ["see", "net.py:build", given, "--top-units", "2", "--json", *SMALL])
     assert result.exit_code == 0, result.output
     numbers = json.loads(result.stdout)
     assert numbers["collection"]["used"] == len(READABLE)
@@ -147,7 +147,7 @@ def test_see_shows_what_can_be_read_and_lists_the_rest(place: Path, held: str) -
 
 def test_see_shows_every_readable_picture_one_by_one(place: Path) -> None:
     files = [str(Path("files") / name) for name in READABLE]
-    result = CliRunner().invoke(app, ["see", "net.py:build", *files, "--units", "2", "--json", *SMALL])
+    result = CliRunner().invoke(app, ["see", "net.py:build", *files, "--top-units", "2", "--json", *SMALL])
     assert result.exit_code == 0, result.output
     assert [picture["name"] for picture in json.loads(result.stdout)["pictures"]] == list(READABLE)
     page = (place / "report" / "index.html").read_text()

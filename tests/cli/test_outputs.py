@@ -27,7 +27,7 @@ READS = {
     "experiment occlusion": ["net.py:build", "x.png", "--weights", "w.safetensors"],
     "experiment correspondence": ["net.py:build", "x.png", "photos", "--parts", "parts.json"],
     "experiment invariance": ["net.py:build", "x.png", "photos"],
-    "experiment evolution": ["net.py:build", "x.png", "--layer", "1", "--checkpoint", "w.safetensors"],
+    "experiment evolution": ["net.py:build", "x.png", "--layer", "1", "--weights", "w.safetensors"],
     "experiment first-layer": ["net.py:build", "x.png"],
     "experiment transfer": ["net.py:build", "photos"],
     "learn": ["photos", "x.png"],
@@ -42,8 +42,8 @@ READS = {
 }
 # Options with a path: what is written, by the endings of its files; and what is read.
 WRITES = {
-    ("arithmetic", "--output"): "folder",
-    **{(f"arithmetic {name}", "--output"): ".svg" for name in ("conv", "transpose", "maxpool", "avgpool")},
+    ("arithmetic", "--out"): "folder",
+    **{(f"arithmetic {name}", "--out"): ".svg" for name in ("conv", "transpose", "maxpool", "avgpool")},
     ("audit", "--out"): ".json",
     ("audit", "--fix"): ".py",
     ("scan", "--out"): ".safetensors",
@@ -55,19 +55,19 @@ WRITES = {
     ("learn", "--plot"): ".png",
     ("encode", "--out"): ".safetensors",
     ("encode", "--plot"): ".png",
-    **{(name, option): ".png" for name in ("denoise", "inpaint") for option in ("--out", "--compare")},
+    **{(name, option): ".png" for name in ("denoise", "inpaint") for option in ("--out", "--plot")},
     **{(f"train {name}", "--out"): ".safetensors" for name in ("classify", "segment", "generate")},
     **{(f"train {name}", "--checkpoint"): "folder" for name in ("classify", "segment", "generate")},
     **{(f"train {name}", "--log"): "folder" for name in ("classify", "segment", "generate")},
     ("train classify", "--plot"): ".png",
-    ("train segment", "--sheet"): ".png",
-    ("train generate", "--sheet"): ".png",
-    ("train generate", "--kernels"): ".png",
+    ("train segment", "--plot"): ".png",
+    ("train generate", "--plot"): ".png",
+    ("train generate", "--plot-kernels"): ".png",
     ("sample", "--out"): ".png",
-    ("sample", "--kernels"): ".png",
+    ("sample", "--plot-kernels"): ".png",
     ("demo", "--out"): "folder",
 }
-READ_BY = {"--weights", "--scan", "--parts", "--mask", "--reference", "--start", "experiment evolution --checkpoint"}
+READ_BY = {"--weights", "--scan", "--parts", "--mask", "--reference", "--start"}
 FILES = sorted(key for key, kind in WRITES.items() if kind != "folder")
 FOLDERS = sorted(key for key, kind in WRITES.items() if kind == "folder")
 NET = "open('begun', 'w')\nWEIGHTS = 'own.json', 'own.png', 'own.svg', 'own.safetensors'\ndef build(): ...\n"
@@ -215,7 +215,7 @@ def test_two_outputs_are_two_files(name: str, one: str, other: str) -> None:
     ("see", "--out", "index.html"),
     ("see", "--out", "images/mine.png"),
     ("demo", "--out", "network/index.html"),
-    ("arithmetic", "--output", "dilation.svg"),
+    ("arithmetic", "--out", "dilation.svg"),
 ])  # fmt: skip
 def test_files_of_others_in_a_folder_are_not_replaced(name: str, option: str, taken: str) -> None:
     path = Path("mine") / taken

@@ -57,9 +57,10 @@ def test_json_and_options(place: Path) -> None:
             20,
             "--layers",
             "1",
-            "--batch",
+            "--batch-size",
             1,
-            "--bfloat16",
+            "--precision",
+            "bfloat16",
             "--json",
             "-o",
             "x.safetensors",
@@ -75,7 +76,7 @@ def test_json_and_options(place: Path) -> None:
 def test_resumed_scan_is_the_same(place: Path) -> None:  # noqa: ARG001
     run("photos", "--size", 20, "-o", "one.safetensors")
     for _ in range(2):
-        run("photos", "--size", 20, "-o", "two.safetensors", "--checkpoint", "kept", "--batch", 32)
+        run("photos", "--size", 20, "-o", "two.safetensors", "--checkpoint", "kept", "--batch-size", 32)
     assert Path("one.safetensors").read_bytes() == Path("two.safetensors").read_bytes()
 
 

@@ -56,7 +56,18 @@ def test_see_writes_a_page(place: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_json_is_the_report(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("see", "net.py:build", "pictures/a.png", "--layers", "4,1", "--units", "2", "--rule", "guided", "--json")
+    words = (
+        "see",
+        "net.py:build",
+        "pictures/a.png",
+        "--layers",
+        "4,1",
+        "--top-units",
+        "2",
+        "--rule",
+        "guided",
+        "--json",
+    )
     assert unconv(monkeypatch, *words, *SMALL) == 0
     numbers = json.loads(capsys.readouterr().out)
     assert numbers == json.loads((place / "report" / "report.json").read_text())
@@ -114,10 +125,13 @@ def test_unreadable_pictures_are_listed_and_the_others_done(
         (("nosuchnet", "pictures"), "'nosuchnet': unknown"),
         (
             ("net.py:build", "pictures", "--units", "few"),
-            "--units 'few': give a number, indices joined by commas, or all",
+            "--units 'few' is not a list of indices; write 3 or 3,17,40",
         ),
-        (("net.py:build", "pictures", "--units", "0"), "units: 0 units of each layer were asked for"),
-        (("net.py:build", "pictures", "--format", "gif"), "format: 'gif' is not one of html, png, pdf"),
+        (
+            ("net.py:build", "pictures", "--units", "3", "--top-units", "2"),
+            "--units says which units, --top-units how many",
+        ),
+        (("net.py:build", "pictures", "--formats", "gif"), "format: 'gif' is not one of html, png, pdf"),
         (("net.py:build", "pictures", "--fidelity", "much"), "fidelity: 'much' units of each layer; give 0 or more"),
         (
             ("net.py:build", "pictures", "--scan", "nan.safetensors"),
@@ -156,7 +170,7 @@ def test_a_scan_is_taken_up_and_units_are_chosen(
     for number in range(14):
         save_image(torch.rand(3, 50, 40), place / "pictures" / f"{number}.png")
     assert unconv(monkeypatch, "scan", "net.py:build", "pictures", "-o", "top.safetensors", *SMALL) == 0
-    words = ("--scan", "top.safetensors", "--layers", "all", "--units", "0,5", "--top", "4", "--format", "png,pdf")
+    words = ("--scan", "top.safetensors", "--layers", "all", "--units", "0,5", "--top", "4", "--formats", "png,pdf")
     assert unconv(monkeypatch, "see", "net.py:build", "pictures", *words, "--fidelity", "0", *SMALL) == 0
     out = capsys.readouterr().out
     assert "16 pictures, 2 layers, rule deconvnet" in out

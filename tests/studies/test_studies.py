@@ -12,7 +12,7 @@ from studies.summary import draw, markdown
 from studies.writeup import DOCUMENT, put
 from unconv.data.fashion_files.idx import write_idx
 
-SCENES = ("--epochs", "1", "--scenes", "16", "--size", "96", "--batch", "8")
+SCENES = ("--epochs", "1", "--scenes", "16", "--size", "96", "--batch-size", "8")
 
 
 @pytest.fixture(scope="module")

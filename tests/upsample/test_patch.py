@@ -93,7 +93,7 @@ def test_what_needs_a_decision_is_left() -> None:
 def test_the_command_writes_a_model_that_loads(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NET)
     source, target = f"{tmp_path / 'net.py'}:build", tmp_path / "patched.py"
-    run = CliRunner().invoke(app, ["audit", source, "--input", "3x16x16", "--no-layers", "--fix", str(target)])
+    run = CliRunner().invoke(app, ["audit", source, "--input-size", "3x16x16", "--no-table", "--fix", str(target)])
     assert run.exit_code == 0, run.output
     assert "pattern score" in run.stdout
     assert target.with_suffix(".safetensors").exists()

@@ -117,7 +117,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def fix(target: str, *words: str, model: str = "net.py:build") -> str:
     """Exit code and message of ``audit --fix``."""
-    result = CliRunner().invoke(app, ["audit", model, "--input", "3x16x16", "--no-measure", "--fix", target, *words])
+    result = CliRunner().invoke(
+        app, ["audit", model, "--input-size", "3x16x16", "--no-measure", "--fix", target, *words]
+    )
     assert result.exception is None or isinstance(result.exception, UnconvError | SystemExit), result.exception
     return "" if result.exit_code == 0 else str(result.exception)
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unconv.cli.groups import OUTPUT
 from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+EXAMPLES = ("unconv bench --list", "unconv bench startup --quick")
 MARKER = Path("benchmarks", "harness.py")
 
 
@@ -22,8 +24,8 @@ def bench(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks to run; all of them if none is named.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the benchmarks and what they ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds: figures are rough.")] = False,
     save: Annotated[
         bool, typer.Option("--save", help="Keep the results in benchmarks/results and write docs/benchmarks.md.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unconv.cli import options
 from unconv.cli.outputs import Folder, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.errors import MissingExtraError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from unconv.explain.photograph import RoundTrip
     from unconv.visualize.report.page import Report
 
+EXAMPLES = ("unconv demo", "unconv demo -o pages/ --top-units 8")
+RENAMED = {"--units": "--top-units"}
 MODEL = "efficientnet-lite0"
 SEED = 7
 # Files and folders of the demo.
@@ -27,11 +31,10 @@ WINDOW = (slice(None), slice(48, 176), slice(128, 256))
 
 
 def demo(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pages.")] = Path("unconv-demo"),
-    units: Annotated[int, typer.Option("--units", min=1, help="Units of each layer, strongest first.")] = 4,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace others' files in the folder that have the names of the pages'.")
-    ] = False,
+    job: options.Job,
+    out: Annotated[Path, options.out("Folder for the pages.")] = Path("unconv-demo"),
+    top_units: Annotated[int, options.top_units()] = 4,
+    force: options.Force = False,
 ) -> None:
     """Make a page from photographs and a network that come with the demo extra; nothing is downloaded."""
     photographs = packaged_photographs()
@@ -45,10 +48,14 @@ def demo(
         trips = send_photograph(folder, photographs[0])
         title = f"Looking into {MODEL}"
         report = see(
-            MODEL, photographs, out=folder / "network", top_units=units, title=title, progress=bar(), fidelity=0
+            MODEL, photographs, out=folder / "network", top_units=top_units, title=title, progress=bar(), fidelity=0
         )
         write_page(folder / "index.html", drawings, trips, report)
     tell_skipped(report.skipped)
+    if job.json:
+        counts = {"photographs": len(report.pictures), "drawings": len(drawings), "round_trips": len(trips)}
+        typer.echo(json.dumps({**counts, "out": str(out / "index.html")}))
+        return
     made = f"{len(report.pictures)} photographs, {len(drawings)} drawings, {len(trips)} round trips"
     typer.echo(f"{made} through C and Cᵀ")
     typer.echo(f"wrote {out / 'index.html'}")

@@ -10,33 +10,45 @@ from typing import Annotated
 import typer
 
 from unconv._version import __version__
-from unconv.cli import audit, bench, demo, scan, see
+from unconv.cli import audit, bench, demo, models, scan, see
 from unconv.cli.arithmetic import commands as arithmetic
+from unconv.cli.command import add_command, new_group
 from unconv.cli.experiment import group as experiment
 from unconv.cli.sparse import denoise, encode, inpaint, learn
 from unconv.cli.train import group as train, sample
 from unconv.errors import UnconvError
 
-app = typer.Typer(
-    name="unconv",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
+EXAMPLES = (
+    "unconv arithmetic transpose -i 3 -k 3 -s 2 -p 1  # sizes, relation, a picture",
+    "unconv audit torchvision:resnet50                # layers, findings, fixes",
+    "unconv see efficientnet-lite0 photos/            # what its units see, as a page",
+    "unconv train classify --data photos/ --model torchvision:resnet18",
+    "unconv denoise noisy.png -o clean.png",
+    "unconv models 'resnet*'                          # what a MODEL may be",
 )
-app.add_typer(arithmetic.app, name="arithmetic")
-app.command(epilog=audit.EXAMPLES)(audit.audit)
-app.command(epilog=scan.EXAMPLES)(scan.scan)
-app.command(epilog=see.EXAMPLES)(see.see)
-app.add_typer(train.app, name="train")
-app.command(epilog=sample.EXAMPLES)(sample.sample)
-app.add_typer(experiment.app, name="experiment")
-app.command(epilog=learn.EXAMPLES)(learn.learn)
-app.command(epilog=encode.EXAMPLES)(encode.encode)
-app.command(epilog=denoise.EXAMPLES)(denoise.denoise)
-app.command(epilog=inpaint.EXAMPLES)(inpaint.inpaint)
-app.command()(demo.demo)
-app.command()(bench.bench)
+
+CONVOLUTIONS, NETWORKS, TRAINING = "Convolutions", "Look into networks", "Train networks"
+SPARSE, OTHERS = "Sparse coding of pictures", "Others"
+
+app = new_group(
+    "Everything that deep learning calls deconvolution: arithmetic, pictures, and a look into networks.",
+    EXAMPLES,
+    panels=(CONVOLUTIONS, NETWORKS, TRAINING, SPARSE, OTHERS),
+)
+app.add_typer(arithmetic.app, name="arithmetic", rich_help_panel=CONVOLUTIONS)
+add_command(app, audit.audit, audit.EXAMPLES, panel=NETWORKS, renamed=audit.RENAMED)
+add_command(app, scan.scan, scan.EXAMPLES, panel=NETWORKS, renamed=scan.RENAMED)
+add_command(app, see.see, see.EXAMPLES, panel=NETWORKS, renamed=see.RENAMED)
+app.add_typer(experiment.app, name="experiment", rich_help_panel=NETWORKS)
+app.add_typer(train.app, name="train", rich_help_panel=TRAINING)
+add_command(app, sample.sample, sample.EXAMPLES, panel=TRAINING, renamed=sample.RENAMED)
+add_command(app, models.models, models.EXAMPLES, panel=NETWORKS)
+add_command(app, learn.learn, learn.EXAMPLES, panel=SPARSE, renamed=learn.RENAMED)
+add_command(app, encode.encode, encode.EXAMPLES, panel=SPARSE)
+add_command(app, denoise.denoise, denoise.EXAMPLES, panel=SPARSE, renamed=denoise.RENAMED)
+add_command(app, inpaint.inpaint, inpaint.EXAMPLES, panel=SPARSE, renamed=inpaint.RENAMED)
+add_command(app, demo.demo, demo.EXAMPLES, panel=OTHERS, renamed=demo.RENAMED)
+add_command(app, bench.bench, bench.EXAMPLES, panel=OTHERS)
 
 
 def _tell_version(wanted: bool) -> None:
@@ -48,7 +60,7 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Everything that deep learning calls deconvolution: arithmetic, pictures, and a look into networks."""

@@ -1,66 +1,72 @@
-"""Models on the command line: how one is named, and what changes it."""
+"""``unconv models``: what a MODEL may be."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+import json
+from collections.abc import Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import spelling
-from unconv.errors import UnconvError
-from unconv.models.load.built_in import model_forms
-from unconv.visualize.reverse.rules import rule_help
+from unconv.cli.groups import OUTPUT
+from unconv.models.load.sources import source_names
+from unconv.tables import text_table
 
 if TYPE_CHECKING:
-    from unconv.models.load.resolve import LoadedModel
+    from unconv.models.load.catalogue import ModelFacts
 
-Model: TypeAlias = Annotated[str, typer.Argument(help=f"{model_forms()}.")]
-Weights: TypeAlias = Annotated[Path | None, typer.Option("--weights", help="Weights file: safetensors or state dict.")]
-RandomWeights: TypeAlias = Annotated[bool, typer.Option("--random-weights", help="Leave the network untrained.")]
-Size: TypeAlias = Annotated[str | None, typer.Option("--size", help="Size the network is given: 224 or 192x256.")]
-Mean: TypeAlias = Annotated[str | None, typer.Option("--mean", help="Subtracted from [0, 1]: 0.5 or 0.48,0.45,0.40.")]
-Rule: TypeAlias = Annotated[str, typer.Option("--rule", help=rule_help())]
-RuleOrAuto: TypeAlias = Annotated[str, typer.Option("--rule", help=rule_help(auto=True))]
-Std: TypeAlias = Annotated[str | None, typer.Option("--std", help="Divided by: 0.25 or 0.23,0.22,0.22.")]
+EXAMPLES = (
+    "unconv models",
+    "unconv models 'resnet*'",
+    "unconv models 'timm:convnext*' --json",
+)
 
 
-def load(
-    model: str, weights: Path | None, random_weights: bool, size: str | None, mean: str | None, std: str | None
-) -> LoadedModel:
-    """The network, with what the options say about it; a misspelled option is refused before anything is loaded."""
-    height_width = None if size is None else spelling.all_axes("--size", size, 2)
-    means, deviations = numbers("--mean", mean), numbers("--std", std)
-    from unconv.models.load.resolve import load_model
+def models(
+    pattern: Annotated[
+        str | None, typer.Argument(metavar="PATTERN", help="Of names: 'fcn*', 'torchvision:*', 'timm:resnet1*'.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)] = False,
+) -> None:
+    """List networks: input, parameters, paper, where the weights come from.
 
-    return load_model(
-        model,
-        weights=weights,
-        random_weights=random_weights,
-        size=None if height_width is None else (height_width[0], height_width[1]),
-        mean=means,
-        std=deviations,
-    )
-
-
-def names(text: str | None) -> list[str] | None:
-    """Names joined by commas.
-
-    >>> names("features.3, features.8"), names(None)
-    (['features.3', 'features.8'], None)
+    A MODEL is a built-in name, torchvision:NAME, timm:NAME, or file.py:callable for a function of yours that returns
+    a torch module.
     """
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    from unconv.jobs import bar
+    from unconv.models.load.catalogue import describe_model, match_models
+
+    names = match_models(pattern)
+    facts = []
+    with bar() as progress:
+        progress.start(len(names), "networks")
+        for name in names:
+            facts.append(describe_model(name))
+            progress.advance()
+    if as_json:
+        typer.echo(json.dumps([one.to_dict() for one in facts], ensure_ascii=False))
+        return
+    typer.echo(table(facts))
+    if pattern is None:
+        typer.echo(f"and file.py:callable, and {', '.join(f'{name}:NAME' for name in source_names())}: see")
+        typer.echo(f"unconv models '{source_names()[0]}:*'")
 
 
-def numbers(option: str, text: str | None) -> list[float] | None:
-    """Numbers joined by commas.
+def table(facts: Sequence[ModelFacts], width: int = 78) -> str:
+    """A row for each network, and under it its variants, its paper and its weights.
 
-    >>> numbers("--mean", "0.5"), numbers("--std", "0.1, 0.2,0.3"), numbers("--mean", None)
-    ([0.5], [0.1, 0.2, 0.3], None)
+    >>> from unconv.models.load.catalogue import describe_model
+    >>> print(table([describe_model("dcgan-32")]))
+    model     input  parameters
+    dcgan-32    100     373,440
+        :UPSAMPLER or :WIDTH; Radford et al. 2016, arXiv:1511.06434; weights: none
     """
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UnconvError(f"{option} {text!r} is not a number; write one, or one a channel joined by commas") from None
+    rows = [(one.model, "x".join(map(str, one.input_size)), f"{one.parameters:,}") for one in facts]
+    heading, *lines = text_table([("model", "input", "parameters"), *rows]).splitlines()
+    shown = [heading]
+    for one, line in zip(facts, lines, strict=True):
+        variants = " or ".join(f":{variant}" for variant in one.variants)
+        told = "; ".join(filter(None, (variants, one.paper, f"weights: {one.weights}")))
+        shown += [line, fill(told, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)]
+    return "\n".join(shown)

@@ -9,48 +9,47 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import models
+from unconv.cli import options, spelling
 from unconv.cli.outputs import WEIGHTS, File, Folder, check_outputs
 from unconv.cli.skipped import tell_skipped
+from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
     from unconv.visualize.scan.top_activations import TopActivations
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv scan efficientnet-lite0 photos/ -o top.safetensors
-
-unconv scan torchvision:vgg16 photos/ --layers features.14,features.28 --top 16
-
-unconv scan torchvision:resnet50 shard-000.tar --checkpoint run    (again to resume)"""
+EXAMPLES = (
+    "unconv scan efficientnet-lite0 photos/ -o top.safetensors",
+    "unconv scan torchvision:vgg16 photos/ --layers features.14,features.28 --top 16",
+    "unconv scan torchvision:resnet50 shard-000.tar --checkpoint run  # again to resume",
+)
+RENAMED = {"--batch": "--batch-size", "--bfloat16": "--precision bfloat16"}
+# torch's names of precisions.
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def scan(
-    model: models.Model,
-    images: Annotated[list[str], typer.Argument(help="Picture files and folders, or one .tar of pictures.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="What is found, as .safetensors.")] = Path("top.safetensors"),
-    layers: Annotated[
-        str | None, typer.Option("--layers", help="Layers, joined by commas; every convolution unless given.")
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Places kept for each unit.")] = 9,
+    model: options.Model,
+    images: options.Images,
+    network: options.Network,
+    job: options.Job,
+    out: Annotated[Path, options.out("What is found, as .safetensors.")] = Path("top.safetensors"),
+    layers: Annotated[str | None, options.layers("every convolution")] = None,
+    top: options.Top = 9,
     per_image: Annotated[int, typer.Option("--per-image", min=1, help="How many of them one picture may hold.")] = 1,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures computed together.")] = 32,
-    bfloat16: Annotated[bool, typer.Option("--bfloat16", help="Compute in bfloat16.")] = False,
-    weights: models.Weights = None,
-    random_weights: models.RandomWeights = False,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Folder to resume from if killed; it is made.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    batch_size: options.BatchSize = 32,
+    precision: options.Precision = "float32",
+    device: options.Device = "auto",
+    checkpoint: options.Checkpoint = None,
 ) -> None:
     """Find the pictures and places at which every unit is strongest, in one pass over any number of pictures."""
-    check_outputs([File("--out", out, WEIGHTS), Folder("--checkpoint", checkpoint)], [model, *images, weights])
-    chosen = models.names(layers)
-    loaded = models.load(model, weights, random_weights, size, mean, std)
+    check_outputs([File("--out", out, WEIGHTS), Folder("--checkpoint", checkpoint)], [model, *images, network.weights])
+    chosen = spelling.names(layers)
+    if precision not in PRECISIONS:
+        raise UnconvError(f"--precision {precision!r} is unknown; it is {', '.join(PRECISIONS)}")
+    loaded = network.load(model)
     import torch
+
+    loaded.module.to(options.device_for(device))
 
     from unconv.jobs import bar
     from unconv.visualize.scan.scan import scan as run
@@ -62,14 +61,14 @@ def scan(
         chosen,
         top,
         per_image=per_image,
-        batch_size=batch,
-        dtype=torch.bfloat16 if bfloat16 else None,
+        batch_size=batch_size,
+        dtype=None if precision == "float32" else getattr(torch, precision),
         checkpoint=checkpoint,
         progress=bar(),
     )
     seconds = time.perf_counter() - start
     found.save(out)
-    tell(found, out, seconds, json)
+    tell(found, out, seconds, job.json)
 
 
 def tell(found: TopActivations, out: Path, seconds: float, json: bool) -> None:

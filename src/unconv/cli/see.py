@@ -2,77 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import models
+from unconv.cli import options, spelling
 from unconv.cli.outputs import Folder, check_outputs
 from unconv.cli.skipped import tell_skipped
-from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
     from unconv.visualize.report.page import Report
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv see efficientnet-lite0 photos/
-
-unconv see torchvision:vgg16 photos/ --scan top.safetensors --layers all --units all -o report
-
-unconv see net.py:build photos/ --weights net.safetensors --size 96 --mean 0.5 --std 0.25
-
-unconv see net.py:build photos/ --weights late.safetensors --compare early.safetensors"""
+EXAMPLES = (
+    "unconv see efficientnet-lite0 photos/",
+    "unconv see torchvision:vgg16 photos/ --layers features.14 --units 17,42 -o report",
+    "unconv see torchvision:vgg16 photos/ --scan top.safetensors --layers all --units all",
+    "unconv see net.py:build photos/ --weights net.pt --size 96 --mean 0.5 --std 0.25",
+    "unconv see net.py:build photos/ --weights late.pt --compare early.pt",
+)
+RENAMED = {"--format": "--formats"}
 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def see(
-    model: models.Model,
-    images: Annotated[list[str], typer.Argument(help="Picture files and folders, or one .tar of pictures.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for index.html and report.json.")] = Path("report"),
-    layers: Annotated[
-        str | None, typer.Option("--layers", help="Layers, joined by commas; all; five over the depth unless given.")
-    ] = None,
-    units: Annotated[
-        str | None,
-        typer.Option("--units", help="How many of each layer, strongest first; all; or which: 3,17 (3, for one)."),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Places shown of each unit.")] = 9,
+    model: options.Model,
+    images: options.Images,
+    network: options.Network,
+    job: options.Job,
+    out: Annotated[Path, options.out("Folder for index.html and report.json.")] = Path("report"),
+    layers: Annotated[str | None, options.layers("five over the depth")] = None,
+    units: options.Units = None,
+    top_units: Annotated[int | None, options.top_units("16, and 4 in single pictures")] = None,
+    top: options.Top = 9,
     scan: Annotated[Path | None, typer.Option("--scan", help="What unconv scan found in the same pictures.")] = None,
     compare: Annotated[
         str | None, typer.Option("--compare", help="Another MODEL, or a file of other weights; units are matched.")
     ] = None,
     fidelity: Annotated[
-        str,
-        typer.Option("--fidelity", help="Of how many units of each layer it is measured (they cost 7 others); all."),
+        str, typer.Option("--fidelity", help="Of how many units of each layer it is measured, or all; each costs 7.")
     ] = "2",
-    rule: models.RuleOrAuto = "auto",
-    formats: Annotated[str, typer.Option("--format", help="html, png, pdf, joined by commas.")] = "html",
-    weights: models.Weights = None,
-    random_weights: models.RandomWeights = False,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace others' files in the folder that have the names of a report's.")
-    ] = False,
+    rule: options.RuleOrAuto = "auto",
+    formats: Annotated[str, typer.Option("--formats", help="html, png, pdf, joined by commas.")] = "html",
     single_file: Annotated[bool, typer.Option("--single-file", help="Put the pictures into the page.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    force: options.Force = False,
 ) -> None:
     """Show what the units of a network are strongest for: patches and projections, over pictures and one by one."""
-    names, chosen = layer_names(layers), unit_choice(units)
+    names, chosen = layer_names(layers), options.unit_choice(units, top_units)
     measured = int(fidelity) if fidelity.isascii() and fidelity.isdigit() else fidelity
     from unconv.visualize.report.files import NAMES
 
-    check_outputs([Folder("--out", out, NAMES, force)], [model, *images, weights, scan, compare])
-    loaded = models.load(model, weights, random_weights, size, mean, std)
+    check_outputs([Folder("--out", out, NAMES, force)], [model, *images, network.weights, scan, compare])
+    loaded = network.load(model)
     other = None
     if compare is not None:
         file = Path(compare) if compare.endswith(WEIGHTS) else None
-        again = model if file is not None else compare
-        other = models.load(again, file, random_weights and file is None, size, mean, std)
+        again = replace(network, weights=file, random_weights=network.random_weights and file is None)
+        other = again.load(compare if file is None else model)
     from unconv.jobs import bar
     from unconv.visualize.report.page import to_json
     from unconv.visualize.report.see import see as run
@@ -83,19 +71,19 @@ def see(
         names,
         out,
         rule=rule,
-        units=None if isinstance(chosen, int) else chosen,
-        top_units=chosen if isinstance(chosen, int) else None,
+        units=chosen,
+        top_units=top_units,
         single_file=single_file,
         progress=bar(),
         scan=scan,
         top=top,
         compare=other,
-        formats=models.names(formats) or (),
+        formats=spelling.names(formats) or (),
         fidelity=measured,
         force=force,
     )
     tell_skipped(report.skipped)
-    if json:
+    if job.json:
         typer.echo(to_json(report.numbers))
         return
     tell(report)
@@ -107,21 +95,7 @@ def layer_names(text: str | None) -> list[str] | str | None:
     >>> layer_names("conv1, conv2"), layer_names("all"), layer_names(None)
     (['conv1', 'conv2'], 'all', None)
     """
-    return text if text == "all" else models.names(text)
-
-
-def unit_choice(text: str | None) -> int | str | list[int] | None:
-    """How many units, which, or all.
-
-    >>> unit_choice("12"), unit_choice("3,17"), unit_choice("3,"), unit_choice("all"), unit_choice(None)
-    (12, [3, 17], [3], 'all', None)
-    """
-    if text is None or text == "all":
-        return text
-    parts = models.names(text) or []
-    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UnconvError(f"--units {text!r}: give a number, indices joined by commas, or all")
-    return [int(part) for part in parts] if "," in text else int(text)
+    return text if text == "all" else spelling.names(text)
 
 
 def tell(report: Report) -> None:

@@ -1,10 +1,10 @@
-"""Spelling of sizes and paddings on the command line."""
+"""Spelling of sizes, paddings and lists on the command line."""
 
 from __future__ import annotations
 
 import re
 
-from unconv.errors import GeometryError
+from unconv.errors import GeometryError, UnconvError
 
 SAME = ("same", "same_upper", "same_lower", "valid")
 
@@ -65,3 +65,52 @@ def channels(option: str, text: str) -> tuple[int, int]:
     if len(size) != 2:
         raise GeometryError(f"{option} {text!r} must be channels in and out, as 3x2")
     return size[0], size[1]
+
+
+def names(text: str | None) -> list[str] | None:
+    """Names joined by commas.
+
+    >>> names("features.3, features.8"), names(None)
+    (['features.3', 'features.8'], None)
+    """
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def numbers(option: str, text: str | None) -> list[float] | None:
+    """Numbers joined by commas.
+
+    >>> numbers("--mean", "0.5"), numbers("--std", "0.1, 0.2,0.3"), numbers("--mean", None)
+    ([0.5], [0.1, 0.2, 0.3], None)
+    """
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UnconvError(f"{option} {text!r} is not a number; write one, or one a channel joined by commas") from None
+
+
+def indices(option: str, text: str | None) -> list[int] | None:
+    """Whole numbers from 0, joined by commas.
+
+    >>> indices("--units", "3"), indices("--units", "3, 17"), indices("--units", None)
+    ([3], [3, 17], None)
+    """
+    parts = names(text)
+    if parts is None:
+        return None
+    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+        raise UnconvError(f"{option} {text!r} is not a list of indices; write 3 or 3,17,40")
+    return [int(part) for part in parts]
+
+
+def sides(option: str, text: str | None) -> tuple[int, int] | None:
+    """Height and width; one number for both.
+
+    >>> sides("--size", "192x256"), sides("--size", "224"), sides("--size", None)
+    ((192, 256), (224, 224), None)
+    """
+    if text is None:
+        return None
+    height, width = all_axes(option, text, 2)
+    return height, width

@@ -186,7 +186,7 @@ def test_help_has_examples(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
     assert "Examples" in result.output
-    assert f"unconv arithmetic {'maxpool' if 'pool' in command else command}" in result.output
+    assert f"unconv arithmetic {command}" in result.output
 
 
 REFUSED = [
@@ -206,7 +206,7 @@ REFUSED = [
     (["conv", "-i", "5", "-k", "3", "--numbers", "some"], "numbers 'some' is not known"),
     (["conv", "-i", "5", "-k", "3", "--channels", "3x2x1"], "must be channels in and out"),
     (["conv", "-i", "5", "-k", "3", "--channels", "3x2", "--groups", "2"], "groups 2 must divide"),
-    (["conv", "-i", "5", "-k", "3", "-o", "x.jpg"], "--output x.jpg: files end in .svg"),
+    (["conv", "-i", "5", "-k", "3", "-o", "x.jpg"], "--out x.jpg: files end in .svg"),
     (["conv", "-i", "5", "-k", "3", "-o", "missing/x.gif"], "there is no folder missing; make it first"),
     (["conv", "-i", "4096", "-k", "3", "-o", "x.gif"], "a picture holds 6,000"),
     (["conv", "-i", "224", "-k", "3", "--matrix"], "are more than the 4,096 that are written out"),

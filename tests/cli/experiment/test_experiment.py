@@ -53,14 +53,14 @@ def told_by(*arguments: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
 def test_occlusion(place: Path, suffix: str) -> None:
-    arguments = ("occlusion", MODEL, "photos/a/0.png", *SMALL, "--square", 10, "--step", 6, "--target", 2)
+    arguments = ("occlusion", MODEL, "photos/a/0.png", *SMALL, "--square", 10, "--stride", 6, "--target", 2)
     told = run(*arguments, "-o", f"map.{suffix}")
     assert told.startswith("class 2: ")
     assert (place / f"map.{suffix}").stat().st_size > 5000
 
 
 def test_occlusion_as_json(place: Path) -> None:  # noqa: ARG001
-    told = told_by("occlusion", MODEL, "photos/a/0.png", *SMALL, "--square", 10, "--step", 6)
+    told = told_by("occlusion", MODEL, "photos/a/0.png", *SMALL, "--square", 10, "--stride", 6)
     grid = (len(told["rows"]), len(told["columns"]))
     for name in ("probability", "score", "activation", "label"):
         assert np.shape(told[name]) == grid
@@ -99,7 +99,7 @@ def test_evolution(place: Path) -> None:
     spec.loader.exec_module(module)
     for epoch in (1, 2):
         torch.save(module.build().state_dict(), f"epoch{epoch}.pt")
-    checkpoints = ("--checkpoint", "epoch1.pt", "--checkpoint", "epoch2.pt")
+    checkpoints = ("--weights", "epoch1.pt", "--weights", "epoch2.pt")
     arguments = ("evolution", MODEL, "photos/a", *SMALL, "--layer", "4", *checkpoints, "--units", "0,5")
     assert "unit 5: " in run(*arguments, "-o", "evolution.png")
     told = told_by(*arguments)
@@ -148,8 +148,8 @@ PICTURE = ("photos/a/0.png", "--size", "32")
         (("correspondence", MODEL, "photos/a", "--parts", "three.json"), "write .top, left, height, width"),
         (("invariance", MODEL, *PICTURE, "--transform", "shear"), "shear"),
         (("invariance", MODEL, *PICTURE, "--values", "a"), "--values 'a'"),
-        (("evolution", MODEL, *PICTURE, "--layer", "4", "--checkpoint", "x.pt"), "cannot be read"),
-        (("evolution", MODEL, *PICTURE, "--layer", "4", "--checkpoint", "x.pt", "--units", "a"), "--units 'a'"),
+        (("evolution", MODEL, *PICTURE, "--layer", "4", "--weights", "x.pt"), "cannot be read"),
+        (("evolution", MODEL, *PICTURE, "--layer", "4", "--weights", "x.pt", "--units", "a"), "--units 'a'"),
         (("first-layer", MODEL, "--layer", "1"), "is a ReLU"),
         (("transfer", MODEL, "nowhere"), "no such folder"),
         (("transfer", MODEL, "photos/a"), "0 sub-folders"),

@@ -45,11 +45,11 @@ def test_learned_kernels_encode_pictures(photographs: Path, tmp_path: Path) -> N
         photographs,
         "-o",
         dictionary,
-        "--kernels",
+        "--n-kernels",
         6,
-        "--size",
+        "--kernel-size",
         "5x4",
-        "--rounds",
+        "--max-rounds",
         3,
         "--plot",
         kernels,
@@ -67,7 +67,19 @@ def test_learned_kernels_encode_pictures(photographs: Path, tmp_path: Path) -> N
 
 def test_learning_online_reads_pictures_when_their_turn_comes(photographs: Path, tmp_path: Path) -> None:
     (photographs / "notes.txt").write_text("no picture")
-    options = ("--kernels", 6, "--size", "5", "--rounds", 2, "--batch", 1, "--json", "--checkpoint", tmp_path / "kept")
+    options = (
+        "--n-kernels",
+        6,
+        "--kernel-size",
+        "5",
+        "--max-rounds",
+        2,
+        "--batch-size",
+        1,
+        "--json",
+        "--checkpoint",
+        tmp_path / "kept",
+    )
     told = json.loads(run("learn", photographs, "-o", tmp_path / "d.safetensors", *options).splitlines()[-1])
     assert told["pictures"] == 2
     assert len(told["history"]) == 4
@@ -88,7 +100,7 @@ def test_denoise_takes_out_gaussian_noise(photographs: Path, tmp_path: Path) -> 
             tmp_path / "out.png",
             "--reference",
             photographs / "cat.png",
-            "--compare",
+            "--plot",
             tmp_path / "both.png",
             "--json",
         )
@@ -154,7 +166,7 @@ def test_inpaint_fills_in_and_keeps_what_is_known(photographs: Path, tmp_path: P
         (("denoise", "{cat}", "-o", "{out}.xyz"), "files end in"),
         (("denoise", "{cat}", "-o", "{out}.png", "-d", "nothing"), "no such file"),
         (("encode", "{cat}", "-o", "{out}.safetensors", "--penalty", "much"), "is not a number"),
-        (("learn", "{cat}", "-o", "{out}.safetensors", "--kernels", "4", "--penalty", "-1"), "penalty"),
+        (("learn", "{cat}", "-o", "{out}.safetensors", "--n-kernels", "4", "--penalty", "-1"), "penalty"),
     ],
 )
 def test_what_cannot_be_is_one_line(

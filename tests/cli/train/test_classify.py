@@ -26,7 +26,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: object) -> str:
-    command = ["train", "classify", "--data", "fashion", "--batch", "10", "--epochs", "2", *map(str, arguments)]
+    command = ["train", "classify", "--data", "fashion", "--batch-size", "10", "--epochs", "2", *map(str, arguments)]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout

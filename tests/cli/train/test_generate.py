@@ -33,12 +33,12 @@ def type_(*arguments: object) -> str:
 
 
 def train(*arguments: object) -> str:
-    usual = ["--model", "dcgan-32:2", "--data", "fashion", "--batch", "8", "--epochs", "1", "--samples", "30"]
+    usual = ["--model", "dcgan-32:2", "--data", "fashion", "--batch-size", "8", "--epochs", "1", "--samples", "30"]
     return type_("train", "generate", *usual, *arguments)
 
 
 def test_it_writes_a_generator_that_loads_and_a_sheet_of_its_samples(place: Path) -> None:
-    told = train("-o", "g.safetensors", "--sheet", "samples.png", "--kernels", "kernels.png")
+    told = train("-o", "g.safetensors", "--plot", "samples.png", "--plot-kernels", "kernels.png")
     assert "1 epochs in" in told
     assert "30 samples have a distance of" in told
     assert "rarest among them: " in told
@@ -95,8 +95,11 @@ def test_as_many_samples_are_drawn_as_are_asked_for(place: Path, count: int) -> 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--sheet", "samples.jpg"], r"--sheet samples\.jpg: files end in \.png"),
-        (["--kernels", "nowhere/k.png"], "--kernels nowhere/k.png: there is no folder nowhere; make it first"),
+        (["--plot", "samples.jpg"], r"--plot samples\.jpg: files end in \.png"),
+        (
+            ["--plot-kernels", "nowhere/k.png"],
+            "--plot-kernels nowhere/k.png: there is no folder nowhere; make it first",
+        ),
         (["-o", "generator.pth"], r"--out generator\.pth: files end in \.safetensors"),
         (["--model", "zfnet-28"], "zfnet-28: makes no pictures from noise; take dcgan or dcgan-32"),
         (["--model", "dcgan-32:cubic"], "dcgan-32:cubic: no such variant"),

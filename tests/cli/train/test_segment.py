@@ -16,7 +16,7 @@ from unconv.cli.main import app
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import load_model
 
-COMMAND = ["train", "segment", "--model", "net.py:tiny", "--data", "fashion", "--scenes", "16", "--batch", "8",
+COMMAND = ["train", "segment", "--model", "net.py:tiny", "--data", "fashion", "--scenes", "16", "--batch-size", "8",
            "--epochs", "2", "--size", "32x48"]  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def run(*arguments: object) -> str:
 
 
 def test_it_writes_weights_that_load_and_a_sheet(place: Path) -> None:
-    told = run("-o", "w.safetensors", "--sheet", "sheet.png")
+    told = run("-o", "w.safetensors", "--plot", "sheet.png")
     assert told.startswith(("note: ", "background"))
     assert "2 epochs in" in told
     assert "mean IoU" in told
@@ -56,7 +56,7 @@ def test_json_is_the_history(place: Path) -> None:
     assert {"loss", "pixel_accuracy", "miou", "iou/background"} <= set(told["history"][-1]["held_out"])
     assert (told["data"], told["pictures"], told["flip"], told["shift"]) == ("Fashion scenes", 16, False, 0.1)
     assert len(told["class_weights"]) == len(told["classes"]) == 11
-    assert (told["settings"]["seed"], told["sheet"], told["skipped"]) == (3, None, [])
+    assert (told["settings"]["seed"], told["plot"], told["skipped"]) == (3, None, [])
     assert (place / told["out"]).is_file()
 
 
@@ -74,7 +74,7 @@ def test_curves_by_class_are_logged(place: Path) -> None:
 
 def test_help_names_the_options() -> None:
     told = CliRunner().invoke(app, ["train", "segment", "--help"]).output
-    for option in ("--scenes", "--sheet", "--start", "--class-weights", "--checkpoint"):
+    for option in ("--scenes", "--plot", "--start", "--class-weights", "--checkpoint"):
         assert option in told
 
 
@@ -82,8 +82,8 @@ def test_help_names_the_options() -> None:
     ("arguments", "told"),
     [
         (("-o", "w.pth"), "files end in .safetensors"),
-        (("--sheet", "sheet.txt"), "--sheet sheet.txt: files end in .png"),
-        (("--sheet", "nowhere/sheet.png"), "there is no folder nowhere"),
+        (("--plot", "sheet.txt"), "--plot sheet.txt: files end in .png"),
+        (("--plot", "nowhere/sheet.png"), "there is no folder nowhere"),
         (("--data", "nowhere"), "no such folder"),
         (("--data", "masks"), "p1.jpg: no mask p1.png"),
         (("--model", "fcn9s"), "unknown"),

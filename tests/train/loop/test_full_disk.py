@@ -69,7 +69,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 def train(*options: object) -> None:
-    command = ["train", "classify", "--data", "fashion", "--batch", "10", "--epochs", "1", *map(str, options)]
+    command = ["train", "classify", "--data", "fashion", "--batch-size", "10", "--epochs", "1", *map(str, options)]
     assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
 
 

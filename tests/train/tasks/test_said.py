@@ -18,9 +18,9 @@ from unconv.models.load.trained import about_trained
 PART = "6,000 of 60,000 garments"
 NAMES = {"classify": "Fashion-MNIST", "segment": "Fashion scenes", "generate": "Fashion-MNIST"}
 TASKS = {
-    "classify": ("--model", "net.py:flat", "--size", "28", "--mean", "0.3", "--std", "0.3", "--batch", "1000"),
-    "segment": ("--model", "net.py:tiny", "--scenes", "8", "--batch", "8", "--size", "32"),
-    "generate": ("--model", "dcgan-32:2", "--batch", "1000", "--samples", "30"),
+    "classify": ("--model", "net.py:flat", "--size", "28", "--mean", "0.3", "--std", "0.3", "--batch-size", "1000"),
+    "segment": ("--model", "net.py:tiny", "--scenes", "8", "--batch-size", "8", "--size", "32"),
+    "generate": ("--model", "dcgan-32:2", "--batch-size", "1000", "--samples", "30"),
 }
 FLAT = """
 

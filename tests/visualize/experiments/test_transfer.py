@@ -119,7 +119,7 @@ def test_same_seed_same_result_and_no_trace_in_the_generator() -> None:
         ([0] * 18 + [1] * 2, {}, "class 1 has 2 images for 5 folds"),
         ([0, 1] * 10, {"folds": 1}, "folds 1"),
         ([0, 1] * 10, {"grid": 0}, "grid 0"),
-        ([0, 1] * 10, {"penalty": 0.0}, "penalty 0.0"),
+        ([0, 1] * 10, {"l2_penalty": 0.0}, "penalty 0.0"),
         ([0, 1] * 10, {"layers": ["9"]}, "no layer of that name"),
         ([0, 1] * 10, {"layers": ["pixels"]}, "always there"),
     ],

@@ -154,7 +154,7 @@ def test_command_line(tmp_path: Path) -> None:
     model = network()
     torch.save(model.state_dict(), tmp_path / "now.pt")
     save_image(images()[0], tmp_path / "a.png")
-    evolve = "experiment evolution net.py:build a.png --layer 2 --checkpoint now.pt --size 24 --json"
+    evolve = "experiment evolution net.py:build a.png --layer 2 --weights now.pt --size 24 --json"
     commands = [
         "see --help",
         "experiment evolution --help",

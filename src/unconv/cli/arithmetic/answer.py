@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Picture:
     """What the options say about the picture."""
 
-    output: Path | None
+    out: Path | None
     view: str
     numbers: str | None
     theme: str
@@ -46,16 +46,16 @@ def answer(
     from unconv.explain.drawing import FORMATS
     from unconv.explain.views.parts import DrawingLimitError
 
-    check_outputs([File("--output", picture.output, FORMATS)])
+    check_outputs([File("--out", picture.out, FORMATS)])
     drawing, refusal, written = None, "", None
     try:
         drawing = picture.drawing(geometry, channels, groups)
     except DrawingLimitError as limit:
-        if picture.output is not None:
+        if picture.out is not None:
             raise
         refusal = str(limit)
-    if drawing is not None and picture.output is not None:
-        written = drawing.save(picture.output, picture.frame, picture.scale)
+    if drawing is not None and picture.out is not None:
+        written = drawing.save(picture.out, picture.frame, picture.scale)
     if json:
         facts = report.facts(geometry, *channels, groups)
         facts |= report.matrix_facts(geometry) if matrix else {}

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from unconv.cli import spelling
+from unconv.cli import options, spelling
 from unconv.cli.arithmetic.answer import Picture, answer, print_json
 from unconv.cli.arithmetic.options import (
     EXAMPLES,
+    RENAMED,
     Channels,
     Dilation,
     Dims,
@@ -23,7 +23,7 @@ from unconv.cli.arithmetic.options import (
     KernelSize,
     Matrix,
     Numbers,
-    Output,
+    Out,
     OutputPadding,
     Padding,
     Scale,
@@ -32,10 +32,11 @@ from unconv.cli.arithmetic.options import (
     View,
     WithViews,
 )
+from unconv.cli.command import Group, add_command, new_group
 from unconv.cli.outputs import Folder, check_outputs
 
 
-class WithPoolings(TyperGroup):
+class WithPoolings(Group):
     """A group with one more command for every pooling, made when its commands are asked for."""
 
     def list_commands(self, context: Any) -> list[str]:
@@ -52,38 +53,36 @@ class WithPoolings(TyperGroup):
         return super().get_command(context, name)
 
 
-app = typer.Typer(
-    cls=WithPoolings,
-    help="Sizes, relations and pictures of a convolution, a transposed convolution or a pooling.",
+app = new_group(
+    "Sizes, relations and pictures of a convolution, a transposed convolution or a pooling.",
+    (*EXAMPLES["conv"][:1], *EXAMPLES["transpose"][:1], *EXAMPLES["solve"][:1], "unconv arithmetic --all -o gallery/"),
+    RENAMED,
+    kind=WithPoolings,
+    no_args_is_help=False,
     invoke_without_command=True,
-    rich_markup_mode="rich",
 )
 
 
-@app.callback(
-    epilog="[bold]Examples[/]\n\nunconv arithmetic conv -i 5 -k 3 -s 2 -p 1\n\nunconv arithmetic --all -o gallery/"
-)
+@app.callback()
 def arithmetic(
     context: typer.Context,
     everything: Annotated[
         bool, typer.Option("--all", help="Write the 19 published animations, SVG and GIF, with an index.html.")
     ] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for --all.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="With --all, replace others' files in the folder that have the same names.")
-    ] = False,
+    out: Annotated[Path | None, options.out("Folder for --all.")] = None,
+    force: options.Force = False,
     theme: Theme = "auto",
     json: Json = False,
 ) -> None:
     """Sizes, relations and pictures of a convolution, a transposed convolution or a pooling."""
     if context.invoked_subcommand is not None:
-        if everything or output is not None:
+        if everything or out is not None:
             raise typer.BadParameter(
                 f"--all and -o before {context.invoked_subcommand!r} have no meaning; put -o behind it"
             )
         return
     if not everything:
-        if output is not None:
+        if out is not None:
             from unconv.operators.geometry.pool import POOLINGS
 
             names = ", ".join(("conv", "transpose", *(pooling.kind.name for pooling in POOLINGS)))
@@ -93,8 +92,8 @@ def arithmetic(
     from unconv.explain.gallery import gallery_names, write_gallery
     from unconv.explain.themes import check_theme
 
-    folder = output or Path("gallery")
-    check_outputs([Folder("--output", folder, gallery_names(), force)])
+    folder = out or Path("gallery")
+    check_outputs([Folder("--out", folder, gallery_names(), force)])
     files = write_gallery(folder, check_theme(theme), force=force)
     if json:
         print_json({"files": [str(path) for path in files]})
@@ -102,7 +101,6 @@ def arithmetic(
         typer.echo(f"{len(files) // 2} animations as SVG and GIF; look at {files[-1]}")
 
 
-@app.command(cls=WithViews, epilog=EXAMPLES["conv"])
 def conv(
     input_size: InputSize,
     kernel_size: KernelSize,
@@ -110,7 +108,7 @@ def conv(
     padding: Padding = "0",
     dilation: Dilation = "1",
     dims: Dims = None,
-    output: Output = None,
+    out: Out = None,
     view: View = "gather",
     numbers: Numbers = None,
     theme: Theme = "auto",
@@ -131,11 +129,10 @@ def conv(
         spelling.padding("-p", padding),
         spelling.sizes("-d", dilation),
     )
-    picture = Picture(output, view, numbers, theme, frame, scale)
+    picture = Picture(out, view, numbers, theme, frame, scale)
     answer(geometry, picture, spelling.channels("--channels", channels), groups, matrix, json)
 
 
-@app.command(cls=WithViews, epilog=EXAMPLES["transpose"])
 def transpose(
     input_size: InputSize,
     kernel_size: KernelSize,
@@ -144,7 +141,7 @@ def transpose(
     output_padding: OutputPadding = "0",
     dilation: Dilation = "1",
     dims: Dims = None,
-    output: Output = None,
+    out: Out = None,
     view: View = "gather",
     numbers: Numbers = None,
     theme: Theme = "auto",
@@ -166,11 +163,10 @@ def transpose(
         spelling.sizes("-a", output_padding),
         spelling.sizes("-d", dilation),
     )
-    picture = Picture(output, view, numbers, theme, frame, scale)
+    picture = Picture(out, view, numbers, theme, frame, scale)
     answer(geometry, picture, spelling.channels("--channels", channels), groups, matrix, json)
 
 
-@app.command(epilog=EXAMPLES["solve"])
 def solve(
     start: Annotated[str, typer.Option("--from", help="Input size: 44, or 7x5.")],
     end: Annotated[str, typer.Option("--to", help="Output size: 88, or 14x11.")],
@@ -184,7 +180,7 @@ def solve(
         int, typer.Option("--max-kernel-size", min=1, max=128, help="Largest kernel to try.")
     ] = 8,
     max_stride: Annotated[int, typer.Option("--max-stride", min=1, max=128, help="Largest stride to try.")] = 8,
-    top: Annotated[int, typer.Option("--top", min=1, help="How many to list.")] = 10,
+    top: options.Top = 10,
     json: Json = False,
 ) -> None:
     """The transposed convolutions, or convolutions, that lead from one size to another, the best first."""
@@ -208,3 +204,8 @@ def solve(
         print_json({"solutions": [facts(geometry) for geometry in found[:top]], "found": len(found)})
     else:
         typer.echo(solutions_table(found, top))
+
+
+add_command(app, conv, EXAMPLES["conv"], renamed=RENAMED, kind=WithViews)
+add_command(app, transpose, EXAMPLES["transpose"], renamed=RENAMED, kind=WithViews)
+add_command(app, solve, EXAMPLES["solve"])

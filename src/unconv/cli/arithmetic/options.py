@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 
-from unconv.cli import spelling
+from unconv.cli import options, spelling
+from unconv.cli.command import Command
+from unconv.cli.groups import OUTPUT
 
 InputSize = Annotated[str, typer.Option("-i", "--input-size", help="Input size: 5 (5 × 5), 7x5, 4x5x6.")]
-KernelSize = Annotated[str, typer.Option("-k", "--kernel-size", help="Kernel size: 3, or 3x2.")]
-Stride = Annotated[str, typer.Option("-s", "--stride", help="Stride: 2, or 2x1.")]
-PoolStride = Annotated[str | None, typer.Option("-s", "--stride", help="Stride; the kernel size unless given.")]
+KernelSize = Annotated[str, options.kernel_size()]
+Stride = Annotated[str, options.stride()]
+PoolStride = Annotated[str | None, options.stride("the kernel size")]
 Padding = Annotated[
     str,
     typer.Option("-p", "--padding", help="1, 1x0, before:after as 1:2x0:1, or same, same_upper, same_lower, valid."),
@@ -27,9 +29,7 @@ OutputPadding = Annotated[str, typer.Option("-a", "--output-padding", help="Rows
 CeilMode = Annotated[bool, typer.Option("--ceil-mode", help="Round the output size up, as torch does.")]
 ExcludePad = Annotated[bool, typer.Option("--exclude-pad", help="Leave the padding out of the mean.")]
 Dims = Annotated[int | None, typer.Option("--dims", min=1, max=3, help="Axes, where -i is a single number (2).")]
-Output = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Draw into this file: .svg, .gif, .mp4, .png or .html.")
-]
+Out = Annotated[Path | None, options.out("Draw into this file: .svg, .gif, .mp4, .png or .html.")]
 View = Annotated[str, typer.Option("--view", help="Which view is drawn.")]  # WithViews lists them
 Numbers = Annotated[
     str | None, typer.Option("--numbers", help="Calculate in the cells: 'random', or a seed such as 7.")
@@ -42,16 +42,23 @@ Theme = Annotated[str, typer.Option("--theme", help="auto (SVG and HTML follow t
 Channels = Annotated[str, typer.Option("--channels", help="Channels in and out: 3x2.")]
 Groups = Annotated[int, typer.Option("--groups", help="Groups that the channels are divided into.")]
 Matrix = Annotated[bool, typer.Option("--matrix", help="Write the matrix out in symbols, and its transpose.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
+# Spellings of the version before.
+RENAMED = {"--output": "--out"}
 
 
 class Fixed:
     """Options that hold a setting fixed while others are looked for."""
 
-    KernelSize = Annotated[str | None, typer.Option("-k", "--kernel-size", help="This kernel size alone.")]
-    Stride = Annotated[str | None, typer.Option("-s", "--stride", help="This stride alone.")]
-    Padding = Annotated[str | None, typer.Option("-p", "--padding", help="This padding alone: 1, or 1x0.")]
-    OutputPadding = Annotated[str | None, typer.Option("-a", "--output-padding", help="This output padding alone.")]
+    KernelSize = Annotated[str | None, options.kernel_size("any")]
+    Stride = Annotated[str | None, options.stride("any")]
+    Padding = Annotated[
+        str | None, typer.Option("-p", "--padding", help="This padding alone: 1, or 1x0.", show_default="any")
+    ]
+    OutputPadding = Annotated[
+        str | None,
+        typer.Option("-a", "--output-padding", help="Rows added at the end: 1, or 1x0.", show_default="any"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ POOL_SETTINGS = {
 }
 
 
-class WithViews(TyperCommand):
+class WithViews(Command):
     """A command whose help lists the views of what it draws."""
 
     def format_help(self, context: Any, formatter: Any) -> None:
@@ -91,32 +98,28 @@ class WithViews(TyperCommand):
 
 
 EXAMPLES = {
-    "conv": """[bold]Examples[/]
-
-unconv arithmetic conv -i 5 -k 3 -s 2 -p 1
-
-unconv arithmetic conv -i 4 -k 3 --matrix
-
-unconv arithmetic conv -i 7x5 -k 3x2 --json
-
-unconv arithmetic conv -i 32 -k 5 --channels 3x2 -o maps.svg""",
-    "transpose": """[bold]Examples[/]
-
-unconv arithmetic transpose -i 3 -k 3 -s 2 -p 1 --output-padding 1 -o up.gif
-
-unconv arithmetic transpose -i 3 -k 3 -s 2 --view zeros --numbers random -o zeros.html""",
-    "pool": """[bold]Examples[/]
-
-unconv arithmetic maxpool -i 6 -k 3 -s 2 --ceil-mode
-
-unconv arithmetic avgpool -i 5 -k 3 -s 1 --numbers random -o mean.svg""",
-    "solve": """[bold]Examples[/]
-
-unconv arithmetic solve --from 44 --to 88
-
-unconv arithmetic solve --from 13 --to 50 -k 4
-
-unconv arithmetic solve --from 224 --to 112 --conv -k 7
-
-unconv arithmetic solve --from 7x5 --to 14x11 --json""",
+    "conv": (
+        "unconv arithmetic conv -i 5 -k 3 -s 2 -p 1",
+        "unconv arithmetic conv -i 4 -k 3 --matrix",
+        "unconv arithmetic conv -i 7x5 -k 3x2 --json",
+        "unconv arithmetic conv -i 32 -k 5 --channels 3x2 -o maps.svg",
+    ),
+    "transpose": (
+        "unconv arithmetic transpose -i 3 -k 3 -s 2 -p 1 --output-padding 1 -o up.gif",
+        "unconv arithmetic transpose -i 3 -k 3 -s 2 --view zeros --numbers random -o up.html",
+    ),
+    "maxpool": (
+        "unconv arithmetic maxpool -i 6 -k 3 -s 2 --ceil-mode",
+        "unconv arithmetic maxpool -i 4 -k 2 --numbers random -o switches.svg",
+    ),
+    "avgpool": (
+        "unconv arithmetic avgpool -i 6 -k 3 -s 2 --ceil-mode",
+        "unconv arithmetic avgpool -i 5 -k 3 -s 1 --numbers random -o mean.svg",
+    ),
+    "solve": (
+        "unconv arithmetic solve --from 44 --to 88",
+        "unconv arithmetic solve --from 13 --to 50 -k 4",
+        "unconv arithmetic solve --from 224 --to 112 --conv -k 7",
+        "unconv arithmetic solve --from 7x5 --to 14x11 --json",
+    ),
 }

@@ -14,6 +14,7 @@ from unconv.cli.arithmetic.answer import Picture, answer
 from unconv.cli.arithmetic.options import (
     EXAMPLES,
     POOL_SETTINGS,
+    RENAMED,
     Dims,
     Frame,
     InputSize,
@@ -21,7 +22,7 @@ from unconv.cli.arithmetic.options import (
     KernelSize,
     Matrix,
     Numbers,
-    Output,
+    Out,
     Padding,
     PoolStride,
     Scale,
@@ -29,6 +30,7 @@ from unconv.cli.arithmetic.options import (
     View,
     WithViews,
 )
+from unconv.cli.command import add_command, new_group
 from unconv.operators.geometry.pool import POOLINGS, PoolGeometry
 
 
@@ -38,9 +40,10 @@ def pool_commands() -> dict[str, Any]:
     >>> list(pool_commands())
     ['maxpool', 'avgpool']
     """
-    app = typer.Typer(rich_markup_mode="rich")
+    app = new_group("Poolings.", ())
     for geometry in POOLINGS:
-        app.command(geometry.kind.name, cls=WithViews, epilog=EXAMPLES["pool"])(pool_command(geometry))
+        name = geometry.kind.name
+        add_command(app, pool_command(geometry), EXAMPLES[name], name=name, renamed=RENAMED, kind=WithViews)
     # With one command alone, typer would make no group of them.
     app.callback()(lambda: None)
     return dict(typer.main.get_group(app).commands)
@@ -56,7 +59,7 @@ def pool_command(pooling: type[PoolGeometry]) -> Callable[..., None]:
         stride: str | None,
         padding: str,
         dims: int | None,
-        output: Path | None,
+        out: Path | None,
         view: str,
         numbers: str | None,
         theme: str,
@@ -73,7 +76,7 @@ def pool_command(pooling: type[PoolGeometry]) -> Callable[..., None]:
             spelling.padding("-p", padding),
             **{name: POOL_SETTINGS[name].read(value) for name, value in given.items()},
         )
-        answer(geometry, Picture(output, view, numbers, theme, frame, scale), (1, 1), 1, matrix, json)
+        answer(geometry, Picture(out, view, numbers, theme, frame, scale), (1, 1), 1, matrix, json)
 
     title = pooling.kind.title
     command.__doc__ = f"{'An' if title[0] in 'AEIOU' else 'A'} {title[0].lower()}{title[1:]}."
@@ -97,7 +100,7 @@ _BEFORE: tuple[tuple[str, Any, Any], ...] = (
 )
 _BEHIND: tuple[tuple[str, Any, Any], ...] = (
     ("dims", Dims, None),
-    ("output", Output, None),
+    ("out", Out, None),
     ("view", View, "gather"),
     ("numbers", Numbers, None),
     ("theme", Theme, "auto"),

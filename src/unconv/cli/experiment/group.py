@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import typer
-
+from unconv.cli.command import add_command, new_group
 from unconv.cli.experiment import images as images, weights as weights
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Experiments of Zeiler & Fergus (2013) on any network: numbers and figures.",
+EXAMPLES = (
+    "unconv experiment occlusion efficientnet-lite0 cat.jpg -o occlusion.png",
+    "unconv experiment invariance efficientnet-lite0 cat.jpg --transform rotation",
+    "unconv experiment first-layer torchvision:alexnet -o filters.png",
 )
-app.command(epilog=images.OCCLUSION)(images.occlusion)
-app.command(epilog=images.CORRESPONDENCE)(images.correspondence)
-app.command(epilog=images.INVARIANCE)(images.invariance)
-app.command(epilog=weights.EVOLUTION)(weights.evolution)
-app.command("first-layer", epilog=weights.FIRST_LAYER)(weights.first_layer)
-app.command(epilog=weights.TRANSFER)(weights.transfer)
+
+app = new_group("Experiments of Zeiler & Fergus (2013) on any network: numbers and figures.", EXAMPLES)
+add_command(app, images.occlusion, images.OCCLUSION, renamed=images.OCCLUSION_RENAMED)
+add_command(app, images.correspondence, images.CORRESPONDENCE)
+add_command(app, images.invariance, images.INVARIANCE)
+add_command(app, weights.evolution, weights.EVOLUTION, renamed=weights.EVOLUTION_RENAMED)
+add_command(app, weights.first_layer, weights.FIRST_LAYER, name="first-layer")
+add_command(app, weights.transfer, weights.TRANSFER, renamed=weights.TRANSFER_RENAMED)

@@ -7,73 +7,77 @@ from typing import Annotated
 
 import typer
 
-from unconv.cli import models
-from unconv.cli.experiment.input import parts_file, pictures, target_index
-from unconv.cli.experiment.output import ENDINGS, Images, Json, Layers, Out, tell_json
+from unconv.cli import options, spelling
+from unconv.cli.experiment.input import normalised, parts_file, pictures, target_index
+from unconv.cli.experiment.output import ENDINGS, Layers, Out, tell_json
 from unconv.cli.outputs import File, check_outputs, write_figure
 
-OCCLUSION = """[bold]Examples[/]
+OCCLUSION = (
+    "unconv experiment occlusion efficientnet-lite0 cat.jpg -o occlusion.png",
+    "unconv experiment occlusion torchvision:vgg16 cat.jpg --target 281 --square 48",
+    "unconv experiment occlusion net.py:build cat.jpg --stride 8 --fill 0.5 --json",
+)
+OCCLUSION_RENAMED = {"--step": "--stride", "--grey": "--fill"}
 
-unconv experiment occlusion efficientnet-lite0 cat.jpg -o occlusion.png
+CORRESPONDENCE = ("unconv experiment correspondence efficientnet-lite0 dogs/ --parts parts.json",)
 
-unconv experiment occlusion torchvision:vgg16 cat.jpg --target 281 --square 48 --step 8 --json"""
-
-CORRESPONDENCE = """[bold]Examples[/]
-
-unconv experiment correspondence efficientnet-lite0 dogs/ --parts parts.json -o table.png
-
-parts.json: {"left eye": {"a.jpg": [60, 90, 30, 40], "b.jpg": [50, 80, 30, 40]}, "nose": {...}}
-
-Boxes are top, left, height, width, in pixels of the picture as the network sees it (224 x 224, often)."""
-
-INVARIANCE = """[bold]Examples[/]
-
-unconv experiment invariance efficientnet-lite0 cat.jpg cup.jpg --transform rotation -o rotation.png
-
-unconv experiment invariance torchvision:vgg16 cat.jpg --transform scale --values 1,1.5,2 --layers features.4"""
+INVARIANCE = (
+    "unconv experiment invariance efficientnet-lite0 cat.jpg --transform rotation",
+    "unconv experiment invariance torchvision:vgg16 cat.jpg --transform scale --values 1,1.5,2",
+)
 
 
 def occlusion(
-    model: models.Model,
-    image: Annotated[str, typer.Argument(help="A picture file.")],
+    model: options.Model,
+    image: options.Image,
+    network: options.Network,
+    job: options.Job,
     out: Out = None,
     target: Annotated[
         str | None, typer.Option("--target", help="Class: its index or name; the most probable unless given.")
     ] = None,
-    layer: Annotated[
-        str | None, typer.Option("--layer", help="Layer of the feature maps; the last with a grid unless given.")
+    layer: Annotated[str | None, options.layer("the last with a grid")] = None,
+    square: Annotated[
+        str | None,
+        typer.Option("--square", help="Its size: 64 or 48x64.", show_default="a quarter of the shorter side"),
     ] = None,
-    square: Annotated[int, typer.Option("--square", min=1, help="Side of the square, in pixels.")] = 64,
-    step: Annotated[int, typer.Option("--step", min=1, help="Pixels from one place to the next.")] = 16,
-    grey: Annotated[float, typer.Option("--grey", min=0, max=1, help="Brightness of the square.")] = 0.5,
-    weights: models.Weights = None,
-    random_weights: models.RandomWeights = False,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    json: Json = False,
+    stride: Annotated[str | None, options.stride("a quarter of the square")] = None,
+    fill: Annotated[
+        str | None,
+        typer.Option("--fill", help="Its brightness: 0.5 or 0.48,0.45,0.40.", show_default="the mean colour"),
+    ] = None,
 ) -> None:
     """Slide a grey square over a picture: what does the network still make of it?"""
-    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, image, weights])
-    loaded = models.load(model, weights, random_weights, size, mean, std)
-    batch, shown, _ = pictures(loaded, [image], 1)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, image, network.weights])
+    sides = spelling.sides("--square", square), spelling.sides("--stride", stride)
+    shade = spelling.numbers("--fill", fill)
+    loaded = network.load(model)
+    batch, shown, _ = pictures(loaded, [str(image)], 1)
     from unconv.visualize.experiments.occlusion.sensitivity import occlusion as run
 
-    fill = [(grey - m) / s for m, s in zip(loaded.preprocess.mean, loaded.preprocess.std, strict=True)]
-    maps = run(loaded, batch, target_index(loaded, target), layer, size=square, stride=step, fill=fill)
+    maps = run(
+        loaded,
+        batch,
+        target_index(loaded, target),
+        layer,
+        square=sides[0],
+        stride=sides[1],
+        fill=0.0 if shade is None else normalised(loaded, shade),
+    )
     row, column = divmod(int(maps.probability.argmin()), maps.probability.shape[1])
     if out is not None:
         from unconv.visualize.experiments.figures.occlusion import plot_occlusion
 
         write_figure(plot_occlusion(maps, shown[0]), out)
-    if json:
+    if job.json:
         names = ("probability", "score", "activation", "label")
         tell_json(
             target=maps.target,
             target_name=maps.target_name,
             layer=maps.layer,
             unit=maps.unit,
-            square=list(maps.size),
+            square=list(maps.square),
+            stride=list(maps.stride),
             rows=[list(interval) for interval in maps.rows],
             columns=[list(interval) for interval in maps.columns],
             **{name: getattr(maps, name).tolist() for name in names},
@@ -90,31 +94,33 @@ def occlusion(
 
 
 def correspondence(
-    model: models.Model,
-    images: Images,
+    model: options.Model,
+    images: options.Images,
+    network: options.Network,
+    job: options.Job,
     parts: Annotated[Path, typer.Option("--parts", help="JSON: part, picture, box (top, left, height, width).")],
     out: Out = None,
     layers: Layers = None,
     draws: Annotated[int, typer.Option("--draws", min=1, help="Sets of random boxes.")] = 20,
-    weights: models.Weights = None,
-    random_weights: models.RandomWeights = False,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    json: Json = False,
+    seed: options.Seed = 0,
 ) -> None:
-    """Cover the same part in several pictures: do their features change alike?"""
-    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, parts, weights])
-    loaded = models.load(model, weights, random_weights, size, mean, std)
+    """Cover the same part in several pictures: do their features change alike?
+
+    parts.json: {"left eye": {"a.jpg": [60, 90, 30, 40], "b.jpg": [50, 80, 30, 40]}, "nose": {...}}
+
+    Boxes are top, left, height, width, in pixels of the picture as the network sees it (224 x 224, often).
+    """
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, parts, network.weights])
+    loaded = network.load(model)
     batch, _, names = pictures(loaded, images, 2)
     from unconv.visualize.experiments.correspondence import correspondence as run
 
-    found = run(loaded, batch, parts_file(parts, names), models.names(layers), draws=draws)
+    found = run(loaded, batch, parts_file(parts, names), spelling.names(layers), draws=draws, seed=seed)
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_correspondence
 
         write_figure(plot_correspondence(found), out)
-    if json:
+    if job.json:
         tell_json(
             images=names,
             draws=draws,
@@ -132,34 +138,30 @@ def correspondence(
 
 
 def invariance(
-    model: models.Model,
-    images: Images,
+    model: options.Model,
+    images: options.Images,
+    network: options.Network,
+    job: options.Job,
     out: Out = None,
     transform: Annotated[str, typer.Option("--transform", help="translation, scale or rotation.")] = "translation",
     values: Annotated[
         str | None, typer.Option("--values", help="Pixels down, factors or degrees, joined by commas.")
     ] = None,
     layers: Layers = None,
-    weights: models.Weights = None,
-    random_weights: models.RandomWeights = False,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    json: Json = False,
 ) -> None:
     """Move, enlarge or turn pictures: how far do features and probabilities move?"""
-    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, weights])
-    chosen = models.numbers("--values", values)
-    loaded = models.load(model, weights, random_weights, size, mean, std)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, network.weights])
+    chosen = spelling.numbers("--values", values)
+    loaded = network.load(model)
     batch, _, names = pictures(loaded, images, 1)
     from unconv.visualize.experiments.invariance import invariance as run
 
-    found = run(loaded, batch, transform, chosen, models.names(layers))
+    found = run(loaded, batch, transform, chosen, spelling.names(layers))
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_invariance
 
         write_figure(plot_invariance(found), out)
-    if json:
+    if job.json:
         tell_json(
             transform=transform,
             values=list(found.values),

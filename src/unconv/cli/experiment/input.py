@@ -31,6 +31,17 @@ def pictures(loaded: LoadedModel, paths: list[str], least: int) -> tuple[Tensor,
     return loaded.preprocess.normalise(shown), shown, [image.name for image in found]
 
 
+def normalised(loaded: LoadedModel, colour: list[float]) -> list[float]:
+    """A colour in [0, 1], one value or one a channel, as the network is given it."""
+    means, deviations = loaded.preprocess.mean, loaded.preprocess.std
+    colour = colour * len(means) if len(colour) == 1 else colour
+    if len(colour) != len(means) or not all(0 <= value <= 1 for value in colour):
+        raise UnconvError(
+            f"--fill {','.join(map(str, colour))}: give one brightness in [0, 1], or {len(means)}, one a channel"
+        )
+    return [(value - mean) / deviation for value, mean, deviation in zip(colour, means, deviations, strict=True)]
+
+
 def target_index(loaded: LoadedModel, text: str | None) -> int | None:
     """The class of that index or name."""
     if text is None:

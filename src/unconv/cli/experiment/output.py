@@ -9,15 +9,13 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from unconv.cli import options
+
 # Endings of figures.
 ENDINGS = (".png", ".pdf", ".svg")
 
-Images: TypeAlias = Annotated[list[str], typer.Argument(help="Picture files and folders.")]
-Out: TypeAlias = Annotated[Path | None, typer.Option("-o", "--out", help="Figure: .png, .pdf or .svg.")]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
-Layers: TypeAlias = Annotated[
-    str | None, typer.Option("--layers", help="Layers, joined by commas; chosen over the depth unless given.")
-]
+Out: TypeAlias = Annotated[Path | None, options.out("Figure: .png, .pdf or .svg.")]
+Layers: TypeAlias = Annotated[str | None, options.layers("some, over the depth")]
 
 
 def tell_json(**numbers: Any) -> None:

@@ -7,58 +7,59 @@ from typing import Annotated
 
 import typer
 
-from unconv.cli import models
+from unconv.cli import options, spelling
 from unconv.cli.experiment.input import class_folders, labelled, pictures
-from unconv.cli.experiment.output import ENDINGS, Images, Json, Layers, Out, tell_json
+from unconv.cli.experiment.output import ENDINGS, Layers, Out, tell_json
+from unconv.cli.groups import NETWORK
 from unconv.cli.outputs import File, check_outputs, write_figure
-from unconv.errors import UnconvError
 
-EVOLUTION = """[bold]Examples[/]
+EVOLUTION = (
+    "unconv experiment evolution net.py:build photos/ --layer 6 --weights 1.pt --weights 5.pt",
+    "unconv experiment evolution zfnet-28 photos/ --layer pool1 --weights a.pt --units 3,17",
+)
+EVOLUTION_RENAMED = {"--checkpoint": "--weights", "--random-weights": ""}
 
-unconv experiment evolution net.py:build photos/ --layer 6 --checkpoint 1.pt --checkpoint 5.pt -o evolution.png"""
+FIRST_LAYER = (
+    "unconv experiment first-layer efficientnet-lite0 -o filters.png",
+    "unconv experiment first-layer torchvision:alexnet photos/ --json",
+)
 
-FIRST_LAYER = """[bold]Examples[/]
-
-unconv experiment first-layer efficientnet-lite0 -o filters.png
-
-unconv experiment first-layer torchvision:alexnet photos/ --json"""
-
-TRANSFER = """[bold]Examples[/]
-
-unconv experiment transfer efficientnet-lite0 photos/ -o transfer.png    (photos/ has a folder for each class)"""
+TRANSFER = ("unconv experiment transfer efficientnet-lite0 photos/  # a folder for each class",)
+TRANSFER_RENAMED = {"--penalty": "--l2-penalty"}
 
 
 def evolution(
-    model: models.Model,
-    images: Images,
-    layer: Annotated[str, typer.Option("--layer", help="Layer of the units.")],
-    checkpoint: Annotated[
-        list[Path], typer.Option("--checkpoint", help="Weights file, in the order of training; once for each.")
+    model: options.Model,
+    images: options.Images,
+    network: options.Transform,
+    job: options.Job,
+    layer: Annotated[str, options.layer("")],
+    weights: Annotated[
+        list[Path],
+        typer.Option(
+            "--weights",
+            help="Weights file: safetensors or state dict; once for each stage, in the order of training.",
+            rich_help_panel=NETWORK,
+        ),
     ],
     out: Out = None,
-    units: Annotated[
-        str | None, typer.Option("--units", help="Indices joined by commas; the six strongest at the end unless given.")
-    ] = None,
-    rule: models.Rule = "deconvnet",
-    random_weights: models.RandomWeights = False,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    json: Json = False,
+    units: options.Units = None,
+    top_units: Annotated[int | None, options.top_units("6")] = None,
+    rule: options.Rule = "deconvnet",
 ) -> None:
     """Follow units over checkpoints: the picture that excites each most, and its projection."""
-    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, *checkpoint])
-    chosen = _integers("--units", units)
-    loaded = models.load(model, None, random_weights, size, mean, std)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, *weights])
+    chosen = options.unit_choice(units, top_units)
+    loaded = network.load(model, weights[-1])
     batch, _, names = pictures(loaded, images, 1)
     from unconv.visualize.experiments.evolution import evolution as run
 
-    found = run(loaded, list(checkpoint), batch, layer, chosen, rule=rule)
+    found = run(loaded, list(weights), batch, layer, chosen, top_units=top_units, rule=rule)
     if out is not None:
         from unconv.visualize.experiments.figures.pictures import plot_evolution
 
         write_figure(plot_evolution(found), out)
-    if json:
+    if job.json:
         tell_json(
             checkpoints=list(found.checkpoints),
             layer=layer,
@@ -79,20 +80,18 @@ def evolution(
 
 
 def first_layer(
-    model: models.Model,
-    images: Annotated[list[str] | None, typer.Argument(help="Pictures, to find filters that never fire.")] = None,
+    model: options.Model,
+    network: options.Network,
+    job: options.Job,
+    images: Annotated[
+        list[str] | None, typer.Argument(metavar="IMAGES", help="Pictures, to find filters that never fire.")
+    ] = None,
     out: Out = None,
-    layer: Annotated[str | None, typer.Option("--layer", help="Another convolution than the first.")] = None,
-    weights: models.Weights = None,
-    random_weights: models.RandomWeights = False,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    json: Json = False,
+    layer: Annotated[str | None, options.layer("the first convolution")] = None,
 ) -> None:
     """Look at the filters of the first convolution: dead ones, dominant ones, aliasing."""
-    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *(images or ()), weights])
-    loaded = models.load(model, weights, random_weights, size, mean, std)
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *(images or ()), network.weights])
+    loaded = network.load(model)
     batch = pictures(loaded, images, 1)[0] if images else None
     from unconv.visualize.experiments.first_layer import first_layer as run
 
@@ -101,7 +100,7 @@ def first_layer(
         from unconv.visualize.experiments.figures.pictures import plot_first_layer
 
         write_figure(plot_first_layer(found), out)
-    if json:
+    if job.json:
         tell_json(
             layer=found.layer,
             size=list(found.filters.shape[1:]),
@@ -125,35 +124,33 @@ def first_layer(
 
 
 def transfer(
-    model: models.Model,
-    folder: Annotated[Path, typer.Argument(help="A folder with one sub-folder of pictures for each class.")],
+    model: options.Model,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder with one sub-folder of pictures for each class.")
+    ],
+    network: options.Network,
+    job: options.Job,
     out: Out = None,
     layers: Layers = None,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Parts of which each is held out once.")] = 5,
     grid: Annotated[int, typer.Option("--grid", min=1, help="Cells per axis that feature maps are averaged to.")] = 2,
-    penalty: Annotated[float, typer.Option("--penalty", help="On the classifier's squared weights.")] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", help="Of the dealing of pictures to folds.")] = 0,
-    weights: models.Weights = None,
-    random_weights: models.RandomWeights = False,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    json: Json = False,
+    l2_penalty: Annotated[float, typer.Option("--l2-penalty", help="On the classifier's squared weights.")] = 1.0,
+    seed: options.Seed = 0,
 ) -> None:
     """Put the features of every layer into a linear classifier of another task."""
-    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, folder, weights])
+    check_outputs([File("--out", out, ENDINGS, figure=True)], [model, folder, network.weights])
     classes = class_folders(folder)
-    loaded = models.load(model, weights, random_weights, size, mean, std)
+    loaded = network.load(model)
     batch, labels = labelled(loaded, classes)
     from unconv.visualize.experiments.transfer import transfer as run
 
-    found = run(loaded, batch, labels, models.names(layers), grid=grid, folds=folds, penalty=penalty, seed=seed)
+    found = run(loaded, batch, labels, spelling.names(layers), grid=grid, folds=folds, l2_penalty=l2_penalty, seed=seed)
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_transfer
 
         write_figure(plot_transfer(found), out)
     mean_of, spread = found.accuracy.mean(1).tolist(), found.accuracy.std(1, correction=0).tolist()
-    if json:
+    if job.json:
         tell_json(
             classes=[one.name for one in classes],
             images=found.images,
@@ -169,12 +166,3 @@ def transfer(
     typer.echo(f"{found.images} pictures, {found.classes} classes; the most frequent is {found.chance:.1%} of them")
     for layer, count, accuracy, deviation in zip(found.layers, found.features, mean_of, spread, strict=True):
         typer.echo(f"{layer}: {accuracy:.1%} ± {deviation:.1%} ({count} features)")
-
-
-def _integers(option: str, text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UnconvError(f"{option} {text!r} is not a list of indices; write 3 or 3,17,40") from None

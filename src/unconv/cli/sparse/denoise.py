@@ -9,36 +9,34 @@ from typing import Annotated
 
 import typer
 
+from unconv.cli import options
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.sparse import options as pictures
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv denoise noisy.png -o clean.png --compare before_after.png
-
-unconv denoise noisy.png -o clean.png --sigma 0.1
-
-unconv denoise salt_and_pepper.png -o clean.png --noise impulse"""
+EXAMPLES = (
+    "unconv denoise noisy.png -o clean.png --plot before_after.png",
+    "unconv denoise noisy.png -o clean.png --sigma 0.1",
+    "unconv denoise salt_and_pepper.png -o clean.png --noise impulse",
+)
+RENAMED = {"--compare": "--plot"}
 
 
 def denoise(
-    image: Annotated[Path, typer.Argument(help="A picture.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The restored picture.")],
+    image: options.Image,
+    out: Annotated[Path, options.out("The restored picture.")],
+    job: options.Job,
     sigma: Annotated[
         float | None, typer.Option("--sigma", help="Standard deviation of the noise, white being 1; else estimated.")
     ] = None,
     noise: Annotated[str, typer.Option("--noise", help="gaussian or impulse (salt and pepper).")] = "gaussian",
-    dictionary: Annotated[
-        str | None, typer.Option("-d", "--dictionary", help="grey-8x8x64, colour-8x8x64 or a file.")
-    ] = None,
-    turns: Annotated[int, typer.Option("--turns", min=1, max=4, help="More is better and slower.")] = 2,
-    compare: Annotated[Path | None, typer.Option("--compare", help="Picture of before and after.")] = None,
-    reference: Annotated[Path | None, typer.Option("--reference", help="The true picture, to measure against.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    dictionary: options.Dictionary = None,
+    turns: pictures.Turns = 2,
+    reference: pictures.Reference = None,
+    plot: Annotated[Path | None, options.plot("before and after")] = None,
 ) -> None:
     """Take Gaussian or impulse noise out of a picture."""
     check_outputs(
-        [File("--out", out, pictures.PICTURES), File("--compare", compare, figure=True)],
+        [File("--out", out, pictures.PICTURES), File("--plot", plot, figure=True)],
         [image, dictionary, reference],
     )
     from unconv.data.images import save_image
@@ -51,9 +49,9 @@ def denoise(
     if result.impulses is not None:
         numbers["impulses"] = float(result.impulses.float().mean())
     restored = result.image.clamp(0, 1)
-    numbers |= pictures.compare(noisy.tensor, restored, reference, compare, ("noisy", "denoised", "reference"))
+    numbers |= pictures.compare(noisy.tensor, restored, reference, plot, ("noisy", "denoised", "reference"))
     save_image(restored, out)
-    if json:
+    if job.json:
         typer.echo(json_format.dumps(numbers))
         return
     if result.impulses is not None:

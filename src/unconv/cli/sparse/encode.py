@@ -8,34 +8,31 @@ from typing import Annotated
 
 import typer
 
+from unconv.cli import options
 from unconv.cli.outputs import WEIGHTS, File, check_outputs, write_figure
 from unconv.cli.sparse import options as pictures
 from unconv.errors import SparseError
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv encode cat.jpg -o codes.safetensors --plot codes.png
-
-unconv encode photos/ -d dictionary.safetensors -o codes.safetensors --penalty 0.02 --json"""
+EXAMPLES = (
+    "unconv encode cat.jpg -o codes.safetensors --plot codes.png",
+    "unconv encode photos/ -d dictionary.safetensors --penalty 0.02 --json",
+)
 
 
 def encode(
-    images: Annotated[list[str], typer.Argument(help="Picture files and folders.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The codes, as .safetensors.")] = Path("codes.safetensors"),
-    dictionary: Annotated[
-        str | None, typer.Option("-d", "--dictionary", help="grey-8x8x64, colour-8x8x64 or a file.")
-    ] = None,
-    penalty: Annotated[
-        str, typer.Option("--penalty", help="Sparsity: 0.05, or 0.1max for a part of the most.")
-    ] = "0.05",
+    images: options.Images,
+    job: options.Job,
+    out: Annotated[Path, options.out("The codes, as .safetensors.")] = Path("codes.safetensors"),
+    dictionary: options.Dictionary = None,
+    penalty: options.Penalty = "0.05",
     boundary: Annotated[str, typer.Option("--boundary", help="crop, valid or circular.")] = "crop",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="Codes of at least 0 only.")] = False,
-    low_pass: Annotated[
-        float, typer.Option("--low-pass", min=0.0, help="Strength of the low-pass taken off first; 0: none.")
-    ] = 5.0,
+    low_pass: options.LowPass = 5.0,
     tol: Annotated[float, typer.Option("--tol", help="Relative duality gap to reach.")] = 1e-3,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Picture of the first picture's most used maps.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", min=0, help="Steps of the solver; until the gap is reached.")
+    ] = None,
+    plot: Annotated[Path | None, options.plot("the most used maps of the first picture")] = None,
 ) -> None:
     """Write the detail of pictures as sums of few kernels: which, where, and how much of each."""
     check_outputs([File("--out", out, WEIGHTS), File("--plot", plot, figure=True)], [*images, dictionary])
@@ -50,7 +47,14 @@ def encode(
     found = pictures.pictures(images, "grey" if kernels.shape[1] == 1 else "rgb")
     details = [detail_of(image.tensor, low_pass) for image in found]
     encoding = run(
-        details, kernels, wanted, boundary=boundary, nonnegative=nonnegative, tol=tol, progress=len(found) > 1
+        details,
+        kernels,
+        wanted,
+        boundary=boundary,
+        nonnegative=nonnegative,
+        tol=tol,
+        max_steps=max_steps,
+        progress=len(found) > 1,
     )
     encoding.save(out)
     if plot is not None:
@@ -68,7 +72,7 @@ def encode(
             strict=True,
         )
     ]
-    if json:
+    if job.json:
         typer.echo(json_format.dumps({"codes": str(out), "density": encoding.density, "pictures": rows}))
         return
     for row in rows:

@@ -9,22 +9,23 @@ from typing import Annotated
 
 import typer
 
+from unconv.cli import options
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.sparse import options as pictures
 from unconv.errors import SparseError
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv inpaint scratched.png -o whole.png --mask mask.png          (white is known, black is missing)
-
-unconv inpaint scratched.png -o whole.png --mask mask.png --white-is-missing
-
-unconv inpaint painted_over.png -o whole.png --colour '#ff00ff'"""
+EXAMPLES = (
+    "unconv inpaint scratched.png -o whole.png --mask mask.png  # white is known",
+    "unconv inpaint scratched.png -o whole.png --mask mask.png --white-is-missing",
+    "unconv inpaint painted_over.png -o whole.png --colour '#ff00ff'",
+)
+RENAMED = {"--compare": "--plot", "--tolerance": "--colour-tolerance"}
 
 
 def inpaint(
-    image: Annotated[Path, typer.Argument(help="A picture.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The completed picture.")],
+    image: options.Image,
+    out: Annotated[Path, options.out("The completed picture.")],
+    job: options.Job,
     mask: Annotated[
         Path | None, typer.Option("--mask", help="Picture of the same size: white is known, black is missing.")
     ] = None,
@@ -34,22 +35,21 @@ def inpaint(
     colour: Annotated[
         str | None, typer.Option("--colour", "--color", help="What missing pixels are painted in: '#ff00ff'.")
     ] = None,
-    tolerance: Annotated[float, typer.Option("--tolerance", help="How far off that colour may be, in [0, 1].")] = 0.02,
-    penalty: Annotated[str, typer.Option("--penalty", help="Sparsity; 0.02 suits most pictures.")] = "0.02",
+    colour_tolerance: Annotated[
+        float, typer.Option("--colour-tolerance", help="How far off that colour may be, in [0, 1].")
+    ] = 0.02,
+    penalty: options.Penalty = "0.02",
     smooth_known: Annotated[
         bool, typer.Option("--smooth-known", help="Rebuild the known pixels too, instead of keeping them.")
     ] = False,
-    dictionary: Annotated[
-        str | None, typer.Option("-d", "--dictionary", help="grey-8x8x64, colour-8x8x64 or a file.")
-    ] = None,
-    turns: Annotated[int, typer.Option("--turns", min=1, max=4, help="More is better and slower.")] = 2,
-    compare: Annotated[Path | None, typer.Option("--compare", help="Picture of before and after.")] = None,
-    reference: Annotated[Path | None, typer.Option("--reference", help="The true picture, to measure against.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    dictionary: options.Dictionary = None,
+    turns: pictures.Turns = 2,
+    reference: pictures.Reference = None,
+    plot: Annotated[Path | None, options.plot("before and after")] = None,
 ) -> None:
     """Fill in pixels of a picture that are missing, scratched or painted over."""
     check_outputs(
-        [File("--out", out, pictures.PICTURES), File("--compare", compare, figure=True)],
+        [File("--out", out, pictures.PICTURES), File("--plot", plot, figure=True)],
         [image, mask, dictionary, reference],
     )
     wanted = pictures.penalty(penalty)
@@ -64,15 +64,15 @@ def inpaint(
         known = mask_from_file(mask, spoilt.size)
         known = ~known if white_is_missing else known
     elif shade is not None:
-        known = mask_from_colour(spoilt.tensor, shade, tolerance)
+        known = mask_from_colour(spoilt.tensor, shade, colour_tolerance)
     start = time.perf_counter()
     result = run(spoilt.tensor, known, dictionary, penalty=wanted, keep_known=not smooth_known, turns=turns)
     numbers = {"seconds": time.perf_counter() - start, "missing": float((~known).float().mean())}
     filled = result.image.clamp(0, 1)
     shown = spoilt.tensor.where(known, 1.0)
-    numbers |= pictures.compare(shown, filled, reference, compare, ("given", "inpainted", "reference"))
+    numbers |= pictures.compare(shown, filled, reference, plot, ("given", "inpainted", "reference"))
     save_image(filled, out)
-    if json:
+    if job.json:
         typer.echo(json_format.dumps(numbers))
         return
     typer.echo(f"{numbers['missing']:.1%} of the pixels missing")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import spelling
+from unconv.cli import options, spelling
+from unconv.cli.groups import COMPUTATION
 from unconv.cli.outputs import WEIGHTS, File, Folder, check_outputs, write_figure
 from unconv.cli.skipped import tell_skipped
 from unconv.cli.sparse import options as pictures
@@ -20,59 +21,61 @@ if TYPE_CHECKING:
     from unconv.data.arrays import Mode
     from unconv.sparse.restore.details import Details
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv learn photos/ -o dictionary.safetensors --plot kernels.png
-
-unconv learn photos/ -o dictionary.safetensors --grey --kernels 100 --size 12x12 --penalty 0.2
-
-unconv learn photos/ -o dictionary.safetensors --batch 16 --rounds 5 --checkpoint run    (again to resume)"""
+EXAMPLES = (
+    "unconv learn photos/ -o dictionary.safetensors --plot kernels.png",
+    "unconv learn photos/ --mode grey --n-kernels 100 --kernel-size 12x12 --penalty 0.2",
+    "unconv learn photos/ --batch-size 16 --max-rounds 5 --checkpoint run  # again to resume",
+)
+RENAMED = {
+    "--kernels": "--n-kernels",
+    "--size": "--kernel-size",
+    "--rounds": "--max-rounds",
+    "--batch": "--batch-size",
+    "--grey": "--mode grey",
+}
 
 
 def learn(
-    images: Annotated[list[str], typer.Argument(help="Picture files and folders.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The dictionary, as .safetensors.")] = Path(
-        "dictionary.safetensors"
-    ),
-    kernels: Annotated[int, typer.Option("--kernels", min=1, help="How many kernels.")] = 64,
-    size: Annotated[str, typer.Option("--size", help="Size of a kernel: 8 or 8x8.")] = "8x8",
-    penalty: Annotated[str, typer.Option("--penalty", help="Sparsity: 0.1, or 0.1max for a part of the most.")] = "0.1",
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds; with --batch passes over all pictures.")] = 50,
-    batch: Annotated[
-        int | None, typer.Option("--batch", min=1, help="Learn online, so many pictures at a time.")
+    images: options.Images,
+    job: options.Job,
+    out: Annotated[Path, options.out("The dictionary, as .safetensors.")] = Path("dictionary.safetensors"),
+    n_kernels: Annotated[int, typer.Option("--n-kernels", min=1, help="How many kernels.")] = 64,
+    kernel_size: Annotated[str, options.kernel_size()] = "8",
+    penalty: options.Penalty = "0.1",
+    max_rounds: Annotated[
+        int, typer.Option("--max-rounds", min=1, help="Rounds; with --batch-size passes over all pictures.")
+    ] = 50,
+    mode: Annotated[str, typer.Option("--mode", help="How pictures are read: rgb or grey.")] = "rgb",
+    low_pass: options.LowPass = 5.0,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=1, help="Computed together.", show_default="all", rich_help_panel=COMPUTATION),
     ] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="Learn from grey pictures.")] = False,
-    low_pass: Annotated[
-        float, typer.Option("--low-pass", min=0.0, help="Strength of the low-pass taken off first; 0: none.")
-    ] = 5.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first kernels and the order.")] = 0,
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Folder to resume from if killed; it is made.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Picture of the kernels, most used first.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the history as JSON.")] = False,
+    seed: options.Seed = 0,
+    checkpoint: options.Checkpoint = None,
+    plot: Annotated[Path | None, options.plot("the kernels, most used first")] = None,
 ) -> None:
     """Learn kernels of which pictures are sums of few pieces, by convolutional sparse coding."""
     check_outputs(
         [File("--out", out, WEIGHTS), File("--plot", plot, figure=True), Folder("--checkpoint", checkpoint)], images
     )
-    height, width = spelling.all_axes("--size", size, 2)
-    wanted = pictures.penalty(penalty)
+    height, width = spelling.all_axes("--kernel-size", kernel_size, 2)
+    wanted, read_as = pictures.penalty(penalty), pictures.mode(mode)
     from unconv.sparse.learn.dictionaries import save_dictionary
     from unconv.sparse.learn.learner import DictionaryLearner
 
-    mode: Mode = "grey" if grey else "rgb"
     learner = DictionaryLearner(
-        n_kernels=kernels,
+        n_kernels=n_kernels,
         kernel_size=(height, width),
         penalty=wanted,
-        max_rounds=rounds,
-        batch_size=batch,
+        max_rounds=max_rounds,
+        batch_size=batch_size,
         random_state=seed,
         checkpoint=checkpoint,
         progress=True,
-    ).fit(_details(images, mode, low_pass, seed, in_memory=batch is None))
-    count = learner.history_[-1].images if batch is None else sum(each.images for each in learner.history_) // rounds
+    ).fit(_details(images, read_as, low_pass, seed, in_memory=batch_size is None))
+    seen = [each.images for each in learner.history_]
+    count = seen[-1] if batch_size is None else sum(seen) // max_rounds
     history = [
         {"round": each.number, "seconds": each.seconds, "objective": each.objective, "nonzeros": each.nonzeros}
         for each in learner.history_
@@ -82,7 +85,7 @@ def learn(
         from unconv.sparse.plots.dictionary import plot_dictionary
 
         write_figure(plot_dictionary(learner), plot)
-    if json:
+    if job.json:
         typer.echo(json_format.dumps({"pictures": count, "dictionary": str(out), "history": history}))
         return
     last = history[-1]

@@ -1,10 +1,10 @@
-"""Options of the commands on sparse coding, and pictures in and out."""
+"""Options of restoring pictures, and pictures in and out."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -15,7 +15,13 @@ from unconv.errors import SparseError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unconv.data.arrays import Mode
     from unconv.data.images import Image
+
+Turns: TypeAlias = Annotated[
+    int, typer.Option("--turns", min=1, max=4, help="Turned copies of the dictionary: more is better and slower.")
+]
+Reference: TypeAlias = Annotated[Path | None, typer.Option("--reference", help="The true picture, to measure against.")]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -30,6 +36,17 @@ def penalty(text: str) -> float | str:
         return text if text.strip().endswith("max") else float(text)
     except ValueError:
         raise SparseError(f"--penalty {text!r} is not a number; write 0.05, or 0.1max for a part of the most") from None
+
+
+def mode(text: str) -> Mode:
+    """How pictures are read.
+
+    >>> mode("grey")
+    'grey'
+    """
+    if text == "rgb" or text == "grey":
+        return "rgb" if text == "rgb" else "grey"
+    raise SparseError(f"--mode {text!r} is not rgb or grey")
 
 
 def colour(text: str) -> tuple[float, float, float]:

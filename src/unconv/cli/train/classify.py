@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import models, spelling
+from unconv.cli import options
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
-from unconv.cli.train import options as options
-from unconv.models.load.sources import source_forms
+from unconv.cli.train.options import (
+    Epochs,
+    Flip,
+    Optimiser,
+    Rate,
+    Shift,
+    Training,
+    WeightDecay,
+    data_option,
+    model_option,
+    write_trained,
+)
 
 if TYPE_CHECKING:
     from unconv.train.show.confusion_table import Share
@@ -22,56 +32,41 @@ if TYPE_CHECKING:
 
 MOST_LINES = 20
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv train classify -o weights.safetensors    (zfnet-28 on Fashion-MNIST)
-
-unconv train classify --data photos/ --model torchvision:resnet18 --size 96 --checkpoint run    (again to resume)
-
-unconv train classify --data photos/ --model net.py:build --epochs 30 --patience 5 --log curves
-
-unconv train classify --data digits --shift 0.1 --epochs 30"""
+EXAMPLES = (
+    "unconv train classify -o weights.safetensors  # zfnet-28 on Fashion-MNIST",
+    "unconv train classify --data photos/ --model torchvision:resnet18 --checkpoint run",
+    "unconv train classify --data photos/ --model net.py:build --patience 5 --log curves",
+    "unconv train classify --data digits --shift 0.1 --epochs 30",
+)
+RENAMED = {"--batch": "--batch-size"}
 
 
 def classify(
-    model: Annotated[str, typer.Option("--model", help=f"zfnet-28, {source_forms()}.")] = "zfnet-28",
+    network: options.Transform,
+    training: Training,
+    job: options.Job,
+    model: Annotated[str, model_option("zfnet-28 and others, see unconv models.")] = "zfnet-28",
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data",
-            help="Folder with a folder of pictures for each class, or digits, fashion-mnist, cifar10:DIR, "
-            "cifar100:DIR, mnist:DIR (DIR as torchvision fills it). Fashion-MNIST unless given.",
+        data_option(
+            "Folder with a folder of pictures for each class, or digits, fashion-mnist, cifar10:DIR, "
+            "cifar100:DIR, mnist:DIR (DIR as torchvision fills it).",
+            "Fashion-MNIST",
         ),
     ] = None,
-    out: options.Out = Path("weights.safetensors"),
-    epochs: options.Epochs = 10,
-    batch: options.BatchSize = 128,
-    rate: options.Rate = 0.003,
-    weight_decay: options.WeightDecay = 0.02,
-    optimiser: options.Optimiser = "adamw",
-    flip: Annotated[
-        bool | None,
-        typer.Option("--flip/--no-flip", help="Mirror half of the pictures left to right; digits are not."),
-    ] = None,
-    shift: options.Shift = 0.08,
-    seed: options.Seed = 0,
-    precision: options.Precision = "float32",
-    device: options.Device = "auto",
-    patience: options.Patience = None,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    checkpoint: options.Checkpoint = None,
-    log: options.Log = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw the kernels of the first convolution into this PNG.")
-    ] = None,
-    json: options.Json = False,
+    out: Annotated[Path, options.out("The weights, as .safetensors.")] = Path("weights.safetensors"),
+    epochs: Epochs = 10,
+    batch_size: options.BatchSize = 128,
+    rate: Rate = 0.003,
+    weight_decay: WeightDecay = 0.02,
+    optimiser: Optimiser = "adamw",
+    flip: Flip = None,
+    shift: Shift = 0.08,
+    plot: Annotated[Path | None, options.plot("the kernels of the first convolution")] = None,
 ) -> None:
     """Train a network to tell classes of pictures apart, from its first weights."""
-    check_outputs([*options.outputs(out, checkpoint, log), File("--plot", plot, (".png", ".jpg"))], [model, data])
-    sides = None if size is None else spelling.all_axes("--size", size, 2)
-    means, deviations = models.numbers("--mean", mean), models.numbers("--std", std)
+    check_outputs([*training.outputs(out), File("--plot", plot, (".png", ".jpg"))], [model, data])
+    transform = network.read()
     from unconv.jobs import bar
     from unconv.train.tasks.classify import classify as run
 
@@ -79,23 +74,21 @@ def classify(
     trained = run(
         model,
         data,
-        options.settings(epochs, batch, rate, weight_decay, seed, precision, device, patience, optimiser),
-        size=None if sides is None else (sides[0], sides[1]),
-        mean=means,
-        std=deviations,
+        training.settings(epochs, batch_size, rate, weight_decay, optimiser),
+        **transform,
         flip=flip,
         shift=shift,
-        checkpoint=checkpoint,
-        log=log,
+        checkpoint=training.checkpoint,
+        log=training.log,
         progress=bar(),
     )
     seconds = time.perf_counter() - begin
-    options.write(trained.save, out, checkpoint)
+    write_trained(trained.save, out, training.checkpoint)
     if plot is not None:
         from unconv.train.show.confusion_table import draw_kernels
 
         draw_kernels(trained.network.module, plot)
-    tell(trained, out, plot, seconds, json)
+    tell(trained, out, plot, seconds, job.json)
 
 
 def tell(trained: Classifier, out: Path, plot: Path | None, seconds: float, json: bool) -> None:

@@ -9,43 +9,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unconv.cli import options
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
-from unconv.cli.train import options as options
-from unconv.cli.train.sample import Kernels, Sheet, draw
+from unconv.cli.train.options import Epochs, Rate, Training, WeightDecay, data_option, model_option, write_trained
+from unconv.cli.train.sample import PlotKernels, draw
 
 if TYPE_CHECKING:
     from unconv.train.tasks.generate import Generated
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv train generate -o generator.safetensors --sheet samples.png    (dcgan-32 on Fashion-MNIST)
-
-unconv train generate --model dcgan-32:resize --checkpoint run    (again to resume)
-
-unconv train generate --data photos/ --model dcgan:32 --epochs 50 --rate 2e-4
-
-unconv sample generator.safetensors -o more.png --seed 2"""
+EXAMPLES = (
+    "unconv train generate --plot samples.png  # dcgan-32 on Fashion-MNIST",
+    "unconv train generate --model dcgan-32:resize --checkpoint run  # again to resume",
+    "unconv train generate --data photos/ --model dcgan:32 --epochs 50 --rate 2e-4",
+    "unconv sample generator.safetensors -o more.png --seed 2",
+)
+RENAMED = {"--batch": "--batch-size", "--sheet": "--plot", "--kernels": "--plot-kernels"}
 
 
 def generate(
+    training: Training,
+    job: options.Job,
     model: Annotated[
-        str, typer.Option("--model", help="dcgan or dcgan-32, :UPSAMPLER, :WIDTH or :UPSAMPLER:WIDTH behind.")
+        str, model_option("dcgan or dcgan-32, :UPSAMPLER, :WIDTH or :UPSAMPLER:WIDTH behind.")
     ] = "dcgan-32",
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data",
-            help="Folder of pictures, whatever they show, or a data set as for unconv train classify. Fashion-MNIST "
-            "unless given.",
+        data_option(
+            "Folder of pictures, whatever they show, or a data set as for unconv train classify.", "Fashion-MNIST"
         ),
     ] = None,
-    out: options.Out = Path("generator.safetensors"),
-    sheet: Sheet = None,
-    kernels: Kernels = None,
-    epochs: options.Epochs = 4,
-    batch: options.BatchSize = 64,
-    rate: Annotated[float, typer.Option("--rate", help="Learning rate of the generator.")] = 5e-4,
+    out: Annotated[Path, options.out("The weights, as .safetensors.")] = Path("generator.safetensors"),
+    epochs: Epochs = 4,
+    batch_size: options.BatchSize = 64,
+    rate: Rate = 5e-4,
     discriminator_rate: Annotated[
         float, typer.Option("--discriminator-rate", help="Learning rate of the discriminator.")
     ] = 2e-4,
@@ -56,18 +53,13 @@ def generate(
         float, typer.Option("--average", help="Of the moving average of the generator's weights; 0: the last ones.")
     ] = 0.999,
     samples: Annotated[int, typer.Option("--samples", min=2, help="How many are measured after an epoch.")] = 2000,
-    weight_decay: Annotated[float, typer.Option("--weight-decay", help="Decay of all weights (L2).")] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order and noise.")] = 0,
-    precision: options.Precision = "float32",
-    device: options.Device = "auto",
-    patience: options.Patience = None,
-    checkpoint: options.Checkpoint = None,
-    log: options.Log = None,
-    json: options.Json = False,
+    weight_decay: WeightDecay = 0.0,
+    plot: Annotated[Path | None, options.plot("100 samples, and two rows from one to another")] = None,
+    plot_kernels: PlotKernels = None,
 ) -> None:
     """Train a DCGAN to make pictures like some that it is shown."""
-    pictures = [File("--sheet", sheet, (".png",)), File("--kernels", kernels, (".png",))]
-    check_outputs([*options.outputs(out, checkpoint, log), *pictures], [model, data])
+    pictures = [File("--plot", plot, (".png",)), File("--plot-kernels", plot_kernels, (".png",))]
+    check_outputs([*training.outputs(out), *pictures], [model, data])
     from unconv.jobs import bar
     from unconv.train.tasks.adversarial import Contest
     from unconv.train.tasks.generate import generate as run
@@ -76,17 +68,17 @@ def generate(
     trained = run(
         model,
         data,
-        options.settings(epochs, batch, rate, weight_decay, seed, precision, device, patience),
+        training.settings(epochs, batch_size, rate, weight_decay),
         Contest(discriminator_rate, smoothing, average),
         samples=samples,
-        checkpoint=checkpoint,
-        log=log,
+        checkpoint=training.checkpoint,
+        log=training.log,
         progress=bar(),
     )
     seconds = time.perf_counter() - start
-    options.write(trained.save, out, checkpoint)
-    written = [out, *draw(trained.network, sheet, kernels)]
-    tell(trained, written, seconds, json)
+    write_trained(trained.save, out, training.checkpoint)
+    written = [out, *draw(trained.network, plot, plot_kernels)]
+    tell(trained, written, seconds, job.json)
 
 
 def tell(trained: Generated, written: list[Path], seconds: float, json: bool) -> None:

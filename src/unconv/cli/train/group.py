@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import typer
-
+from unconv.cli.command import add_command, new_group
 from unconv.cli.train import classify as train_classify, generate as train_generate, segment as train_segment
 
-app = typer.Typer(no_args_is_help=True, help="Train a network.")
+EXAMPLES = (
+    "unconv train classify --data photos/ --model torchvision:resnet18",
+    "unconv train segment --plot predictions.png",
+    "unconv train generate --plot samples.png",
+)
 
-
-@app.callback()
-def train() -> None:
-    """Train a network."""
-
-
-app.command(epilog=train_classify.EXAMPLES)(train_classify.classify)
-app.command(epilog=train_segment.EXAMPLES)(train_segment.segment)
-app.command(epilog=train_generate.EXAMPLES)(train_generate.generate)
+app = new_group("Train a network.", EXAMPLES)
+add_command(app, train_classify.classify, train_classify.EXAMPLES, renamed=train_classify.RENAMED)
+add_command(app, train_segment.segment, train_segment.EXAMPLES, renamed=train_segment.RENAMED)
+add_command(app, train_generate.generate, train_generate.EXAMPLES, renamed=train_generate.RENAMED)

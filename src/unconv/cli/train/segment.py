@@ -9,40 +9,49 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import models, spelling
+from unconv.cli import options, spelling
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
-from unconv.cli.train import options as options
+from unconv.cli.train.options import (
+    Epochs,
+    Flip,
+    Optimiser,
+    Rate,
+    Shift,
+    Training,
+    WeightDecay,
+    data_option,
+    model_option,
+    write_trained,
+)
 
 if TYPE_CHECKING:
     from unconv.train.tasks.segment import Segmenter
 
-EXAMPLES = """[bold]Examples[/]
-
-unconv train segment -o weights.safetensors --sheet predictions.png    (fcn8s:compact on Fashion scenes)
-
-unconv train segment --model fcn16s:compact --start fcn32s.safetensors -o fcn16s.safetensors
-
-unconv train segment --data pets/ --model fcn8s:torchvision:resnet18 --start resnet18.safetensors
-
-unconv train segment --data pets/ --model unet --size 128 --checkpoint run    (images/ and masks/; again to resume)"""
+EXAMPLES = (
+    "unconv train segment --plot predictions.png  # fcn8s:compact on Fashion scenes",
+    "unconv train segment --model fcn16s:compact --start fcn32s.safetensors",
+    "unconv train segment --data pets/ --model fcn8s:torchvision:resnet18 --start resnet18.pt",
+    "unconv train segment --data pets/ --model unet --size 128 --checkpoint run",
+)
+RENAMED = {"--batch": "--batch-size", "--sheet": "--plot"}
 
 
 def segment(
-    model: Annotated[
-        str, typer.Option("--model", help="fcn8s:compact, unet, torchvision:NAME, file.py:callable and others.")
-    ] = "fcn8s:compact",
+    network: options.Transform,
+    training: Training,
+    job: options.Job,
+    model: Annotated[str, model_option("fcn8s:compact, unet and others, see unconv models.")] = "fcn8s:compact",
     data: Annotated[
-        str,
-        typer.Option("--data", help="scenes, or a folder with images/ and masks/, VOCdevkit/ or oxford-iiit-pet/."),
+        str, data_option("scenes, or a folder with images/ and masks/, VOCdevkit/ or oxford-iiit-pet/.")
     ] = "scenes",
-    out: options.Out = Path("weights.safetensors"),
+    out: Annotated[Path, options.out("The weights, as .safetensors.")] = Path("weights.safetensors"),
     scenes: Annotated[int, typer.Option("--scenes", min=1, help="Different Fashion scenes of an epoch.")] = 6000,
-    epochs: options.Epochs = 5,
-    batch: options.BatchSize = 16,
-    rate: options.Rate = 0.003,
-    weight_decay: options.WeightDecay = 0.02,
-    optimiser: options.Optimiser = "adamw",
+    epochs: Epochs = 5,
+    batch_size: options.BatchSize = 16,
+    rate: Rate = 0.003,
+    weight_decay: WeightDecay = 0.02,
+    optimiser: Optimiser = "adamw",
     class_weights: Annotated[
         str | None,
         typer.Option("--class-weights", help="Of the loss: balanced, or a number a class joined by commas."),
@@ -54,28 +63,15 @@ def segment(
         Path | None,
         typer.Option("--start", help="Weights to begin with: of the FCN of the stage before, or of its backbone."),
     ] = None,
-    flip: options.Flip = True,
-    shift: options.Shift = 0.0,
-    seed: options.Seed = 0,
-    precision: options.Precision = "float32",
-    device: options.Device = "auto",
-    patience: options.Patience = None,
-    size: models.Size = None,
-    mean: models.Mean = None,
-    std: models.Std = None,
-    checkpoint: options.Checkpoint = None,
-    log: options.Log = None,
-    sheet: Annotated[
-        Path | None, typer.Option("--sheet", help="Picture file: pictures held out, truth and prediction.")
-    ] = None,
-    json: options.Json = False,
+    flip: Flip = True,
+    shift: Shift = 0.0,
+    plot: Annotated[Path | None, options.plot("pictures held out, truth and prediction")] = None,
 ) -> None:
     """Train a network to name every pixel of a picture, from its first weights."""
-    figure = File("--sheet", sheet, (".png", ".jpg", ".svg", ".pdf"), figure=True)
-    check_outputs([*options.outputs(out, checkpoint, log), figure], [model, data, start])
-    sides = None if size is None else spelling.all_axes("--size", size, 2)
-    means, deviations = models.numbers("--mean", mean), models.numbers("--std", std)
-    weights = class_weights if class_weights == "balanced" else models.numbers("--class-weights", class_weights)
+    figure = File("--plot", plot, (".png", ".jpg", ".svg", ".pdf"), figure=True)
+    check_outputs([*training.outputs(out), figure], [model, data, start])
+    transform = network.read()
+    weights = class_weights if class_weights == "balanced" else spelling.numbers("--class-weights", class_weights)
     from unconv.jobs import bar
     from unconv.train.tasks.segment import segment as run
 
@@ -83,35 +79,33 @@ def segment(
     trained = run(
         model,
         data,
-        options.settings(epochs, batch, rate, weight_decay, seed, precision, device, patience, optimiser),
+        training.settings(epochs, batch_size, rate, weight_decay, optimiser),
         scenes=scenes,
-        size=None if sides is None else (sides[0], sides[1]),
-        mean=means,
-        std=deviations,
-        flip=flip,
+        **transform,
+        flip=bool(flip),
         shift=shift,
         class_weights=weights,  # type: ignore[arg-type]
         jaccard=jaccard,
         start=start,
-        checkpoint=checkpoint,
-        log=log,
+        checkpoint=training.checkpoint,
+        log=training.log,
         progress=bar(),
     )
     seconds = time.perf_counter() - begin
-    options.write(trained.save, out, checkpoint)
-    if sheet is not None:
+    write_trained(trained.save, out, training.checkpoint)
+    if plot is not None:
         from unconv.train.show.segment_sheet import save_sheet
 
-        save_sheet(trained.network, trained.held_out, sheet)
-    tell(trained, out, sheet, seconds, json)
+        save_sheet(trained.network, trained.held_out, plot)
+    tell(trained, out, plot, seconds, job.json)
 
 
-def tell(trained: Segmenter, out: Path, sheet: Path | None, seconds: float, json: bool) -> None:
+def tell(trained: Segmenter, out: Path, plot: Path | None, seconds: float, json: bool) -> None:
     """What has come out, on stdout; what was left out, on stderr."""
     tell_skipped(trained.skipped)
     if json:
         about = {**trained.about, "notes": trained.notes, "skipped": trained.skipped}
-        told = {**about, "seconds": round(seconds, 3), "out": str(out), "sheet": None if sheet is None else str(sheet)}
+        told = {**about, "seconds": round(seconds, 3), "out": str(out), "plot": None if plot is None else str(plot)}
         typer.echo(json_format.dumps(told, ensure_ascii=False))
         return
     for note in trained.notes:
@@ -125,5 +119,5 @@ def tell(trained: Segmenter, out: Path, sheet: Path | None, seconds: float, json
         f"{len(trained.history)} epochs in {seconds:.1f} s, loss {trained.epoch.train['loss']:.4f}; held out: mean IoU "
         f"{trained.miou:.3f}, {100 * numbers['pixel_accuracy']:.2f}% of the pixels named rightly"
     )
-    for path in filter(None, (out, sheet)):
+    for path in filter(None, (out, plot)):
         typer.echo(f"wrote {path}")

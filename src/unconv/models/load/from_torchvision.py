@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 from typing import Any
 
@@ -66,7 +67,18 @@ def torchvision_recipe(name: str) -> Recipe:
         classes=lambda: tuple(weights.meta["categories"]),
         names=current_densenet_names,
         notes=notes,
+        paper=_paper(models.get_model_builder(name).__doc__ or ""),
     )
+
+
+def _paper(text: str) -> str:
+    """The paper that the documentation of a network links to.
+
+    >>> _paper("from `Deep Residual Learning <https://arxiv.org/abs/1512.03385>`__.")
+    'Deep Residual Learning, arXiv:1512.03385'
+    """
+    link = re.search(r"`+([^`<]+?)\s*<https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/([\d.]+\d)", text)
+    return f"{' '.join(link[1].split())}, arXiv:{link[2]}" if link else ""
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:

@@ -32,6 +32,7 @@ class Recipe(Shown):
         assumed: the sentence that says so, where the picture transform is a guess.
         notes: what else a reader should know.
         takes: shape of one input, where the network takes something else than pictures.
+        paper: where it was published, where its source says so.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Recipe(Shown):
     assumed: str = ""
     notes: tuple[str, ...] = ()
     takes: tuple[int, ...] = ()
+    paper: str = ""
 
 
 def unpublished(

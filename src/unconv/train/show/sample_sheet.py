@@ -58,7 +58,7 @@ def stacked(sheets: Sequence[Float[Tensor, "channels rows across"]]) -> Float[Te
     return torch.cat(parts, 1)
 
 
-def samples_sheet(generator: nn.Module, count: int = 100, seed: int = 1, columns: int = 10) -> Tensor:
+def samples_sheet(generator: nn.Module, count: int = 100, seed: int = 0, columns: int = 10) -> Tensor:
     """Samples of a generator, and below them two rows between two latents each.
 
     Along a row the latent moves in equal steps on a straight line, as in figure 4 of Radford et al. (2015): where the

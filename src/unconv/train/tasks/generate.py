@@ -174,7 +174,7 @@ def load_generator(path: str | PathLike[str]) -> LoadedModel:
     return load_model(model, weights=path)
 
 
-def sample(generator: LoadedModel, count: int = 100, seed: int = 1) -> Float[Tensor, "count channels height width"]:
+def sample(generator: LoadedModel, count: int = 100, seed: int = 0) -> Float[Tensor, "count channels height width"]:
     """Pictures in [0, 1] of a generator, by noise that follows from the seed.
 
     Raises ModelError where the network is no generator.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import torch
 import torch.nn.functional as F
@@ -89,9 +90,10 @@ def transfer(
     *,
     grid: int = 2,
     folds: int = 5,
-    penalty: float | int = 1.0,
+    l2_penalty: float | int = 1.0,
     batch_size: int = 32,
     seed: int = 0,
+    penalty: float | int | None = None,
 ) -> Transfer:
     """Put the features of every layer into a linear classifier: how well are the classes told apart?
 
@@ -108,9 +110,10 @@ def transfer(
             always come first.
         grid: cells per axis that feature maps are averaged to.
         folds: parts of which each is held out once; 2 or more.
-        penalty: on the squared weights, see :func:`~unconv.visualize.experiments.classifier.fit_classifier`.
+        l2_penalty: on the squared weights, see :func:`~unconv.visualize.experiments.classifier.fit_classifier`.
         batch_size: images computed together.
         seed: of the dealing.
+        penalty: what ``l2_penalty`` was called before.
 
     Raises:
         UnconvError: labels that do not fit the images, fewer than two classes, a class with fewer images than folds.
@@ -123,6 +126,9 @@ def transfer(
     >>> found.layers, found.features, found.accuracy.shape, found.chance
     (('pixels', '1', '2'), (12, 32, 24), torch.Size([3, 4]), 0.5)
     """
+    if penalty is not None:
+        warn("transfer: penalty is called l2_penalty now", DeprecationWarning, stacklevel=2)
+        l2_penalty = penalty
     module = open_network(model, "transfer").module
     batch = as_batch(module, images, "transfer")
     check_count("transfer", grid=grid, batch_size=batch_size, folds=folds)
@@ -137,7 +143,7 @@ def transfer(
     for row, values in enumerate(features.values()):
         for fold in range(folds):
             out = held == fold
-            classifier = fit_classifier(values[~out], classes[~out], count, penalty)
+            classifier = fit_classifier(values[~out], classes[~out], count, l2_penalty)
             guessed = classifier.predict(values)
             predicted[row, out] = guessed[out]
             accuracy[row, fold] = (guessed == classes)[out].float().mean()

@@ -100,7 +100,7 @@ def check(model: nn.Module, image: Tensor, **options: Any) -> OcclusionMaps:
 @pytest.mark.parametrize("size", [(40, 40), (47, 62)])
 @pytest.mark.parametrize("layer", [None, "3", "5"])
 def test_maps_equal_a_loop(size: tuple[int, int], layer: str | None) -> None:
-    maps = check(small(), image_of(*size), layer=layer, size=9, stride=7, batch_size=5)
+    maps = check(small(), image_of(*size), layer=layer, square=9, stride=7, batch_size=5)
     assert maps.computed.startswith("only around")
 
 
@@ -113,7 +113,7 @@ def test_maps_equal_a_loop(size: tuple[int, int], layer: str | None) -> None:
 def test_maps_equal_a_loop_for_any_square(
     size: tuple[int, int], square: tuple[int, int], step: tuple[int, int]
 ) -> None:
-    check(small(), image_of(*size), size=square, stride=step)
+    check(small(), image_of(*size), square=square, stride=step)
 
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate"])
@@ -123,7 +123,7 @@ def test_maps_equal_a_loop_with_skips_and_upsampling(mode: str) -> None:
     body.one.padding_mode = mode
     torch.manual_seed(0)
     body = nn.Sequential(nn.Conv2d(3, 16, 5, padding=2), nn.Conv2d(16, 3, 3, padding=1, padding_mode=mode), body)
-    maps = check(Classifier(body).double().eval(), image_of(32, 48), layer="body.2.five", size=6, stride=9)
+    maps = check(Classifier(body).double().eval(), image_of(32, 48), layer="body.2.five", square=6, stride=9)
     assert maps.computed.startswith("only around")
 
 
@@ -142,7 +142,7 @@ class ByNumber(nn.Module):
 
 
 def test_model_that_cannot_do_without_images() -> None:
-    maps = check(ByNumber(small()), image_of(40, 48), layer="body.8", size=8, stride=9, batch_size=5)
+    maps = check(ByNumber(small()), image_of(40, 48), layer="body.8", square=8, stride=9, batch_size=5)
     assert maps.computed.startswith("only around")
 
 
@@ -150,7 +150,7 @@ def test_model_that_cannot_do_without_images() -> None:
 def test_layers_that_see_everything_are_computed_whole(kind: str) -> None:
     torch.manual_seed(0)
     model = Classifier(Refusals(kind)).double().eval()
-    check(model, image_of(40, 40), layer="body.last", size=8, stride=11)
+    check(model, image_of(40, 40), layer="body.last", square=8, stride=11)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_layers_that_see_everything_are_computed_whole(kind: str) -> None:
 def test_reuse_changes_nothing_in_published_networks(name: str, size: tuple[int, int], square: int) -> None:
     model = copy.deepcopy(network(name)).double()
     image = image_of(*size)
-    ours = occlusion(model, image, size=square, stride=32)
-    whole = occlusion(model, image, size=square, stride=32, reuse=False)
+    ours = occlusion(model, image, square=square, stride=32)
+    whole = occlusion(model, image, square=square, stride=32, reuse=False)
     assert ours.computed.startswith("only around")
     assert whole.computed == "whole images: as asked for"
     for field in ("score", "activation", "label"):
@@ -171,7 +171,7 @@ def test_reuse_changes_nothing_in_published_networks(name: str, size: tuple[int,
 @pytest.mark.parametrize(("square", "step"), [((9, 9), (7, 7)), ((10, 6), (3, 5))])
 def test_attribution_equals_captum(of: str, square: tuple[int, int], step: tuple[int, int]) -> None:
     model, image = small(1), image_of(40, 33)
-    maps = occlusion(model, image, target=4, size=square, stride=step, fill=0.1)
+    maps = occlusion(model, image, target=4, square=square, stride=step, fill=0.1)
     function = model if of == "score" else nn.Sequential(model, nn.Softmax(1))
     theirs = Occlusion(function).attribute(
         image[None], sliding_window_shapes=(3, *square), strides=(3, *step), baselines=0.1, target=4
@@ -181,7 +181,7 @@ def test_attribution_equals_captum(of: str, square: tuple[int, int], step: tuple
 
 def test_the_strongest_map_is_the_one_with_the_largest_total() -> None:
     model, image = small(), image_of(40, 40)
-    maps = occlusion(model, image, size=20, stride=20)
+    maps = occlusion(model, image, square=20, stride=20)
     with torch.no_grad():
         totals = model[:9](image[None])[0].sum((1, 2))
         scores = model(image[None])[0]
@@ -197,7 +197,7 @@ def test_model_is_as_before() -> None:
     model[0].weight.requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     pointers = [value.data_ptr() for value in model.parameters()]
-    occlusion(model, image_of(24, 24), size=8, stride=8)
+    occlusion(model, image_of(24, 24), square=8, stride=8)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert pointers == [value.data_ptr() for value in model.parameters()]
     assert model.training
@@ -213,7 +213,7 @@ def test_covering_the_face_of_the_cat_costs_most() -> None:
 
     loaded = load_model("efficientnet-lite0")
     cat = read_images(skimage.data.chelsea())[0].tensor
-    maps = occlusion(loaded, loaded.preprocess(cat)[0], target=281, size=96, stride=32)
+    maps = occlusion(loaded, loaded.preprocess(cat)[0], target=281, square=96, stride=32)
     assert maps.target_name == "tabby"
     assert {maps.names[int(label)] for label in maps.label.flatten()} <= {"tabby", "tiger cat", "Egyptian cat"}
     row, column = divmod(int(maps.probability.argmin()), maps.probability.shape[1])
@@ -229,8 +229,8 @@ class Sequences(nn.Module):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"size": 50}, "larger than the image"),
-        ({"size": 0}, "size 0"),
+        ({"square": 50}, "larger than the image"),
+        ({"square": 0}, "square 0"),
         ({"stride": 0}, "stride 0"),
         ({"batch_size": 0}, "batch_size 0"),
         ({"target": 7}, "classes 0 to 6"),
@@ -241,13 +241,13 @@ class Sequences(nn.Module):
 )
 def test_bad_input_is_one_line(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(UnconvError, match=told) as caught:
-        occlusion(small(), image_of(24, 24), **{"size": 8, "stride": 8, **arguments})
+        occlusion(small(), image_of(24, 24), **{"square": 8, "stride": 8, **arguments})
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_classifier_is_refused() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), Sequences())
     with pytest.raises(ModelError, match="returns a dict"):
-        occlusion(model, torch.rand(3, 24, 24), layer="1", size=8)
+        occlusion(model, torch.rand(3, 24, 24), layer="1", square=8)
     with pytest.raises(UnconvError, match="2 images"):
-        occlusion(small(), torch.rand(2, 3, 24, 24), size=8)
+        occlusion(small(), torch.rand(2, 3, 24, 24), square=8)

@@ -30,7 +30,7 @@ def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure
     >>> from torch import nn
     >>> from unconv.visualize.experiments.occlusion.sensitivity import occlusion
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(784, 3))
-    >>> len(plot_occlusion(occlusion(model, torch.rand(3, 16, 16), size=6, stride=5)).axes) >= 4
+    >>> len(plot_occlusion(occlusion(model, torch.rand(3, 16, 16), square=6, stride=5)).axes) >= 4
     True
     """
     figure = blank(11.0, 3.5)
@@ -55,7 +55,7 @@ def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure
 def _extent(maps: OcclusionMaps) -> tuple[float, float, float, float]:
     """Left, right, bottom and top of the maps in pixels: half a step around the middles of the square."""
     edges = []
-    for axis, size in ((maps.columns, maps.size[1]), (maps.rows, maps.size[0])):
+    for axis, size in ((maps.columns, maps.square[1]), (maps.rows, maps.square[0])):
         step = axis[1][0] - axis[0][0] if len(axis) > 1 else size
         edges += [axis[0][0] + size / 2 - step / 2, axis[-1][0] + size / 2 + step / 2]
     return edges[0], edges[1], edges[3], edges[2]

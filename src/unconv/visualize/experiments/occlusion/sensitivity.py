@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import torch
 from jaxtyping import Float, Int
@@ -40,7 +41,8 @@ class OcclusionMaps(Plotted, Tabled):
         target_name: its name.
         layer: the layer of the activations.
         unit: its feature map with the largest total on the clean image.
-        size: of the occluder in pixels, (height, width).
+        square: size of the occluder in pixels, (height, width).
+        stride: pixels from one place to the next, (down, across).
         rows: pixels ``[start, stop)`` that the occluder covers from above, clipped to the image.
         columns: likewise from the left.
         probability: of the class, softmax of the scores.
@@ -60,7 +62,8 @@ class OcclusionMaps(Plotted, Tabled):
     target_name: str
     layer: str
     unit: int
-    size: tuple[int, int]
+    square: tuple[int, int]
+    stride: tuple[int, int]
     rows: tuple[Interval, ...]
     columns: tuple[Interval, ...]
     probability: Float[Tensor, "row column"]
@@ -86,7 +89,7 @@ class OcclusionMaps(Plotted, Tabled):
         return figure
 
     def _heading(self) -> str:
-        return f"OcclusionMaps: a square {by_size(self.size)} at {by_size(self.probability.shape)} places"
+        return f"OcclusionMaps: a square {by_size(self.square)} at {by_size(self.probability.shape)} places"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         row, column = divmod(int(self.probability.argmin()), self.probability.shape[1])
@@ -117,6 +120,12 @@ class OcclusionMaps(Plotted, Tabled):
                     "name": self.names[int(self.label[row, column])],
                 }
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """What ``square`` was called before."""
+        warn("OcclusionMaps.size is called square now", DeprecationWarning, stacklevel=2)
+        return self.square
+
     def attribution(self, of: str = "probability") -> Float[Tensor, "height width"]:
         """How much each pixel's cover costs: f(x) − f(x covered), averaged over the places that cover the pixel.
 
@@ -124,7 +133,7 @@ class OcclusionMaps(Plotted, Tabled):
             of: ``probability``, ``score`` or ``activation``.
 
         >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 4))
-        >>> occlusion(model, torch.rand(1, 8, 8), size=4, stride=2).attribution("score").shape
+        >>> occlusion(model, torch.rand(1, 8, 8), square=4, stride=2).attribution("score").shape
         torch.Size([8, 8])
         """
         if of not in ("probability", "score", "activation"):
@@ -144,11 +153,12 @@ def occlusion(
     target: int | None = None,
     layer: AnyLayer | None = None,
     *,
-    size: int | tuple[int, int] = 32,
-    stride: int | tuple[int, int] = 16,
+    square: int | tuple[int, int] | None = None,
+    stride: int | tuple[int, int] | None = None,
     fill: float | int | Sequence[float | int] = 0.0,
     batch_size: int = BATCH,
     reuse: bool = True,
+    size: int | tuple[int, int] | None = None,
 ) -> OcclusionMaps:
     """Slide a grey square over an image and record what the network still makes of it.
 
@@ -161,20 +171,21 @@ def occlusion(
         image: (channel, height, width) or a batch of one, as the model wants it.
         target: index of the class; the most probable one unless given.
         layer: returns the feature maps to watch, its name or the module itself; the last that have a grid unless given.
-        size: of the square in pixels, or (height, width).
-        stride: pixels from one place to the next, or (down, across). The last square may stick out of the image, and is
-            clipped.
+        square: its side in pixels, or (height, width); a quarter of the image's shorter side unless given.
+        stride: pixels from one place to the next, or (down, across); a quarter of the square unless given. The last
+            square may stick out of the image, and is clipped.
         fill: the square's value, or one for each channel, in what the model is given: 0 is the mean colour where images
             are normalised.
         batch_size: occluded images computed together.
         reuse: compute layers only where the square can have changed them; False to compute all of every image.
+        size: what ``square`` was called before.
 
     Raises:
         UnconvError: a square larger than the image, numbers below 1, a class that is not there.
         ModelError: a model that is no classifier, or fails; unknown layers, and those without feature maps.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1568, 5))
-    >>> maps = occlusion(model, torch.rand(3, 30, 30), size=10, stride=5)
+    >>> maps = occlusion(model, torch.rand(3, 30, 30), square=10, stride=5)
     >>> maps.probability.shape, maps.layer, maps.rows[-1]
     (torch.Size([5, 5]), '2', (20, 30))
     """
@@ -184,13 +195,16 @@ def occlusion(
     if len(batch) != 1:
         raise UnconvError(f"occlusion: {len(batch)} images; give one at a time")
     height, width = batch.shape[2:]
-    square, steps = _pair(size), _pair(stride)
-    check_count("occlusion", size=min(square), stride=min(steps), batch_size=batch_size)
-    if square[0] > height or square[1] > width:
-        raise UnconvError(f"occlusion: size {square[0]}x{square[1]} is larger than the image {height}x{width}")
+    if size is not None:
+        warn("occlusion: size is called square now", DeprecationWarning, stacklevel=2)
+        square = size
+    sides, steps = _sides_and_steps(square, stride, (height, width))
+    check_count("occlusion", square=min(sides), stride=min(steps), batch_size=batch_size)
+    if sides[0] > height or sides[1] > width:
+        raise UnconvError(f"occlusion: square {sides[0]}x{sides[1]} is larger than the image {height}x{width}")
     colour = _colour(fill, batch)
     watched = name_layer(module, layer) if layer is not None else last_feature_maps(module, batch)
-    places = (_places(height, square[0], steps[0]), _places(width, square[1], steps[1]))
+    places = (_places(height, sides[0], steps[0]), _places(width, sides[1], steps[1]))
     with channels_last(module, None):
         route = _route(module, batch, places, watched, reuse)
         clean = _clean(module, batch, watched, route)
@@ -204,7 +218,8 @@ def occlusion(
         target_name=network.label(target),
         layer=watched,
         unit=clean.unit,
-        size=square,
+        square=sides,
+        stride=steps,
         rows=places[0],
         columns=places[1],
         probability=scores.softmax(1)[:, target].reshape(grid),
@@ -269,6 +284,14 @@ def _occluded(
 
 def _pair(sizes: int | tuple[int, int]) -> tuple[int, int]:
     return (sizes, sizes) if isinstance(sizes, int) else (sizes[0], sizes[1])
+
+
+def _sides_and_steps(
+    square: int | tuple[int, int] | None, stride: int | tuple[int, int] | None, image: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Of the occluder: quarters of the image's shorter side and of its own where they are not given."""
+    sides = _pair(max(1, min(image) // 4) if square is None else square)
+    return sides, (max(1, sides[0] // 4), max(1, sides[1] // 4)) if stride is None else _pair(stride)
 
 
 def _places(total: int, size: int, stride: int) -> tuple[Interval, ...]:

@@ -1,0 +1,95 @@
+"""Catalogue of networks: what each is given, how large it is, its paper, and where its weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+
+from unconv.errors import ModelError
+from unconv.models.load.built_in import BUILT_IN, find_built_in
+from unconv.models.load.resolve import list_models, recipe_of
+from unconv.models.load.sources import find_source, proposed_sources, source_names
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a network before it is made.
+
+    Attributes:
+        model: its MODEL string.
+        input_size: (channels, height, width) of the pictures it is given, or the shape of one input of another kind.
+        parameters: how many numbers are trained, of its usual number of classes.
+        paper: where it was published, empty where that is not known.
+        weights: where its weights come from, ``none`` where it is to be trained.
+        variants: what may follow after a colon.
+    """
+
+    model: str
+    input_size: tuple[int, ...]
+    parameters: int
+    paper: str
+    weights: str
+    variants: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, for JSON."""
+        return asdict(self)
+
+
+def describe_model(model: str) -> ModelFacts:
+    """The facts of one network; it is built without memory for its weights, and nothing is downloaded.
+
+    Raises ModelError as :func:`~unconv.models.load.resolve.load_model` does.
+
+    >>> facts = describe_model("zfnet-28")
+    >>> facts.input_size, facts.parameters, facts.paper
+    ((1, 28, 28), 288618, 'after Zeiler & Fergus 2013, arXiv:1311.2901')
+    """
+    recipe = recipe_of(model)
+    with torch.device("meta"):
+        module = recipe.build(None)
+    row = find_built_in(model.partition(":")[0])
+    return ModelFacts(
+        model=model,
+        input_size=tuple(recipe.takes or recipe.preprocess.input_size),
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        paper=recipe.paper if row is None else row.paper,
+        weights=recipe.weights,
+        variants=() if row is None else row.variants,
+    )
+
+
+def match_models(pattern: str | None = None) -> tuple[str, ...]:
+    """MODEL strings that match a pattern: all built-in ones unless given.
+
+    Args:
+        pattern: with ``*``, ``?`` and ``[]`` as in a shell. ``torchvision:resnet*`` looks in one source; without a
+            source, the built-in names and the sources that messages propose.
+
+    Raises ModelError for an unknown source, and where nothing matches; MissingExtraError where a source's package is
+    not installed.
+
+    >>> match_models("zfnet*")
+    ('zfnet', 'zfnet-28')
+    >>> match_models("torchvision:resnet1*")
+    ('torchvision:resnet101', 'torchvision:resnet152', 'torchvision:resnet18')
+    """
+    if pattern is None:
+        return tuple(row.name for row in BUILT_IN)
+    source, colon, _ = pattern.partition(":")
+    if colon and find_source(source) is None and find_built_in(source) is None:
+        raise ModelError(f"models: source {source!r} is unknown; sources are {', '.join(source_names())}")
+    known = list_models(source) if colon and find_source(source) is not None else _without_source()
+    found = tuple(name for name in known if fnmatchcase(name if colon else name.rpartition(":")[2], pattern))
+    if not found:
+        away = [name for name in source_names() if name not in [row.name for row in proposed_sources()]]
+        hint = "" if colon else f"; {away[0]} is not looked at: '{away[0]}:{pattern}'"
+        raise ModelError(f"models: nothing matches {pattern!r}{hint}")
+    return found
+
+
+def _without_source() -> tuple[str, ...]:
+    return sum((list_models(row.name) for row in proposed_sources()), list_models())
