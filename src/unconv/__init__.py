@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from unconv.errors import UnconvError as UnconvError
     from unconv.explain.drawing import draw as draw
     from unconv.models.load.preprocess import Preprocess as Preprocess
-    from unconv.models.load.resolve import load_model as load_model
+    from unconv.models.load.resolve import list_models as list_models, load_model as load_model
     from unconv.models.structure.audit import audit as audit
+    from unconv.models.structure.list_layers import list_layers as list_layers
     from unconv.models.structure.trace import trace as trace
     from unconv.network.shapes.explain_shapes import explain_shapes as explain_shapes
     from unconv.operators.conv import ConvOperator as ConvOperator
@@ -65,6 +66,8 @@ _HOME = {
     "draw": "unconv.explain.drawing",
     "read_images": "unconv.data.images",
     "load_model": "unconv.models.load.resolve",
+    "list_models": "unconv.models.load.resolve",
+    "list_layers": "unconv.models.structure.list_layers",
     "Preprocess": "unconv.models.load.preprocess",
     "see": "unconv.visualize.report.see",
     "scan": "unconv.visualize.scan.scan",

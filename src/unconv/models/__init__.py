@@ -12,8 +12,14 @@ if TYPE_CHECKING:
     from unconv.models.fcn import FCN as FCN
     from unconv.models.fcn_on import FCNOn as FCNOn
     from unconv.models.lenet5 import LeNet5 as LeNet5
+    from unconv.models.load.open_model import OpenedModel as OpenedModel, open_model as open_model
     from unconv.models.load.preprocess import Preprocess as Preprocess
-    from unconv.models.load.resolve import LoadedModel as LoadedModel, load_model as load_model
+    from unconv.models.load.resolve import (
+        LoadedModel as LoadedModel,
+        list_models as list_models,
+        load_model as load_model,
+    )
+    from unconv.models.structure.list_layers import LayerList as LayerList, list_layers as list_layers
     from unconv.models.unet import UNet as UNet
     from unconv.models.zfnet import ZFNet as ZFNet
     from unconv.models.zfnet28 import ZFNet28 as ZFNet28
@@ -32,6 +38,11 @@ _HOME = {
     "ZFNet28": "unconv.models.zfnet28",
     "LoadedModel": "unconv.models.load.resolve",
     "load_model": "unconv.models.load.resolve",
+    "list_models": "unconv.models.load.resolve",
+    "open_model": "unconv.models.load.open_model",
+    "OpenedModel": "unconv.models.load.open_model",
+    "list_layers": "unconv.models.structure.list_layers",
+    "LayerList": "unconv.models.structure.list_layers",
     "Preprocess": "unconv.models.load.preprocess",
 }
 

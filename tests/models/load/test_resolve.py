@@ -220,13 +220,25 @@ def test_without_torchvision_unknown_names_are_still_answered(monkeypatch):
         load_model("efficientnet-lite0")
 
 
+def test_what_is_not_installed_is_left_out_of_a_list_of_all_and_refused_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert not any(name.startswith("timm:") for name in list_models("resnet*"))
+    with pytest.raises(MissingExtraError, match="needs timm"):
+        list_models("resnet*", source="timm")
+
+
 def test_lists_hold_models_that_load():
-    for name in list_models():
+    for name in list_models(source="built-in"):
         loaded = untrained_model(name, 10)
         assert loaded.name == name
         assert loaded.weights == "random (seed 0)"
     assert {"efficientnet-lite0", "zfnet-28"} <= set(list_models())
     assert "torchvision:resnet50" in list_models("torchvision")
     assert "timm:resnet50" in list_models("timm")
+    assert list_models("fcn*")[:3] == ["fcn32s", "fcn16s", "fcn8s"]
+    assert list_models("resnet18") == ["torchvision:resnet18", "timm:resnet18"]
+    assert list_models("torchvision:vgg1?") == [f"torchvision:vgg{depth}" for depth in (11, 13, 16, 19)]
+    assert list_models("*", source="torchvision") == list_models("torchvision")
+    assert list_models("no such") == []
     with pytest.raises(ModelError, match="source 'keras' is unknown"):
-        list_models("keras")
+        list_models(source="keras")

@@ -46,7 +46,7 @@ def shelf(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_added_source_is_loaded_listed_and_told(shelf: Source) -> None:
     assert load_model("shelf:smallnet", random_weights=True).module.out_features == 5
     assert untrained_model("shelf:smallnet", 3).module.out_features == 3
-    assert list_models("shelf") == ("shelf:smallnet", "shelf:vgg16")
+    assert list_models(source="shelf") == ["shelf:smallnet", "shelf:vgg16"]
     assert "timm:NAME, shelf:NAME or file.py:callable" in model_forms()
     for said, wanted in {
         "shelf:smallnot": "did you mean shelf:smallnet",
@@ -56,7 +56,7 @@ def test_an_added_source_is_loaded_listed_and_told(shelf: Source) -> None:
         with pytest.raises(ModelError, match=wanted):
             load_model(said)
     with pytest.raises(ModelError, match=r"sources are 'built-in', 'torchvision', 'timm', 'shelf'$"):
-        list_models("keras")
+        list_models(source="keras")
     with pytest.raises(ModelError) as caught:
         load_model("smallnet")
     assert ("say shelf:smallnet" in str(caught.value)) == shelf.proposed

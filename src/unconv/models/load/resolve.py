@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from unconv.models.load.weights import check_finite, fit_weights, read_state_dic
 from unconv.results import Shown
 
 SEED = 0
+# What list_models calls the networks of this package.
+BUILT_IN_SOURCE = "built-in"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -190,22 +193,40 @@ def _looked_at(
     return recipe.preprocess.changed(sides, mean, std), notes
 
 
-def list_models(source: str = "built-in") -> tuple[str, ...]:
-    """MODEL strings of one source: ``"built-in"``, or a row of ``sources`` such as ``"torchvision"``.
+def list_models(pattern: str = "*", source: str | None = None) -> list[str]:
+    """MODEL strings, those built in first.
 
-    >>> list_models()
-    ('efficientnet-lite0', ...'zfnet-28'...)
-    >>> "torchvision:vgg16" in list_models("torchvision")
-    True
+    Args:
+        pattern: of :mod:`fnmatch`, for the whole MODEL string or for what stands behind its colon: ``"fcn*"``,
+            ``"torchvision:resnet*"``. The name of a source alone stands for all of its networks.
+        source: ``"built-in"``, ``"torchvision"``, ``"timm"`` alone. None: all that are installed.
+
+    Raises ModelError for an unknown source, MissingExtraError for one that is not installed.
+
+    >>> list_models("fcn*")
+    ['fcn32s', 'fcn16s', 'fcn8s', 'torchvision:fcn_resnet101', 'torchvision:fcn_resnet50']
+    >>> list_models("*vgg16", source="torchvision")
+    ['torchvision:vgg16']
     """
-    if source == "built-in":
-        return built_in_names()
+    known = (BUILT_IN_SOURCE, *source_names())
+    if source is None and pattern in known:
+        pattern, source = "*", pattern
+    if source is not None and source not in known:
+        raise ModelError(f"models: source {source!r} is unknown; sources are {', '.join(map(repr, known))}")
+    found: list[str] = []
+    for name in known if source is None else (source,):
+        with suppress(*(() if source == name else (MissingExtraError,))):
+            found += [model for model in _models_of(name) if _matches(model, pattern)]
+    return found
+
+
+def _models_of(source: str) -> tuple[str, ...]:
     row = find_source(source)
-    if row is None:
-        raise ModelError(
-            f"models: source {source!r} is unknown; sources are {', '.join(map(repr, ('built-in', *source_names())))}"
-        )
-    return tuple(f"{source}:{name}" for name in row.list_networks())
+    return built_in_names() if row is None else tuple(f"{source}:{name}" for name in row.list_networks())
+
+
+def _matches(model: str, pattern: str) -> bool:
+    return fnmatchcase(model, pattern) or fnmatchcase(model.partition(":")[2], pattern)
 
 
 def _made(recipe: Recipe, weights: Path | None, random: bool) -> tuple[nn.Module, tuple[str, ...] | None, str]:
