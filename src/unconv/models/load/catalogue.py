@@ -10,7 +10,7 @@ import torch
 
 from unconv.errors import ModelError
 from unconv.models.load.built_in import BUILT_IN, find_built_in
-from unconv.models.load.resolve import list_models, recipe_of
+from unconv.models.load.resolve import BUILT_IN_SOURCE, list_models, recipe_of
 from unconv.models.load.sources import find_source, proposed_sources, source_names
 
 
@@ -82,7 +82,7 @@ def match_models(pattern: str | None = None) -> tuple[str, ...]:
     source, colon, _ = pattern.partition(":")
     if colon and find_source(source) is None and find_built_in(source) is None:
         raise ModelError(f"models: source {source!r} is unknown; sources are {', '.join(source_names())}")
-    known = list_models(source) if colon and find_source(source) is not None else _without_source()
+    known = list_models(source=source) if colon and find_source(source) is not None else _without_source()
     found = tuple(name for name in known if fnmatchcase(name if colon else name.rpartition(":")[2], pattern))
     if not found:
         away = [name for name in source_names() if name not in [row.name for row in proposed_sources()]]
@@ -91,5 +91,6 @@ def match_models(pattern: str | None = None) -> tuple[str, ...]:
     return found
 
 
-def _without_source() -> tuple[str, ...]:
-    return sum((list_models(row.name) for row in proposed_sources()), list_models())
+def _without_source() -> list[str]:
+    sources = (BUILT_IN_SOURCE, *(row.name for row in proposed_sources()))
+    return [name for source in sources for name in list_models(source=source)]
