@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 import torch
@@ -16,11 +16,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image as PillowImage
 from torch import Tensor
 
+from unconv.choices import Layout as Layout, Mode as Mode
 from unconv.errors import ImageError, one_line, printable
 from unconv.files import write_whole
 
-Mode: TypeAlias = Literal["rgb", "grey", "keep"]
-Layout: TypeAlias = Literal["CHW", "HWC"]
 Array: TypeAlias = npt.NDArray[Any]
 Background: TypeAlias = float | tuple[float, float, float]
 

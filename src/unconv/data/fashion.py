@@ -11,18 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from unconv.choices import Split as Split
 from unconv.data.fashion_files.idx import read_idx
 from unconv.data.fashion_files.sheets import read_sheet
 from unconv.errors import ImageError, printable
 from unconv.results import Shown
-
-Split: TypeAlias = Literal["train", "test"]
 
 CLASSES = (
     "T-shirt/top",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.choices import Split
 from unconv.data.images import read_images
 from unconv.errors import ImageError, MissingExtraError, printable
-
-Split: TypeAlias = Literal["train", "test"]
 
 # Whole photographs are held out: an animal, a thing, a texture, a view. Those to train on are smooth and busy ones.
 # motorcycle_right is left out: it shows what motorcycle_left shows.

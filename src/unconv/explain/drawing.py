@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from unconv.choices import ThemeName, ViewName
 from unconv.describe import facts_text
 from unconv.errors import GeometryError, UnconvError
 from unconv.explain.captions import size_text
@@ -43,7 +44,7 @@ class Drawing:
     """
 
     scene: Scene
-    theme: str = "auto"
+    theme: ThemeName = "auto"
     siblings: Callable[[], Sequence[Scene]] = field(default=tuple, compare=False, repr=False)
 
     @property
@@ -180,7 +181,7 @@ def draw(
     in_channels: int = 1,
     out_channels: int = 1,
     groups: int = 1,
-    theme: str = "auto",
+    theme: ThemeName = "auto",
     **named: Any,
 ) -> Drawing:
     """Draw how a convolution, transposed convolution or pooling connects its cells: ``draw(geometry, view, numbers)``.

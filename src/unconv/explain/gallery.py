@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from unconv.choices import ThemeName, ViewName
 from unconv.explain.drawing import Drawing, draw
 from unconv.explain.numbers import NumbersSpec
 from unconv.explain.write.html import template
@@ -41,10 +42,10 @@ class Animation:
 
     name: str
     geometry: Geometry
-    view: str = "gather"
+    view: ViewName = "gather"
     numbers: NumbersSpec = None
 
-    def drawing(self, theme: str = "auto") -> Drawing:
+    def drawing(self, theme: ThemeName = "auto") -> Drawing:
         """The animation."""
         return draw(self.geometry, self.view, self.numbers, theme=theme)
 
@@ -84,7 +85,7 @@ def gallery_names() -> tuple[str, ...]:
 
 
 def write_gallery(
-    folder: str | Path, theme: str = "auto", told: Callable[[str], None] = lambda _: None, *, force: bool = False
+    folder: str | Path, theme: ThemeName = "auto", told: Callable[[str], None] = lambda _: None, *, force: bool = False
 ) -> list[Path]:
     """Write all animations as SVG and GIF, and an index.html that shows them; ``told`` hears of each one.
 
@@ -100,7 +101,7 @@ def write_gallery(
     return [target / file.name for file in files]
 
 
-def _write_all(target: Path, theme: str, told: Callable[[str], None]) -> list[Path]:
+def _write_all(target: Path, theme: ThemeName, told: Callable[[str], None]) -> list[Path]:
     written: list[Path] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
         chosen = animations()
@@ -113,7 +114,7 @@ def _write_all(target: Path, theme: str, told: Callable[[str], None]) -> list[Pa
     return [*written, write_whole(target / "index.html", page, "gallery")]
 
 
-def gallery_page(drawings: Sequence[tuple[str, Drawing]], theme: str = "auto") -> str:
+def gallery_page(drawings: Sequence[tuple[str, Drawing]], theme: ThemeName = "auto") -> str:
     """The page that shows a folder of animations by their names."""
     sections: dict[str, list[dict[str, object]]] = {}
     for name, drawing in drawings:
@@ -123,7 +124,7 @@ def gallery_page(drawings: Sequence[tuple[str, Drawing]], theme: str = "auto") -
     return template("gallery").render(theme=theme, font=FONT, count=len(drawings), sections=sections.items())
 
 
-def _write(animation: Animation, folder: Path, theme: str) -> Iterator[Path]:
+def _write(animation: Animation, folder: Path, theme: ThemeName) -> Iterator[Path]:
     drawing = animation.drawing(theme)
     for ending in ENDINGS:
         yield drawing.save(folder / f"{animation.name}.{ending}")

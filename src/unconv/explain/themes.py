@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from unconv.choices import ThemeName
 from unconv.errors import UnconvError
 
-ThemeName = Literal["auto", "light", "dark"]
-THEMES = ("auto", "light", "dark")
+THEMES: tuple[ThemeName, ...] = ("auto", "light", "dark")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ DARK = Theme(
 )
 
 
-def check_theme(name: str) -> str:
+def check_theme(name: str) -> ThemeName:
     """Refuse a theme that is not known."""
     if name not in THEMES:
         raise UnconvError(f"draw: theme {name!r} is not known; use one of {', '.join(THEMES)}")

@@ -39,6 +39,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.choices import UpsamplerName
 from unconv.errors import ModelError, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest, unpublished
@@ -71,7 +72,7 @@ class Form:
     doublings: int
     width: int
     kernel_size: int
-    upsampler: str | None = None
+    upsampler: UpsamplerName | None = None
 
     @property
     def size(self) -> int:
@@ -198,7 +199,8 @@ def dcgan_form(name: str, variant: str | None = None) -> Form:
         )
     if width is not None and int(width) < 1:
         raise ModelError(f"{name}: width {width}; give 1 or more")
-    return replace(own, upsampler=kind, width=own.width if width is None else int(width))
+    chosen: UpsamplerName | None = kind  # type: ignore[assignment]
+    return replace(own, upsampler=chosen, width=own.width if width is None else int(width))
 
 
 def dcgan_recipe(name: str = "dcgan", variant: str | None = None) -> Recipe:

@@ -29,6 +29,7 @@ from itertools import count, pairwise
 from jaxtyping import Float
 from torch import Tensor, cat, nn
 
+from unconv.choices import UpsamplerName
 from unconv.errors import ModelError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest, unpublished
@@ -36,7 +37,7 @@ from unconv.upsample.upsamplers import UPSAMPLERS, upsampler, upsampler_name
 
 CHANNELS = (64, 128, 256, 512, 1024)
 LIGHT = (24, 48, 96, 128, 160)
-PUBLISHED_UPSAMPLER = "transposed-k2"
+PUBLISHED_UPSAMPLER: UpsamplerName = "transposed-k2"
 
 
 def convolutions(
@@ -93,7 +94,7 @@ class UNet(nn.Module):
         in_channels: int = 3,
         channels: Sequence[int] = CHANNELS,
         *,
-        up: str = PUBLISHED_UPSAMPLER,
+        up: UpsamplerName = PUBLISHED_UPSAMPLER,
         padding: str = "same",
         normalised: bool = False,
         light: bool = False,
@@ -194,7 +195,7 @@ def unet_recipe(name: str, variant: str | None = None) -> Recipe:
 
     def build(classes: int | None) -> nn.Module:
         count = 2 if classes is None else classes
-        return UNet(count, channels=LIGHT if small else CHANNELS, up=up, normalised=small, light=small)
+        return UNet(count, channels=LIGHT if small else CHANNELS, up=up, normalised=small, light=small)  # type: ignore[arg-type]
 
     preprocess = Preprocess(size=(side, side), resize=(side, side), mean=(0.5,) * 3, std=(0.25,) * 3)
     return unpublished(full, build, preprocess, "segment")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from unconv.choices import FirstKernels
     from unconv.sparse.code.encoding import Encoding
     from unconv.sparse.code.penalty import Penalty
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     # Codes to start from: an encoding, a stack of codes, or a list of one an image.
     StartLike: TypeAlias = "Encoding | Tensor | np.ndarray[Any, Any] | Sequence[Any]"
     # First kernels: how they are found, or the kernels.
-    InitLike: TypeAlias = "str | DictionaryLike"
+    InitLike: TypeAlias = "FirstKernels | DictionaryLike"
     # Where random numbers come from; None: from other ones each time.
     RandomState: TypeAlias = "int | torch.Generator | np.random.Generator | np.random.RandomState | None"
 else:

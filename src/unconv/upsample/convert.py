@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.choices import TransposedForm
 from unconv.errors import GeometryError
 from unconv.operators.by_axes import CONV_LAYER, CONV_TRANSPOSE_LAYER
 from unconv.operators.transpose.arguments import TransposeArguments
@@ -19,8 +20,7 @@ from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d, pixel_s
 from unconv.upsample.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from unconv.upsample.upsamplers import upsampler_name
 
-Form: TypeAlias = Literal["transposed", "sub-pixel", "zero-insertion"]
-FORMS: tuple[Form, ...] = ("transposed", "sub-pixel", "zero-insertion")
+FORMS: tuple[TransposedForm, ...] = ("transposed", "sub-pixel", "zero-insertion")
 
 _TRANSPOSED = tuple(CONV_TRANSPOSE_LAYER.values())
 
@@ -89,7 +89,7 @@ class ZeroInsertion(nn.Module):
         return y
 
 
-def convert(layer: nn.Module, to: Form) -> nn.Module:
+def convert(layer: nn.Module, to: TransposedForm) -> nn.Module:
     """A layer in another form that returns the same, with its weights carried over.
 
     Args:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv._renamed import renamed
+from unconv.choices import ResizeMode
 from unconv.errors import UnconvError
 from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.upsample.factor import WithFactor
@@ -27,7 +28,7 @@ class _ResizeConv(WithFactor):
         out_channels: int,
         kernel_size: Size = 3,
         scale_factor: Size = 2,
-        mode: str = "nearest",
+        mode: ResizeMode = "nearest",
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,

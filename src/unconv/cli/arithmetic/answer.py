@@ -34,7 +34,13 @@ class Picture:
         numbers = int(self.numbers) if self.numbers is not None and self.numbers.isdecimal() else self.numbers
         inputs, outputs = channels
         return draw(
-            geometry, self.view, numbers, in_channels=inputs, out_channels=outputs, groups=groups, theme=self.theme
+            geometry,
+            self.view,  # type: ignore[arg-type]
+            numbers,
+            in_channels=inputs,
+            out_channels=outputs,
+            groups=groups,
+            theme=self.theme,  # type: ignore[arg-type]
         )
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 
+from unconv.choices import Fit as Fit, Interpolation as Interpolation
 from unconv.data.arrays import finish_picture
 from unconv.describe import by_size
 from unconv.errors import ImageError, ModelError
 from unconv.tables import html_facts
-
-Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
-Fit: TypeAlias = Literal["cover", "stretch"]
 
 # A strip one pixel high becomes millions wide before its centre is cut out.
 MAX_RESIZED_PIXELS = 100_000_000

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import SupportsIndex, TypeAlias
 
+from unconv.choices import PaddingName
 from unconv.errors import GeometryError
 
 Size: TypeAlias = int | Sequence[int]
-Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
+Padding: TypeAlias = int | PaddingName | Sequence[int] | Sequence[Sequence[int]]
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 MAX_DIMENSIONS = 3

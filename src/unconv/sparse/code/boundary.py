@@ -12,17 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.choices import Boundary as Boundary
 from unconv.errors import SparseError
 from unconv.operators.by_axes import CONV, CONV_TRANSPOSE
-
-Boundary = Literal["crop", "valid", "circular"]
 
 _STRIP_ENTRIES = 1 << 22
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from unconv.choices import Boundary, Solver
 from unconv.errors import SparseError
 from unconv.jobs.progress import bar, quiet
 from unconv.sparse.code.boundary import check_boundary, code_size
@@ -35,10 +36,10 @@ def encode(
     *,
     mask: MaskLike | None = None,
     nonnegative: bool = False,
-    boundary: str = "crop",
+    boundary: Boundary = "crop",
     tol: float = 1e-3,
     start: StartLike | None = None,
-    solver: str = "auto",
+    solver: Solver = "auto",
     threads: int | None = None,
     max_steps: int | None = None,
     tile: int | None = None,
@@ -112,7 +113,7 @@ def penalty_max(
     *,
     mask: MaskLike | None = None,
     nonnegative: bool = False,
-    boundary: str = "crop",
+    boundary: Boundary = "crop",
 ) -> float:
     """The smallest λ for which all codes of all images are zero: max |DᵀW²s| (positive parts only if
     nonnegative).

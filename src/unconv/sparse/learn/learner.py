@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from unconv.choices import Boundary, KernelConstraint
 from unconv.data.arrays import Mode
 from unconv.errors import SparseError
 from unconv.jobs import Checkpoint, Executor, Running, iterate, raising_causes, run
@@ -111,8 +112,8 @@ class DictionaryLearner(Estimator):
         kernel_size: int | Sequence[Any] = 8,
         penalty: PenaltyLike = 0.1,
         *,
-        boundary: str = "crop",
-        constraint: str | Sequence[str] = "unit",
+        boundary: Boundary = "crop",
+        constraint: KernelConstraint | Sequence[KernelConstraint] = "unit",
         nonnegative: bool = False,
         init: InitLike = "random",
         max_rounds: int = 50,
@@ -220,9 +221,7 @@ class DictionaryLearner(Estimator):
             found = (one if one.layout == torch.sparse_coo else one.to_sparse()).coalesce()
             size = [n + change * (taps - 1) for n, taps in zip(found.shape[1:], dictionary.shape[2:], strict=True)]
             values = found.values()
-            pictures.append(
-                synthesize_sparse(found.indices(), values, dictionary.to(values), self.boundary, size)  # type: ignore[arg-type]
-            )
+            pictures.append(synthesize_sparse(found.indices(), values, dictionary.to(values), self.boundary, size))
         return torch.stack(pictures) if isinstance(codes, Tensor) and pictures else pictures
 
     def _learned(self) -> Tensor:
@@ -234,7 +233,7 @@ class DictionaryLearner(Estimator):
         return Learning(
             source=source,
             constraint=self._constraint(sample),
-            boundary=self.boundary,  # type: ignore[arg-type]
+            boundary=self.boundary,
             nonnegative=bool(self.nonnegative),
             threads=thread_count(self.n_jobs),
             forgetting=self.forgetting,

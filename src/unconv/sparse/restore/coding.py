@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unconv.choices import Boundary, Solver
 from unconv.errors import SparseError
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
@@ -19,9 +20,9 @@ class Controls:
     """How the coding runs: ``turns`` of the dictionary, the rest as encode takes it."""
 
     turns: int
-    boundary: str
+    boundary: Boundary
     tol: float
-    solver: str
+    solver: Solver
     threads: int | None
 
     def __post_init__(self) -> None:

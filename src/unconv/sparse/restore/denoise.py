@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unconv.choices import Boundary, Noise, Solver
 from unconv.describe import listed
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
@@ -27,7 +28,6 @@ from unconv.sparse.types import DictionarySource, ImageLike, PenaltyLike
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Noise = Literal["gaussian", "impulse"]
 # A coefficient of which the noise alone is THRESHOLD·σ in size is just left out; POWER: how much cheaper larger ones
 # are. Both from SPORCO's butterfly and three other photographs at σ 0.03 to 0.25.
 THRESHOLD = 3.6
@@ -79,9 +79,9 @@ def denoise(
     penalty: PenaltyLike | None = None,
     strength: float | None = None,
     turns: int = 2,
-    boundary: str = "crop",
+    boundary: Boundary = "crop",
     tol: float = 1e-2,
-    solver: str = "auto",
+    solver: Solver = "auto",
     threads: int | None = None,
 ) -> Denoised:
     """Take Gaussian or impulse noise out of an image.

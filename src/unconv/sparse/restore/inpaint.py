@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unconv.choices import Boundary, Solver
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.validate import as_float, as_tensor
@@ -62,9 +63,9 @@ def inpaint(
     strength: float = 2.0,
     keep_known: bool = True,
     turns: int = 2,
-    boundary: str = "crop",
+    boundary: Boundary = "crop",
     tol: float = 1e-2,
-    solver: str = "auto",
+    solver: Solver = "auto",
     threads: int | None = None,
 ) -> Inpainted:
     """Fill in what is missing from an image.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
+from unconv.choices import Optimiser, Precision
 from unconv.errors import UnconvError
 
-PRECISIONS = ("float32", "bfloat16", "float16")
-OPTIMISERS = ("adamw", "muon")
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
+OPTIMISERS: tuple[Optimiser, ...] = ("adamw", "muon")
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class Settings:
     rate: float = 0.003
     weight_decay: float = 0.02
     seed: int = 0
-    precision: str = "float32"
+    precision: Precision = "float32"
     device: str = "auto"
     patience: int | None = None
-    optimiser: str = "adamw"
+    optimiser: Optimiser = "adamw"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):

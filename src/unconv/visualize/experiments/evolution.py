@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.choices import ReverseRule
 from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import UnconvError, printable
 from unconv.models.load.open_model import AnyModel
@@ -106,7 +107,7 @@ def evolution(
     units: Units | int | None = None,
     *,
     top_units: int | None = None,
-    rule: str = "deconvnet",
+    rule: ReverseRule = "deconvnet",
     batch_size: int = 16,
 ) -> Evolution:
     """Follow some units of a layer over checkpoints: their strongest image, and its projection.

@@ -14,6 +14,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from unconv.choices import ReverseRule
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel, open_model
 from unconv.network.run.name_layers import AnyLayer, name_layer
@@ -35,7 +36,7 @@ def fidelity(
     images: Sequence[Tensor] | Tensor,
     layer: AnyLayer,
     picks: Sequence[Pick],
-    rule: str = "deconvnet",
+    rule: ReverseRule = "deconvnet",
     *,
     windows: Windows | None = None,
     others: int = OTHERS,
@@ -100,7 +101,7 @@ class _Measure:
     model: nn.Module
     images: Sequence[Tensor] | Tensor
     windows: Windows
-    rule: str
+    rule: ReverseRule
     below: Randomised | None
     above: Randomised | None
     others: int

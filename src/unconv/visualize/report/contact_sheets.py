@@ -8,11 +8,12 @@ from pathlib import Path
 
 from PIL import Image as PillowImage, ImageDraw, ImageFont
 
+from unconv.choices import ReportFormat
 from unconv.errors import UnconvError
 from unconv.visualize.report.files import write_file
 from unconv.visualize.report.unit_pictures import UnitBlock
 
-FORMATS = ("html", "png", "pdf")
+FORMATS: tuple[ReportFormat, ...] = ("html", "png", "pdf")
 PAPER, INK, MUTED = "white", "#1d2630", "#5b6875"
 MARGIN, GAP, LINE = 32, 16, 22
 ACROSS = 4
@@ -21,7 +22,7 @@ SIDE = 192
 DPI = 150
 
 
-def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
+def check_formats(formats: Sequence[ReportFormat]) -> tuple[ReportFormat, ...]:
     """The formats asked for, each once.
 
     >>> check_formats(["png", "html", "png"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unconv.choices import ReportFormat, ReverseRuleOrAuto
 from unconv.data.images import Skipped
 from unconv.data.read.source import pictures_of
 from unconv.folders import check_folder, replacing_folder
@@ -35,7 +36,7 @@ def see(
     layers: AnyLayers | None = None,
     out: str | os.PathLike[str] = "report",
     *,
-    rule: str = "auto",
+    rule: ReverseRuleOrAuto = "auto",
     units: Units | int | None = None,
     top_units: int | None = None,
     preprocess: Preprocess | None = None,
@@ -45,7 +46,7 @@ def see(
     scan: TopActivations | str | os.PathLike[str] | None = None,
     top: int = 9,
     compare: AnyModel | None = None,
-    formats: Sequence[str] = ("html",),
+    formats: Sequence[ReportFormat] = ("html",),
     fidelity: int | str = 2,
     force: bool = False,
 ) -> Report:

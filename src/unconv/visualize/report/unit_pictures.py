@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from unconv.choices import ReverseRule
 from unconv.errors import UnconvError
 from unconv.network.windows import Windows
 from unconv.operators.geometry.receptive import Box
@@ -123,7 +124,7 @@ def _render_some(
     if not picks:
         return [_arrange(layer.tile, unit, [], top) for unit in units], None
     images = [like_weights(layer.module, one.image) for one in shown]
-    back = project_units(layer.module, images, layer.windows, picks, layer.plan.rule)
+    back = project_units(layer.module, images, layer.windows, picks, layer.plan.rule)  # type: ignore[arg-type]
     _check_values(found, layer.layer, places, back.activation)
     tiles: dict[int, list[tuple[Place, Tensor, Tensor]]] = {unit: [] for unit in units}
     for number, ((unit, rank, image), pick) in enumerate(zip(places, picks, strict=True)):
@@ -162,7 +163,8 @@ def measure_units(layer: LayerWindows, found: TopActivations, units: Sequence[in
     if not picks:
         return {}
     images = [like_weights(layer.module, one.image) for one in shown]
-    return fidelity(layer.module, images, layer.layer, picks, layer.plan.rule, windows=layer.windows)
+    rule: ReverseRule = layer.plan.rule  # type: ignore[assignment]
+    return fidelity(layer.module, images, layer.layer, picks, rule, windows=layer.windows)
 
 
 def _arrange(tile: Tile, unit: int, places: list[tuple[Place, Tensor, Tensor]], top: int) -> UnitBlock:

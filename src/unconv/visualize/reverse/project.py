@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unconv.choices import ReverseRule
 from unconv.errors import UnconvError
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.passage import run_forward
@@ -44,7 +45,7 @@ def project(
     layer: str,
     unit: int,
     position: Sequence[int] | Sequence[Sequence[int]] | None = None,
-    rule: str = "deconvnet",
+    rule: ReverseRule = "deconvnet",
 ) -> Projection:
     """Send one unit back to pixel space: all other activations zero, then unpool with switches, rectify, Cᵀ.
 

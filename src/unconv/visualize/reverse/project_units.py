@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.choices import ReverseRule
 from unconv.errors import ModelError, UnconvError
 from unconv.network.run.forward import all_finite
 from unconv.network.run.model_state import at_rest
@@ -79,7 +80,7 @@ def project_units(
     images: Sequence[Tensor] | Tensor,
     windows: Windows,
     picks: Sequence[Pick],
-    rule: str = "deconvnet",
+    rule: ReverseRule = "deconvnet",
     *,
     pixels: int = PIXELS,
     watch: Watch | None = None,
