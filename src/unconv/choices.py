@@ -37,7 +37,7 @@ Split: TypeAlias = Literal["train", "test"]
 
 # Layers that double a size, forms of a transposed convolution, and what repeats cells in a resize-convolution.
 UpsamplerName: TypeAlias = Literal[
-    "transposed-k2", "transposed-k3", "transposed-k4", "subpixel", "subpixel-icnr", "resize", "bilinear"
+    "transposed-k2", "transposed-k3", "transposed-k4", "sub-pixel", "sub-pixel-icnr", "resize", "bilinear"
 ]
 TransposedForm: TypeAlias = Literal["transposed", "sub-pixel", "zero-insertion"]
 ResizeMode: TypeAlias = Literal["nearest", "linear"]

@@ -70,7 +70,7 @@ def audit(
     own = re.search(r"\.py:", model) is not None or network.weights is not None
     loaded = network.load(model, random_weights=network.random_weights or not own)
     sizes = told if told is not None else (loaded.takes or loaded.input_size,)
-    found = run(loaded.module, sizes, measure=measure).without(spelling.names(ignore) or ())
+    found = run(loaded.module, sizes, measure=measure).without(spelling.names(ignore) or ())  # type: ignore[arg-type]
     if out is not None:
         found.save(out, title=model)
     if job.json:
@@ -128,6 +128,8 @@ def _tell(found: Audit, model: str, table: bool, out: Path | None) -> None:
         severity = typer.style(finding.severity, fg=_COLOURS[finding.severity], bold=True)
         typer.echo(f"{severity} {finding.layer or 'model'}: {finding.message} [{finding.rule}]")
         typer.echo(f"    fix: {finding.fix}")
+        if finding.location is not None:
+            typer.echo(f"    at:  {finding.location}")
     counts = [(one, sum(f.severity == one for f in found.findings)) for one in _LEVELS[:3]]
     told = ", ".join(f"{count} {one}{'' if count == 1 else 's'}" for one, count in counts if count) or "no findings"
     typer.echo(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from unconv.choices import PaddingName
 from unconv.errors import GeometryError, UnconvError
 
 SAME = ("same", "same_upper", "same_lower", "valid")
@@ -21,14 +22,14 @@ def sizes(option: str, text: str) -> int | tuple[int, ...]:
     return numbers if len(numbers) > 1 else numbers[0]
 
 
-def padding(option: str, text: str) -> int | str | tuple[int, ...] | tuple[tuple[int, int], ...]:
+def padding(option: str, text: str) -> int | PaddingName | tuple[int, ...] | tuple[tuple[int, int], ...]:
     """A number, one per axis, before:after per axis, or a kind of SAME.
 
     >>> padding("-p", "1"), padding("-p", "1x0"), padding("-p", "1:2x0:1"), padding("-p", "same_upper")
     (1, (1, 0), ((1, 2), (0, 1)), 'same_upper')
     """
     if text in SAME:
-        return text
+        return text  # type: ignore[return-value]
     if not re.fullmatch(r"\d+(:\d+)?(x\d+(:\d+)?)*", text, re.ASCII):
         raise GeometryError(
             f"{option} {text!r} is not a padding; write 1, 1x0, before:after per axis as 1:2x0:1, or {', '.join(SAME)}"

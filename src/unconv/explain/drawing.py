@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from unconv.choices import ThemeName, ViewName
+from unconv.choices import ThemeName
 from unconv.describe import facts_text
 from unconv.errors import GeometryError, UnconvError
 from unconv.explain.captions import size_text

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.choices import PaddingName, UpsamplerName
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.geometry.sizes import Size
 from unconv.upsample.bilinear import Bilinear1d, Bilinear2d, Bilinear3d
@@ -79,7 +80,7 @@ _Maker: TypeAlias = Callable[[int, int, int, Size], nn.Module]
 
 def _transposed(kernel_size: int) -> _Maker:
     # With k = 3, SAME would lie differently for odd and for even sizes; padding 1 does not.
-    padding = 1 if kernel_size == 3 else "same_upper"
+    padding: int | PaddingName = 1 if kernel_size == 3 else "same_upper"
     return lambda inputs, outputs, dim, by: TO_SIZE[dim](inputs, outputs, kernel_size, stride=by, padding=padding)
 
 
@@ -106,7 +107,7 @@ _MAKERS: dict[str, _Maker] = {
     "bilinear": _bilinear,
 }
 
-UPSAMPLERS = tuple(_MAKERS)
+UPSAMPLERS: tuple[UpsamplerName, ...] = tuple(_MAKERS)  # type: ignore[arg-type]
 
 # Other words for sub-pixel convolution, as they are written elsewhere and were written here.
 _SUB_PIXEL = re.compile(r"(sub[-_ ]?pixel|pixel[-_ ]?shuffle)(?=$|[-_ ])", re.IGNORECASE)
@@ -139,7 +140,7 @@ def make_upsampler(name: str, in_channels: int, out_channels: int, dim: int, sca
     return _MAKERS[kind](in_channels, out_channels, dim, scale_factor)
 
 
-def upsampler(name: str, in_channels: int, out_channels: int, dim: int = 2) -> Doubling:
+def upsampler(name: UpsamplerName, in_channels: int, out_channels: int, dim: int = 2) -> Doubling:
     """A layer that doubles the size of a feature map, by the name of its kind.
 
     ================  =========================================================================================

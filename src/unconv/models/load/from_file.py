@@ -24,6 +24,7 @@ from torch import nn
 from unconv.errors import ModelError, UnconvError, one_line, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
+from unconv.network.audit.sites.recording import recording
 
 # What the dict beside a network may say.
 WORDS = ("size", "resize", "mean", "std", "interpolation", "fit", "classes")
@@ -41,7 +42,7 @@ def file_recipe(path: Path, attribute: str) -> Recipe:
     (1, 28, 28)
     """
     name = f"{printable(path)}:{attribute}"
-    with _importable(path.parent):
+    with _importable(path.parent), recording(path):
         made = _call(_attribute(_run(path), attribute, name), path, name)
     module, words = _module_and_words(made, name)
     preprocess, assumed = _preprocess(module, words, name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from unconv.choices import AuditRule
 from unconv.describe import LINES, WIDTH, counted, cut, rows_text, wrapped
 from unconv.errors import ModelError, UnconvError
 from unconv.files import check_file, write_whole
@@ -22,7 +23,8 @@ from unconv.network.audit.checks.fields import check_fields
 from unconv.network.audit.checks.forms import check_forms
 from unconv.network.audit.checks.meeting import check_other_sizes, find_mismatch, report_mismatch
 from unconv.network.audit.checks.pattern import check_pattern
-from unconv.network.audit.finding import Finding, Subject, findings_table
+from unconv.network.audit.finding import Finding, Subject, findings_table, module_of
+from unconv.network.audit.sites.locate import locate
 from unconv.network.run.input_sizes import InputSize
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
@@ -75,11 +77,13 @@ class Audit(Tabled):
         return type(self.model).__name__
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
-        """The findings that are that grave, or graver."""
+        """The findings that are that grave, or graver. Raises UnconvError for what is no severity."""
+        if severity not in SEVERITIES:
+            raise UnconvError(f"audit: severity {severity!r} is not one of {', '.join(SEVERITIES)}")
         grave = SEVERITIES[: SEVERITIES.index(severity) + 1]
         return tuple(finding for finding in self.findings if finding.severity in grave)
 
-    def without(self, rules: Collection[str]) -> Audit:
+    def without(self, rules: Collection[AuditRule]) -> Audit:
         """The audit without the findings of some rules. Raises UnconvError for rules that do not exist."""
         for rule in rules:
             if rule not in AUDIT_RULES:
@@ -102,7 +106,7 @@ class Audit(Tabled):
         elif ending == ".sarif":
             from unconv.network.audit.sarif import sarif_of
 
-            text = json.dumps(sarif_of(self.findings, self.model), indent=1, ensure_ascii=False)
+            text = json.dumps(sarif_of(self.findings), indent=1, ensure_ascii=False)
         else:
             text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
         return write_whole(target, text + "\n", "audit")
@@ -121,6 +125,8 @@ class Audit(Tabled):
         told: list[str] = []
         for number, finding in enumerate(self.findings):
             more = [*wrapped(str(finding), 4), *(f"    {line}" for line in wrapped(f"fix: {finding.fix}", 5))]
+            if finding.location is not None:
+                more.append(f"    at:  {finding.location}")
             if told and len(told) + len(more) > TOLD:
                 told.append(f"… {counted(len(self.findings) - number, 'more finding')}")
                 break
@@ -195,7 +201,7 @@ def audit(
                 if isinstance(error, UnconvError)
                 else ModelError(explain_failure(error, recorder.stack).replace("trace:", "audit:", 1))
             ) from error
-        return Audit(mismatch.graph, (report_mismatch(model, sizes, mismatch, dtype),), model)
+        return Audit(mismatch.graph, _located([report_mismatch(model, sizes, mismatch, dtype)], model), model)
     if not recorder.records:
         raise ModelError("audit: the model does nothing with its input; there is no layer to show")
     subject = Subject(model, build_graph(recorder, sizes))
@@ -206,7 +212,13 @@ def audit(
         found.extend(check_forms(subject))
     order = {layer.name: n for n, layer in enumerate(subject.graph)}
     found.sort(key=lambda one: (SEVERITIES.index(one.severity), order.get(one.layer, len(order))))
-    return Audit(subject.graph, tuple(found), model)
+    return Audit(subject.graph, _located(found, model), model)
+
+
+def _located(found: Sequence[Finding], model: nn.Module) -> tuple[Finding, ...]:
+    """The findings with the lines that make their layers; of a network that is one layer, the line that makes it."""
+    single = not any(True for _ in model.children())
+    return tuple(replace(one, location=locate(model, "" if single else module_of(one.layer))) for one in found)
 
 
 def _images_of(images: Tensor | Sequence[Tensor] | None, sizes: Sequence[Sequence[int]]) -> Sequence[Tensor] | None:

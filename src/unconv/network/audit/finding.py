@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from html import escape
 from keyword import iskeyword
 from typing import Any
@@ -12,6 +12,7 @@ from unicodedata import normalize
 from torch import nn
 
 from unconv.network.audit.audit_rules import AUDIT_RULES, Severity
+from unconv.network.audit.sites.location import Location
 from unconv.network.trace.graph import Graph, Layer
 
 
@@ -24,12 +25,14 @@ class Finding:
         layer: where; "" for the model as a whole.
         message: what is the case, in a line with its numbers.
         fix: what to do, as code.
+        location: the line of a file that makes the layer, or the nearest to it that is known; None where that is none.
     """
 
     rule: str
     layer: str
     message: str
     fix: str
+    location: Location | None = field(default=None, compare=False)
 
     @property
     def severity(self) -> Severity:
@@ -38,7 +41,9 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain data."""
-        return {"severity": self.severity, **asdict(self)}
+        place = None if self.location is None else self.location.to_dict()
+        told = {"rule": self.rule, "layer": self.layer, "message": self.message, "fix": self.fix}
+        return {"severity": self.severity, **told, "location": place}
 
     def _repr_html_(self) -> str:
         return findings_table((self,))
@@ -55,6 +60,8 @@ def findings_table(findings: Sequence[Finding]) -> str:
     lines = []
     for one in findings:
         told = f"{escape(one.message)}<br><code>{escape(one.fix)}</code>"
+        if one.location is not None:
+            told += f"<br>{escape(str(one.location))}"
         cells = (escape(one.severity), escape(one.layer), told, escape(one.rule))
         lines.append("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells) + "</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -245,7 +245,13 @@ def _strongest(
 
 
 def _look(
-    module: nn.Module, stage: _Stage, batch: Tensor, layer: str, units: tuple[int, ...], rule: str, batch_size: int
+    module: nn.Module,
+    stage: _Stage,
+    batch: Tensor,
+    layer: str,
+    units: tuple[int, ...],
+    rule: ReverseRule,
+    batch_size: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Of each unit at one checkpoint: image, position, activation and projection."""
     stage.load(module)
