@@ -199,8 +199,7 @@ def dcgan_form(name: str, variant: str | None = None) -> Form:
         )
     if width is not None and int(width) < 1:
         raise ModelError(f"{name}: width {width}; give 1 or more")
-    chosen: UpsamplerName | None = kind  # type: ignore[assignment]
-    return replace(own, upsampler=chosen, width=own.width if width is None else int(width))
+    return replace(own, upsampler=kind, width=own.width if width is None else int(width))
 
 
 def dcgan_recipe(name: str = "dcgan", variant: str | None = None) -> Recipe:

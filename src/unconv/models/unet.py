@@ -195,7 +195,7 @@ def unet_recipe(name: str, variant: str | None = None) -> Recipe:
 
     def build(classes: int | None) -> nn.Module:
         count = 2 if classes is None else classes
-        return UNet(count, channels=LIGHT if small else CHANNELS, up=up, normalised=small, light=small)  # type: ignore[arg-type]
+        return UNet(count, channels=LIGHT if small else CHANNELS, up=up, normalised=small, light=small)
 
     preprocess = Preprocess(size=(side, side), resize=(side, side), mean=(0.5,) * 3, std=(0.25,) * 3)
     return unpublished(full, build, preprocess, "segment")

@@ -26,7 +26,7 @@ class Definition:
         node: its syntax tree.
         file: that holds it.
         names: what its global names mean.
-        owner: the class that it is a method of, None for a function.
+        owner: the class of what it is called on as a method, None for a function.
     """
 
     node: Function
@@ -73,11 +73,11 @@ def definition(function: object, owner: type | None = None) -> Definition | None
     return None
 
 
-def methods(kind: type) -> Iterator[Definition]:
-    """The methods that a class defines itself, ``__init__`` first."""
+def methods(kind: type, owner: type) -> Iterator[Definition]:
+    """The methods that a class defines itself, ``__init__`` first, as methods of a class derived from it."""
     own = sorted(vars(kind).items(), key=lambda item: item[0] != "__init__")
     for _, value in own:
-        found = definition(getattr(value, "__func__", value), kind)
+        found = definition(getattr(value, "__func__", value), owner)
         if found is not None:
             yield found
 

@@ -46,7 +46,7 @@ def find_in_source(owner: nn.Module, parts: Sequence[str]) -> Location | None:
     """
     child = owner.get_submodule(".".join(parts))
     for kind in own_classes(type(owner)):
-        roots = [root for method in methods(kind) for root in _roots(owner, method, parts)]
+        roots = [root for method in methods(kind, type(owner)) for root in _roots(owner, method, parts)]
         made = {(one.where.file, one.node.lineno): one for root, _ in roots for one in _makers(root, child, DEEPEST)}
         sure = {place: one for place, one in made.items() if _names_class(one.node, child)} or made
         if len(sure) == 1:
