@@ -70,7 +70,7 @@ def see(
         images,
         names,
         out,
-        rule=rule,
+        rule=rule,  # type: ignore[arg-type]
         units=chosen,
         top_units=top_units,
         single_file=single_file,
@@ -78,7 +78,7 @@ def see(
         scan=scan,
         top=top,
         compare=other,
-        formats=spelling.names(formats) or (),
+        formats=spelling.names(formats) or (),  # type: ignore[arg-type]
         fidelity=measured,
         force=force,
     )

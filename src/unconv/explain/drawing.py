@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from unconv.choices import ThemeName
+from unconv.choices import ThemeName, ViewName
 from unconv.describe import facts_text
 from unconv.errors import GeometryError, UnconvError
 from unconv.explain.captions import size_text
@@ -156,25 +156,25 @@ class Drawing:
 @overload
 def draw(
     geometry: Geometry,
-    view: str = ...,
+    view: ViewName = ...,
     numbers: NumbersSpec = ...,
     *,
     in_channels: int = ...,
     out_channels: int = ...,
     groups: int = ...,
-    theme: str = ...,
+    theme: ThemeName = ...,
 ) -> Drawing: ...
 @overload
 def draw(
     layer: Module,
     size: int | Sequence[int] | Tensor,
-    view: str = ...,
+    view: ViewName = ...,
     numbers: NumbersSpec = ...,
     *,
     in_channels: int = ...,
     out_channels: int = ...,
     groups: int = ...,
-    theme: str = ...,
+    theme: ThemeName = ...,
 ) -> Drawing: ...
 def draw(
     *given: Any,

@@ -58,7 +58,7 @@ def geometry_of(layer: nn.Module, size: int | Sequence[int] | Tensor) -> Geometr
         )
     sizes = _sizes(layer, size, axes)
     if isinstance(layer, _CONV):
-        padding = one.padding if isinstance(one.padding, str) else spread_out(one.padding, axes)
+        padding: Any = one.padding if isinstance(one.padding, str) else spread_out(one.padding, axes)
         kernel, step, holes = _each(axes, one.kernel_size, one.stride, one.dilation)
         conv = ConvGeometry(sizes, kernel, step, padding, holes)
         _check_filling(one.padding_mode, conv)

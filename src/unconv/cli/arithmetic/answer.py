@@ -33,14 +33,14 @@ class Picture:
 
         numbers = int(self.numbers) if self.numbers is not None and self.numbers.isdecimal() else self.numbers
         inputs, outputs = channels
-        return draw(
+        return draw(  # type: ignore[call-overload, no-any-return]
             geometry,
-            self.view,  # type: ignore[arg-type]
+            self.view,
             numbers,
             in_channels=inputs,
             out_channels=outputs,
             groups=groups,
-            theme=self.theme,  # type: ignore[arg-type]
+            theme=self.theme,
         )
 
 

@@ -54,7 +54,7 @@ def evolution(
     batch, _, names = pictures(loaded, images, 1)
     from unconv.visualize.experiments.evolution import evolution as run
 
-    found = run(loaded, list(weights), batch, layer, chosen, top_units=top_units, rule=rule)
+    found = run(loaded, list(weights), batch, layer, chosen, top_units=top_units, rule=rule)  # type: ignore[arg-type]
     if out is not None:
         from unconv.visualize.experiments.figures.pictures import plot_evolution
 

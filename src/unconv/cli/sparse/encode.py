@@ -50,7 +50,7 @@ def encode(
         details,
         kernels,
         wanted,
-        boundary=boundary,
+        boundary=boundary,  # type: ignore[arg-type]
         nonnegative=nonnegative,
         tol=tol,
         max_steps=max_steps,

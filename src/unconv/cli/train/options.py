@@ -79,10 +79,10 @@ class Training(OptionGroup):
             rate,
             weight_decay,
             self.seed,
-            self.precision,
+            self.precision,  # type: ignore[arg-type]
             self.device,
             self.patience,
-            optimiser,
+            optimiser,  # type: ignore[arg-type]
         )
         options.device_for(self.device)
         return made
