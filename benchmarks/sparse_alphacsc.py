@@ -25,7 +25,7 @@ from benchmarks.harness import goal
 from benchmarks.rivals.sporco_coders import THREADS
 from benchmarks.sparse_tasks import Array
 from unconv.sparse.code.encode import encode
-from unconv.sparse.learn.learner import DictionaryLearner
+from unconv.sparse.estimator.learner import DictionaryLearner
 
 SIGNALS, LENGTH, KERNELS, KERNEL = 100, 512, 2, 64
 PENALTY = 0.1
@@ -105,7 +105,8 @@ def learned(signals: Array, first: Array) -> list[tuple[float, Array]]:
         boundary="valid",
         nonnegative=True,
         init=first[:, np.newaxis],
-        max_rounds=ROUNDS,
+        max_iter=ROUNDS,
+        low_pass=0.0,
         tol=0.0,
         random_state=SEED,
         n_jobs=THREADS,

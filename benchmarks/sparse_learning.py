@@ -25,7 +25,7 @@ from benchmarks.rivals.sporco_coders import THREADS, Setting, sporco
 from benchmarks.sparse_coding import codes_of
 from benchmarks.sparse_tasks import SEED, Array, Task, training_images
 from unconv.sparse.code.encode import encode
-from unconv.sparse.learn.learner import DictionaryLearner
+from unconv.sparse.estimator.learner import DictionaryLearner
 
 REFERENCE = RESULTS / "sparse_learning_reference.json"
 KERNELS, SIDE, PENALTY = 64, 8, 0.2
@@ -185,7 +185,8 @@ def learned(images: Array, seed: int, rounds: int = ROUNDS) -> list[tuple[float,
         penalty=PENALTY,
         boundary="circular",
         constraint="zero_mean",
-        max_rounds=rounds,
+        max_iter=rounds,
+        low_pass=0.0,
         tol=0.0,
         random_state=seed,
         n_jobs=THREADS,

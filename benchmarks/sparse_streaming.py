@@ -81,8 +81,7 @@ def write_pictures(folder: Path, count: int) -> None:
 
 def learned(folder: str) -> dict[str, Any]:
     """What the process of its own does."""
-    from unconv.sparse.learn.learner import DictionaryLearner
-    from unconv.sparse.restore.details import Details
+    from unconv.sparse.estimator.learner import DictionaryLearner
 
     resident: list[float] = []
     start = time.perf_counter()
@@ -92,10 +91,12 @@ def learned(folder: str) -> dict[str, Any]:
         penalty=0.2,
         constraint="zero_mean",
         batch_size=BATCH,
-        max_rounds=1,
+        max_iter=1,
         random_state=SEED,
         callback=lambda *_: resident.append(megabytes("VmRSS")),
-    ).fit(Details([folder], "grey", low_pass=5.0, seed=SEED))
+        mode="grey",
+        low_pass=5.0,
+    ).fit(folder)
     return {
         "resident": resident,
         "peak": megabytes("VmHWM"),

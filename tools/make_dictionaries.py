@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.sparse.estimator.learner import DictionaryLearner
 from unconv.sparse.learn.dictionaries import FOLDER, SHIPPED, save_dictionary
-from unconv.sparse.learn.learner import DictionaryLearner
-from unconv.sparse.restore.lowpass import split
 
 COLOUR = ("astronaut", "chelsea", "coffee", "rocket")
 GREY = (*COLOUR, "camera", "brick", "grass", "gravel")
@@ -25,18 +24,18 @@ ROUNDS = 60
 
 
 def photographs(names: tuple[str, ...], mode: str) -> list[Tensor]:
-    """Detail of photographs at half their size, (C, H, W) each."""
+    """Photographs at half their size, (C, H, W) each."""
     import skimage
 
     from unconv.data.images import read_images
 
     folder = Path(skimage.__file__).parent / "data"
-    details = []
+    pictures = []
     for name in names:
         (file,) = folder.glob(f"{name}.*g")
         picture = read_images(file, mode="grey" if mode == "grey" else "rgb")[0].tensor
-        details.append(split(F.avg_pool2d(picture[None], 2)[0], STRENGTH).detail)
-    return details
+        pictures.append(F.avg_pool2d(picture[None], 2)[0])
+    return pictures
 
 
 def learn(names: tuple[str, ...], mode: str) -> tuple[Tensor, dict[str, object]]:
@@ -47,9 +46,10 @@ def learn(names: tuple[str, ...], mode: str) -> tuple[Tensor, dict[str, object]]
         penalty=PENALTY,
         constraint="zero_mean",
         init="patches",
-        max_rounds=ROUNDS,
+        max_iter=ROUNDS,
         tol=1e-4,
         random_state=0,
+        low_pass=STRENGTH,
     )
     start = time.perf_counter()
     learner.fit(photographs(names, mode))

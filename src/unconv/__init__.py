@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from unconv.operators.transpose.conv_transpose import conv_transpose as conv_transpose
     from unconv.sparse.code.encode import encode as encode, penalty_max as penalty_max
     from unconv.sparse.code.fista import fista as fista
-    from unconv.sparse.learn.learner import DictionaryLearner as DictionaryLearner
+    from unconv.sparse.estimator.learner import DictionaryLearner as DictionaryLearner
     from unconv.sparse.restore.denoise import denoise as denoise
     from unconv.sparse.restore.inpaint import inpaint as inpaint
     from unconv.visualize.fidelity.measure import fidelity as fidelity
@@ -79,7 +79,7 @@ _HOME = {
     "encode": "unconv.sparse.code.encode",
     "penalty_max": "unconv.sparse.code.encode",
     "fista": "unconv.sparse.code.fista",
-    "DictionaryLearner": "unconv.sparse.learn.learner",
+    "DictionaryLearner": "unconv.sparse.estimator.learner",
     "denoise": "unconv.sparse.restore.denoise",
     "inpaint": "unconv.sparse.restore.inpaint",
 }

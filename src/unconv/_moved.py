@@ -15,6 +15,7 @@ MOVED = {
     "unconv.models.preprocess": "unconv.models.load.preprocess",
     "unconv.models.resolve": "unconv.models.load.resolve",
     "unconv.sparse.dictionaries": "unconv.sparse.learn.dictionaries",
+    "unconv.sparse.learn.learner": "unconv.sparse.estimator.learner",
     "unconv.sparse.lowpass": "unconv.sparse.restore.lowpass",
     "unconv.train.classify": "unconv.train.tasks.classify",
     "unconv.train.examples": "unconv.train.data.examples",

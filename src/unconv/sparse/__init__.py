@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         PerPosition as PerPosition,
     )
     from unconv.sparse.learn.dictionaries import load_dictionary as load_dictionary, save_dictionary as save_dictionary
-    from unconv.sparse.learn.learner import DictionaryLearner as DictionaryLearner
+    from unconv.sparse.estimator.learner import DictionaryLearner as DictionaryLearner
     from unconv.sparse.restore.denoise import Denoised as Denoised, denoise as denoise
     from unconv.sparse.restore.inpaint import Inpainted as Inpainted, inpaint as inpaint
 
@@ -30,7 +30,7 @@ _HOME = {
     "PerPosition": "unconv.sparse.code.penalty",
     "InverseCorrelation": "unconv.sparse.code.penalty",
     "FromCorrelation": "unconv.sparse.code.penalty",
-    "DictionaryLearner": "unconv.sparse.learn.learner",
+    "DictionaryLearner": "unconv.sparse.estimator.learner",
     "load_dictionary": "unconv.sparse.learn.dictionaries",
     "save_dictionary": "unconv.sparse.learn.dictionaries",
     "Denoised": "unconv.sparse.restore.denoise",

@@ -22,7 +22,7 @@ from unconv.errors import ImageError, SparseError, UnconvError
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.sparse.code.encode import encode
-from unconv.sparse.learn.learner import DictionaryLearner
+from unconv.sparse.estimator.learner import DictionaryLearner
 from unconv.train.data.labelled import pictures_of as labelled_pictures
 from unconv.train.data.unlabelled import pictures_without_classes
 from unconv.visualize.report.picture_view import show_picture
@@ -182,7 +182,7 @@ def test_a_dictionary_is_learned_from_it(place: Path, kind: str) -> None:
     images, _ = expected(kind)
 
     def learn(given: object) -> Tensor:
-        settings: dict[str, Any] = {"batch_size": len(images), "max_rounds": 1, "random_state": 0}
+        settings: dict[str, Any] = {"batch_size": len(images), "max_iter": 1, "random_state": 0}
         return DictionaryLearner(2, 3, 0.1, **settings).fit(given).dictionary_
 
     torch.testing.assert_close(learn(SOURCES[kind](place)), learn(images), atol=1e-4, rtol=1e-3)
@@ -242,7 +242,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "read_images": uc.read_images,
     "scan": lambda given: scan(nn.Sequential(nn.Conv2d(3, 4, 3)), given),
     "see": lambda given: uc.see(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), given, preprocess=AS_IT_IS),
-    "fit": lambda given: DictionaryLearner(2, 3, max_rounds=1).fit(given),
+    "fit": lambda given: DictionaryLearner(2, 3, max_iter=1).fit(given),
     "encode": lambda given: encode(given, DICTIONARY),
     "train": pictures_without_classes,
 }

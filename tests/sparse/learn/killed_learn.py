@@ -14,7 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.jobs.killing import kill_and_resume, longest
-from unconv.sparse.learn.learner import DictionaryLearner
+from unconv.sparse.estimator.learner import DictionaryLearner
 
 
 def learn(folder: Path | None, batch_size: int | None) -> str:
@@ -22,7 +22,7 @@ def learn(folder: Path | None, batch_size: int | None) -> str:
     torch.set_num_threads(1)
     images = torch.rand(20, 1, 24, 24, generator=torch.Generator().manual_seed(0))
     learner = DictionaryLearner(
-        6, 5, 0.3, batch_size=batch_size, max_rounds=8, tol=0.0, random_state=3, checkpoint=folder, checkpoint_seconds=0
+        6, 5, 0.3, batch_size=batch_size, max_iter=8, tol=0.0, random_state=3, checkpoint=folder, checkpoint_seconds=0
     ).fit(images)
     history = [(entry.number, entry.objective, entry.gap, entry.nonzeros) for entry in learner.history_]
     pieces = (learner.dictionary_.numpy().tobytes(), learner.kernel_use_.numpy().tobytes(), repr(history).encode())

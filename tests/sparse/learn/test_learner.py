@@ -17,8 +17,8 @@ from unconv.errors import SparseError
 from unconv.jobs import Executor, JobError, Serial, Threads
 from unconv.sparse.code.boundary import code_size, synthesize
 from unconv.sparse.code.encode import encode
+from unconv.sparse.estimator.learner import DictionaryLearner
 from unconv.sparse.learn.constraints import norms
-from unconv.sparse.learn.learner import DictionaryLearner
 
 
 def planted(
@@ -60,7 +60,7 @@ def test_objective_never_rises_in_batch_mode(boundary: str, masked: bool) -> Non
     images, _ = planted(2, (24, 20))
     mask = torch.rand(2, 1, 24, 20, generator=torch.Generator().manual_seed(1)) if masked else None
     learner = DictionaryLearner(
-        5, 4, 0.1, boundary=boundary, init="random", max_rounds=12, tol=0.0, random_state=0
+        5, 4, 0.1, boundary=boundary, init="random", max_iter=12, tol=0.0, random_state=0, low_pass=0
     ).fit(images, mask=mask)
     course = objectives(learner)
     assert len(course) == learner.n_iter_ == 12
@@ -78,16 +78,14 @@ def test_objective_never_rises_in_batch_mode(boundary: str, masked: bool) -> Non
 def test_planted_kernels_are_found(size: tuple[int, ...], kernel: tuple[int, ...], channels: int) -> None:
     images, dictionary = planted(6, size, kernel, channels=channels)
     larger = tuple(taps + 4 for taps in kernel)  # there is room for a shift
-    learner = DictionaryLearner(6, larger, 0.1, boundary="circular", max_rounds=60, tol=1e-5, random_state=1).fit(
-        images
-    )
+    learner = DictionaryLearner(6, larger, 0.1, boundary="circular", max_iter=60, tol=1e-5, random_state=1).fit(images)
     assert float(alikeness(learner.dictionary_, dictionary).min()) > 0.97
     torch.testing.assert_close(norms(learner.dictionary_), torch.ones(6), atol=1e-5, rtol=0)
 
 
 def test_online_learning_finds_them_too() -> None:
     images, dictionary = planted(40)
-    learner = DictionaryLearner(6, 9, 0.1, boundary="circular", batch_size=4, max_rounds=4, random_state=0).fit(images)
+    learner = DictionaryLearner(6, 9, 0.1, boundary="circular", batch_size=4, max_iter=4, random_state=0).fit(images)
     assert learner.n_iter_ == 40
     assert float(alikeness(learner.dictionary_, dictionary).min()) > 0.97
 
@@ -104,7 +102,7 @@ def test_partial_fit_goes_on_where_it_stopped() -> None:
 
 def test_partial_fit_goes_on_from_fit() -> None:
     images, _ = planted(4)
-    learner = DictionaryLearner(4, 5, 0.05, boundary="circular", random_state=0, max_rounds=3).fit(images)
+    learner = DictionaryLearner(4, 5, 0.05, boundary="circular", random_state=0, max_iter=3).fit(images)
     before = learner.dictionary_.clone()
     learner.partial_fit(images)
     assert learner.n_iter_ == 4
@@ -117,7 +115,7 @@ def test_result_depends_on_the_seed_and_not_on_the_threads(batch_size: int | Non
 
     def learned(seed: int, threads: int) -> Tensor:
         learner = DictionaryLearner(
-            4, 5, "0.1max", random_state=seed, n_jobs=threads, batch_size=batch_size, max_rounds=3
+            4, 5, "0.1max", random_state=seed, n_jobs=threads, batch_size=batch_size, max_iter=3
         )
         return learner.fit(images).dictionary_
 
@@ -128,13 +126,13 @@ def test_result_depends_on_the_seed_and_not_on_the_threads(batch_size: int | Non
 def test_random_states_of_all_kinds() -> None:
     images, _ = planted(1)
     for state in (None, torch.Generator(), np.random.default_rng(0), np.random.RandomState(0), np.int64(3)):
-        assert DictionaryLearner(2, 4, "0.2max", random_state=state, max_rounds=1).fit(images).n_iter_ == 1
+        assert DictionaryLearner(2, 4, "0.2max", random_state=state, max_iter=1).fit(images).n_iter_ == 1
 
 
 @pytest.mark.parametrize("names", ["zero_mean", ("nonnegative",), ("unit", "zero_border", "zero_mean")])
 def test_constraints_hold(names: str | tuple[str, ...]) -> None:
     images, _ = planted(2)
-    learner = DictionaryLearner(4, 5, "0.1max", constraint=names, random_state=0, max_rounds=5).fit(images)
+    learner = DictionaryLearner(4, 5, "0.1max", constraint=names, random_state=0, max_iter=5).fit(images)
     found = learner.dictionary_
     torch.testing.assert_close(norms(found), torch.ones(4))
     if "zero_mean" in names:
@@ -149,7 +147,7 @@ def test_constraints_hold(names: str | tuple[str, ...]) -> None:
 
 def test_kernels_of_several_sizes_keep_to_their_sizes() -> None:
     images, _ = planted(2)
-    learner = DictionaryLearner(None, [(2, 3), (3, (5, 4))], "0.1max", random_state=0, max_rounds=4).fit(images)
+    learner = DictionaryLearner(None, [(2, 3), (3, (5, 4))], "0.1max", random_state=0, max_iter=4).fit(images)
     assert learner.dictionary_.shape == (5, 1, 5, 4)
     assert float(learner.dictionary_[:2, :, 3:].abs().max()) == 0
     assert float(learner.dictionary_[:2, :, :, 3:].abs().max()) == 0
@@ -158,7 +156,7 @@ def test_kernels_of_several_sizes_keep_to_their_sizes() -> None:
 
 def test_nonnegative_codes() -> None:
     images, _ = planted(2)
-    codes = DictionaryLearner(3, 5, "0.1max", nonnegative=True, random_state=0, max_rounds=3).fit_transform(images)
+    codes = DictionaryLearner(3, 5, "0.1max", nonnegative=True, random_state=0, max_iter=3).fit_transform(images)
     assert isinstance(codes, Tensor)
     assert float(codes.values().min()) > 0
 
@@ -170,7 +168,7 @@ def test_idle_kernels_are_replaced_by_what_is_left_over() -> None:
     # Kernels that this penalty leaves unused: a checkerboard that the images hold nothing of.
     first[3:] = torch.tensor([(-1.0) ** (i + j) for i in range(5) for j in range(5)]).reshape(5, 5)
     first[2] = first[3]
-    learner = DictionaryLearner(6, 5, 0.6, boundary="circular", init=first, max_rounds=25, tol=0.0, random_state=0)
+    learner = DictionaryLearner(6, 5, 0.6, boundary="circular", init=first, max_iter=25, tol=0.0, random_state=0)
     learner.fit(images)
     assert float(alikeness(learner.dictionary_, dictionary).min()) > 0.95
     course = objectives(learner)
@@ -181,14 +179,14 @@ def test_masked_pixels_may_be_anything() -> None:
     images, dictionary = planted(6)
     mask = torch.rand(images.shape, generator=torch.Generator().manual_seed(2)) > 0.25
     spoiled = torch.where(mask, images, torch.nan)
-    learner = DictionaryLearner(6, 9, 0.1, boundary="circular", max_rounds=60, tol=1e-5, random_state=1)
+    learner = DictionaryLearner(6, 9, 0.1, boundary="circular", max_iter=60, tol=1e-5, random_state=1)
     learner.fit(spoiled, mask=mask)
     assert float(alikeness(learner.dictionary_, dictionary).min()) > 0.95
 
 
 def test_codes_and_images_go_round() -> None:
     images, _ = planted(3, boundary="crop")
-    learner = DictionaryLearner(6, 5, 0.01, random_state=0, max_rounds=20)
+    learner = DictionaryLearner(6, 5, 0.01, random_state=0, max_iter=20, low_pass=0)
     codes = learner.fit_transform(images)
     assert isinstance(codes, Tensor)
     assert codes.is_sparse
@@ -209,7 +207,7 @@ def test_scikit_learn_treats_it_as_its_own() -> None:
 
     images, _ = planted(2)
     init = torch.randn(3, 1, 5, 5)
-    learner = DictionaryLearner(3, 5, "0.1max", init=init, max_rounds=2, constraint=("unit", "zero_mean"))
+    learner = DictionaryLearner(3, 5, "0.1max", init=init, max_iter=2, constraint=("unit", "zero_mean"))
     twin = clone(learner)
     assert twin is not learner
     assert {name: repr(value) for name, value in twin.get_params().items()} == {
@@ -218,7 +216,7 @@ def test_scikit_learn_treats_it_as_its_own() -> None:
     assert repr(DictionaryLearner(3, penalty=0.2)) == "DictionaryLearner(n_kernels=3, penalty=0.2)"
     for params in ParameterGrid({"learn__penalty": [0.1, 0.2], "learn__n_kernels": [2]}):
         chain = Pipeline([("centre", FunctionTransformer(lambda x: x - x.mean())), ("learn", DictionaryLearner())])
-        chain.set_params(learn__kernel_size=4, learn__max_rounds=2, learn__random_state=0, **params)
+        chain.set_params(learn__kernel_size=4, learn__max_iter=2, learn__random_state=0, **params)
         assert chain.fit_transform(images.numpy()).shape == (2, 2, 43, 43)
         assert chain.transform(images.numpy()).shape == (2, 2, 43, 43)
     with pytest.raises(SparseError, match="no parameter 'kernels'"):
@@ -237,7 +235,7 @@ def test_images_from_everywhere_give_the_same(tmp_path: Path) -> None:
             return iter(eight_bits)
 
     def learn(images: object) -> DictionaryLearner:
-        return DictionaryLearner(3, 5, 0.1, random_state=0, max_rounds=3, mode="grey").fit(images)
+        return DictionaryLearner(3, 5, 0.1, random_state=0, max_iter=3, mode="grey").fit(images)
 
     expected = learn(eight_bits).dictionary_
     for images in (eight_bits.numpy(), list(eight_bits), Again()):
@@ -254,7 +252,7 @@ def test_loader_of_torch_is_a_stream() -> None:
 
     images, _ = planted(6)
     loader = DataLoader(TensorDataset(images, torch.arange(6)), batch_size=4)
-    learner = DictionaryLearner(3, 5, "0.1max", random_state=0, max_rounds=2, batch_size=3).fit(loader)
+    learner = DictionaryLearner(3, 5, "0.1max", random_state=0, max_iter=2, batch_size=3).fit(loader)
     assert [entry.images for entry in learner.history_] == [3, 3, 3, 3]
 
 
@@ -275,7 +273,7 @@ def test_stream_of_any_length_needs_the_same_memory() -> None:
 
 def test_an_iterator_is_learned_from_once() -> None:
     images, _ = planted(5)
-    learner = DictionaryLearner(3, 5, "0.1max", random_state=0, batch_size=2, max_rounds=9).fit(iter(images))
+    learner = DictionaryLearner(3, 5, "0.1max", random_state=0, batch_size=2, max_iter=9).fit(iter(images))
     assert [entry.images for entry in learner.history_] == [2, 2, 1]
 
 
@@ -287,7 +285,7 @@ def test_rounds_are_told_as_they_end() -> None:
         5,
         "0.1max",
         random_state=0,
-        max_rounds=3,
+        max_iter=3,
         tol=0.0,
         callback=lambda entry, dictionary: told.append((entry.number, float(dictionary.sum()))),
     ).fit(images)
@@ -321,7 +319,7 @@ REFUSED: list[tuple[dict[str, object], object, str]] = [
     ({"init": "zeros"}, IMAGES, "init 'zeros' is not known"),
     ({"init": torch.ones(4, 1, 3, 3)}, IMAGES, r"init of shape \(4, 1, 3, 3\)"),
     ({"init": torch.zeros(4, 1, 5, 5)}, IMAGES, "kernel 0 of init is 0"),
-    ({"max_rounds": 0}, IMAGES, "max_rounds 0"),
+    ({"max_iter": 0}, IMAGES, "max_iter 0"),
     ({"batch_size": True}, IMAGES, "batch_size True"),
     ({"forgetting": 0.5}, IMAGES, "without minibatches"),
     ({"forgetting": 2, "batch_size": 1}, IMAGES, "forgetting 2 is not a number from 0 to 1"),
@@ -331,7 +329,13 @@ REFUSED: list[tuple[dict[str, object], object, str]] = [
     ({"random_state": "now"}, IMAGES, "random_state 'now'"),
     ({"n_jobs": 0}, IMAGES, "n_jobs 0"),
     ({"progress": 1}, IMAGES, "progress 1 is not True or False"),
-    ({}, IMAGES[0, 0], r"images of shape \(16, 16\)"),
+    ({"kernel_size": (5, 5)}, IMAGES[0, 0], r"images of shape \(16, 16\)"),
+    ({}, IMAGES[0, 0, 0], r"images of shape \(16,\)"),
+    ({"low_pass": -1}, IMAGES, "low_pass -1 is not a strength"),
+    ({"output": "wide"}, IMAGES, "output 'wide' is not known"),
+    ({"pools": 0}, IMAGES, "pools 0 is not a number of cells"),
+    ({"channel_axis": 0}, IMAGES, "channel_axis=0"),
+    ({"channel_axis": "last"}, IMAGES, "channel_axis 'last' is not a number of an axis"),
     ({}, [], "no images"),
     ({}, 7, "int holds no images"),
     ({}, iter(IMAGES), "an iterator can be gone through only once"),
@@ -357,14 +361,14 @@ def test_nothing_can_be_transformed_before_something_is_learned() -> None:
 
 def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     def learn(images: Tensor, **params: object) -> DictionaryLearner:
-        settings: dict[str, object] = {"random_state": 0, "max_rounds": 2, "checkpoint": tmp_path, **params}
+        settings: dict[str, object] = {"random_state": 0, "max_iter": 2, "checkpoint": tmp_path, **params}
         return DictionaryLearner(3, 4, 0.2, **settings).fit(images)  # type: ignore[arg-type]
 
     first = learn(IMAGES)
     assert torch.equal(learn(IMAGES).dictionary_, first.dictionary_)
-    more = learn(IMAGES, max_rounds=4)
+    more = learn(IMAGES, max_iter=4)
     assert torch.equal(
-        more.dictionary_, DictionaryLearner(3, 4, 0.2, random_state=0, max_rounds=4).fit(IMAGES).dictionary_
+        more.dictionary_, DictionaryLearner(3, 4, 0.2, random_state=0, max_iter=4).fit(IMAGES).dictionary_
     )
     for images, params in ((IMAGES + 0.1, {}), (IMAGES, {"boundary": "valid"}), (IMAGES, {"random_state": 1})):
         with pytest.raises(JobError, match="made with") as caught:
@@ -376,7 +380,7 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("batch_size", [None, 5])
 def test_the_result_does_not_depend_on_the_executor(executor: Executor, batch_size: int | None) -> None:
     images, _ = planted(20, (12, 12))
-    options = {"n_kernels": 3, "kernel_size": 5, "random_state": 0, "max_rounds": 2, "batch_size": batch_size}
+    options = {"n_kernels": 3, "kernel_size": 5, "random_state": 0, "max_iter": 2, "batch_size": batch_size}
     one = DictionaryLearner(**options).fit(images)
     other = DictionaryLearner(**options, executor=executor).fit(images)
     assert torch.equal(one.dictionary_, other.dictionary_)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unconv.data.arrays import Mode
-    from unconv.sparse.restore.details import Details
 
 EXAMPLES = (
     "unconv learn photos/ -o dictionary.safetensors --plot kernels.png",
@@ -61,19 +60,22 @@ def learn(
     )
     height, width = spelling.all_axes("--kernel-size", kernel_size, 2)
     wanted, read_as = pictures.penalty(penalty), pictures.mode(mode)
+    from unconv.sparse.estimator.learner import DictionaryLearner
     from unconv.sparse.learn.dictionaries import save_dictionary
-    from unconv.sparse.learn.learner import DictionaryLearner
 
     learner = DictionaryLearner(
         n_kernels=n_kernels,
         kernel_size=(height, width),
         penalty=wanted,
-        max_rounds=max_rounds,
+        max_iter=max_rounds,
         batch_size=batch_size,
         random_state=seed,
         checkpoint=checkpoint,
         progress=True,
-    ).fit(_details(images, read_as, low_pass, seed, in_memory=batch_size is None))
+        mode=read_as,
+        low_pass=low_pass,
+    ).fit(_source(images, read_as, in_memory=batch_size is None))
+    tell_skipped(learner.skipped_)
     seen = [each.images for each in learner.history_]
     count = seen[-1] if batch_size is None else sum(seen) // max_rounds
     history = [
@@ -95,12 +97,6 @@ def learn(
     typer.echo(f"wrote {out}")
 
 
-def _details(images: list[str], mode: Mode, low_pass: float, seed: int, in_memory: bool) -> Sequence[Tensor] | Details:
-    """What kernels are learned from: in memory where every round codes every picture."""
-    from unconv.sparse.restore.details import Details, detail_of
-
-    if in_memory:
-        return [detail_of(image.tensor, low_pass) for image in pictures.pictures(images, mode)]
-    details = Details(images, mode, low_pass, seed)
-    tell_skipped(details.skipped)
-    return details
+def _source(images: list[str], mode: Mode, in_memory: bool) -> Sequence[Tensor] | list[str]:
+    """What kernels are learned from: read into memory where every round codes every picture."""
+    return [image.tensor for image in pictures.pictures(images, mode)] if in_memory else images

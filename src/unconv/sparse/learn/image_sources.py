@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
@@ -49,13 +49,35 @@ class Loaded:
 
 
 @dataclass(frozen=True, eq=False)
+class Preparation:
+    """What is done with each image and its mask once it is read, and how a checkpoint tells it from others."""
+
+    prepare: Callable[[Tensor, MaskLike | None], Tensor]
+    about: dict[str, Any]
+
+    def of(self, image: Tensor, mask: MaskLike | None, index: int) -> Tensor:
+        """The image to learn from; an error names the image."""
+        try:
+            return self.prepare(image, mask)
+        except SparseError as error:
+            told = str(error).partition(": ")[2]
+            which = f"image {index} " if told.startswith("image ") else f"image {index}: "
+            raise SparseError(f"learn: {which}{told.removeprefix('image ')}") from None
+
+
+@dataclass(frozen=True, eq=False)
 class Shelf:
-    """Images that can be taken in any order, each read when it is needed."""
+    """Images that can be taken in any order, each read when it is needed.
+
+    With ``kept`` what has been prepared of images that are in memory already is kept there.
+    """
 
     pictures: Pictures
     masks: Sequence[MaskLike | None]
     mode: Mode = "rgb"
     skipped: dict[int, Skipped] = field(default_factory=dict)
+    preparation: Preparation | None = None
+    kept: dict[int, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -89,14 +111,22 @@ class Shelf:
         if any(isinstance(item, Entry) for item in self.pictures.items[:1]):
             # Kind and length say little of a dataset.
             about |= fingerprint_arrays(first=list(self.sample().images))
-        return about | fingerprint_arrays(masks=[np.asarray(mask) for mask in self.masks if mask is not None])
+        about |= fingerprint_arrays(masks=[np.asarray(mask) for mask in self.masks if mask is not None])
+        return about if self.preparation is None else about | self.preparation.about
 
     def _one(self, index: int) -> Tensor | None:
-        image = read_image(self.pictures.item(index), self.mode, "learn")
-        if isinstance(image, Tensor):
-            return image
-        self.skipped[index] = image
-        return None
+        if self.kept is not None and index in self.kept:
+            return self.kept[index]
+        item = self.pictures.item(index)
+        image = read_image(item, self.mode, "learn")
+        if isinstance(image, Skipped):
+            self.skipped[index] = image
+            return None
+        if self.preparation is not None:
+            image = self.preparation.of(image, self.masks[index], index)
+            if self.kept is not None and isinstance(item, InMemory):
+                self.kept[index] = image
+        return image
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +139,7 @@ class Stream:
     again: bool
     mode: Mode = "rgb"
     skipped: dict[int, Skipped] = field(default_factory=dict)
+    preparation: Preparation | None = None
 
     def portions(self, size: int) -> Iterator[Portion]:
         """All images in portions of ``size``."""
@@ -121,15 +152,18 @@ class Stream:
     def load(self, portion: Portion) -> Loaded:
         """The images that the portion brings along."""
         images = portion.images or ()
+        if self.preparation is not None:
+            images = tuple(map(self.preparation.of, images, (self.mask,) * len(images), portion.indices))
         return Loaded(portion.indices, images, (self.mask,) * len(images))
 
     def sample(self) -> Loaded:
         """The first images, up to 32."""
-        return Loaded(tuple(range(len(self.first))), self.first, (self.mask,) * len(self.first))
+        return self.load(Portion(tuple(range(len(self.first))), self.first))
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells these images from others, as far as the first of them do."""
-        return fingerprint_arrays(first=list(self.first))
+        about = fingerprint_arrays(first=list(self.first))
+        return about if self.preparation is None else about | self.preparation.about
 
 
 Source = Shelf | Stream
@@ -161,6 +195,11 @@ def learning_source(images: ImageSource, mask: MaskLike | None = None, mode: Mod
     if isinstance(mask, list | tuple):
         raise SparseError("learn: a list of masks with a stream of images; give one mask for all, or a list of images")
     return _stream(source, mask, mode)
+
+
+def axes_of(source: Source) -> int:
+    """1 of signals, 2 of pictures; told from the first."""
+    return source.first[0].ndim - 1 if isinstance(source, Stream) else _axes(source.pictures)
 
 
 def _shelf(pictures: Pictures, mask: MaskLike | None, mode: Mode) -> Shelf:

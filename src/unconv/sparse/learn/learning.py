@@ -181,7 +181,10 @@ class Learning:
             raise SparseError("learn: a round without images; give a stream that can be gone through again")
         after, factors = self._improved(state, total.statistics, total.patches, STEPS, RELAXATION)
         codes = {index: _scaled(*kept, factors) for index, kept in total.codes.items()}
-        gain = (state.history[-1].objective - total.objective) / total.objective if state.history else FIRST_GAP
+        gain = FIRST_GAP
+        if state.history:
+            # Images of which the low-pass leaves nothing have an objective of 0.
+            gain = (state.history[-1].objective - total.objective) / (total.objective or 1.0)
         gap = min(FIRST_GAP, max(LEAST_GAP, GAP_OF_GAIN * gain))
         idle = total.statistics.use <= 0
         return self._record_round(

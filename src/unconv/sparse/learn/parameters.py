@@ -19,13 +19,15 @@ from unconv.sparse.code.validate import as_tensor
 from unconv.sparse.learn.constraints import Constraint, as_constraint
 from unconv.sparse.types import PenaltyLike, RandomState
 
+# Strength, in pixels², of the low-pass that is taken off pictures before kernels are learned: docs/decisions/0014.
+LOW_PASS = 5.0
 Sizes = list[tuple[int, tuple[int, ...]]]
 
 
 def check_settings(params: Mapping[str, Any]) -> None:
     """Raise :class:`~unconv.errors.SparseError` for numbers that are none, or out of their range."""
     check_boundary(params["boundary"], "learn")
-    for name in ("max_rounds", "batch_size"):
+    for name in ("max_iter", "batch_size"):
         value = params[name]
         if value is None and name == "batch_size":
             continue
@@ -35,6 +37,9 @@ def check_settings(params: Mapping[str, Any]) -> None:
         raise SparseError(f"learn: tol {params['tol']!r:.60} is not a number of at least 0")
     if not _is_number(params["transform_tol"]) or not 0 < params["transform_tol"] < float("inf"):
         raise SparseError(f"learn: transform_tol {params['transform_tol']!r:.60} is not a number above 0")
+    low_pass = params["low_pass"]
+    if low_pass != "auto" and (not _is_number(low_pass) or not 0 <= low_pass < float("inf")):
+        raise SparseError(f"learn: low_pass {low_pass!r:.60} is not a strength of at least 0, or 'auto'; 0: none")
     if not _is_number(params["checkpoint_seconds"]) or not params["checkpoint_seconds"] >= 0:
         raise SparseError(
             f"learn: checkpoint_seconds {params['checkpoint_seconds']!r:.60} is not a number of at least 0"
@@ -47,6 +52,15 @@ def check_settings(params: Mapping[str, Any]) -> None:
     for name in ("nonnegative", "progress"):
         if not isinstance(params[name], bool | np.bool_):
             raise SparseError(f"learn: {name} {params[name]!r:.60} is not True or False")
+
+
+def low_pass_of(low_pass: float | str, axes: int) -> float:
+    """Strength of the low-pass: "auto" is 5 for pictures, and none for signals, which are of anything.
+
+    >>> low_pass_of("auto", 2), low_pass_of("auto", 1), low_pass_of(2.5, 1)
+    (5.0, 0.0, 2.5)
+    """
+    return float(low_pass) if low_pass != "auto" else LOW_PASS if axes == 2 else 0.0
 
 
 def sizes_of(n_kernels: object, kernel_size: object, axes: int) -> Sizes:

@@ -18,7 +18,7 @@ from unconv.sparse.types import ImageLike
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from unconv.sparse.learn.learner import DictionaryLearner
+    from unconv.sparse.estimator.learner import DictionaryLearner
 
 
 def plot_convergence(result: Encoding | DictionaryLearner) -> Figure:

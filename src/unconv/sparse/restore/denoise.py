@@ -20,7 +20,7 @@ from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.inpaint import inpaint
-from unconv.sparse.restore.lowpass import split
+from unconv.sparse.restore.lowpass import bands_of
 from unconv.sparse.restore.noise import estimate_noise, find_impulses
 from unconv.sparse.restore.restored import Restored
 from unconv.sparse.types import DictionarySource, ImageLike, PenaltyLike
@@ -109,7 +109,7 @@ def denoise(
         noise: "gaussian" or "impulse".
         sigma: standard deviation of Gaussian noise; estimated unless given.
         penalty: instead of the rule above; as :func:`~unconv.sparse.code.encode.encode` takes it. For impulses 0.02.
-        strength: of the low-pass, in pixels²: 5, for impulses 2.
+        strength: of the low-pass, in pixels²: 5, for impulses 2; 0: none.
         turns: by how many quarter turns of the dictionary, 1 to 4; time grows with it.
         boundary, tol, solver, threads: as for encode.
 
@@ -151,7 +151,7 @@ def _without_gaussian(
         if sigma is None
         else picture.new_full((len(planes.stack),), sigma)
     )
-    bands = [split(plane, strength or 5.0) for plane in planes.stack]
+    bands = [bands_of(plane, 5.0 if strength is None else strength) for plane in planes.stack]
     noisy = [place for place, level in enumerate(sigmas.tolist()) if level > 0]
     if not noisy:
         return Denoised(picture.clone(), sigmas, None, ())
@@ -188,7 +188,7 @@ def _without_impulses(
         ~impulses,
         dictionary,
         penalty=0.02 if penalty is None else penalty,
-        strength=strength or 2.0,
+        strength=2.0 if strength is None else strength,
         turns=controls.turns,
         boundary=controls.boundary,
         tol=controls.tol,

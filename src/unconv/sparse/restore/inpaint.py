@@ -18,7 +18,7 @@ from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
-from unconv.sparse.restore.lowpass import split
+from unconv.sparse.restore.lowpass import bands_of
 from unconv.sparse.restore.restored import Restored
 from unconv.sparse.types import DictionarySource, ImageLike, MaskLike, PenaltyLike
 
@@ -88,7 +88,7 @@ def inpaint(
             weight.
         dictionary: as for :func:`~unconv.sparse.restore.denoise.denoise`.
         penalty: as for :func:`~unconv.sparse.code.encode.encode`; 0.02 suits pictures in [0, 1].
-        strength: of the low-pass, in pixels².
+        strength: of the low-pass, in pixels²; 0: none.
         keep_known: whether values of weight 1 stay exactly as they are; without it they become x + D·z too, which
             takes out a little noise.
         turns: by how many quarter turns of the dictionary, 1 to 4; time grows with it.
@@ -108,7 +108,7 @@ def inpaint(
     alike = weight.shape[0] == 1 or bool((weight == weight[:1]).all())
     planes = planes_for(known, kernels.shape[1], "inpaint", rotate=alike)
     weights = planes_for(weight[:1].expand_as(known) if alike else weight, kernels.shape[1], "inpaint", rotate=False)
-    bands = [split(plane, strength, mask=own) for plane, own in zip(planes.stack, weights.stack, strict=True)]
+    bands = [bands_of(plane, strength, own) for plane, own in zip(planes.stack, weights.stack, strict=True)]
     stack = torch.stack([each.detail for each in bands])
     encodings, detail = code_in_turns(stack, kernels, penalty, controls, mask=weights.stack)
     filled = planes.join(torch.stack([each.low for each in bands]) + detail)

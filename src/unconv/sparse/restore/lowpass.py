@@ -67,6 +67,18 @@ def split(
     return Bands(low, torch.where(weight > 0, signal - low, 0))
 
 
+def bands_of(image: ImageLike, strength: float, mask: MaskLike | None = None) -> Bands:
+    """As :func:`split`, but with a strength of 0 all of the image is detail.
+
+    >>> bands_of(torch.ones(1, 4, 4), 0).low.abs().max()
+    tensor(0.)
+    """
+    if strength:
+        return split(image, strength, mask)
+    whole = as_float(as_tensor(image, "image", "split"), "image", "split", eight_bits=True)
+    return Bands(torch.zeros_like(whole), whole)
+
+
 def _checked(image: ImageLike, strength: float, mask: MaskLike | None) -> tuple[Tensor, Tensor | None]:
     if not 0 < strength < float("inf"):
         raise SparseError(f"split: strength {strength} must be positive and finite; 5 to 10 suits 8×8 kernels")

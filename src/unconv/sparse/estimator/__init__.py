@@ -1,0 +1,1 @@
+"""Dictionary learning as an estimator, with the contract of scikit-learn."""
