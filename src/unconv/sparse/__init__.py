@@ -15,8 +15,8 @@ if TYPE_CHECKING:
         PerKernel as PerKernel,
         PerPosition as PerPosition,
     )
-    from unconv.sparse.learn.dictionaries import load_dictionary as load_dictionary, save_dictionary as save_dictionary
     from unconv.sparse.estimator.learner import DictionaryLearner as DictionaryLearner
+    from unconv.sparse.learn.dictionaries import load_dictionary as load_dictionary, save_dictionary as save_dictionary
     from unconv.sparse.restore.denoise import Denoised as Denoised, denoise as denoise
     from unconv.sparse.restore.inpaint import Inpainted as Inpainted, inpaint as inpaint
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from unconv.cli.main import app
+from unconv.cli.sparse.learn import learn
 from unconv.errors import UnconvError
 from unconv.sparse.code.encoding import Encoding
+from unconv.sparse.estimator.learner import DictionaryLearner
 from unconv.sparse.learn.dictionaries import load_dictionary
+from unconv.sparse.learn.parameters import LOW_PASS, low_pass_of
 
 
 @pytest.fixture
@@ -86,6 +91,26 @@ def test_learning_online_reads_pictures_when_their_turn_comes(photographs: Path,
     first = load_dictionary(tmp_path / "d.safetensors")
     run("learn", photographs, "-o", tmp_path / "e.safetensors", *options)
     assert (load_dictionary(tmp_path / "e.safetensors") == first).all()
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_the_command_learns_what_the_learner_learns(photographs: Path, tmp_path: Path, online: bool) -> None:
+    batch = ("--batch", 1) if online else ()
+    run("learn", photographs, "-o", tmp_path / "d.safetensors", "--kernels", 6, "--size", 5, "--rounds", 2, *batch)
+    learner = DictionaryLearner(6, 5, max_iter=2, random_state=0, batch_size=1 if online else None)
+    expected = learner.fit(photographs).dictionary_
+    torch.testing.assert_close(load_dictionary(tmp_path / "d.safetensors"), expected, atol=1e-5, rtol=0)
+
+
+def test_the_command_and_the_learner_have_one_default() -> None:
+    command = {name: each.default for name, each in signature(learn).parameters.items()}
+    python = DictionaryLearner().get_params()
+    assert command["kernels"] == python["n_kernels"]
+    assert command["size"] == f"{python['kernel_size']}x{python['kernel_size']}"
+    assert float(command["penalty"]) == python["penalty"]
+    assert command["rounds"] == python["max_iter"]
+    assert command["batch"] == python["batch_size"]
+    assert command["low_pass"] == low_pass_of(python["low_pass"], 2) == LOW_PASS
 
 
 def test_denoise_takes_out_gaussian_noise(photographs: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_signals_keep_what_is_slow(picture: Tensor) -> None:
 def test_denoise_is_that_of_the_package(picture: Tensor, learner: DictionaryLearner) -> None:
     noisy = picture + 0.1 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
     found = learner.denoise(noisy, sigma=0.1)
-    torch.testing.assert_close(found.image, denoise(noisy, learner, sigma=0.1, strength=5.0).image)
+    torch.testing.assert_close(found.image, denoise(noisy, learner, sigma=0.1, low_pass=5.0).image)
     assert psnr(found.image, picture) > psnr(noisy, picture) + 4
     torch.testing.assert_close(learner.denoise(noisy[0].numpy(), sigma=0.1).image, found.image)
 
@@ -100,7 +100,7 @@ def test_inpaint_is_that_of_the_package(picture: Tensor, learner: DictionaryLear
     known = torch.rand(picture.shape, generator=torch.Generator().manual_seed(0)) > 0.3
     spoilt = torch.where(known, picture, torch.nan)
     found = learner.inpaint(spoilt, known)
-    torch.testing.assert_close(found.image, inpaint(spoilt, known, learner, strength=5.0).image)
+    torch.testing.assert_close(found.image, inpaint(spoilt, known, learner, low_pass=5.0).image)
     assert psnr(found.image, picture) > 25
 
 
@@ -123,3 +123,12 @@ def test_the_kernels_are_drawn(learner: DictionaryLearner) -> None:
     figure = learner.plot(title="mine")
     assert figure.axes[0].get_title(loc="left") == "mine"
     assert "12 kernels 5×5, most used first" in learner.plot().axes[0].get_title(loc="left")
+
+
+def test_the_old_name_of_low_pass_works_with_a_warning(picture: Tensor) -> None:
+    kernels = torch.randn(2, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(DeprecationWarning, match="denoise: strength is low_pass now"):
+        old = denoise(picture, kernels, sigma=0.1, strength=9.0)
+    assert torch.equal(old.image, denoise(picture, kernels, sigma=0.1, low_pass=9.0).image)
+    with pytest.warns(DeprecationWarning, match="inpaint: strength is low_pass now"):
+        inpaint(picture, picture > 0.3, kernels, strength=9.0)

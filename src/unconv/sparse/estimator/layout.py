@@ -113,7 +113,7 @@ def arrange(images: ImageSource, channel_axis: ChannelAxis = "auto", kernel_axes
     >>> arrange(np.zeros((5, 100))).images.shape, arrange(np.zeros((5, 8, 8)), None).images.shape
     (torch.Size([5, 1, 100]), torch.Size([5, 1, 8, 8]))
     >>> arrange(np.zeros((5, 8, 9, 3)), channel_axis=-1).images.shape
-    (torch.Size([5, 3, 8, 9]))
+    torch.Size([5, 3, 8, 9])
 
     Args:
         images: what a learner takes.

@@ -37,6 +37,7 @@ class DictionaryLearner(DictionaryTransformer):
 
     A picture is learned from, coded and restored without its slow part, which small kernels cannot say: ``low_pass``.
 
+    >>> import torch
     >>> learner = DictionaryLearner(n_kernels=4, kernel_size=5, penalty="0.1max", random_state=0, max_iter=3)
     >>> images = torch.rand(2, 1, 24, 24, generator=torch.Generator().manual_seed(0))
     >>> codes = learner.fit_transform(images)

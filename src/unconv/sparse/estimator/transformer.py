@@ -198,7 +198,7 @@ class DictionaryTransformer(Estimator):
         coder = self._coder()
         (picture,) = load_images(arrange([image], self.channel_axis, coder.axes).images, coder.dictionary, "restore")
         return picture, {
-            "strength": coder.low_pass,
+            "low_pass": coder.low_pass,
             "turns": (2 if coder.axes == 2 else 1) if turns is None else turns,
             "boundary": coder.boundary,
             "threads": coder.threads,

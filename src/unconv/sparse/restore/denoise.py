@@ -20,7 +20,7 @@ from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.inpaint import inpaint
-from unconv.sparse.restore.lowpass import bands_of
+from unconv.sparse.restore.lowpass import bands_of, renamed_strength
 from unconv.sparse.restore.noise import estimate_noise, find_impulses
 from unconv.sparse.restore.restored import Restored
 from unconv.sparse.types import DictionarySource, ImageLike, PenaltyLike
@@ -77,12 +77,13 @@ def denoise(
     noise: Noise = "gaussian",
     sigma: float | None = None,
     penalty: PenaltyLike | None = None,
-    strength: float | None = None,
+    low_pass: float | None = None,
     turns: int = 2,
     boundary: Boundary = "crop",
     tol: float = 1e-2,
     solver: Solver = "auto",
     threads: int | None = None,
+    strength: float | None = None,
 ) -> Denoised:
     """Take Gaussian or impulse noise out of an image.
 
@@ -109,12 +110,14 @@ def denoise(
         noise: "gaussian" or "impulse".
         sigma: standard deviation of Gaussian noise; estimated unless given.
         penalty: instead of the rule above; as :func:`~unconv.sparse.code.encode.encode` takes it. For impulses 0.02.
-        strength: of the low-pass, in pixels²: 5, for impulses 2; 0: none.
+        low_pass: strength of the low-pass, in pixels²: 5, for impulses 2; 0: none.
         turns: by how many quarter turns of the dictionary, 1 to 4; time grows with it.
         boundary, tol, solver, threads: as for encode.
+        strength: the name of ``low_pass`` before.
 
     Raises :class:`~unconv.errors.SparseError` for what does not fit together.
     """
+    low_pass = renamed_strength("denoise", low_pass, strength)
     if noise not in ("gaussian", "impulse"):
         raise SparseError(f"denoise: noise {noise!r} is not known; it is 'gaussian' or 'impulse'")
     if sigma is not None and not 0 < sigma < float("inf"):
@@ -127,9 +130,9 @@ def denoise(
     if noise == "impulse":
         if sigma is not None:
             raise SparseError("denoise: sigma is the size of Gaussian noise; leave it out for noise='impulse'")
-        result = _without_impulses(colour, dictionary, penalty, strength, controls)
+        result = _without_impulses(colour, dictionary, penalty, low_pass, controls)
     else:
-        result = _without_gaussian(colour, dictionary, sigma, penalty, strength, controls)
+        result = _without_gaussian(colour, dictionary, sigma, penalty, low_pass, controls)
     if opacity is None:
         return result
     hidden = None if result.impulses is None else torch.cat([result.impulses, torch.zeros_like(opacity).bool()])
@@ -141,7 +144,7 @@ def _without_gaussian(
     dictionary: DictionarySource | None,
     sigma: float | None,
     penalty: PenaltyLike | None,
-    strength: float | None,
+    low_pass: float | None,
     controls: Controls,
 ) -> Denoised:
     kernels = dictionary_for(dictionary, picture.shape[0], picture.ndim - 1, "denoise").to(picture)
@@ -151,7 +154,7 @@ def _without_gaussian(
         if sigma is None
         else picture.new_full((len(planes.stack),), sigma)
     )
-    bands = [bands_of(plane, 5.0 if strength is None else strength) for plane in planes.stack]
+    bands = [bands_of(plane, 5.0 if low_pass is None else low_pass) for plane in planes.stack]
     noisy = [place for place, level in enumerate(sigmas.tolist()) if level > 0]
     if not noisy:
         return Denoised(picture.clone(), sigmas, None, ())
@@ -177,7 +180,7 @@ def _without_impulses(
     picture: Tensor,
     dictionary: DictionarySource | None,
     penalty: PenaltyLike | None,
-    strength: float | None,
+    low_pass: float | None,
     controls: Controls,
 ) -> Denoised:
     impulses = find_impulses(picture)
@@ -188,7 +191,7 @@ def _without_impulses(
         ~impulses,
         dictionary,
         penalty=0.02 if penalty is None else penalty,
-        strength=2.0 if strength is None else strength,
+        low_pass=2.0 if low_pass is None else low_pass,
         turns=controls.turns,
         boundary=controls.boundary,
         tol=controls.tol,

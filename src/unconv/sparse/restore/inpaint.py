@@ -18,7 +18,7 @@ from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
-from unconv.sparse.restore.lowpass import bands_of
+from unconv.sparse.restore.lowpass import bands_of, renamed_strength
 from unconv.sparse.restore.restored import Restored
 from unconv.sparse.types import DictionarySource, ImageLike, MaskLike, PenaltyLike
 
@@ -60,13 +60,14 @@ def inpaint(
     dictionary: DictionarySource | None = None,
     *,
     penalty: PenaltyLike = 0.02,
-    strength: float = 2.0,
+    low_pass: float = 2.0,
     keep_known: bool = True,
     turns: int = 2,
     boundary: Boundary = "crop",
     tol: float = 1e-2,
     solver: Solver = "auto",
     threads: int | None = None,
+    strength: float | None = None,
 ) -> Inpainted:
     """Fill in what is missing from an image.
 
@@ -88,14 +89,16 @@ def inpaint(
             weight.
         dictionary: as for :func:`~unconv.sparse.restore.denoise.denoise`.
         penalty: as for :func:`~unconv.sparse.code.encode.encode`; 0.02 suits pictures in [0, 1].
-        strength: of the low-pass, in pixels²; 0: none.
+        low_pass: strength of the low-pass, in pixels²; 0: none.
         keep_known: whether values of weight 1 stay exactly as they are; without it they become x + D·z too, which
             takes out a little noise.
         turns: by how many quarter turns of the dictionary, 1 to 4; time grows with it.
         boundary, tol, solver, threads: as for encode.
+        strength: the name of ``low_pass`` before.
 
     Raises :class:`~unconv.errors.SparseError` for what does not fit together.
     """
+    low_pass = renamed_strength("inpaint", low_pass, strength)
     controls = Controls(turns, boundary, tol, solver, threads)
     picture = as_float(as_tensor(image, "image", "inpaint"), "image", "inpaint", eight_bits=True)
     if picture.ndim not in (2, 3) or 0 in picture.shape:
@@ -108,7 +111,7 @@ def inpaint(
     alike = weight.shape[0] == 1 or bool((weight == weight[:1]).all())
     planes = planes_for(known, kernels.shape[1], "inpaint", rotate=alike)
     weights = planes_for(weight[:1].expand_as(known) if alike else weight, kernels.shape[1], "inpaint", rotate=False)
-    bands = [bands_of(plane, strength, own) for plane, own in zip(planes.stack, weights.stack, strict=True)]
+    bands = [bands_of(plane, low_pass, own) for plane, own in zip(planes.stack, weights.stack, strict=True)]
     stack = torch.stack([each.detail for each in bands])
     encodings, detail = code_in_turns(stack, kernels, penalty, controls, mask=weights.stack)
     filled = planes.join(torch.stack([each.low for each in bands]) + detail)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from math import pi
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -77,6 +79,17 @@ def bands_of(image: ImageLike, strength: float, mask: MaskLike | None = None) ->
         return split(image, strength, mask)
     whole = as_float(as_tensor(image, "image", "split"), "image", "split", eight_bits=True)
     return Bands(torch.zeros_like(whole), whole)
+
+
+Given = TypeVar("Given", float, float | None)
+
+
+def renamed_strength(operation: str, low_pass: Given, strength: float | None) -> Given | float:
+    """The strength of the low-pass, also where it was given under its name of before."""
+    if strength is None:
+        return low_pass
+    warnings.warn(f"{operation}: strength is low_pass now", DeprecationWarning, stacklevel=3)
+    return strength
 
 
 def _checked(image: ImageLike, strength: float, mask: MaskLike | None) -> tuple[Tensor, Tensor | None]:
