@@ -95,8 +95,20 @@ def test_learning_online_reads_pictures_when_their_turn_comes(photographs: Path,
 
 @pytest.mark.parametrize("online", [False, True])
 def test_the_command_learns_what_the_learner_learns(photographs: Path, tmp_path: Path, online: bool) -> None:
-    batch = ("--batch", 1) if online else ()
-    run("learn", photographs, "-o", tmp_path / "d.safetensors", "--kernels", 6, "--size", 5, "--rounds", 2, *batch)
+    batch = ("--batch-size", 1) if online else ()
+    run(
+        "learn",
+        photographs,
+        "-o",
+        tmp_path / "d.safetensors",
+        "--n-kernels",
+        6,
+        "--kernel-size",
+        5,
+        "--max-rounds",
+        2,
+        *batch,
+    )
     learner = DictionaryLearner(6, 5, max_iter=2, random_state=0, batch_size=1 if online else None)
     expected = learner.fit(photographs).dictionary_
     torch.testing.assert_close(load_dictionary(tmp_path / "d.safetensors"), expected, atol=1e-5, rtol=0)
@@ -105,11 +117,11 @@ def test_the_command_learns_what_the_learner_learns(photographs: Path, tmp_path:
 def test_the_command_and_the_learner_have_one_default() -> None:
     command = {name: each.default for name, each in signature(learn).parameters.items()}
     python = DictionaryLearner().get_params()
-    assert command["kernels"] == python["n_kernels"]
-    assert command["size"] == f"{python['kernel_size']}x{python['kernel_size']}"
+    assert command["n_kernels"] == python["n_kernels"]
+    assert command["kernel_size"] == str(python["kernel_size"])
     assert float(command["penalty"]) == python["penalty"]
-    assert command["rounds"] == python["max_iter"]
-    assert command["batch"] == python["batch_size"]
+    assert command["max_rounds"] == python["max_iter"]
+    assert command["batch_size"] == python["batch_size"]
     assert command["low_pass"] == low_pass_of(python["low_pass"], 2) == LOW_PASS
 
 
