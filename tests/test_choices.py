@@ -20,6 +20,7 @@ from unconv.explain.views.all_views import VIEWS
 from unconv.models.load.preprocess import Preprocess
 from unconv.network.audit.audit_rules import AUDIT_RULES, SEVERITIES
 from unconv.sparse.code.boundary import check_boundary
+from unconv.sparse.estimator.features import OUTPUTS
 from unconv.sparse.learn.constraints import NAMES
 from unconv.train.loop.settings import OPTIMISERS, PRECISIONS, Settings
 from unconv.upsample.convert import FORMS, convert
@@ -34,6 +35,7 @@ TABLES: dict[str, Iterable[str]] = {
     "ViewName": VIEWS,
     "ThemeName": THEMES,
     "KernelConstraint": NAMES,
+    "CodeOutput": OUTPUTS,
     "UpsamplerName": UPSAMPLERS,
     "TransposedForm": FORMS,
     "Severity": SEVERITIES,
@@ -49,7 +51,7 @@ AUDIT = uc.audit(MODEL, (1, 8, 8), measure=False)
 
 
 def learn(**settings: Any) -> object:
-    return uc.DictionaryLearner(2, 3, 0.1, max_rounds=1, random_state=0, **settings).fit(IMAGES)
+    return uc.DictionaryLearner(2, 3, 0.1, max_iter=1, random_state=0, **settings).fit(IMAGES)
 
 
 # What takes a word of each choice.
@@ -65,6 +67,7 @@ TAKERS: dict[str, Callable[[Any], object]] = {
     "Noise": lambda word: uc.denoise(torch.rand(1, 16, 16), noise=word, sigma=0.1 if word == "gaussian" else None),
     "KernelConstraint": lambda word: learn(constraint=word),
     "FirstKernels": lambda word: learn(init=word),
+    "CodeOutput": lambda word: learn(output=word),
     "Mode": lambda word: check_finish(word, 1.0),
     "Layout": lambda word: as_image_tensor(torch.rand(3, 4, 3), layout=word),
     "Interpolation": lambda word: Preprocess(interpolation=word),

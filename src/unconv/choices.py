@@ -27,6 +27,8 @@ Solver: TypeAlias = Literal["auto", "native", "torch"]
 Noise: TypeAlias = Literal["gaussian", "impulse"]
 KernelConstraint: TypeAlias = Literal["unit", "zero_mean", "nonnegative", "zero_border"]
 FirstKernels: TypeAlias = Literal["random", "patches"]
+# What codes are returned as, see unconv.sparse.estimator.features.
+CodeOutput: TypeAlias = Literal["auto", "pooled", "csr", "sparse", "dense"]
 
 # Reading pictures: colours, the order of axes, how one is brought to a size.
 Mode: TypeAlias = Literal["rgb", "grey", "keep"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.choices import CodeOutput
 from unconv.errors import MissingExtraError, SparseError
 from unconv.sparse.code.boundary import code_size
 from unconv.sparse.code.encoding import Encoding
@@ -20,7 +21,6 @@ from unconv.sparse.code.sparse_tensors import sparse_codes
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-Output: TypeAlias = Literal["auto", "pooled", "csr", "sparse", "dense"]
 OUTPUTS = ("auto", "pooled", "csr", "sparse", "dense")
 
 
@@ -127,7 +127,7 @@ def check_pools(pools: object) -> tuple[int, ...]:
     return tuple(map(int, counts))
 
 
-def resolve_output(output: object, table: bool, container: str) -> Output:
+def resolve_output(output: object, table: bool, container: str) -> CodeOutput:
     """What "auto" means for rows or for images, in an array or in a data frame; other words mean themselves.
 
     >>> resolve_output("auto", True, "default"), resolve_output("auto", False, "default")
@@ -147,7 +147,7 @@ def resolve_output(output: object, table: bool, container: str) -> Output:
     return output  # type: ignore[return-value]
 
 
-def codes_as(codes: Tensor | tuple[Tensor, ...], output: Output) -> Any:
+def codes_as(codes: Tensor | tuple[Tensor, ...], output: CodeOutput) -> Any:
     """Sparse codes as they are, dense, or as a matrix of scipy's.
 
     Raises :class:`~unconv.errors.SparseError` where images of several sizes were to share a matrix.

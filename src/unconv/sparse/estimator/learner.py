@@ -12,10 +12,10 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import Self
 
-from unconv.data.arrays import Mode
+from unconv.choices import Boundary, CodeOutput, KernelConstraint, Mode
 from unconv.errors import SparseError
 from unconv.jobs import Executor
-from unconv.sparse.estimator.features import Output, check_pools, resolve_output
+from unconv.sparse.estimator.features import check_pools, resolve_output
 from unconv.sparse.estimator.layout import Arranged, ChannelAxis, arrange, kernel_axes_of
 from unconv.sparse.estimator.protocol import DEPRECATED
 from unconv.sparse.estimator.transformer import DictionaryTransformer
@@ -101,8 +101,8 @@ class DictionaryLearner(DictionaryTransformer):
         kernel_size: int | Sequence[Any] = 8,
         penalty: PenaltyLike = 0.1,
         *,
-        boundary: str = "crop",
-        constraint: str | Sequence[str] = "unit",
+        boundary: Boundary = "crop",
+        constraint: KernelConstraint | Sequence[KernelConstraint] = "unit",
         nonnegative: bool = False,
         init: InitLike = "random",
         max_iter: int = 50,
@@ -120,7 +120,7 @@ class DictionaryLearner(DictionaryTransformer):
         mode: Mode = "rgb",
         low_pass: float | Literal["auto"] = "auto",
         channel_axis: ChannelAxis = "auto",
-        output: Output = "auto",
+        output: CodeOutput = "auto",
         pools: int | Sequence[int] = 1,
         max_rounds: int | Literal["deprecated"] = DEPRECATED,
     ) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unconv.choices import Boundary, CodeOutput, Noise
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import check_boundary
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.validate import load_images
 from unconv.sparse.estimator.coder import Coder, check_codes
 from unconv.sparse.estimator.features import (
-    Output,
     as_pools,
     codes_as,
     codes_from_csr,
@@ -27,7 +27,7 @@ from unconv.sparse.estimator.layout import Arranged, ChannelAxis, arrange
 from unconv.sparse.estimator.not_fitted import not_fitted
 from unconv.sparse.estimator.protocol import Estimator, container_of, in_container, index_of
 from unconv.sparse.learn.parameters import thread_count
-from unconv.sparse.restore.denoise import Denoised, Noise, denoise
+from unconv.sparse.restore.denoise import Denoised, denoise
 from unconv.sparse.restore.inpaint import Inpainted, inpaint
 from unconv.sparse.types import ImageLike, Images, ImageSource, MaskLike, PenaltyLike
 
@@ -46,13 +46,13 @@ class DictionaryTransformer(Estimator):
         feature_names_in_: names of the columns of a data frame.
     """
 
-    boundary: str
+    boundary: Boundary
     nonnegative: bool
     transform_tol: float
     n_jobs: int | None
     low_pass_: float
     channel_axis: ChannelAxis
-    output: Output
+    output: CodeOutput
     pools: int | Sequence[int]
     dictionary_: Tensor
     penalty_: Tensor
@@ -69,7 +69,7 @@ class DictionaryTransformer(Estimator):
         coder, arranged = self._coder(), self._arranged(images)
         return coder.encode(arranged.images, arranged.mask(mask))
 
-    def transform(self, images: Images, output: Output | None = None, *, mask: MaskLike | None = None) -> Any:
+    def transform(self, images: Images, output: CodeOutput | None = None, *, mask: MaskLike | None = None) -> Any:
         """Codes of the images, as ``output`` says (unless given, as the parameter of that name does).
 
         "pooled": mean |z_k| in each of the ``pools``, an array (N, K·cells), what a classifier takes; "csr": all
@@ -185,7 +185,7 @@ class DictionaryTransformer(Estimator):
         arranged.check_like(self._layout, type(self).__name__)
         return arranged
 
-    def _names(self, output: Output) -> np.ndarray[Any, Any]:
+    def _names(self, output: CodeOutput) -> np.ndarray[Any, Any]:
         coder = self._coder()
         if output == "pooled":
             return feature_names(len(coder.dictionary), as_pools(self.pools, coder.axes))
