@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "unconv audit torchvision:resnet50",
     "unconv audit net.py:build --input-size 1x572x572 -o audit.html",
-    "unconv audit net.py:build --fix patched.py  # weights beside it; then patched.py:build",
+    "unconv audit net.py:build --fix patched.py  # then audit patched.py:build",
     "unconv audit net.py:build --fail-on warning --ignore same-differs  # for CI",
 )
 RENAMED = {"--input": "--input-size", "--layers": "--table", "--no-layers": "--no-table"}

@@ -22,7 +22,7 @@ MARKER = Path("benchmarks", "harness.py")
 
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks to run; all of them if none is named.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Benchmarks to run; all of them if none is named.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the benchmarks and what they ask.")] = False,

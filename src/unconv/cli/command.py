@@ -49,7 +49,7 @@ def _plain(names: str, text: str, argument: bool) -> tuple[str, str]:
     """
     names, _, kind = names.partition(" <")
     if kind and not argument:
-        names += f" {_VALUES.get(re.split('[^a-z]', kind)[0], 'TEXT')}"
+        names += f" {next((shown for told, shown in _VALUES.items() if told in kind), 'TEXT')}"
     told, _, extra = text.partition("  [")
     facts = [fact for fact in extra.removesuffix("]").split("; ") if not re.match(r"x\W|[-\d.]+<|$", fact)]
     if argument and "required" in facts:

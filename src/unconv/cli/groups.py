@@ -13,6 +13,13 @@ from typer.models import ArgumentInfo, OptionInfo
 # Panels of a help text behind those options that are a command's own, in this order.
 NETWORK, COMPUTATION, OUTPUT = PANELS = ("Network", "Computation", "Output")
 
+# Names of the parameters in them.
+ORDER = (
+    *("weights", "random_weights", "size", "mean", "std"),
+    *("batch_size", "precision", "device", "threads", "seed", "checkpoint"),
+    *("plot", "plot_kernels", "log", "force", "json", "as_json", "quiet"),
+)
+
 
 class OptionGroup:
     """What several commands take alike; a subclass is a frozen dataclass whose fields are annotated for typer."""
@@ -75,11 +82,13 @@ def _parameters(group: type[OptionGroup]) -> list[Parameter]:
     ]
 
 
-def _rank(parameter: Parameter) -> int:
-    """Arguments, a command's own options, panels."""
-    if get_origin(parameter.annotation) is not Annotated:
-        return 0
-    told = next(one for one in get_args(parameter.annotation) if isinstance(one, ArgumentInfo | OptionInfo))
-    if isinstance(told, ArgumentInfo):
-        return 0
-    return 1 if told.rich_help_panel is None else 2 + PANELS.index(told.rich_help_panel)
+def _rank(parameter: Parameter) -> tuple[int, int]:
+    """Arguments, a command's own options with what it writes first, panels in the order of :data:`ORDER`."""
+    told: Any = None
+    if get_origin(parameter.annotation) is Annotated:
+        told = next(one for one in get_args(parameter.annotation) if isinstance(one, ArgumentInfo | OptionInfo))
+    if not isinstance(told, OptionInfo):
+        return 0, 0
+    if told.rich_help_panel is None:
+        return 1, int(parameter.name != "out")
+    return 2 + PANELS.index(told.rich_help_panel), ORDER.index(parameter.name)

@@ -21,7 +21,7 @@ from unconv.errors import UnconvError
 EXAMPLES = (
     "unconv arithmetic transpose -i 3 -k 3 -s 2 -p 1  # sizes, relation, a picture",
     "unconv audit torchvision:resnet50                # layers, findings, fixes",
-    "unconv see efficientnet-lite0 photos/            # what its units see, as a page",
+    "unconv see efficientnet-lite0 photos/            # what units see, as a page",
     "unconv train classify --data photos/ --model torchvision:resnet18",
     "unconv denoise noisy.png -o clean.png",
     "unconv models 'resnet*'                          # what a MODEL may be",

@@ -107,7 +107,7 @@ def layers(default: str) -> Any:
     return typer.Option("--layers", help="Layers, joined by commas, or all.", show_default=default)
 
 
-def layer(default: str) -> Any:
+def layer(default: str | bool = True) -> Any:
     """The option of one layer; which is taken where it is not given."""
     return typer.Option("--layer", help="A layer's name.", show_default=default)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "unconv scan efficientnet-lite0 photos/ -o top.safetensors",
-    "unconv scan torchvision:vgg16 photos/ --layers features.14,features.28 --top 16",
-    "unconv scan torchvision:resnet50 shard-000.tar --checkpoint run  # again to resume",
+    "unconv scan torchvision:vgg16 photos/ --layers features.14 --top 16",
+    "unconv scan torchvision:resnet50 shard-0.tar --checkpoint run",
 )
 RENAMED = {"--batch": "--batch-size", "--bfloat16": "--precision bfloat16"}
 # torch's names of precisions.

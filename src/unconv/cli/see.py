@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "unconv see efficientnet-lite0 photos/",
-    "unconv see torchvision:vgg16 photos/ --layers features.14 --units 17,42 -o report",
-    "unconv see torchvision:vgg16 photos/ --scan top.safetensors --layers all --units all",
-    "unconv see net.py:build photos/ --weights net.pt --size 96 --mean 0.5 --std 0.25",
+    "unconv see torchvision:vgg16 photos/ --layers features.14 --units 17,42",
+    "unconv see torchvision:vgg16 photos/ --scan top.safetensors --layers all",
+    "unconv see net.py:build photos/ --weights w.pt --size 96 --mean 0.5",
     "unconv see net.py:build photos/ --weights late.pt --compare early.pt",
 )
 RENAMED = {"--format": "--formats"}

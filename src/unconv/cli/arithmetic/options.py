@@ -106,7 +106,7 @@ EXAMPLES = {
     ),
     "transpose": (
         "unconv arithmetic transpose -i 3 -k 3 -s 2 -p 1 --output-padding 1 -o up.gif",
-        "unconv arithmetic transpose -i 3 -k 3 -s 2 --view zeros --numbers random -o up.html",
+        "unconv arithmetic transpose -i 3 -k 3 -s 2 --view zeros --numbers 7 -o up.html",
     ),
     "maxpool": (
         "unconv arithmetic maxpool -i 6 -k 3 -s 2 --ceil-mode",

@@ -23,7 +23,7 @@ CORRESPONDENCE = ("unconv experiment correspondence efficientnet-lite0 dogs/ --p
 
 INVARIANCE = (
     "unconv experiment invariance efficientnet-lite0 cat.jpg --transform rotation",
-    "unconv experiment invariance torchvision:vgg16 cat.jpg --transform scale --values 1,1.5,2",
+    "unconv experiment invariance zfnet-28 a.png --transform scale --values 1,1.5,2",
 )
 
 
@@ -106,7 +106,7 @@ def correspondence(
 ) -> None:
     """Cover the same part in several pictures: do their features change alike?
 
-    parts.json: {"left eye": {"a.jpg": [60, 90, 30, 40], "b.jpg": [50, 80, 30, 40]}, "nose": {...}}
+    parts.json: {"left eye": {"a.jpg": [60, 90, 30, 40], "b.jpg": [50, 80, 30, 40]}}
 
     Boxes are top, left, height, width, in pixels of the picture as the network sees it (224 x 224, often).
     """

@@ -14,8 +14,8 @@ from unconv.cli.groups import NETWORK
 from unconv.cli.outputs import File, check_outputs, write_figure
 
 EVOLUTION = (
-    "unconv experiment evolution net.py:build photos/ --layer 6 --weights 1.pt --weights 5.pt",
-    "unconv experiment evolution zfnet-28 photos/ --layer pool1 --weights a.pt --units 3,17",
+    "unconv experiment evolution zfnet a.png --layer 2 --weights 1.pt --weights 2.pt",
+    "unconv experiment evolution lenet5 a.png --layer s2 --weights 1.pt --units 3,5",
 )
 EVOLUTION_RENAMED = {"--checkpoint": "--weights", "--random-weights": ""}
 
@@ -24,16 +24,13 @@ FIRST_LAYER = (
     "unconv experiment first-layer torchvision:alexnet photos/ --json",
 )
 
-TRANSFER = ("unconv experiment transfer efficientnet-lite0 photos/  # a folder for each class",)
+TRANSFER = ("unconv experiment transfer efficientnet-lite0 photos/  # a folder a class",)
 TRANSFER_RENAMED = {"--penalty": "--l2-penalty"}
 
 
 def evolution(
     model: options.Model,
     images: options.Images,
-    network: options.Transform,
-    job: options.Job,
-    layer: Annotated[str, options.layer("")],
     weights: Annotated[
         list[Path],
         typer.Option(
@@ -42,6 +39,9 @@ def evolution(
             rich_help_panel=NETWORK,
         ),
     ],
+    network: options.Transform,
+    job: options.Job,
+    layer: Annotated[str, options.layer()],
     out: Out = None,
     units: options.Units = None,
     top_units: Annotated[int | None, options.top_units("6")] = None,

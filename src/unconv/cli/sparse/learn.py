@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "unconv learn photos/ -o dictionary.safetensors --plot kernels.png",
-    "unconv learn photos/ --mode grey --n-kernels 100 --kernel-size 12x12 --penalty 0.2",
-    "unconv learn photos/ --batch-size 16 --max-rounds 5 --checkpoint run  # again to resume",
+    "unconv learn photos/ --mode grey --n-kernels 100 --kernel-size 12x12",
+    "unconv learn photos/ --batch-size 16 --max-rounds 5 --checkpoint run",
 )
 RENAMED = {
     "--kernels": "--n-kernels",

@@ -17,6 +17,7 @@ from unconv.cli.train.options import (
     Epochs,
     Flip,
     Optimiser,
+    Patience,
     Rate,
     Shift,
     Training,
@@ -34,8 +35,8 @@ MOST_LINES = 20
 
 EXAMPLES = (
     "unconv train classify -o weights.safetensors  # zfnet-28 on Fashion-MNIST",
-    "unconv train classify --data photos/ --model torchvision:resnet18 --checkpoint run",
-    "unconv train classify --data photos/ --model net.py:build --patience 5 --log curves",
+    "unconv train classify --data photos/ --model torchvision:resnet18 --size 96",
+    "unconv train classify --data photos/ --model net.py:build --patience 5",
     "unconv train classify --data digits --shift 0.1 --epochs 30",
 )
 RENAMED = {"--batch": "--batch-size"}
@@ -59,6 +60,7 @@ def classify(
     batch_size: options.BatchSize = 128,
     rate: Rate = 0.003,
     weight_decay: WeightDecay = 0.02,
+    patience: Patience = None,
     optimiser: Optimiser = "adamw",
     flip: Flip = None,
     shift: Shift = 0.08,
@@ -74,7 +76,7 @@ def classify(
     trained = run(
         model,
         data,
-        training.settings(epochs, batch_size, rate, weight_decay, optimiser),
+        training.settings(epochs, batch_size, rate, weight_decay, patience, optimiser),
         **transform,
         flip=flip,
         shift=shift,

@@ -12,7 +12,16 @@ import typer
 from unconv.cli import options
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
-from unconv.cli.train.options import Epochs, Rate, Training, WeightDecay, data_option, model_option, write_trained
+from unconv.cli.train.options import (
+    Epochs,
+    Patience,
+    Rate,
+    Training,
+    WeightDecay,
+    data_option,
+    model_option,
+    write_trained,
+)
 from unconv.cli.train.sample import PlotKernels, draw
 
 if TYPE_CHECKING:
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "unconv train generate --plot samples.png  # dcgan-32 on Fashion-MNIST",
-    "unconv train generate --model dcgan-32:resize --checkpoint run  # again to resume",
+    "unconv train generate --model dcgan-32:resize --checkpoint run",
     "unconv train generate --data photos/ --model dcgan:32 --epochs 50 --rate 2e-4",
     "unconv sample generator.safetensors -o more.png --seed 2",
 )
@@ -54,6 +63,7 @@ def generate(
     ] = 0.999,
     samples: Annotated[int, typer.Option("--samples", min=2, help="How many are measured after an epoch.")] = 2000,
     weight_decay: WeightDecay = 0.0,
+    patience: Patience = None,
     plot: Annotated[Path | None, options.plot("100 samples, and two rows from one to another")] = None,
     plot_kernels: PlotKernels = None,
 ) -> None:
@@ -68,7 +78,7 @@ def generate(
     trained = run(
         model,
         data,
-        training.settings(epochs, batch_size, rate, weight_decay),
+        training.settings(epochs, batch_size, rate, weight_decay, patience),
         Contest(discriminator_rate, smoothing, average),
         samples=samples,
         checkpoint=training.checkpoint,

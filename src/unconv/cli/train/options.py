@@ -52,7 +52,6 @@ def data_option(text: str, default: str | bool = True) -> Any:
 class Training(OptionGroup):
     """What every training takes alike, whatever its task."""
 
-    patience: Patience = None
     seed: options.Seed = 0
     precision: options.Precision = "float32"
     device: options.Device = "auto"
@@ -64,11 +63,17 @@ class Training(OptionGroup):
         return [File("--out", out, WEIGHTS), Folder("--checkpoint", self.checkpoint), Folder("--log", self.log)]
 
     def settings(
-        self, epochs: int, batch_size: int, rate: float, weight_decay: float, optimiser: str = "adamw"
+        self,
+        epochs: int,
+        batch_size: int,
+        rate: float,
+        weight_decay: float,
+        patience: int | None,
+        optimiser: str = "adamw",
     ) -> Settings:
         """The settings of the loop; a device that is not the processor is told on stderr.
 
-        >>> Training(seed=1, device="cpu").settings(3, 64, 0.01, 0.0).batch_size
+        >>> Training(seed=1, device="cpu").settings(3, 64, 0.01, 0.0, None).batch_size
         64
         """
         from unconv.train.loop.settings import Settings
@@ -81,7 +86,7 @@ class Training(OptionGroup):
             self.seed,
             self.precision,  # type: ignore[arg-type]
             self.device,
-            self.patience,
+            patience,
             optimiser,  # type: ignore[arg-type]
         )
         options.device_for(self.device)

@@ -16,6 +16,7 @@ from unconv.cli.train.options import (
     Epochs,
     Flip,
     Optimiser,
+    Patience,
     Rate,
     Shift,
     Training,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "unconv train segment --plot predictions.png  # fcn8s:compact on Fashion scenes",
     "unconv train segment --model fcn16s:compact --start fcn32s.safetensors",
-    "unconv train segment --data pets/ --model fcn8s:torchvision:resnet18 --start resnet18.pt",
+    "unconv train segment --model fcn8s:torchvision:resnet18 --start resnet18.pt",
     "unconv train segment --data pets/ --model unet --size 128 --checkpoint run",
 )
 RENAMED = {"--batch": "--batch-size", "--sheet": "--plot"}
@@ -51,6 +52,7 @@ def segment(
     batch_size: options.BatchSize = 16,
     rate: Rate = 0.003,
     weight_decay: WeightDecay = 0.02,
+    patience: Patience = None,
     optimiser: Optimiser = "adamw",
     class_weights: Annotated[
         str | None,
@@ -79,7 +81,7 @@ def segment(
     trained = run(
         model,
         data,
-        training.settings(epochs, batch_size, rate, weight_decay, optimiser),
+        training.settings(epochs, batch_size, rate, weight_decay, patience, optimiser),
         scenes=scenes,
         **transform,
         flip=bool(flip),
