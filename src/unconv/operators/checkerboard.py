@@ -73,6 +73,7 @@ def checkerboard_score(
     stride: Size,
     dilation: Size = 1,
     inputs: Float[Tensor, " in"] | None = None,
+    groups: int = 1,
 ) -> float:
     """How much of what a constant input becomes is pattern: 0, nothing; 1, all of it.
 
@@ -90,10 +91,11 @@ def checkerboard_score(
     Weights that pass nothing of a constant have a score of 0.
 
     Args:
-        weight: as torch stores that of a transposed convolution, groups of one.
+        weight: as torch stores that of a transposed convolution.
         stride: an int, or one per axis.
         dilation: the same.
         inputs: the mean of each input channel, as ``features.mean((0, 2, 3))``.
+        groups: of the convolution.
 
     Raises :class:`~unconv.errors.UnconvError` where these are not as many as the channels.
 
@@ -102,7 +104,8 @@ def checkerboard_score(
     """
     gains = phase_gains(weight.detach().double(), stride, dilation).flatten(2)
     if inputs is not None:
-        gains = torch.einsum("i,iop->op", _one_each(inputs, weight.shape[0]), gains)[None]
+        means = _one_each(inputs, weight.shape[0]).reshape(groups, -1)
+        gains = torch.einsum("gi,giop->gop", means, gains.reshape(groups, -1, *gains.shape[1:]))
     return _share(gains, dims=(-1,))
 
 

@@ -47,8 +47,8 @@ def geometry_of(layer: nn.Module, size: int | Sequence[int] | Tensor) -> Geometr
     one: Any = layer
     own = getattr(layer, "geometry", None)
     if callable(own):
-        # Layers that have it lie above this part, and say how many axes they have by their kernels.
-        sizes = _sizes(layer, size, len(one.kernel_size))
+        # Layers that have it lie above this part, and say how many axes they have, by a number or by their kernels.
+        sizes = _sizes(layer, size, getattr(one, "axes", None) or len(one.kernel_size))
         return _geometry(own, sizes)
     axes = next((count for kind, count in _AXES.items() if isinstance(layer, kind)), None)
     if axes is None:
@@ -213,7 +213,7 @@ def _sizes(layer: nn.Module, size: Any, axes: int) -> tuple[int, ...]:
             f"geometry: a tensor of shape {shape} is not (channels, *size) or (batch, channels, *size) with {axes} axes"
         )
     if isinstance(shape, Sequence) and not isinstance(shape, str) and len(shape) in (axes + 1, axes + 2):
-        channels, expected = shape[-axes - 1], getattr(layer, "in_channels", None)
+        channels, expected = shape[-axes - 1], getattr(getattr(layer, "conv", layer), "in_channels", None)
         # A lazy layer has 0 until it has seen an input.
         if expected and channels != expected:
             raise GeometryError(

@@ -1,18 +1,20 @@
 """Learned upsampling: layers and initialisers for decoders, thin over :mod:`unconv.operators`."""
 
 from unconv.operators.checkerboard import (
-    checkerboard_score as checkerboard_score,
     equalised as equalised,
-    overlap as overlap,
     phase_gains as phase_gains,
     stride_pattern as stride_pattern,
 )
 from unconv.upsample.bilinear import Bilinear1d as Bilinear1d, Bilinear2d as Bilinear2d, Bilinear3d as Bilinear3d
+from unconv.upsample.checkerboard import (
+    checkerboard_score as checkerboard_score,
+    equalised_ as equalised_,
+    overlap as overlap,
+)
 from unconv.upsample.convert import convert as convert
 from unconv.upsample.initialise import (
     bilinear_ as bilinear_,
     bilinear_geometry as bilinear_geometry,
-    equalised_ as equalised_,
     equalised_phases_ as equalised_phases_,
     icnr_ as icnr_,
 )

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from unconv.choices import TransposedForm
 from unconv.errors import GeometryError
 from unconv.operators.by_axes import CONV_LAYER, CONV_TRANSPOSE_LAYER
+from unconv.operators.geometry.conv import ConvTransposeGeometry
+from unconv.operators.geometry.sizes import Size
 from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.blocks import flipped, stretch
 from unconv.upsample.phases import blocks_by_axis, phase_kernels, transposed_kernels
@@ -37,19 +39,38 @@ class Original:
     kernel_size: tuple[int, ...]
     arguments: TransposeArguments
 
+    def geometry(self, input_size: Size) -> ConvTransposeGeometry:
+        """Its geometry, for an input of some size."""
+        one = self.arguments
+        settings = (one.stride, one.padding, one.output_padding, one.dilation)
+        return ConvTransposeGeometry(input_size, self.kernel_size, *settings)
 
-class SubPixelForm(nn.Module):
+
+class _Form(nn.Module):
+    """A transposed convolution as a convolution of something else."""
+
+    def __init__(self, conv: nn.Module, original: Original) -> None:
+        super().__init__()
+        self.conv = conv
+        self.original = original
+
+    @property
+    def axes(self) -> int:
+        """How many axes of size there are."""
+        return len(self.original.kernel_size)
+
+    def geometry(self, input_size: Size) -> ConvTransposeGeometry:
+        """That of the transposed convolution, for an input of some size."""
+        return self.original.geometry(input_size)
+
+
+class SubPixelForm(_Form):
     """A transposed convolution as a convolution at low resolution and a pixel shuffle: what :func:`convert` makes.
 
     Attributes:
         conv: the convolution; its kernels are the phases of the transposed ones.
         original: the geometry of the transposed convolution.
     """
-
-    def __init__(self, conv: nn.Module, original: Original) -> None:
-        super().__init__()
-        self.conv = conv
-        self.original = original
 
     def forward(self, x: Float[Tensor, "batch channel *size"]) -> Float[Tensor, "batch out *larger_size"]:
         """What the transposed convolution returns."""
@@ -64,7 +85,7 @@ class SubPixelForm(nn.Module):
         return y
 
 
-class ZeroInsertion(nn.Module):
+class ZeroInsertion(_Form):
     """A transposed convolution as a convolution, stride 1, over the input with zeros between its cells.
 
     The form in which the guide to convolution arithmetic draws it (Dumoulin & Visin 2016, relation 14). Slow: most
@@ -74,11 +95,6 @@ class ZeroInsertion(nn.Module):
         conv: the convolution, with flipped kernels.
         original: the geometry of the transposed convolution.
     """
-
-    def __init__(self, conv: nn.Module, original: Original) -> None:
-        super().__init__()
-        self.conv = conv
-        self.original = original
 
     def forward(self, x: Float[Tensor, "batch channel *size"]) -> Float[Tensor, "batch out *larger_size"]:
         """What the transposed convolution returns."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unconv._renamed import renamed
 from unconv.errors import GeometryError
+from unconv.operators.geometry.conv import ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.upsample.factor import WithFactor
 from unconv.upsample.first_cells import first_cells
@@ -78,6 +79,15 @@ class _SubPixel(WithFactor):
         """The output, ``scale_factor`` times as large; or its first cells, where a size or tensor is given."""
         y: Tensor = pixel_shuffle(self.conv(x), self.scale_factor)
         return first_cells(y, output_size, self.scale_factor, "sub-pixel")
+
+    def geometry(self, input_size: Size) -> ConvTransposeGeometry:
+        """That of the transposed convolution with the same connections, for an input of some size."""
+        kernels = per_axis("sub-pixel", "kernel", self.conv.kernel_size, self.axes, least=1)
+        # Torch puts the odd cell of SAME behind, which is in front here.
+        rows = zip(kernels, self.scale_factor, strict=True)
+        padding = [(s * (k // 2), s * ((k - 1) // 2)) for k, s in rows]
+        spans = tuple(k * s for k, s in zip(kernels, self.scale_factor, strict=True))
+        return ConvTransposeGeometry(input_size, spans, self.scale_factor, padding)
 
     def extra_repr(self) -> str:
         """Arguments that the convolution inside does not show."""
