@@ -23,7 +23,7 @@ from unconv.folders import replacing_folder
 from unconv.models.load.trained import save_trained
 from unconv.sparse.learn.dictionaries import save_dictionary
 from unconv.train.show.sample_sheet import save_picture
-from unconv.upsample.patch import patch
+from unconv.upsample.change.patch import patch
 from unconv.visualize.report.files import write_file
 from unconv.visualize.scan.top_activations import TopActivations
 

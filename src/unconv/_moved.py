@@ -21,6 +21,7 @@ MOVED = {
     "unconv.train.examples": "unconv.train.data.examples",
     "unconv.train.generate": "unconv.train.tasks.generate",
     "unconv.train.segment": "unconv.train.tasks.segment",
+    "unconv.upsample.patch": "unconv.upsample.change.patch",
 }
 
 # Names that stood at the top of the package, and the part in which they are now.

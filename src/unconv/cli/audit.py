@@ -90,14 +90,14 @@ def _fixed(path: Path | None, model: str, force: bool) -> list[File]:
     """The files of a patched model, checked for what they alone could destroy."""
     if path is None:
         return []
-    from unconv.upsample.patched_file import check_patched_file
+    from unconv.upsample.change.patched_file import check_patched_file
 
     check_patched_file(path, model, force, "--fix")
     return [File("--fix", path, (".py",)), File("--fix (its weights)", path.with_suffix(".safetensors"), WEIGHTS)]
 
 
 def _patch(found: Audit, path: Path, model: str, random_weights: bool, force: bool, quiet: bool) -> None:
-    from unconv.upsample.patch import patch
+    from unconv.upsample.change.patch import patch
 
     patched = patch(found)
     if not patched.changes:

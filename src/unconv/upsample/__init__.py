@@ -6,6 +6,8 @@ from unconv.operators.checkerboard import (
     stride_pattern as stride_pattern,
 )
 from unconv.upsample.bilinear import Bilinear1d as Bilinear1d, Bilinear2d as Bilinear2d, Bilinear3d as Bilinear3d
+from unconv.upsample.change.replace import replace as replace
+from unconv.upsample.change.replaced import Replaced as Replaced
 from unconv.upsample.checkerboard import (
     checkerboard_score as checkerboard_score,
     equalised_ as equalised_,

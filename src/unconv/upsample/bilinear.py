@@ -11,8 +11,7 @@ from unconv._renamed import renamed
 from unconv.errors import GeometryError
 from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.operators.transpose.conv_transpose import conv_transpose
-from unconv.upsample.factor import WithFactor
-from unconv.upsample.first_cells import first_cells
+from unconv.upsample.first_cells import WithFactor, first_cells
 from unconv.upsample.initialise import bilinear_, bilinear_geometry
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}

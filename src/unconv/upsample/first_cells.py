@@ -1,9 +1,11 @@
-"""Cropping to the first cells of an output that has a whole multiple of its input's size: how odd sizes are met."""
+"""Layers with a scale factor, and how they meet odd sizes: by the first cells of a whole multiple."""
 
 from __future__ import annotations
 
+import warnings
+
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from unconv.errors import GeometryError
 from unconv.operators.geometry.sizes import Size
@@ -40,3 +42,15 @@ def first_cells(
         if size != most:
             y = y.narrow(2 + axis, 0, size)
     return y
+
+
+class WithFactor(nn.Module):
+    """A layer whose output has ``scale_factor`` times the input's size, one number for each axis."""
+
+    scale_factor: tuple[int, ...]
+
+    @property
+    def factor(self) -> tuple[int, ...]:
+        """The scale factor, under the name that it had."""
+        warnings.warn(f"{type(self).__name__}.factor is scale_factor now", DeprecationWarning, stacklevel=2)
+        return self.scale_factor

@@ -11,7 +11,7 @@ from unconv._renamed import renamed
 from unconv.choices import ResizeMode
 from unconv.errors import UnconvError
 from unconv.operators.geometry.sizes import Size, per_axis
-from unconv.upsample.factor import WithFactor
+from unconv.upsample.first_cells import WithFactor
 from unconv.upsample.same import same_convolution
 from unconv.upsample.sized import wanted_sizes
 

@@ -13,8 +13,7 @@ from unconv._renamed import renamed
 from unconv.errors import GeometryError
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Size, per_axis
-from unconv.upsample.factor import WithFactor
-from unconv.upsample.first_cells import first_cells
+from unconv.upsample.first_cells import WithFactor, first_cells
 from unconv.upsample.initialise import icnr_
 from unconv.upsample.same import same_convolution
 

@@ -15,7 +15,7 @@ from unconv.models.load.resolve import load_model
 from unconv.network.audit.audit import Audit, audit
 from unconv.network.audit.finding import Finding
 from unconv.operators.checkerboard import checkerboard_score, stride_pattern
-from unconv.upsample.patch import patch
+from unconv.upsample.change.patch import patch
 
 NET = """
 import torch

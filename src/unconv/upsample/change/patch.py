@@ -21,9 +21,9 @@ from unconv.network.run.model_state import at_rest
 from unconv.network.trace.graph import Graph
 from unconv.operators.checkerboard import checkerboard_score, subpixel_score
 from unconv.results import Shown
+from unconv.upsample.change.patched_file import check_patched_file, write_patched_file
 from unconv.upsample.convert import convert
 from unconv.upsample.initialise import equalised_, equalised_phases_
-from unconv.upsample.patched_file import check_patched_file, write_patched_file
 
 EQUAL, WHOLE = 1e-5, 1e-4
 """Largest difference of a layer's outputs, and of the model's, which adds up the rounding of all layers behind."""
