@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.choices import TransposedForm
 from unconv.errors import UnconvError
 from unconv.operators import checkerboard as of_weights
 from unconv.operators.geometry.base import Geometry
@@ -21,7 +22,7 @@ from unconv.operators.geometry.sizes import Size
 from unconv.operators.layers import geometry_of
 from unconv.upsample import initialise as weights_
 from unconv.upsample.bilinear import Bilinear1d, Bilinear2d, Bilinear3d
-from unconv.upsample.convert import Form, SubPixelForm, ZeroInsertion, convert
+from unconv.upsample.convert import SubPixelForm, ZeroInsertion, convert
 from unconv.upsample.resize import ResizeConv1d, ResizeConv2d, ResizeConv3d
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d
 from unconv.upsample.upsamplers import Doubling
@@ -111,7 +112,7 @@ def equalised_(
         # Its kernels hold zeros that have to stay: what is made equal is the transposed convolution.
         back: Any = convert(one, "transposed")
         weights_.equalised_(back.weight, back.stride, back.dilation, initialise)
-        form: Form = "sub-pixel" if isinstance(one, SubPixelForm) else "zero-insertion"
+        form: TransposedForm = "sub-pixel" if isinstance(one, SubPixelForm) else "zero-insertion"
         one.load_state_dict(convert(back, form).state_dict())
     else:
         kernels = _kernels("equalised", one)
