@@ -19,6 +19,7 @@ from unconv.visualize.reverse.rules import rule_help
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from unconv.models.load.resolve import LoadedModel
 
@@ -104,7 +105,9 @@ def top_units(default: str | bool = True) -> Any:
 
 def layers(default: str) -> Any:
     """The option of several layers; which are taken where it is not given."""
-    return typer.Option("--layers", help="Layers, joined by commas, or all.", show_default=default)
+    return typer.Option(
+        "--layers", help="Layers, joined by commas: names, patterns (layer3.*), all.", show_default=default
+    )
 
 
 def layer(default: str | bool = True) -> Any:
@@ -242,3 +245,18 @@ def unit_choice(units: str | None, top_units: int | None) -> list[int] | str | N
     if len(chosen) == 1:
         typer.echo(f"--units {units}: unit {units} alone; --top-units {units} would be the {units} strongest", err=True)
     return chosen
+
+
+def layer_names(layers: str | None, module: nn.Module) -> list[str] | None:
+    """Layers joined by commas; all: every convolution.
+
+    >>> from torch import nn
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    >>> layer_names("all", model), layer_names("0, 1", model), layer_names(None, model)
+    (['0'], ['0', '1'], None)
+    """
+    if layers != "all":
+        return spelling.names(layers)
+    from unconv.visualize.scan.scan import convolutions
+
+    return convolutions(module)

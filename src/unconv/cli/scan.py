@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import options, spelling
+from unconv.cli import options
 from unconv.cli.outputs import WEIGHTS, File, Folder, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.errors import UnconvError
@@ -43,12 +43,12 @@ def scan(
 ) -> None:
     """Find the pictures and places at which every unit is strongest, in one pass over any number of pictures."""
     check_outputs([File("--out", out, WEIGHTS), Folder("--checkpoint", checkpoint)], [model, *images, network.weights])
-    chosen = spelling.names(layers)
     if precision not in PRECISIONS:
         raise UnconvError(f"--precision {precision!r} is unknown; it is {', '.join(PRECISIONS)}")
     loaded = network.load(model)
     import torch
 
+    chosen = options.layer_names(layers, loaded.module)
     loaded.module.to(options.device_for(device))
 
     from unconv.jobs import bar

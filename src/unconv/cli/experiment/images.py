@@ -115,7 +115,9 @@ def correspondence(
     batch, _, names = pictures(loaded, images, 2)
     from unconv.visualize.experiments.correspondence import correspondence as run
 
-    found = run(loaded, batch, parts_file(parts, names), spelling.names(layers), draws=draws, seed=seed)
+    found = run(
+        loaded, batch, parts_file(parts, names), options.layer_names(layers, loaded.module), draws=draws, seed=seed
+    )
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_correspondence
 
@@ -156,7 +158,7 @@ def invariance(
     batch, _, names = pictures(loaded, images, 1)
     from unconv.visualize.experiments.invariance import invariance as run
 
-    found = run(loaded, batch, transform, chosen, spelling.names(layers))
+    found = run(loaded, batch, transform, chosen, options.layer_names(layers, loaded.module))
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_invariance
 

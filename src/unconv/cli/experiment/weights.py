@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from unconv.cli import options, spelling
+from unconv.cli import options
 from unconv.cli.experiment.input import class_folders, labelled, pictures
 from unconv.cli.experiment.output import ENDINGS, Layers, Out, tell_json
 from unconv.cli.groups import NETWORK
 from unconv.cli.outputs import File, check_outputs, write_figure
 
 EVOLUTION = (
-    "unconv experiment evolution zfnet a.png --layer 2 --weights 1.pt --weights 2.pt",
-    "unconv experiment evolution lenet5 a.png --layer s2 --weights 1.pt --units 3,5",
+    "unconv experiment evolution n.py:f a/ --layer c1 --weights 1.pt --weights 2.pt",
+    "unconv experiment evolution zfnet a/ --layer features.pool1 --weights last.pt",
 )
 EVOLUTION_RENAMED = {"--checkpoint": "--weights", "--random-weights": ""}
 
@@ -144,7 +144,16 @@ def transfer(
     batch, labels = labelled(loaded, classes)
     from unconv.visualize.experiments.transfer import transfer as run
 
-    found = run(loaded, batch, labels, spelling.names(layers), grid=grid, folds=folds, l2_penalty=l2_penalty, seed=seed)
+    found = run(
+        loaded,
+        batch,
+        labels,
+        options.layer_names(layers, loaded.module),
+        grid=grid,
+        folds=folds,
+        l2_penalty=l2_penalty,
+        seed=seed,
+    )
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_transfer
 

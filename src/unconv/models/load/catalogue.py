@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 
 from unconv.errors import ModelError
-from unconv.models.load.built_in import BUILT_IN, find_built_in
+from unconv.models.load.built_in import find_built_in
 from unconv.models.load.resolve import BUILT_IN_SOURCE, list_models, recipe_of
-from unconv.models.load.sources import find_source, proposed_sources, source_names
 
 
 @dataclass(frozen=True)
@@ -63,34 +61,19 @@ def describe_model(model: str) -> ModelFacts:
 
 
 def match_models(pattern: str | None = None) -> tuple[str, ...]:
-    """MODEL strings that match a pattern: all built-in ones unless given.
+    """MODEL strings that match a pattern, all built-in ones unless given.
 
     Args:
-        pattern: with ``*``, ``?`` and ``[]`` as in a shell. ``torchvision:resnet*`` looks in one source; without a
-            source, the built-in names and the sources that messages propose.
+        pattern: as for :func:`~unconv.models.load.resolve.list_models`.
 
-    Raises ModelError for an unknown source, and where nothing matches; MissingExtraError where a source's package is
-    not installed.
+    Raises ModelError where nothing matches, and as list_models does.
 
     >>> match_models("zfnet*")
     ('zfnet', 'zfnet-28')
     >>> match_models("torchvision:resnet1*")
     ('torchvision:resnet101', 'torchvision:resnet152', 'torchvision:resnet18')
     """
-    if pattern is None:
-        return tuple(row.name for row in BUILT_IN)
-    source, colon, _ = pattern.partition(":")
-    if colon and find_source(source) is None and find_built_in(source) is None:
-        raise ModelError(f"models: source {source!r} is unknown; sources are {', '.join(source_names())}")
-    known = list_models(source=source) if colon and find_source(source) is not None else _without_source()
-    found = tuple(name for name in known if fnmatchcase(name if colon else name.rpartition(":")[2], pattern))
+    found = list_models(source=BUILT_IN_SOURCE) if pattern is None else list_models(pattern)
     if not found:
-        away = [name for name in source_names() if name not in [row.name for row in proposed_sources()]]
-        hint = "" if colon else f"; {away[0]} is not looked at: '{away[0]}:{pattern}'"
-        raise ModelError(f"models: nothing matches {pattern!r}{hint}")
-    return found
-
-
-def _without_source() -> list[str]:
-    sources = (BUILT_IN_SOURCE, *(row.name for row in proposed_sources()))
-    return [name for source in sources for name in list_models(source=source)]
+        raise ModelError(f"models: nothing matches {pattern!r}; 'resnet*' and 'torchvision:*' are patterns")
+    return tuple(found)
