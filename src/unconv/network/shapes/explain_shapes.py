@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from torch import Tensor, nn
 
@@ -16,6 +19,11 @@ from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.trace import replay
 from unconv.network.working_sizes import deepest_stride, working_sizes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+# A module, and what it was called with.
+Call: TypeAlias = tuple[nn.Module, Sequence[Any], dict[str, Any]]
 
 
 class ShapeError(UnconvError, RuntimeError):
@@ -41,11 +49,19 @@ class ShapeError(UnconvError, RuntimeError):
         super().__init__("\n".join(lines))
 
 
+# Set while a call is made again, so that what is decorated inside of it is silent.
+_EXPLAINING: ContextVar[bool] = ContextVar("explaining", default=False)
+
+
 class explain_shapes(AbstractContextManager[None]):  # noqa: N801
-    """A context in which a model's errors about sizes say what is wrong, where, and what mends it.
+    """A context, or a decorator, in which a model's errors about sizes say what is wrong, where, and what mends it.
 
     Costs nothing as long as there is no error; then the call that failed is made again with shapes only. Errors that
     are not about shapes pass as they are.
+
+    As a decorator, ``@explain_shapes()`` does the same for every call of a function or a method, as ``forward`` or
+    Lightning's ``training_step``; name, documentation and signature of it stay. Raises UnconvError for what is no plain
+    function: a class, a coroutine, a generator.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 14 * 14, 10))
     >>> import torch
@@ -62,14 +78,63 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not isinstance(error, RuntimeError | ValueError | TypeError | AssertionError) or isinstance(
-            error, UnconvError
-        ):
-            return
-        call = _outermost_call(traceback)
+        _explain_failure(error, lambda: _outermost_call(traceback))
+
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        """The function, with its errors about sizes explained."""
+        if not inspect.isfunction(function) or _runs_later(function):
+            raise UnconvError(
+                f"explain_shapes: decorates functions and methods, not {_kind(function)}; inside of it, write "
+                "with uc.explain_shapes():"
+            )
+
+        @functools.wraps(function)
+        def explained(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
+                _explain_failure(error, lambda: _own_call(function, args, kwargs) or _outermost_call(inner))
+                raise
+
+        return explained
+
+
+def _explain_failure(error: BaseException | None, find_call: Callable[[], Call | None]) -> None:
+    """Raise the explanation of an error, if it is about sizes and its call is found."""
+    kinds = RuntimeError | ValueError | TypeError | AssertionError
+    if not isinstance(error, kinds) or isinstance(error, UnconvError) or _EXPLAINING.get():
+        return
+    call = find_call()
+    before = _EXPLAINING.set(True)
+    try:
         explained = explain(*call) if call is not None else None
-        if explained is not None:
-            raise explained from error
+    finally:
+        _EXPLAINING.reset(before)
+    if explained is not None:
+        raise explained from error
+
+
+def _own_call(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call | None:
+    """The call of a module of which a function is the ``forward``."""
+    if not args or not isinstance(args[0], nn.Module):
+        return None
+    module, *given = args
+    its = getattr(type(module), "forward", None)
+    return (module, given, kwargs) if its is not None and inspect.unwrap(its) is inspect.unwrap(function) else None
+
+
+def _runs_later(function: Callable[..., Any]) -> bool:
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return any(is_kind(function) for is_kind in kinds)
+
+
+def _kind(thing: object) -> str:
+    if inspect.isclass(thing):
+        return f"the class {thing.__name__}"
+    if inspect.isfunction(thing):
+        return f"the coroutine or generator {thing.__name__}"
+    return f"{thing!r}"
 
 
 def explain(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> ShapeError | None:
@@ -95,7 +160,7 @@ def explain(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> Sh
         return None
 
 
-def _outermost_call(traceback: TracebackType | None) -> tuple[nn.Module, Sequence[Any], dict[str, Any]] | None:
+def _outermost_call(traceback: TracebackType | None) -> Call | None:
     """The first module on the way to an error, and what it was called with."""
     while traceback is not None:
         frame = traceback.tb_frame

@@ -1,0 +1,116 @@
+"""``@uc.explain_shapes()``: functions and methods whose errors about sizes are explained."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import unconv as uc
+from unconv.errors import UnconvError
+from unconv.network.shapes.explain_shapes import ShapeError
+
+
+class Skip(nn.Module):
+    """A decoder that meets its skip connection for even sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(3, 8, 3, padding=1)
+        self.pool = nn.MaxPool2d(2)
+        self.up = nn.ConvTranspose2d(8, 8, kernel_size=2, stride=2)
+
+    @uc.explain_shapes()
+    def forward(self, x: Tensor) -> Tensor:
+        """Down and up again."""
+        skip = self.enter(x)
+        joined: Tensor = self.up(self.pool(skip)) + skip
+        return joined
+
+
+class Lightning(nn.Module):
+    """What Lightning calls: a step that takes a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1176, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.net(x)
+        return scores
+
+    @uc.explain_shapes()
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
+        """The loss of a batch."""
+        x, y = batch
+        return F.cross_entropy(self(x), y)
+
+
+def test_a_forward_is_explained_as_the_context_explains_it() -> None:
+    x = torch.zeros(1, 3, 45, 44)
+    with pytest.raises(ShapeError) as decorated:
+        Skip()(x)
+    assert str(decorated.value).startswith("up comes to 44×44 and enter to 45×44; the model joins them (add)")
+    assert decorated.value.input_sizes == (((3, 46, 44),), ((3, 44, 44),))
+    assert "must match the size of tensor b" in str(decorated.value.__cause__)
+    assert Skip()(torch.zeros(1, 3, 44, 44)).shape == (1, 8, 44, 44)
+    with pytest.raises(ShapeError, match="up comes to 44×44"), uc.explain_shapes():
+        nn.Sequential(nn.Identity(), Skip())(x)
+
+
+def test_the_step_of_a_training_is_explained() -> None:
+    batch = torch.zeros(4, 1, 28, 28), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(ShapeError, match=r"net\.3 takes 1176 features and gets 864") as told:
+        Lightning().training_step(batch, 0)
+    lines = [frame.name for frame in traceback.extract_tb(told.value.__cause__.__traceback__)]  # type: ignore[union-attr]
+    assert "training_step" in lines
+    good = torch.zeros(4, 1, 32, 32), batch[1]
+    assert Lightning().training_step(good, batch_idx=0).ndim == 0
+
+
+def test_a_function_keeps_name_documentation_signature_and_other_errors() -> None:
+    @uc.explain_shapes()
+    def run(model: nn.Module, *, size: int = 28) -> Any:
+        """Runs a model."""
+        if size < 0:
+            raise ValueError("size is negative")
+        return model(torch.zeros(1, 1, size, size))
+
+    assert (run.__name__, run.__doc__) == ("run", "Runs a model.")
+    assert list(inspect.signature(run).parameters) == ["model", "size"]
+    with pytest.raises(ValueError, match="size is negative"):
+        run(nn.Identity(), size=-1)
+    with pytest.raises(ShapeError, match="takes 1176 features"):
+        run(Lightning())
+    # A value of the size that torch cannot explain either passes as it is.
+    with pytest.raises(RuntimeError, match="expected a float"):
+        run(nn.Sequential(nn.Identity(), _Fails()))
+
+
+class _Fails(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:  # noqa: ARG002
+        raise RuntimeError("expected a float")
+
+
+def test_what_is_no_plain_function_is_refused() -> None:
+    def values() -> Iterator[int]:
+        yield 1
+
+    async def later() -> None:
+        return None
+
+    for thing, told in (
+        (Skip, "the class Skip"),
+        (values, "generator values"),
+        (later, "coroutine"),
+        (nn.ReLU(), "not ReLU"),
+    ):
+        with pytest.raises(UnconvError, match=told) as refusal:
+            uc.explain_shapes()(thing)  # type: ignore[arg-type]
+        assert "\n" not in str(refusal.value)
