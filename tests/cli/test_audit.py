@@ -78,3 +78,68 @@ def test_bad_options_are_one_line(net: str, options: list[str], told: str) -> No
     assert isinstance(run.exception, UnconvError)
     assert told in str(run.exception)
     assert "\n" not in str(run.exception)
+
+
+def test_several_models_are_one_run(net: str, tmp_path: Path) -> None:
+    good = tmp_path / "good.py"
+    good.write_text("from torch import nn\ndef build():\n    return nn.Conv2d(1, 8, 3, padding=1)\n")
+    options = ["--input-size", "1x32x32", "--no-table", "--no-measure"]
+    models = [net, f"{good}:build"]
+    run = CliRunner().invoke(app, ["audit", *models, *options, "-o", str(tmp_path / "a.sarif")])
+    assert run.exit_code == 0
+    assert "2 models: 2 audited, 0 refused" in run.stdout
+    log = json.loads((tmp_path / "a.sarif").read_text())
+    assert len(log["runs"]) == 1
+    results = log["runs"][0]["results"]
+    assert all(result["message"]["text"].startswith(tuple(models)) for result in results)
+    assert len({result["partialFingerprints"]["rule/layer"] for result in results}) == len(results)
+    schema = pytest.importorskip("pydantic_sarif.model").StaticAnalysisResultsFormatSarifVersion210JsonSchema
+    schema.model_validate(log)
+    # The exit code is the worst's: findings, then what cannot be audited.
+    assert CliRunner().invoke(app, ["audit", *models, *options, "--fail-on", "warning"]).exit_code == 1
+    broken = CliRunner().invoke(app, ["audit", *models, "nothing.py:build", *options, "-o", str(tmp_path / "b.sarif")])
+    assert broken.exit_code == 2
+    assert broken.stderr.startswith("unconv: nothing.py: no such file")
+    assert "3 models: 2 audited, 1 refused" in broken.stdout
+    (invocation,) = json.loads((tmp_path / "b.sarif").read_text())["runs"][0]["invocations"]
+    assert not invocation["executionSuccessful"]
+    assert "no such file" in invocation["toolExecutionNotifications"][0]["message"]["text"]
+    schema.model_validate_json((tmp_path / "b.sarif").read_text())
+
+
+def test_several_models_as_json_and_as_a_page(net: str, tmp_path: Path) -> None:
+    options = ["--input-size", "1x32x32", "--no-measure"]
+    page = tmp_path / "a.html"
+    run = CliRunner().invoke(app, ["audit", net, "nothing.py:build", *options, "--json", "-o", str(page)])
+    told = json.loads(run.stdout)
+    assert [one["model"] for one in told["audits"]] == [net]
+    assert told["refused"] == [{"model": "nothing.py:build", "error": "nothing.py: no such file; name a Python file"}]
+    text = page.read_text()
+    assert "<title>Audit of 2 networks</title>" in text
+    assert "Not audited: nothing.py: no such file" in text
+    one = json.loads(CliRunner().invoke(app, ["audit", net, net, *options, "--json"]).stdout)
+    assert {key: value for key, value in told["audits"][0].items() if key != "findings"} == {
+        key: value for key, value in one.items() if key != "findings"
+    }
+    for option in (["--fix", str(tmp_path / "p.py")], ["--weights", "w.pt"]):
+        refused = CliRunner().invoke(app, ["audit", net, "lenet5", *option])
+        assert isinstance(refused.exception, UnconvError)
+        assert "is for one MODEL" in str(refused.exception)
+
+
+def test_findings_point_to_the_line_that_makes_the_layer(net: str, tmp_path: Path) -> None:
+    run = CliRunner().invoke(
+        app, ["audit", net, "--input-size", "1x32x32", "--no-table", "-o", str(tmp_path / "a.sarif")]
+    )
+    line = (
+        NET.splitlines().index("        self.up = nn.ConvTranspose2d(8, 8, 3, stride=2, padding=1, output_padding=1)")
+        + 1
+    )
+    assert f"    at:  {tmp_path / 'net.py'}:{line}\n" in run.stdout
+    found = json.loads((tmp_path / "a.sarif").read_text())["runs"][0]["results"][0]
+    assert found["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": (tmp_path / "net.py").as_uri()},
+        "region": {"startLine": line},
+    }
+    told = json.loads(CliRunner().invoke(app, ["audit", net, *options, "--json"]).stdout)
+    assert told["findings"][0]["location"]["line"] == line

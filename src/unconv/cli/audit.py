@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json as json_format
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +22,7 @@ EXAMPLES = (
     "unconv audit torchvision:resnet50",
     "unconv audit net.py:build --input-size 1x572x572 -o audit.html",
     "unconv audit net.py:build --fix patched.py  # then audit patched.py:build",
-    "unconv audit net.py:build --fail-on warning --ignore same-differs  # for CI",
+    "unconv audit net.py:small net.py:large --fail-on warning -o audit.sarif",
 )
 RENAMED = {"--input": "--input-size", "--layers": "--table", "--no-layers": "--no-table"}
 
@@ -29,7 +31,7 @@ _LEVELS = ("error", "warning", "hint", "never")
 
 
 def audit(
-    model: options.Model,
+    model: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Networks, see unconv models.")],
     network: options.Sized,
     job: options.Job,
     input_size: Annotated[
@@ -56,34 +58,115 @@ def audit(
     ] = True,
     force: options.Force = False,
 ) -> None:
-    """Look through a model: a table of its layers, findings, and the fix for each. No weights are needed."""
+    """Look through models: a table of layers, findings, and the fix for each. No weights are needed."""
     if fail_on not in _LEVELS:
         raise UnconvError(f"--fail-on {fail_on!r} is not one of {', '.join(_LEVELS)}")
     told = None if input_size is None else _sizes(input_size)
     if told is not None and network.size is not None:
         raise UnconvError("--input-size and --size both say what the model is given; leave out one of them")
-    from unconv.network.audit.audit import FORMATS, audit as run
+    named = list(dict.fromkeys(model))
+    if len(named) > 1:
+        _check_several(network, fix)
+    from unconv.network.audit.audit import FORMATS
 
-    check_outputs([File("--out", out, FORMATS), *_fixed(fix, model, force)], [model, network.weights])
+    check_outputs([File("--out", out, FORMATS), *_fixed(fix, named[0], force)], [*named, network.weights])
+    rules = spelling.names(ignore) or []
+
+    def look(one: str) -> _Looked:
+        return _look(one, network, told, measure, rules)
+
+    if len(named) > 1:
+        raise typer.Exit(_tell_several(named, look, table, out, job.json, fail_on))
+    looked = look(named[0])
+    found = looked.audit
+    if out is not None:
+        found.save(out, title=looked.model)
+    if job.json:
+        typer.echo(json_format.dumps(looked.to_dict(), ensure_ascii=False))
+    else:
+        _tell(looked, table)
+        if out is not None:
+            typer.echo(f"wrote {out}")
+        _tell_weights([looked])
+    if fix is not None:
+        _patch(found, fix, looked.model, looked.stand_in or network.random_weights, force, quiet=job.json)
+    raise typer.Exit(_code(found, fail_on))
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A network as it was audited; ``stand_in``: with random weights that nobody asked for."""
+
+    model: str
+    weights: str
+    audit: Audit
+    stand_in: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as plain data, with the model and its weights."""
+        return {"model": self.model, "weights": self.weights, **self.audit.to_dict()}
+
+
+def _look(
+    model: str, network: options.Sized, told: tuple[tuple[int, ...], ...] | None, measure: bool, rules: list[str]
+) -> _Looked:
+    from unconv.network.audit.audit import audit as run
 
     # A file's own weights are what it makes; of others, random ones do.
     own = re.search(r"\.py:", model) is not None or network.weights is not None
     loaded = network.load(model, random_weights=network.random_weights or not own)
     sizes = told if told is not None else (loaded.takes or loaded.input_size,)
-    found = run(loaded.module, sizes, measure=measure).without(spelling.names(ignore) or ())  # type: ignore[arg-type]
+    found = run(loaded.module, sizes, measure=measure).without(rules)  # type: ignore[arg-type]
+    return _Looked(model, loaded.weights, found, not own and not network.random_weights)
+
+
+def _check_several(network: options.Sized, fix: Path | None) -> None:
+    for option, given in (("--fix", fix), ("--weights", network.weights)):
+        if given is not None:
+            raise UnconvError(f"{option} is for one MODEL, and several are named; name one")
+
+
+def _tell_several(
+    models: list[str], look: Callable[[str], _Looked], table: bool, out: Path | None, json: bool, fail_on: str
+) -> int:
+    """Audit models one by one; what is refused is told, and the others are audited all the same."""
+    from unconv.network.audit.several import save_audits
+
+    looked: list[_Looked] = []
+    refused: dict[str, str] = {}
+    for model in models:
+        try:
+            looked.append(look(model))
+        except UnconvError as refusal:
+            refused[model] = str(refusal)
+            typer.echo(f"unconv: {refusal}", err=True)
+            continue
+        if not json:
+            _tell(looked[-1], table)
+            typer.echo()
     if out is not None:
-        found.save(out, title=model)
-    if job.json:
-        about = {"model": model, "weights": loaded.weights}
-        typer.echo(json_format.dumps({**about, **found.to_dict()}, ensure_ascii=False))
+        save_audits({one.model: one.audit for one in looked}, out, refused)
+    if json:
+        told = [{"model": model, "error": text} for model, text in refused.items()]
+        content = {"audits": [one.to_dict() for one in looked], "refused": told}
+        typer.echo(json_format.dumps(content, ensure_ascii=False))
     else:
-        _tell(found, model, table, out)
-        if not own and not network.random_weights:
-            typer.echo(f"weights: {loaded.weights}, as findings do not depend on them; --weights FILE takes yours")
-    if fix is not None:
-        _patch(found, fix, model, not own, force, quiet=job.json)
-    if fail_on != "never" and found.at_least(fail_on):  # type: ignore[arg-type]
-        raise typer.Exit(1)
+        typer.echo(f"{len(models)} models: {len(looked)} audited, {len(refused)} refused")
+        if out is not None:
+            typer.echo(f"wrote {out}")
+        _tell_weights(looked)
+    return 2 if refused else max(_code(one.audit, fail_on) for one in looked)
+
+
+def _code(found: Audit, fail_on: str) -> int:
+    """The exit code: 1 where a finding is as grave as that."""
+    return int(fail_on != "never" and bool(found.at_least(fail_on)))  # type: ignore[arg-type]
+
+
+def _tell_weights(looked: list[_Looked]) -> None:
+    told = dict.fromkeys(one.weights for one in looked if one.stand_in)
+    for weights in told:
+        typer.echo(f"weights: {weights}, as findings do not depend on them; --weights FILE takes yours")
 
 
 def _fixed(path: Path | None, model: str, force: bool) -> list[File]:
@@ -120,7 +203,8 @@ def _sizes(text: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(number) for number in part.split("x")) for part in parts)
 
 
-def _tell(found: Audit, model: str, table: bool, out: Path | None) -> None:
+def _tell(looked: _Looked, table: bool) -> None:
+    found = looked.audit
     if table:
         typer.echo(found.graph.table())
         typer.echo()
@@ -133,8 +217,6 @@ def _tell(found: Audit, model: str, table: bool, out: Path | None) -> None:
     counts = [(one, sum(f.severity == one for f in found.findings)) for one in _LEVELS[:3]]
     told = ", ".join(f"{count} {one}{'' if count == 1 else 's'}" for one, count in counts if count) or "no findings"
     typer.echo(
-        f"{model}: {len(found.layers)} layers, {found.parameters:,} parameters, {found.macs:,} multiply-accumulates; "
-        f"{told}"
+        f"{looked.model}: {len(found.layers)} layers, {found.parameters:,} parameters, "
+        f"{found.macs:,} multiply-accumulates; {told}"
     )
-    if out is not None:
-        typer.echo(f"wrote {out}")

@@ -82,7 +82,7 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """The function, with its errors about sizes explained."""
-        if not inspect.isfunction(function) or _runs_later(function):
+        if not _is_plain(function):
             raise UnconvError(
                 f"explain_shapes: decorates functions and methods, not {_kind(function)}; inside of it, write "
                 "with uc.explain_shapes():"
@@ -124,9 +124,10 @@ def _own_call(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[st
     return (module, given, kwargs) if its is not None and inspect.unwrap(its) is inspect.unwrap(function) else None
 
 
-def _runs_later(function: Callable[..., Any]) -> bool:
-    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-    return any(is_kind(function) for is_kind in kinds)
+def _is_plain(function: object) -> bool:
+    """Whether calling it runs it: no class, no coroutine, no generator."""
+    later = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return inspect.isfunction(function) and not any(is_kind(function) for is_kind in later)
 
 
 def _kind(thing: object) -> str:
