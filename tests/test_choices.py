@@ -23,6 +23,8 @@ from unconv.sparse.code.boundary import check_boundary
 from unconv.sparse.estimator.features import OUTPUTS
 from unconv.sparse.learn.constraints import NAMES
 from unconv.train.loop.settings import OPTIMISERS, PRECISIONS, Settings
+from unconv.upsample.change.replace import replace
+from unconv.upsample.change.upsampling import KINDS
 from unconv.upsample.convert import FORMS, convert
 from unconv.upsample.upsamplers import UPSAMPLERS, upsampler
 from unconv.visualize.report.contact_sheets import FORMATS, check_formats
@@ -37,6 +39,7 @@ TABLES: dict[str, Iterable[str]] = {
     "KernelConstraint": NAMES,
     "CodeOutput": OUTPUTS,
     "UpsamplerName": UPSAMPLERS,
+    "UpsamplerKind": (*KINDS, "all"),
     "TransposedForm": FORMS,
     "Severity": SEVERITIES,
     "AuditRule": AUDIT_RULES,
@@ -47,6 +50,13 @@ TABLES: dict[str, Iterable[str]] = {
 GEOMETRY = uc.ConvGeometry(5, 3)
 IMAGES, KERNELS = torch.rand(1, 1, 8, 8), torch.rand(2, 1, 3, 3)
 MODEL = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+UPSAMPLING = nn.Sequential(
+    nn.ConvTranspose1d(1, 1, 2, 2),
+    uc.upsample.SubPixel1d(1, 1),
+    uc.upsample.ResizeConv1d(1, 1),
+    uc.upsample.Bilinear1d(1),
+    nn.Upsample(scale_factor=2),
+)
 AUDIT = uc.audit(MODEL, (1, 8, 8), measure=False)
 
 
@@ -74,6 +84,7 @@ TAKERS: dict[str, Callable[[Any], object]] = {
     "Fit": lambda word: Preprocess(fit=word),
     "Split": photographs,
     "UpsamplerName": lambda word: upsampler(word, 2, 2),
+    "UpsamplerKind": lambda word: replace(UPSAMPLING, "transposed-k4", kind=word),
     "TransposedForm": lambda word: convert(nn.ConvTranspose2d(2, 2, 2, stride=2), word),
     "ResizeMode": lambda word: uc.upsample.ResizeConv2d(2, 2, mode=word),
     "Severity": lambda word: AUDIT.at_least(word),

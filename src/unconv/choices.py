@@ -37,10 +37,12 @@ Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
 Fit: TypeAlias = Literal["cover", "stretch"]
 Split: TypeAlias = Literal["train", "test"]
 
-# Layers that double a size, forms of a transposed convolution, and what repeats cells in a resize-convolution.
+# Layers that double a size, kinds of upsamplers in a model, forms of a transposed convolution, and what repeats cells
+# in a resize-convolution.
 UpsamplerName: TypeAlias = Literal[
     "transposed-k2", "transposed-k3", "transposed-k4", "sub-pixel", "sub-pixel-icnr", "resize", "bilinear"
 ]
+UpsamplerKind: TypeAlias = Literal["transposed", "sub-pixel", "resize", "bilinear", "interpolation", "all"]
 TransposedForm: TypeAlias = Literal["transposed", "sub-pixel", "zero-insertion"]
 ResizeMode: TypeAlias = Literal["nearest", "linear"]
 

@@ -101,6 +101,11 @@ def test_solutions_are_a_list_that_is_short_in_print() -> None:
     assert lines[-1] == f"… {len(many) - 10} more"
     assert "<table>" in many._repr_html_()
     assert f"… {len(many) - 10} more" in many._repr_html_()
+    frame = uc.solve_transpose(13, 50, kernel_size=4).to_dataframe()
+    assert frame[["kernel_size", "stride", "padding", "output_padding"]].to_numpy().tolist() == [
+        [4, 4, 1, 0],
+        [4, 4, 2, 2],
+    ]
     none = uc.solve_conv(4, 1000)
     assert none == []
     assert repr(none) == "4 → 1000: no convolution within the bounds; raise max_kernel_size or max_stride, or fix less"

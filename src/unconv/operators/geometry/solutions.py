@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from unconv.describe import counted
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.size_texts import padding_text, short_text
+from unconv.results import Tabled
 from unconv.tables import html_table, text_table
 
 _Found = TypeVar("_Found", bound=Geometry)
@@ -19,7 +20,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Solutions(Sequence[_Found], Generic[_Found]):
+class Solutions(Tabled, Sequence[_Found], Generic[_Found]):
     """Geometries from one size to another, the best first: a sequence whose text is a table.
 
     Each entry is a geometry; ``solutions[0].to_torch(in_channels, out_channels)`` makes a layer of it.
@@ -71,7 +72,7 @@ class Solutions(Sequence[_Found], Generic[_Found]):
 
     def table(self, top: int = SHOWN) -> str:
         """The first ``top`` of them as text."""
-        rows = self._rows(top)
+        rows = self._cells(top)
         lines = [self._head(), *([text_table(rows, left=len(rows[0]))] if self.found else [])]
         return "\n".join(lines + self._more(top))
 
@@ -80,9 +81,16 @@ class Solutions(Sequence[_Found], Generic[_Found]):
         return self.table()
 
     def _repr_html_(self) -> str:
-        rows = self._rows(SHOWN)
+        rows = self._cells(SHOWN)
         more = "".join(f"<p>{line}</p>" for line in self._more(SHOWN))
         return f"<p>{self._head()}</p>{html_table(rows, left=len(rows[0])) if self.found else ''}{more}"
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for geometry in self.found:
+            names = ("kernel_size", "stride", "padding", "dilation", "output_padding", "uneven_overlap", "remainder")
+            values = {name: getattr(geometry, name) for name in names if hasattr(geometry, name)}
+            values["padding"] = tuple(before for before, _ in geometry.padding)
+            yield {name: value[0] if len(value) == 1 else value for name, value in values.items()}
 
     @property
     def ends(self) -> str:
@@ -97,7 +105,7 @@ class Solutions(Sequence[_Found], Generic[_Found]):
     def _more(self, top: int) -> list[str]:
         return [f"… {len(self.found) - top} more"] if len(self.found) > top else []
 
-    def _rows(self, top: int) -> list[tuple[str, ...]]:
+    def _cells(self, top: int) -> list[tuple[str, ...]]:
         dilated = any(set(geometry.dilation) != {1} for geometry in self.found)
         back = any(isinstance(geometry, ConvTransposeGeometry) for geometry in self.found)
         last = ("output padding", "overlap") if back else ("rows unread",)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._pytree import tree_leaves
 
+from unconv.choices import UpsamplerKind, UpsamplerName
 from unconv.errors import GeometryError, UnconvError, one_line
 from unconv.network.run.input_sizes import InputSize, Sizes, as_input_sizes, input_dtypes
 from unconv.network.run.model_state import at_rest
@@ -46,9 +47,9 @@ Exchanges: TypeAlias = list[tuple[_Place, Upsampling, _Made]]
 
 def replace(
     model: nn.Module,
-    to: str = "resize",
+    to: UpsamplerName = "resize",
     *,
-    kind: str = "transposed",
+    kind: UpsamplerKind = "transposed",
     input_size: InputSize = None,
     inplace: bool = False,
 ) -> Replaced:
@@ -107,7 +108,7 @@ def replace(
     return Replaced(changed, exchanges, tuple(left), total, _count(changed), sizes)
 
 
-def _checked(model: nn.Module, to: str, kind: str) -> str:
+def _checked(model: nn.Module, to: str, kind: str) -> Any:
     if not isinstance(model, nn.Module):
         raise UnconvError(f"replace: needs a torch.nn.Module, not {type(model).__name__}")
     if any(isinstance(one, torch.jit.ScriptModule) for one in model.modules()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
@@ -18,8 +18,7 @@ from unconv.upsample.resize import ResizeConv1d, ResizeConv2d, ResizeConv3d
 from unconv.upsample.subpixel import SubPixel1d, SubPixel2d, SubPixel3d
 from unconv.upsample.upsamplers import Doubling
 
-Kind: TypeAlias = Literal["transposed", "sub-pixel", "resize", "bilinear", "interpolation"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS = ("transposed", "sub-pixel", "resize", "bilinear", "interpolation")
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, ZeroInsertion)
 _SUB_PIXEL = (SubPixel1d, SubPixel2d, SubPixel3d, SubPixelForm, nn.PixelShuffle)
@@ -44,7 +43,7 @@ class Upsampling:
         bias: one number for each output channel; None where it adds none, or one that differs from phase to phase.
     """
 
-    kind: Kind
+    kind: str
     in_channels: int
     out_channels: int
     scale_factor: tuple[int, ...]
@@ -54,7 +53,7 @@ class Upsampling:
     bias: Tensor | None = None
 
 
-def kind_of(layer: nn.Module) -> Kind | None:
+def kind_of(layer: nn.Module) -> str | None:
     """The kind of a layer; None for one that does not upsample.
 
     >>> kind_of(nn.ConvTranspose2d(3, 3, 2, 2)), kind_of(nn.Upsample(scale_factor=2)), kind_of(nn.Conv2d(3, 3, 2))
@@ -140,7 +139,7 @@ def _of_torch(one: Any, shapes: Shapes | None) -> Upsampling:
         raise UnconvError("its channels are not known; give an input_size")
     axes = len(shapes[0]) - 2
     steps = tuple(map(int, factors)) * (axes if len(factors) == 1 else 1)
-    kind: Kind = "sub-pixel" if isinstance(one, nn.PixelShuffle) else "interpolation"
+    kind = "sub-pixel" if isinstance(one, nn.PixelShuffle) else "interpolation"
     return Upsampling(kind, shapes[0][1], shapes[1][1], steps, (0,) * axes)
 
 
