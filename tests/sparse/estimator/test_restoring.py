@@ -112,11 +112,15 @@ def test_without_a_low_pass_the_whole_picture_is_coded(picture: Tensor) -> None:
     torch.testing.assert_close(found.image, by_hand[0], atol=1e-3, rtol=0)
 
 
-def test_signals_are_not_run_backwards() -> None:
-    time = np.arange(200)
+def test_signals_are_denoised_whole_and_not_run_backwards() -> None:
+    time = np.arange(400)
     signal = np.where(time % 40 < 20, 0.05 * (time % 20), 0.0)
-    learner = DictionaryLearner(2, 30, 0.1, max_iter=5, random_state=0).fit(signal[None])
-    assert len(learner.denoise(signal + 0.02 * np.random.default_rng(0).standard_normal(200)).encodings) == 1
+    noisy = signal + 0.1 * np.random.default_rng(0).standard_normal(400)
+    learner = DictionaryLearner(2, 30, 0.1, max_iter=8, random_state=0).fit(signal[None])
+    found = learner.denoise(noisy, sigma=0.1)
+    assert len(found.encodings) == 1
+    assert np.abs(found.image[0].numpy() - signal).mean() < 0.5 * np.abs(noisy - signal).mean()
+    assert torch.equal(found.image, denoise(noisy[None], learner, sigma=0.1, turns=1).image)
 
 
 def test_the_kernels_are_drawn(learner: DictionaryLearner) -> None:

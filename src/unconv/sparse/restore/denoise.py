@@ -17,6 +17,7 @@ from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.penalty import InverseCorrelation, Penalty
 from unconv.sparse.code.validate import as_float, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
+from unconv.sparse.learn.parameters import LOW_PASS
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.inpaint import inpaint
@@ -110,7 +111,8 @@ def denoise(
         noise: "gaussian" or "impulse".
         sigma: standard deviation of Gaussian noise; estimated unless given.
         penalty: instead of the rule above; as :func:`~unconv.sparse.code.encode.encode` takes it. For impulses 0.02.
-        low_pass: strength of the low-pass, in pixels²: 5, for impulses 2; 0: none.
+        low_pass: strength of the low-pass, in pixels²; 0: none. None: what a fitted learner took off before it learned,
+            with other dictionaries 5; for impulses 2.
         turns: by how many quarter turns of the dictionary, 1 to 4; time grows with it.
         boundary, tol, solver, threads: as for encode.
         strength: the name of ``low_pass`` before.
@@ -154,7 +156,9 @@ def _without_gaussian(
         if sigma is None
         else picture.new_full((len(planes.stack),), sigma)
     )
-    bands = [bands_of(plane, 5.0 if low_pass is None else low_pass) for plane in planes.stack]
+    if low_pass is None:
+        low_pass = getattr(dictionary, "low_pass_", LOW_PASS)
+    bands = [bands_of(plane, low_pass) for plane in planes.stack]
     noisy = [place for place, level in enumerate(sigmas.tolist()) if level > 0]
     if not noisy:
         return Denoised(picture.clone(), sigmas, None, ())
