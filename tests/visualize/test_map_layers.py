@@ -76,7 +76,7 @@ def test_reports_take_them(resnet: nn.Module, layers: str, tmp_path) -> None:
         "mixed": ("layer1.0.conv1", "layer1.0.conv2", "layer2"),
     }[layers]
     small = Preprocess(size=(32, 32), resize=(32, 32))
-    report = uc.see(resnet, IMAGES, given, tmp_path / "out", units=[0], top=1, fidelity=0, preprocess=small)
+    report = uc.see(resnet, IMAGES, given, tmp_path / "out", units=[0], top=1, fidelity=0, transform=small)
     assert report.layers == named
 
 

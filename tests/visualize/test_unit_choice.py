@@ -57,7 +57,7 @@ def test_reports_and_evolutions_take_both(tmp_path: Path) -> None:
     images = torch.rand(2, 3, 16, 16)
     model, states = network(), {"a": network().state_dict()}
     for options, count in (({"units": [5, 2]}, 2), ({"top_units": 3}, 3), ({"units": "all"}, 8)):
-        report = uc.see(model, images, "1", tmp_path / str(count), preprocess=SMALL, fidelity=0, top=1, **options)
+        report = uc.see(model, images, "1", tmp_path / str(count), transform=SMALL, fidelity=0, top=1, **options)
         (layer,) = report.numbers["collection"]["layers"]
         shown = [unit["unit"] for unit in layer["units"]]
         found = evolution(model, states, images, "1", **options)

@@ -241,7 +241,7 @@ class Ended(Endless):
 READERS: dict[str, Callable[[Any], Any]] = {
     "read_images": uc.read_images,
     "scan": lambda given: scan(nn.Sequential(nn.Conv2d(3, 4, 3)), given),
-    "see": lambda given: uc.see(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), given, preprocess=AS_IT_IS),
+    "see": lambda given: uc.see(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), given, transform=AS_IT_IS),
     "fit": lambda given: DictionaryLearner(2, 3, max_iter=1).fit(given),
     "encode": lambda given: encode(given, DICTIONARY),
     "train": pictures_without_classes,
@@ -358,7 +358,7 @@ def test_a_skipped_picture_keeps_its_name_and_reason(tmp_path: Path, name: str) 
     assert found.skipped == again.skipped == uc.read_images(tmp_path).skipped == expected
     assert found.names == again.names == {1: f"z {name}"}
     report = uc.see(
-        nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), tmp_path, out=tmp_path.with_suffix(".see"), preprocess=AS_IT_IS
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), tmp_path, out=tmp_path.with_suffix(".see"), transform=AS_IT_IS
     )
     assert [(item.name, item.reason) for item in report.skipped] == [(name, "empty file (0 bytes)")]
 

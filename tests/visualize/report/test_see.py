@@ -142,7 +142,7 @@ def test_a_picture_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
 
     images = [torch.zeros(3, 20, 20), torch.ones(3, 20, 20), torch.zeros(1, 30, 20)]
     progress = Recorded()
-    report = uc.see(Picky(), images, out=tmp_path, preprocess=SMALL, progress=progress)
+    report = uc.see(Picky(), images, out=tmp_path, transform=SMALL, progress=progress)
     assert report.pictures == ("image 0", "image 2")
     (skipped,) = report.skipped
     assert skipped.name == "image 1"
@@ -190,13 +190,12 @@ def test_a_skipped_file_keeps_its_name_and_its_reason_whatever_the_name(
         ({"rule": "lrp"}, UnconvError, r"rule: 'lrp' is not one of auto, deconvnet, guided, gradient"),
         ({"images": "nowhere"}, ImageError, r"no picture could be used: nowhere: no such file or folder"),
         ({"images": []}, ImageError, r"no picture could be used: none given"),
-        ({"model": "efficientnet-lite0"}, UnconvError, r"preprocess: is for bare modules"),
     ],
 )
 def test_bad_input_ends_in_one_line(
     tmp_path: Path, arguments: dict[str, object], error: type[Exception], line: str
 ) -> None:
-    given = {"model": network(), "images": torch.rand(1, 3, 30, 30), "preprocess": SMALL, "out": tmp_path / "out"}
+    given = {"model": network(), "images": torch.rand(1, 3, 30, 30), "transform": SMALL, "out": tmp_path / "out"}
     with pytest.raises(error, match=line) as refusal:
         uc.see(**(given | arguments))
     assert "\n" not in str(refusal.value)
@@ -207,13 +206,13 @@ def test_weights_that_are_not_numbers_are_refused_before_any_picture(tmp_path: P
     model = network()
     nn.init.constant_(model[3].bias, float("nan"))
     with pytest.raises(ModelError, match=r"weights are not finite: 3.bias has 8 NaN"):
-        uc.see(model, "nowhere", out=tmp_path, preprocess=SMALL)
+        uc.see(model, "nowhere", out=tmp_path, transform=SMALL)
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(UnconvError, match="is a file; name a folder"):
-        uc.see(network(), torch.rand(1, 3, 30, 30), out=tmp_path / "out", preprocess=SMALL)
+        uc.see(network(), torch.rand(1, 3, 30, 30), out=tmp_path / "out", transform=SMALL)
     assert (tmp_path / "out").read_text() == "mine"
 
 
@@ -231,7 +230,7 @@ def test_a_report_that_fails_midway_leaves_the_folder_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: type[BaseException]
 ) -> None:
     out = tmp_path / "out"
-    uc.see(network(), torch.rand(2, 3, 30, 30), ["0"], out, preprocess=SMALL, fidelity=0, top_units=1)
+    uc.see(network(), torch.rand(2, 3, 30, 30), ["0"], out, transform=SMALL, fidelity=0, top_units=1)
     (out / "images" / "mine.png").write_text("mine")
     before = contents(out)
     module = importlib.import_module("unconv.visualize.report.see")
@@ -243,7 +242,7 @@ def test_a_report_that_fails_midway_leaves_the_folder_as_it_was(
 
     monkeypatch.setattr(module, step, fail)
     with pytest.raises(UnconvError if error is OSError else error, match="midway"):
-        uc.see(network(), torch.rand(3, 3, 30, 30), ["3"], out, preprocess=SMALL, fidelity=0, top_units=2, force=True)
+        uc.see(network(), torch.rand(3, 3, 30, 30), ["3"], out, transform=SMALL, fidelity=0, top_units=2, force=True)
     assert contents(out) == before
 
 
@@ -256,7 +255,7 @@ def test_pictures_that_are_read_are_not_replaced(tmp_path: Path, monkeypatch: py
     before = contents(tmp_path)
     for images in (given, Path(given), [torch.rand(3, 30, 30), [given]]):
         with pytest.raises(UnconvError, match=r"^report out: (is read|would replace what is read)") as refused:
-            uc.see(network(), images, out="out", preprocess=SMALL, force=True)
+            uc.see(network(), images, out="out", transform=SMALL, force=True)
         assert "\n" not in str(refused.value)
     assert contents(tmp_path) == before
 
@@ -264,12 +263,12 @@ def test_pictures_that_are_read_are_not_replaced(tmp_path: Path, monkeypatch: py
 def test_grey_and_double_precision_networks(tmp_path: Path) -> None:
     grey = Preprocess(size=(24, 24), resize=(24, 24), mean=(0.5,), std=(0.5,))
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU6(), nn.Conv2d(4, 4, 3), nn.ReLU()).double()
-    report = uc.see(model, torch.rand(2, 3, 30, 30), out=tmp_path, preprocess=grey)
+    report = uc.see(model, torch.rand(2, 3, 30, 30), out=tmp_path, transform=grey)
     assert (report.rule, len(report.pictures)) == ("guided", 2)
 
 
 def test_a_compiled_model_is_looked_into_as_what_it_was_made_from(folder: Path, tmp_path: Path) -> None:
-    plain = uc.see(network(), folder / "a.png", out=tmp_path / "plain", preprocess=SMALL)
-    compiled = uc.see(torch.compile(network()), folder / "a.png", out=tmp_path / "compiled", preprocess=SMALL)
+    plain = uc.see(network(), folder / "a.png", out=tmp_path / "plain", transform=SMALL)
+    compiled = uc.see(torch.compile(network()), folder / "a.png", out=tmp_path / "compiled", transform=SMALL)
     assert compiled.layers == plain.layers
     assert compiled.numbers["pictures"] == plain.numbers["pictures"]

@@ -87,7 +87,7 @@ def test_limits_say_what_the_rule_says_of_itself(added: Rule) -> None:
 @pytest.mark.parametrize("automatic", [False, True])
 def test_report(added: Rule, automatic: bool, tmp_path: Path) -> None:
     rule = AUTO if automatic else added.name
-    report = uc.see(network(), images(), ["2"], tmp_path, rule=rule, top_units=2, preprocess=SMALL)
+    report = uc.see(network(), images(), ["2"], tmp_path, rule=rule, top_units=2, transform=SMALL)
     page = (tmp_path / "index.html").read_text()
     assert report.rule == ("guided" if automatic else added.name)
     for told in (added.name, added.formula, added.paper, added.caveat):

@@ -180,7 +180,7 @@ def enter(entry: str, model: nn.Module, layer: str, folder: Path) -> Any:
     if entry == "scan":
         return scan(model, images, [layer], top=2).values[layer]
     small = Preprocess(size=(SIDE, SIDE), resize=(SIDE, SIDE))
-    report = uc.see(model, images.float(), [layer], out=folder, top_units=1, preprocess=small)
+    report = uc.see(model, images.float(), [layer], out=folder, top_units=1, transform=small)
     units = [unit for picture in report.numbers["pictures"] for unit in picture["layers"][0]["units"]]
     return torch.tensor([unit["activation"] for unit in units])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from unconv.errors import ModelError, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel, load_model, load_structure
+from unconv.models.load.transforms import Transform, as_preprocess, first_channels
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 
 AnyModel: TypeAlias = str | nn.Module | LoadedModel
@@ -53,7 +54,9 @@ class OpenedModel:
         return self.classes[index]
 
 
-def open_model(model: Any, operation: str = "model", *, any_weights: bool = False) -> OpenedModel:
+def open_model(
+    model: Any, operation: str = "model", *, any_weights: bool = False, transform: Transform | None = None
+) -> OpenedModel:
     """The network behind whatever a user holds.
 
     Args:
@@ -62,6 +65,8 @@ def open_model(model: Any, operation: str = "model", *, any_weights: bool = Fals
         operation: who asks; messages begin with it.
         any_weights: whether a network that is named may have random weights: enough where shapes alone count, and
             nothing is downloaded.
+        transform: the picture transform, in place of the one that belongs to the model, in any form that
+            :func:`~unconv.models.load.transforms.as_preprocess` takes.
 
     Raises:
         ModelError: as load_model for a MODEL string; in one line that says what would be right for a class or function
@@ -73,6 +78,10 @@ def open_model(model: Any, operation: str = "model", *, any_weights: bool = Fals
     Traceback (most recent call last):
     unconv.errors.ModelError: scan: the model is the class ReLU; give an instance of it: ReLU(...)
     """
+    if transform is not None:
+        opened = open_model(model, operation, any_weights=any_weights)
+        preprocess, notes = as_preprocess(transform, first_channels(opened.module))
+        return replace(opened, preprocess=preprocess, notes=(*notes, *opened.notes))
     if isinstance(model, OpenedModel):
         return model
     if isinstance(model, nn.Module):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from unconv.choices import Fit as Fit, Interpolation as Interpolation
 from unconv.data.arrays import finish_picture
 from unconv.describe import by_size
 from unconv.errors import ImageError, ModelError
+from unconv.models.load.own_transform import OwnTransform
 from unconv.tables import html_facts
 
 # A strip one pixel high becomes millions wide before its centre is cut out.
@@ -34,6 +36,8 @@ class Preprocess:
         std: one value a channel.
         interpolation: ``"bilinear"``, ``"bicubic"`` (both antialiased) or ``"nearest"``.
         fit: ``"cover"`` keeps the aspect and resizes until both sides reach ``resize``, ``"stretch"`` to exactly that.
+        own: a transform of the user's own, which does all of it in place of this; mean and std are what it is found to
+            normalise with, so that its pictures can be shown. See :mod:`unconv.models.load.transforms`.
 
     Raises ModelError for values no picture could pass through.
 
@@ -50,6 +54,7 @@ class Preprocess:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: Interpolation = "bilinear"
     fit: Fit = "cover"
+    own: OwnTransform | None = None
 
     def __post_init__(self) -> None:
         _check_sizes(self.size, self.resize)
@@ -95,6 +100,8 @@ class Preprocess:
         >>> Preprocess().pictures(torch.rand(5, 1, 28, 28)).shape
         torch.Size([5, 3, 224, 224])
         """
+        if self.own is not None:
+            return torch.stack([self._own_picture(self.own, image) for image in images])
         count, _, height, width = images.shape
         channels = len(self.mean)
         # One below the other: colours do not ask where a pixel is.
@@ -110,6 +117,8 @@ class Preprocess:
         tensor([[7, 0],
                 [7, 0]])
         """
+        if self.own is not None:
+            raise ImageError(f"labels: {self.own} does not say where a pixel lies; give Preprocess(...) instead")
         height, width = mask.shape
         rows, columns = self._resized_to((height, width))
         image = mask[None].to(torch.float32)
@@ -159,6 +168,8 @@ class Preprocess:
         (128, 128)
         """
         resize = self.resize
+        if self.own is not None:
+            raise ModelError("preprocess: a transform of your own makes its own size, mean and std; change them there")
         if size is not None:
             _check_sizes(size, size)
             resize = (
@@ -177,13 +188,38 @@ class Preprocess:
     def _repr_html_(self) -> str:
         return html_facts("Preprocess", [("input", by_size(self.input_size)), ("picture", str(self))])
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its values by name, for files; raises ModelError where a transform of the user's own makes the pictures.
+
+        >>> Preprocess().to_dict()["size"]
+        (224, 224)
+        """
+        if self.own is not None:
+            raise ModelError(f"preprocess: {self.own} cannot be written to a file; give Preprocess(...) instead")
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "own"}
+
+    def __repr__(self) -> str:
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "own" or self.own is not None}
+        return f"Preprocess({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
     def __str__(self) -> str:
+        if self.own is not None:
+            return f"prepared by {self.own}, {self.size[0]}x{self.size[1]}"
         how = "covering" if self.fit == "cover" else "stretched to"
         mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
         return (
             f"resized {how} {self.resize[0]}x{self.resize[1]} ({self.interpolation}), centre "
             f"{self.size[0]}x{self.size[1]}, mean ({mean}), std ({std})"
         )
+
+    def _own_picture(self, own: OwnTransform, image: Tensor) -> Tensor:
+        made = own(image)
+        if tuple(made.shape) != self.input_size:
+            raise ImageError(
+                f"transform: {own} makes {tuple(made.shape)} of a picture {image.shape[-2]}x{image.shape[-1]}, and "
+                f"{self.input_size} of others; let it end in one size"
+            )
+        return self.denormalise(made)
 
     def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
         if values.ndim < 3 or values.shape[-3] != len(self.mean):

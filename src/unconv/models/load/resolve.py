@@ -24,6 +24,7 @@ from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
 from unconv.models.load.sources import find_source, proposed_sources, source_names
 from unconv.models.load.trained import trained_classes, trained_preprocess
+from unconv.models.load.transforms import Transform, as_preprocess, first_channels
 from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
 from unconv.results import Shown
 
@@ -93,6 +94,7 @@ def load_model(
     size: int | tuple[int, int] | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
+    transform: Transform | None = None,
 ) -> LoadedModel:
     """Load a network by its name.
 
@@ -105,6 +107,9 @@ def load_model(
         size: height and width of the pictures it is given, or one number for both.
         mean: subtracted from pictures in [0, 1]: one number, or one a channel.
         std: what they are divided by, likewise.
+        transform: the picture transform, in place of the one that belongs to the weights: a
+            :class:`~unconv.models.load.preprocess.Preprocess`, torchvision's ``weights.transforms()``, a ``Compose``,
+            or any callable, see :func:`~unconv.models.load.transforms.as_preprocess`.
 
     Raises ModelError for unknown names, weights that do not fit, cannot be had or are not finite, and for what goes
     wrong in a user's file; MissingExtraError where a package is not installed.
@@ -117,6 +122,8 @@ def load_model(
     """
     if weights is not None and random_weights:
         raise ModelError(f"{model}: weights from a file and random weights exclude each other; give one of them")
+    if transform is not None and not size is mean is std is None:
+        raise ModelError(f"{model}: transform says size, mean and std already; give it, or these")
     with _seeded():
         recipe = recipe_of(model)
         if random_weights and recipe.seedless:
@@ -125,7 +132,11 @@ def load_model(
         own = trained_preprocess(Path(weights)) if weights is not None else None
     if own is not None:
         recipe = replace(recipe, preprocess=own, assumed="")
-    preprocess, notes = _looked_at(recipe, size, mean, std)
+    if transform is not None:
+        preprocess, told = as_preprocess(transform, first_channels(module))
+        notes = (*told, *recipe.notes)
+    else:
+        preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
     return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes, recipe.takes)
 

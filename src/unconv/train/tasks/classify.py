@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -91,7 +91,7 @@ def classify(
         "model": loaded.name,
         "data": pictures.name,
         "classes": list(pictures.classes),
-        "preprocess": asdict(loaded.preprocess),
+        "preprocess": loaded.preprocess.to_dict(),
         "flip": flip,
         "shift": shift,
     }

@@ -96,7 +96,7 @@ def generate(
     about = {
         "model": loaded.name,
         "data": pictures.name,
-        "preprocess": asdict(loaded.preprocess),
+        "preprocess": loaded.preprocess.to_dict(),
         "samples": samples,
         **asdict(contest),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
 from os import PathLike
@@ -125,7 +125,7 @@ def segment(
         "model": loaded.name,
         "data": pictures.name,
         "classes": list(pictures.classes),
-        "preprocess": asdict(loaded.preprocess),
+        "preprocess": loaded.preprocess.to_dict(),
         "pictures": len(train_on),
         "flip": flip,
         "shift": shift,

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
+from unconv.models.load.from_file import assumed_preprocess
 from unconv.models.load.open_model import AnyModel, open_model
-from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite
 from unconv.network.run.name_layers import AnyLayers
@@ -157,22 +157,21 @@ def _choose(
     return every if all_of_them else [every[place] for place in spread(len(every), CHOSEN)]
 
 
-def as_loaded(model: Any, preprocess: Preprocess | None) -> LoadedModel:
-    """A model however it is held as a loaded model.
+def as_loaded(model: Any, transform: Any = None) -> LoadedModel:
+    """A model however it is held as a loaded model, with the picture transform that was given, or its own.
 
-    Raises :class:`~unconv.errors.UnconvError` for a transform beside a model that brings its own, ModelError as
-    load_model does.
+    For a bare module without either it is ImageNet's, and a note says so. Raises ModelError as open_model does.
 
+    >>> from unconv.models.load.preprocess import Preprocess
     >>> as_loaded(nn.Conv2d(3, 8, 3), Preprocess(size=(32, 32), resize=(32, 32))).input_size
     (3, 32, 32)
     """
-    if preprocess is not None and not isinstance(model, nn.Module):
-        raise UnconvError(
-            "preprocess: is for bare modules; this model brings its own (load_model takes size, mean, std)"
-        )
-    opened = open_model(model, "see")
-    own = preprocess or opened.preprocess or Preprocess()
-    return LoadedModel(opened.name, opened.module, own, opened.classes, opened.weights, opened.notes)
+    opened = open_model(model, "see", transform=transform)
+    preprocess, notes = opened.preprocess, opened.notes
+    if preprocess is None:
+        preprocess, note = assumed_preprocess(opened.module)
+        notes = (note, *notes)
+    return LoadedModel(opened.name, opened.module, preprocess, opened.classes, opened.weights, notes)
 
 
 def check_units(units: Units | None) -> None:

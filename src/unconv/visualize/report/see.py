@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from unconv.inputs import files_named, paths_in, refuse_inputs
 from unconv.jobs import Progress, quiet
 from unconv.models.load.open_model import AnyModel
 from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.transforms import Transform
 from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.report.collection_report import report_collection
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
@@ -39,7 +41,7 @@ def see(
     rule: ReverseRuleOrAuto = "auto",
     units: Units | int | None = None,
     top_units: int | None = None,
-    preprocess: Preprocess | None = None,
+    transform: Transform | None = None,
     single_file: bool = False,
     title: str | None = None,
     progress: Progress | None = None,
@@ -49,6 +51,7 @@ def see(
     formats: Sequence[ReportFormat] = ("html",),
     fidelity: int | str = 2,
     force: bool = False,
+    preprocess: Preprocess | None = None,
 ) -> Report:
     """Look into a network with some pictures: what every unit of some layers is strongest for, over all of them.
 
@@ -68,8 +71,9 @@ def see(
             :func:`~unconv.visualize.reverse.rules.choose_rule` takes for such a network.
         units: which units of each layer, by index; ``"all"``.
         top_units: how many instead, strongest first. Neither: 16, and 4 in each of single pictures.
-        preprocess: picture transform for a bare module; ImageNet's (224 × 224) unless given. Strings and loaded
-            models bring their own.
+        transform: picture transform, in place of the model's own; a bare module's is ImageNet's (224 × 224) unless
+            given. A :class:`~unconv.models.load.preprocess.Preprocess`, torchvision's ``weights.transforms()``, a
+            ``Compose``, any callable, see :func:`~unconv.models.load.transforms.as_preprocess`.
         single_file: put the pictures into ``index.html`` itself.
         title: heading of the report.
         progress: as :func:`unconv.jobs.bar` makes it; counts pictures, batches of the scan, and units.
@@ -82,6 +86,7 @@ def see(
         fidelity: of how many units of each layer it is measured how far their projections can be trusted, see
             :func:`~unconv.visualize.fidelity.measure.fidelity`; ``"all"``. Each costs as much as seven units without.
         force: replace others' files in ``out`` that have the names of a report's.
+        preprocess: the name of ``transform`` in version 0.1, with a DeprecationWarning.
 
     Raises:
         ModelError: unknown models or layers, weights that are not finite, layers without feature maps.
@@ -94,13 +99,16 @@ def see(
     >>> from unconv.models.load.preprocess import Preprocess
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU())
     >>> small = Preprocess(size=(32, 32), resize=(32, 32))
-    >>> report = see(model, torch.rand(2, 3, 48, 64), out=tempfile.mkdtemp(), preprocess=small)
+    >>> report = see(model, torch.rand(2, 3, 48, 64), out=tempfile.mkdtemp(), transform=small)
     >>> report.path.name, report.rule, report.layers, len(report.pictures)
     ('index.html', 'deconvnet', ('1', '4'), 2)
     >>> [(layer["layer"], len(layer["units"])) for layer in report.numbers["collection"]["layers"]]
     [('1', 8), ('4', 8)]
     """
     chosen = read_units("see", units, top_units)
+    if preprocess is not None:
+        warnings.warn("see: preprocess is transform now", DeprecationWarning, stacklevel=2)
+        transform = preprocess if transform is None else transform
     formats = check_formats(formats)
     check_folder(out, NAMES, "report", force)
     read = files_named(paths_in([model, images, scan, compare]))
@@ -109,7 +117,7 @@ def see(
     given = TopActivations.load(scan) if isinstance(scan, str | os.PathLike) else scan
     with progress:
         progress.start(None, "reading the network")
-        loaded = as_loaded(model, preprocess)
+        loaded = as_loaded(model, transform)
         plan = make_plan(loaded, layers, rule, units=chosen, top=top, fidelity=fidelity, given=given, compare=compare)
     pictures = pictures_of(images)
     if given is not None:

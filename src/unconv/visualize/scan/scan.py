@@ -17,6 +17,7 @@ from unconv.data.read.batches import Batch, collection_of
 from unconv.errors import ModelError, UnconvError
 from unconv.jobs import Checkpoint, Executor, Progress, Running, raising_causes, run
 from unconv.models.load.open_model import AnyModel, open_model
+from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import (
     Arrived,
     Hook,
@@ -74,6 +75,7 @@ def scan(
     *,
     per_image: int = 1,
     batch_size: int = BATCH,
+    transform: Transform | None = None,
     dtype: torch.dtype | None = None,
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
@@ -96,6 +98,9 @@ def scan(
         top: how many places each unit keeps.
         per_image: how many of them one image may hold.
         batch_size: images computed together; a part of a checkpoint.
+        transform: what is done to pictures (not to tensors that a data set has prepared) in place of the model's own:
+            a :class:`~unconv.models.load.preprocess.Preprocess`, torchvision's ``weights.transforms()``, a ``Compose``,
+            any callable, see :func:`~unconv.models.load.transforms.as_preprocess`.
         dtype: precision of the pass; that of the weights unless given. ``torch.bfloat16`` is quicker on some machines.
         executor: computes the batches; :class:`~unconv.jobs.Serial` unless given, as torch has threads of its own.
         checkpoint: a folder; a scan that was killed is resumed from there and ends the same.
@@ -114,7 +119,7 @@ def scan(
     for name, number in (("top", top), ("per_image", per_image), ("batch_size", batch_size)):
         if number < 1:
             raise UnconvError(f"scan: {name} {number}; give 1 or more")
-    opened = open_model(model, "scan")
+    opened = open_model(model, "scan", transform=transform)
     module, prepare = opened.module, opened.preprocess
     check_open(module)
     names, needed = _layers(module, layers)
