@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+# Pictures that a figure of many shows.
+MOST = 16
+
 
 def kernel_picture(kernel: Float[Tensor, "channels height width"]) -> Float[Tensor, "rows columns rgb"]:
     """A kernel with 0 as mid-grey and its largest magnitude as black or white; three channels are a colour.

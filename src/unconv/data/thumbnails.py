@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unconv.data.figure import Plot, bare, blank
-from unconv.data.mosaic import columns_for
+from unconv.data.mosaic import MOST, columns_for
 
-# Pictures that a figure shows, the pixels of their longer side, and the characters of a name.
-MOST, SIDE, NAME = 16, 256, 18
+# Pixels of the longer side of a thumbnail, and characters of a name.
+SIDE, NAME = 256, 18
 
 
 def plot_pictures(pictures: Sequence[Tensor], names: Sequence[str] = (), most: int = MOST) -> Plot:

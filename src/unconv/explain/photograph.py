@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.describe import by_size
 from unconv.errors import GeometryError
 from unconv.operators.conv import ConvOperator
 from unconv.operators.geometry.structure import MatrixStructure, matrix_structure
-from unconv.results import Shown
+from unconv.results import Plotted, draw_with
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RoundTrip(Shown):
+class RoundTrip(Plotted):
     """A photograph x, Cx and CᵀCx.
 
     Args:
@@ -43,6 +49,19 @@ class RoundTrip(Shown):
     def difference(self) -> float:
         """What is left between x and CᵀCx even at that scale: ‖x − αCᵀCx‖ / ‖x‖."""
         return float((self.picture - self.scale * self.back).norm() / self.picture.norm())
+
+    def plot(self) -> Figure:
+        """Draw x, Cx and αCᵀCx. Raises MissingExtraError where matplotlib is not installed."""
+        pictures = [self.picture, self.forward, self.scale * self.back]
+        figure: Figure = draw_with("unconv.data.thumbnails:plot_pictures", pictures, ["x", "Cx", "αCᵀCx"])
+        return figure
+
+    def _heading(self) -> str:
+        return f"RoundTrip of {by_size(self.picture.shape)} through {by_size(self.forward.shape)}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "convolution", self.operator.geometry.settings_text()
+        yield "difference", f"{self.difference:.1%} of the picture, at the best scale {self.scale:.4g}"
 
     @property
     def structure(self) -> MatrixStructure:

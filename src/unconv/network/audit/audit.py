@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -157,7 +158,8 @@ class Audit(Tabled):
             yield {**row, "findings": sum(finding.layer == row["layer"] for finding in self.findings)}
 
     def _repr_html_(self) -> str:
-        return f"<div>{findings_table(self.findings)}{self.graph._repr_html_()}</div>"
+        layers = f'<div style="margin-top:1em">{self.graph._repr_html_()}</div>'
+        return f"<div><p><b>{escape(repr(self))}</b></p>{findings_table(self.findings)}{layers}</div>"
 
 
 def audit(

@@ -42,6 +42,7 @@ def plot_graph(graph: Graph, marked: Mapping[str, str] | None = None) -> Figure:
     named = f"parameters, {graph.parameters:,} in all"
     ruled(middle, named, "").bar(places, [layer.parameters for layer in graph.layers], color=colours, width=0.7)
     _fields(ruled(bottom, "receptive field", ""), graph)
+    bottom.set_xlim(-0.7, count - 0.3)
     for axes in (top, middle):
         axes.yaxis.get_major_formatter().set_useMathText(True)
     step = max(1, ceil(count / NAMED))

@@ -190,7 +190,7 @@ class Geometry(ABC):
         if prod(self.input_size) + prod(self.output_size) <= PICTURED:
             drawing = draw_with("unconv.explain.drawing:draw", self)
             picture = image_html(drawing.svg().encode(), "svg+xml", drawing.scene.title)
-        return f"<div>{picture}<pre>{escape(str(self))}</pre></div>"
+        return f'<div>{picture}<pre style="white-space:pre-wrap">{escape(str(self))}</pre></div>'
 
     def _check_position(self, side: str, position: Sequence[int], size: tuple[int, ...]) -> None:
         whole = isinstance(position, Sequence) and all(isinstance(p, int) for p in position)

@@ -70,8 +70,9 @@ class FirstLayer(Plotted, Tabled):
     def _facts(self) -> Iterator[tuple[str, str]]:
         yield "stride", by_size(self.stride)
         yield "norm", spread(self.norm)
-        yield "aliasing", f"{self.total_aliasing:.1%} of all energy, by filter {spread(self.aliasing)}"
-        watched = f", silent in {counted(self.images, 'image')} among them" if self.images else ""
+        low, high = float(self.aliasing.min()), float(self.aliasing.max())
+        yield "aliasing", f"{self.total_aliasing:.1%} of all energy, by filter {low:.1%} to {high:.1%}"
+        watched = f"; silent ones looked for in {counted(self.images, 'image')}" if self.images else ""
         yield "dead", f"{int(self.dead.sum())}: {listed(self.dead.nonzero().flatten().tolist())}{watched}"
         yield "dominant", f"{int(self.dominant.sum())}: {listed(self.dominant.nonzero().flatten().tolist())}"
 

@@ -10,21 +10,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unconv.choices import ReverseRule
+from unconv.data.mosaic import MOST
+from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import ModelError, UnconvError
 from unconv.network.run.forward import all_finite
 from unconv.network.run.model_state import at_rest
 from unconv.network.windows import Windows
+from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.cone.kernels import keep_kernels
 from unconv.visualize.cone.schedule import limit_convolutions
 from unconv.visualize.cone.unit_cones import UnitCones
+from unconv.visualize.display import show_projection
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.passage import Passage, run_forward
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Pixels computed at a time: two images of 224². More leave the cache between one layer and the next (VGG-16, two cores:
 # conv4_3 44 ms a projection by two, 73 by eight; conv5_3 142 and 240).
@@ -47,8 +55,8 @@ class Pick:
     position: tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class WindowProjections:
+@dataclass(frozen=True, eq=False, repr=False)
+class WindowProjections(Plotted, Tabled):
     """Projections of some units of a layer, each inside its window; outside of it they are zero.
 
     Attributes:
@@ -73,6 +81,40 @@ class WindowProjections:
         image = inside.new_zeros((len(inside), *self.windows.image_size))
         image[slice_window(self.start[number].tolist(), self.windows.size)] = inside
         return image
+
+    def plot(self) -> Figure:
+        """Draw the first projections, each in its window: 0 is mid-grey.
+
+        Raises MissingExtraError where matplotlib is not installed, UnconvError for windows that are no pictures.
+        """
+        if self.image.ndim != 4:
+            raise UnconvError(f"plot: windows of {self.image.ndim - 2} axes have no picture")
+        names = [f"unit {pick.unit}, image {pick.image}" for pick in self.picks]
+        shown = [show_projection(one) for one in self.image[:MOST]]
+        figure: Figure = draw_with("unconv.data.thumbnails:plot_pictures", shown, names)
+        return figure
+
+    def _heading(self) -> str:
+        return f"WindowProjections of {counted(len(self.picks), 'unit')} of {self.windows.layer}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        whole = f", whole images: {self.windows.reason}" if self.windows.whole else ""
+        yield "windows", f"{by_size(self.windows.size)} of images {by_size(self.windows.image_size)}{whole}"
+        yield "units", listed(dict.fromkeys(pick.unit for pick in self.picks))
+        yield "images", listed(dict.fromkeys(pick.image for pick in self.picks))
+        yield "activations", spread(self.activation)
+        yield "rule", f"{self.coverage.rule}: {self.coverage.sentence}"
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for pick, start, activation in zip(self.picks, self.start.tolist(), self.activation.tolist(), strict=True):
+            yield {
+                "image": pick.image,
+                "unit": pick.unit,
+                "position": pick.position,
+                "activation": activation,
+                "start": tuple(start),
+                "size": self.windows.size,
+            }
 
 
 def project_units(

@@ -46,7 +46,7 @@ def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure
     bars = (figure.add_subplot(grid[1, 1]), figure.add_subplot(grid[1, 2]))
     named = f"probability of {maps.target_name}"
     _map(second, bars[0], maps, maps.probability, named, maps.clean_probability)
-    named = f"{maps.layer}, feature map {maps.unit}, summed"
+    named = f"{maps.layer}\nfeature map {maps.unit}, summed"
     _map(third, bars[1], maps, maps.activation, named, maps.clean_activation)
     _labels(fourth, bare(figure.add_subplot(grid[1, 3])), maps)
     return figure
