@@ -15,6 +15,7 @@ import unconv as uc
 from unconv.data.fashion import FashionSource, fashion
 from unconv.data.scenes import fashion_scenes
 from unconv.explain.photograph import round_trip
+from unconv.models.load.open_model import open_model
 from unconv.models.load.resolve import LoadedModel
 from unconv.network.windows import windows_of
 from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
@@ -106,7 +107,7 @@ def unit_fidelity() -> Any:
 
 
 def occluded() -> Any:
-    return uc.experiments.occlusion(classifier(), garments()[0][12], size=7, stride=3)
+    return uc.experiments.occlusion(classifier(), garments()[0][12], square=7, stride=3)
 
 
 def corresponding() -> Any:
@@ -126,7 +127,7 @@ def evolving() -> Any:
     trained = {name: tensor.clone() for name, tensor in classifier().module.state_dict().items()}
     halfway = {name: tensor / 2 if tensor.is_floating_point() else tensor for name, tensor in trained.items()}
     stages = {"epoch 1": halfway, "epoch 9": trained}
-    return uc.experiments.evolution(classifier(), stages, garments()[0], "features.relu2", units=3)
+    return uc.experiments.evolution(classifier(), stages, garments()[0], "features.relu2", top_units=3)
 
 
 def reported() -> Any:
@@ -172,6 +173,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "ConvGeometry, large": lambda: uc.ConvGeometry((224, 224), 7, stride=2, padding=3),
     "MaxPoolGeometry": lambda: MaxPoolGeometry((6, 6), 2),
     "AvgPoolGeometry": lambda: AvgPoolGeometry((6, 6), 3, stride=1),
+    "Solutions": lambda: uc.solve_transpose(13, 50),
+    "Solutions, two axes": lambda: uc.solve_transpose((13, 14), (50, 50)),
     "ReceptiveField": lambda: found().graph["up"].receptive_field,
     "MatrixStructure": lambda: uc.operators.matrix_structure(uc.ConvGeometry((8, 8), 3), 3, 16),
     "ConvOperator": lambda: uc.ConvOperator(torch.randn(8, 3, 3, 3), (16, 16)),
@@ -188,9 +191,11 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Layer": lambda: found().graph["<b>"],
     "Audit": found,
     "Finding": lambda: found().findings[0],
+    "LayerList": lambda: uc.list_layers(classifier()),
     "Windows": lambda: windows_of(uc.trace(classifier().module, classifier().input_size), "features.relu2"),
     "Patched": lambda: patch(found()),
     "LoadedModel": classifier,
+    "OpenedModel": lambda: open_model(classifier()),
     "Preprocess": lambda: uc.Preprocess(),
     "ImageSet": odd_files,
     "Image": lambda: odd_files()[0],

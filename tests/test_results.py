@@ -174,6 +174,7 @@ def test_rows_become_a_data_frame(name: str, tmp_path: Path) -> None:
 ROWS: dict[str, Any] = {
     "Graph": lambda graph: len(graph.layers),
     "Audit": lambda audit: len(audit.layers),
+    "LayerList": len,
     "ImageSet": len,
     "Encoding": len,
     "WindowProjections": lambda found: len(found.picks),

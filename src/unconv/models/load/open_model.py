@@ -14,6 +14,7 @@ from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel, load_model, load_structure
 from unconv.models.load.transforms import Transform, as_preprocess, first_channels
 from unconv.network.run.unwrap_compiled import unwrap_compiled
+from unconv.results import Shown
 
 AnyModel: TypeAlias = str | nn.Module | LoadedModel
 
@@ -21,8 +22,8 @@ FORMS = "give a torch.nn.Module, a MODEL string as load_model takes it, or what 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".h5", ".onnx", ".npz")
 
 
-@dataclass(frozen=True, eq=False)
-class OpenedModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class OpenedModel(Shown):
     """A network, and what is known of it.
 
     Attributes:
