@@ -21,7 +21,7 @@ from unconv.network.windows import windows_of
 from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
 from unconv.train.data.examples import TensorExamples
 from unconv.train.loop.result import Epoch
-from unconv.upsample.patch import patch
+from unconv.upsample.change.patch import patch
 
 
 @cache
