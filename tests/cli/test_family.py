@@ -195,9 +195,9 @@ def test_a_group_alone_shows_examples_before_commands(words: tuple[str, ...]) ->
 EXAMPLES = sorted({example for command in (ROOT, *TREE.values()) for example in command.examples})
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_examples_parse(example: str) -> None:
-    name, *words = shlex.split(example, comments=True)
+def check_parses(line: str) -> None:
+    """Refuse what the command line would refuse, and old spellings."""
+    name, *words = shlex.split(line, comments=True)
     assert name == "unconv"
     command, path = ROOT, []
     while hasattr(command, "list_commands") and words and words[0] in command.list_commands(CONTEXT):
@@ -209,6 +209,36 @@ def test_examples_parse(example: str) -> None:
         for parameter in command.params:
             value = context.params.get(parameter.name)
             assert value is not None or not parameter.required
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_parse(example: str) -> None:
+    check_parses(example)
+
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def shell_lines(document: Path) -> list[str]:
+    """Commands of ours in the code blocks of a document, one a string."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [
+        part.strip() for line in lines if line.startswith("unconv ") for part in line.partition(" #")[0].split("&&")
+    ]
+
+
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=[document.stem for document in DOCUMENTS])
+def test_commands_in_documents_parse(document: Path) -> None:
+    for line in shell_lines(document):
+        check_parses(line)
+
+
+def test_documents_have_commands() -> None:
+    assert sum(len(shell_lines(document)) for document in DOCUMENTS) > 50
 
 
 @pytest.mark.parametrize("example", [one for one in EXAMPLES if " arithmetic " in one and " -o " not in one])

@@ -54,7 +54,7 @@ def test_learned_kernels_encode_pictures(photographs: Path, tmp_path: Path) -> N
         6,
         "--kernel-size",
         "5x4",
-        "--max-rounds",
+        "--max-iter",
         3,
         "--plot",
         kernels,
@@ -77,7 +77,7 @@ def test_learning_online_reads_pictures_when_their_turn_comes(photographs: Path,
         6,
         "--kernel-size",
         "5",
-        "--max-rounds",
+        "--max-iter",
         2,
         "--batch-size",
         1,
@@ -105,7 +105,7 @@ def test_the_command_learns_what_the_learner_learns(photographs: Path, tmp_path:
         6,
         "--kernel-size",
         5,
-        "--max-rounds",
+        "--max-iter",
         2,
         *batch,
     )
@@ -120,7 +120,7 @@ def test_the_command_and_the_learner_have_one_default() -> None:
     assert command["n_kernels"] == python["n_kernels"]
     assert command["kernel_size"] == str(python["kernel_size"])
     assert float(command["penalty"]) == python["penalty"]
-    assert command["max_rounds"] == python["max_iter"]
+    assert command["max_iter"] == python["max_iter"]
     assert command["batch_size"] == python["batch_size"]
     assert command["low_pass"] == low_pass_of(python["low_pass"], 2) == LOW_PASS
 

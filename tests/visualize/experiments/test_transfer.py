@@ -128,3 +128,11 @@ def test_bad_input_is_one_line(labels: Any, options: dict[str, Any], told: str) 
     with pytest.raises(UnconvError, match=told) as caught:
         transfer(network(), stripes(20)[0], labels, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_the_name_of_the_penalty_of_before_still_works() -> None:
+    images, labels = stripes(20)
+    new = transfer(network(), images, labels, ["1"], l2_penalty=3.0)
+    with pytest.warns(DeprecationWarning, match="penalty is called l2_penalty now"):
+        old = transfer(network(), images, labels, ["1"], penalty=3.0)
+    assert torch.equal(old.predicted, new.predicted)

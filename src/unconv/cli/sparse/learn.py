@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "unconv learn photos/ -o dictionary.safetensors --plot kernels.png",
     "unconv learn photos/ --mode grey --n-kernels 100 --kernel-size 12x12",
-    "unconv learn photos/ --batch-size 16 --max-rounds 5 --checkpoint run",
+    "unconv learn photos/ --batch-size 16 --max-iter 5 --checkpoint run",
 )
 RENAMED = {
     "--kernels": "--n-kernels",
     "--size": "--kernel-size",
-    "--rounds": "--max-rounds",
+    "--rounds": "--max-iter",
     "--batch": "--batch-size",
     "--grey": "--mode grey",
 }
@@ -41,8 +41,8 @@ def learn(
     n_kernels: Annotated[int, typer.Option("--n-kernels", min=1, help="How many kernels.")] = 64,
     kernel_size: Annotated[str, options.kernel_size()] = "8",
     penalty: options.Penalty = "0.1",
-    max_rounds: Annotated[
-        int, typer.Option("--max-rounds", min=1, help="Rounds; with --batch-size passes over all pictures.")
+    max_iter: Annotated[
+        int, typer.Option("--max-iter", min=1, help="Rounds at most; with --batch-size passes over all pictures.")
     ] = 50,
     mode: Annotated[str, typer.Option("--mode", help="How pictures are read: rgb or grey.")] = "rgb",
     low_pass: options.LowPass = 5.0,
@@ -67,7 +67,7 @@ def learn(
         n_kernels=n_kernels,
         kernel_size=(height, width),
         penalty=wanted,
-        max_iter=max_rounds,
+        max_iter=max_iter,
         batch_size=batch_size,
         random_state=seed,
         checkpoint=checkpoint,
@@ -77,7 +77,7 @@ def learn(
     ).fit(_source(images, read_as, in_memory=batch_size is None))
     tell_skipped(learner.skipped_)
     seen = [each.images for each in learner.history_]
-    count = seen[-1] if batch_size is None else sum(seen) // max_rounds
+    count = seen[-1] if batch_size is None else sum(seen) // max_iter
     history = [
         {"round": each.number, "seconds": each.seconds, "objective": each.objective, "nonzeros": each.nonzeros}
         for each in learner.history_

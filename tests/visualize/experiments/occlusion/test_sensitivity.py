@@ -251,3 +251,18 @@ def test_what_is_no_classifier_is_refused() -> None:
         occlusion(model, torch.rand(3, 24, 24), layer="1", square=8)
     with pytest.raises(UnconvError, match="2 images"):
         occlusion(small(), torch.rand(2, 3, 24, 24), square=8)
+
+
+def test_square_and_stride_follow_the_image() -> None:
+    maps = occlusion(small(), image_of(48, 64))
+    assert (maps.square, maps.stride) == ((12, 12), (3, 3))
+    assert occlusion(small(), image_of(24, 24), square=(8, 16)).stride == (2, 4)
+
+
+def test_the_names_of_before_still_work() -> None:
+    new = occlusion(small(), image_of(24, 24), square=8, stride=8)
+    with pytest.warns(DeprecationWarning, match="size is called square now"):
+        old = occlusion(small(), image_of(24, 24), size=8, stride=8)
+    assert torch.equal(old.score, new.score)
+    with pytest.warns(DeprecationWarning, match="is called square now"):
+        assert old.size == new.square == (8, 8)
