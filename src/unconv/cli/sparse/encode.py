@@ -46,11 +46,11 @@ def encode(
         raise SparseError(f"encode: dictionary of {kernels.shape[1]} channels; pictures have 1 or 3")
     found = pictures.pictures(images, "grey" if kernels.shape[1] == 1 else "rgb")
     details = [detail_of(image.tensor, low_pass) for image in found]
-    encoding = run(
+    encoding = run(  # type: ignore[call-overload]
         details,
         kernels,
         wanted,
-        boundary=boundary,  # type: ignore[arg-type]
+        boundary=boundary,
         nonnegative=nonnegative,
         tol=tol,
         max_steps=max_steps,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
@@ -23,12 +23,49 @@ from unconv.sparse.code.validate import as_tensor, check_dictionary, load_images
 from unconv.sparse.types import DictionaryLike, Images, MaskLike, PenaltyLike, StartLike
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from unconv.sparse.code.encoding import StackEncoding
     from unconv.sparse.code.tiles import TileTask
 
 # Images between two strokes of the progress bar: enough for every core, few enough to see it move.
 _GROUP = 8
 
 
+@overload
+def encode(
+    images: Tensor | np.ndarray[Any, Any],
+    dictionary: DictionaryLike,
+    penalty: PenaltyLike = ...,
+    *,
+    mask: MaskLike | None = ...,
+    nonnegative: bool = ...,
+    boundary: Boundary = ...,
+    tol: float = ...,
+    start: StartLike | None = ...,
+    solver: Solver = ...,
+    threads: int | None = ...,
+    max_steps: int | None = ...,
+    tile: int | None = ...,
+    progress: bool = ...,
+) -> StackEncoding: ...
+@overload
+def encode(
+    images: Images,
+    dictionary: DictionaryLike,
+    penalty: PenaltyLike = ...,
+    *,
+    mask: MaskLike | None = ...,
+    nonnegative: bool = ...,
+    boundary: Boundary = ...,
+    tol: float = ...,
+    start: StartLike | None = ...,
+    solver: Solver = ...,
+    threads: int | None = ...,
+    max_steps: int | None = ...,
+    tile: int | None = ...,
+    progress: bool = ...,
+) -> Encoding: ...
 def encode(
     images: Images,
     dictionary: DictionaryLike,

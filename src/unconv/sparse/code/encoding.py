@@ -163,3 +163,15 @@ class Encoding(Shown, Tabled):
         return tuple(
             size + change * (taps - 1) for size, taps in zip(codes.shape[2:], self.dictionary.shape[2:], strict=True)
         )
+
+
+if TYPE_CHECKING:
+    # For type checkers: what becomes of images in one array.
+    class StackEncoding(Encoding):
+        """Codes of images in one array: they are one tensor, and so is what they reconstruct."""
+
+        codes: Tensor
+
+        def reconstruct(self) -> Tensor:
+            """D z of every image, (N, C, *size)."""
+            ...
