@@ -31,7 +31,7 @@ _LEVELS = ("error", "warning", "hint", "never")
 
 
 def audit(
-    model: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Networks, see unconv models.")],
+    model: Annotated[list[str], typer.Argument(metavar="MODEL", help="Networks, see unconv models.")],
     network: options.Sized,
     job: options.Job,
     input_size: Annotated[
