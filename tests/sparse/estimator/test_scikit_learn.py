@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -225,3 +226,36 @@ def test_the_old_name_of_max_iter_works_with_a_warning(digits: tuple[np.ndarray,
     with pytest.warns(DeprecationWarning, match="max_rounds is max_iter now"):
         assert learner.fit(rows).n_iter_ == 1
     assert learner.max_iter == 50
+
+
+def test_learners_pickled_before_there_was_a_low_pass_work(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    rows = digits[0][:10]
+    learner = DictionaryLearner(2, 5, 0.1, random_state=0, max_iter=2).fit(rows)
+    new = {
+        "max_iter",
+        "low_pass",
+        "channel_axis",
+        "output",
+        "pools",
+        "max_rounds",
+        "low_pass_",
+        "_layout",
+        "n_features_in_",
+    }
+    past = {name: value for name, value in vars(learner).items() if name not in new} | {"max_rounds": 2}
+    again = DictionaryLearner.__new__(DictionaryLearner)
+    again.__setstate__(past)
+    np.testing.assert_array_equal(again.transform(rows), learner.transform(rows))
+    assert again.max_iter == again.fit(rows).n_iter_ == 2
+    assert "max_rounds" not in repr(again)
+
+
+def test_features_go_into_polars(monkeypatch: pytest.MonkeyPatch, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    class Polars(ModuleType):
+        @staticmethod
+        def DataFrame(data: np.ndarray, schema: list[str], orient: str) -> tuple[tuple[int, ...], list[str], str]:
+            return data.shape, schema, orient
+
+    monkeypatch.setitem(sys.modules, "polars", Polars("polars"))
+    learner = DictionaryLearner(2, 5, 0.1, random_state=0, max_iter=1).set_output(transform="polars")
+    assert learner.fit_transform(digits[0][:4]) == ((4, 2), ["kernel0", "kernel1"], "row")

@@ -192,6 +192,14 @@ class DictionaryLearner(DictionaryTransformer):
         """Learn from images that are in memory, and code them: ``fit(images).transform(images)``."""
         return self.fit(images, y, mask=mask).transform(images, mask=mask)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What was pickled; a learner from before there was a low-pass goes on without."""
+        if "max_iter" not in state:
+            new = {"low_pass": 0.0, "low_pass_": 0.0, "_layout": Arranged(None)}
+            renamed = {"max_iter": state.get("max_rounds", 50), "max_rounds": DEPRECATED}
+            state = self._defaults() | new | state | renamed
+        self.__dict__.update(state)
+
     def _settings(self) -> dict[str, Any]:
         """The parameters by name, checked; old names under the new ones."""
         settings = self.get_params()

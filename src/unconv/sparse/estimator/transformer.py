@@ -38,6 +38,21 @@ if TYPE_CHECKING:
 class DictionaryTransformer(Estimator):
     """What can be done with a dictionary once it is there; how it comes about is for others to say.
 
+    >>> from unconv.sparse.estimator.learner import DictionaryLearner
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> pictures = torch.rand(3, 1, 16, 16, generator=generator)
+    >>> learner = DictionaryLearner(4, 5, 0.1, max_iter=2, random_state=0).fit(pictures)
+    >>> learner.transform(pictures, "pooled").shape, learner.transform(pictures, "csr").shape
+    ((3, 4), (3, 1600))
+    >>> learner.inverse_transform(learner.transform(pictures)).shape, learner.reconstruct(pictures).shape
+    (torch.Size([3, 1, 16, 16]), torch.Size([3, 1, 16, 16]))
+    >>> learner.denoise(pictures[0], sigma=0.1).image.shape, learner.inpaint(pictures[0], pictures[0] > 0.2).image.shape
+    (torch.Size([1, 16, 16]), torch.Size([1, 16, 16]))
+    >>> learner.plot().axes[0].get_title(loc="left")
+    '4 kernels 5×5, most used first'
+    >>> list(learner.set_params(output="pooled").get_feature_names_out()), 0 < learner.score(pictures) < 1
+    (['kernel0', 'kernel1', 'kernel2', 'kernel3'], True)
+
     Attributes:
         dictionary_: (K, C, *kernel size).
         penalty_: λ.
