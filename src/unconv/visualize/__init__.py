@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     )
     from unconv.visualize.reverse.rules import REVERSE_RULES as REVERSE_RULES, Rule as Rule
     from unconv.visualize.scan.top_activations import TopActivations as TopActivations
+    from unconv.visualize.scan.unit_places import UnitPlaces as UnitPlaces
 
 _HOME = {
     "Projection": "unconv.visualize.reverse.project",
@@ -26,6 +27,7 @@ _HOME = {
     "Rule": "unconv.visualize.reverse.rules",
     "Fidelity": "unconv.visualize.fidelity.verdict",
     "TopActivations": "unconv.visualize.scan.top_activations",
+    "UnitPlaces": "unconv.visualize.scan.unit_places",
     "see": "unconv.visualize.report.see",
 }
 

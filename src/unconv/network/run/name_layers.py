@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
+import torch
 from torch import nn
 
 from unconv.errors import ModelError
@@ -129,7 +130,9 @@ def _inside(model: nn.Module, layer: Any) -> list[str] | None:
 
 def _is_container(module: Any) -> bool:
     """Whether a module only holds others: torch gives such no forward of their own."""
-    return isinstance(module, nn.Module) and type(module).forward is nn.Module.forward
+    if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
+        return False
+    return type(module).forward is nn.Module.forward
 
 
 def _innermost(names: Sequence[str]) -> list[str]:

@@ -1,132 +1,133 @@
-"""Projection of one unit of a network to pixel space."""
+"""Projection of units of a network to pixel space: images of every kind in, one answer whatever the way."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, SupportsIndex
 
-import torch
-from torch import Tensor, nn
+from unconv.choices import ReverseRuleOrAuto
+from unconv.data.read.batches import Batch
+from unconv.models.load.open_model import AnyModel, open_model
+from unconv.models.load.preprocess import Preprocess
+from unconv.network.run.forward import check_open
+from unconv.network.run.name_layers import AnyLayer, name_layer
+from unconv.visualize.reverse.projections.image_batches import holds_tensors, image_batches, transform_of
+from unconv.visualize.reverse.projections.places import Places, peaks, read_units
+from unconv.visualize.reverse.projections.projection import Projection, join_batches
+from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
+from unconv.visualize.reverse.ways import Asked, count_switches, send_back
 
-from unconv.choices import ReverseRule
-from unconv.errors import UnconvError
-from unconv.visualize.reverse.coverage import Coverage
-from unconv.visualize.reverse.passage import run_forward
-
-Position = tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """What a unit sends back to the pixels.
-
-    Args:
-        image: the projection of each image, ``(batch, channel, *size)``, in the units of the model's input.
-        layer: name of the layer.
-        unit: index of the unit (feature map) in the layer.
-        position: where in the feature map the unit was, for each image.
-        activation: value of the unit there, ``(batch,)``.
-        coverage: what the rule met on the way back.
-    """
-
-    image: Tensor
-    layer: str
-    unit: int
-    position: tuple[Position, ...]
-    activation: Tensor
-    coverage: Coverage
+__all__ = ["Projection", "peaks", "project"]
 
 
 def project(
-    model: nn.Module,
-    images: Tensor,
-    layer: str,
-    unit: int,
-    position: Sequence[int] | Sequence[Sequence[int]] | None = None,
-    rule: ReverseRule = "deconvnet",
+    model: AnyModel,
+    images: Any,
+    layer: AnyLayer,
+    unit: SupportsIndex | Iterable[SupportsIndex],
+    position: Sequence[Any] | Any = None,
+    rule: ReverseRuleOrAuto = "deconvnet",
+    *,
+    preprocess: Preprocess | None = None,
 ) -> Projection:
-    """Send one unit back to pixel space: all other activations zero, then unpool with switches, rectify, Cᵀ.
+    """Send units back to pixel space: all other activations zero, then unpool with switches, rectify, Cᵀ.
 
     A projection is ∂y/∂x with the rule in place of every rectifier's derivative: g ↦ max(g, 0) for the deconvnet
     (Zeiler & Fergus 2013, section 2.1). The forward pass ends at the layer. The model runs in evaluation mode and is
     given back as it was.
 
+    Where it pays only the window of an image is computed that the unit sees, and of each convolution only its cone;
+    whole images where they are small, where units see nearly all of them, and where the network cannot be traced.
+    ``Projection.way`` says which. The answer is the same up to rounding: in float32, where torch chooses other kernels
+    for other sizes, a rectifier or switch on a near-tie may fall the other way. A network's trace is kept, and used
+    again while its modules are what they were.
+
     Args:
-        model: any module that takes the images as its one argument.
-        images: ``(batch, channel, *size)``, floating point, as the model wants them (normalised).
-        layer: name of a module as in ``model.named_modules()``. Its value is what the module returns at that moment:
-            later in-place operations do not count. A module called several times counts with its first call.
-        unit: index along the second axis of that value.
+        model: a MODEL string as for load_model, a loaded model, or any module that takes the images as its one
+            argument.
+        images: a tensor ``(batch, channel, *size)``, with or without the batch, or a list of tensors: taken as they
+            are, as the model wants them (normalised). Or pictures, which go through the model's transform: files,
+            folders, a ``.tar``, Pillow pictures, arrays, a dataset or loader (whose tensors are taken as they are), a
+            list of these, as :func:`~unconv.data.read.batches.collection_of` takes them. They are read 32 at a
+            time; what cannot be read is in ``Projection.skipped``. The result holds an image for each unit and image:
+            for large collections :func:`~unconv.visualize.scan.scan.scan` finds those that matter.
+        layer: a module of the model, or its name as in ``model.named_modules()``. Its value is what the module
+            returns at that moment: later in-place operations do not count. A module called several times counts with
+            its first call.
+        unit: index along the second axis of that value, or several.
         position: index along its other axes, ``(y, x)`` for a feature map, ``()`` after a linear layer; one for all
-            images or one for each. None: the unit's peak in each image.
-        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
+            images, one for each (those that are skipped included), or such a list for each unit. None: each
+            unit's peak in each image.
+        rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`, or ``auto``:
+            deconvnet where max-pooling is on the way, else guided. ``Projection.rule`` says which.
+        preprocess: picture transform for a bare module; ImageNet's (224 × 224) unless given. Other models bring their
+            own.
 
     Raises:
-        ModelError: unknown layers, layers that are never called or return no tensor, NaN weights, a model that fails.
-        UnconvError: a unit or position outside the layer, an unknown rule, images that are no floating-point batch.
+        ModelError: unknown models and layers, layers that are never called or return no tensor, NaN weights, a model
+            that fails.
+        ImageError: no picture could be read.
+        UnconvError: a unit or position outside the layer, an unknown rule, tensors that are no floating-point batch.
 
+    >>> import torch
+    >>> from torch import nn
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 8, 3), nn.ReLU())
-    >>> projection = project(model, torch.rand(2, 1, 12, 12), layer="4", unit=3, position=(1, 1))
+    >>> images = torch.rand(2, 1, 12, 12)
+    >>> projection = project(model, images, layer="4", unit=3, position=(1, 1))
     >>> projection.image.shape, projection.position
     (torch.Size([2, 1, 12, 12]), ((1, 1), (1, 1)))
     >>> projection.coverage.sentence
     '2 of 2 rectifiers reversed (relu ×2); 1 max-pooling unpooled with its switches; passed as they are:
     convolution ×2'
+    >>> several = project(model, images, model[4], [3, 7], rule="auto")
+    >>> several.image.shape, several.rule, several[7].image.shape
+    (torch.Size([2, 2, 1, 12, 12]), 'deconvnet', torch.Size([2, 1, 12, 12]))
     """
-    passage = run_forward(model, images, [layer], rule)
-    value = passage.values[layer]
-    unit = check_unit(value, layer, unit)
-    maps = value.detach()[:, unit]
-    positions = peaks(maps) if position is None else check_positions(maps, layer, position)
-    units = torch.full((len(maps),), unit)
-    return Projection(
-        image=passage.back_from_units(layer, units, positions),
-        layer=layer,
-        unit=unit,
-        position=positions,
-        activation=torch.stack([feature_map[at] for feature_map, at in zip(maps, positions, strict=True)]),
-        coverage=passage.coverage(layer),
+    find_rule(*((rule,) if rule != AUTO else ("deconvnet",)), AUTO)
+    opened = open_model(model, "project")
+    check_open(opened.module)
+    if isinstance(layer, str) and opened.module is not model:
+        # As a compiled model spells them.
+        layer = layer.removeprefix("_orig_mod.")
+    name = name_layer(opened.module, layer)
+    units, several = read_units(unit)
+    places = None if position is None else Places.of(position, len(units))
+    transform = transform_of(opened, preprocess)
+    notes: tuple[str, ...] = ()
+    if opened.preprocess is None and preprocess is None and not holds_tensors(images):
+        notes = ("pictures go through ImageNet's transform, as none was given (preprocess=)",)
+    asked = Asked(opened.module, name, units, rule)
+    parts: list[Projection] = []
+    skipped: list[Any] = []
+    count = 0
+    for batch in image_batches(opened.module, images, transform):
+        count += batch.count
+        skipped += batch.skipped
+        if not batch.numbers:
+            continue
+        if asked.rule == AUTO:
+            chosen, reason = choose_rule(count_switches(asked, batch.images))
+            asked = Asked(asked.module, name, units, chosen)
+            notes = (*notes, f"rule {chosen}, {reason}")
+        parts.append(_project(asked, batch, places, several))
+    if places is not None:
+        places.check_count(count)
+    return join_batches(
+        parts, skipped=tuple(skipped), notes=notes, preprocess=None if holds_tensors(images) else transform
     )
 
 
-def peaks(maps: Tensor) -> tuple[Position, ...]:
-    """Where each feature map of ``(batch, *position)`` is largest; the first place wins a tie.
-
-    >>> peaks(torch.tensor([[[0, 1], [5, 5]], [[9, 1], [5, 5]]]))
-    ((1, 0), (0, 0))
-    """
-    size = maps.shape[1:]
-    places = maps.reshape(len(maps), -1).argmax(dim=1)
-    return tuple(tuple(int(axis) for axis in torch.unravel_index(place, size)) for place in places)
-
-
-def check_unit(value: Tensor, layer: str, unit: Any) -> int:
-    """The index of a unit of a layer's value ``(batch, unit, *position)``."""
-    try:
-        index = operator.index(unit)
-    except TypeError:
-        raise UnconvError(f"unit: {unit!r} is not an integer; give its index in layer {layer!r}") from None
-    if not 0 <= index < value.shape[1]:
-        raise UnconvError(f"unit: {index} is not in layer {layer!r}, which has units 0 to {value.shape[1] - 1}")
-    return index
-
-
-def check_positions(maps: Tensor, layer: str, position: Any) -> tuple[Position, ...]:
-    """One position for each image of the feature maps ``(batch, *position)``."""
-    try:
-        one_for_all = all(isinstance(axis, int) or hasattr(axis, "__index__") for axis in position)
-        given = [position] * len(maps) if one_for_all else list(position)
-        positions = tuple(tuple(operator.index(axis) for axis in place) for place in given)
-    except TypeError:
-        raise UnconvError(
-            f"position: {position!r} is not a tuple of integers, nor one such tuple for each image"
-        ) from None
-    if len(positions) != len(maps):
-        raise UnconvError(f"position: {len(positions)} positions for {len(maps)} images; give one, or one for each")
-    size = tuple(maps.shape[1:])
-    for place in positions:
-        if len(place) != len(size) or not all(0 <= axis < bound for axis, bound in zip(place, size, strict=True)):
-            raise UnconvError(f"position: {place} is not in a feature map of layer {layer!r}, whose size is {size}")
-    return positions
+def _project(asked: Asked, batch: Batch, places: Places | None, several: bool) -> Projection:
+    """One batch."""
+    sent = send_back(asked, batch.images, None if places is None else places.at(batch.numbers))
+    return Projection(
+        image=sent.image if several else sent.image[0],
+        layer=asked.layer,
+        unit=asked.units if several else asked.units[0],
+        position=sent.places if several else sent.places[0],
+        activation=sent.activation if several else sent.activation[0],
+        coverage=sent.coverage,
+        way=sent.way,
+        inputs=batch.images,
+        names=batch.names,
+    )

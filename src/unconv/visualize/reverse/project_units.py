@@ -20,6 +20,8 @@ from unconv.choices import ReverseRule
 from unconv.data.mosaic import MOST
 from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import ModelError, UnconvError
+from unconv.models.load.open_model import AnyModel, open_model
+from unconv.models.load.preprocess import Preprocess
 from unconv.network.run.forward import all_finite
 from unconv.network.run.model_state import at_rest
 from unconv.network.windows import Windows
@@ -30,6 +32,7 @@ from unconv.visualize.cone.unit_cones import UnitCones
 from unconv.visualize.display import show_projection
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.passage import Passage, run_forward
+from unconv.visualize.reverse.projections.image_batches import Tensors, images_by_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,12 +121,13 @@ class WindowProjections(Plotted, Tabled):
 
 
 def project_units(
-    model: nn.Module,
-    images: Sequence[Tensor] | Tensor,
+    model: AnyModel,
+    images: Any,
     windows: Windows,
     picks: Sequence[Pick],
     rule: ReverseRule = "deconvnet",
     *,
+    preprocess: Preprocess | None = None,
     pixels: int = PIXELS,
     watch: Watch | None = None,
 ) -> WindowProjections:
@@ -134,15 +138,19 @@ def project_units(
     way.
 
     Args:
-        model: any module that takes the images as its one argument.
-        images: ``(batch, channel, *size)`` or a sequence of ``(channel, *size)``, as the model wants them.
+        model: a MODEL string, a loaded model, or any module that takes the images as its one argument.
+        images: ``(batch, channel, *size)`` or a sequence of ``(channel, *size)``, as the model wants them; else files,
+            folders, arrays, a dataset, as :func:`~unconv.data.read.source.source_of` takes them, of which those that
+            are picked are read.
         windows: the layer's windows, from :func:`~unconv.network.windows.windows_of`.
         picks: units, images and positions, in any order.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
+        preprocess: picture transform for a bare module; ImageNet's unless given. Other models bring their own.
         pixels: how many pixels are computed at a time.
         watch: is held open around every way back; where something has to be computed again it sees it again.
 
-    Raises ModelError as run_forward does; UnconvError for images of another size, and picks that are not there.
+    Raises ModelError as run_forward does; ImageError for pictures that are picked and cannot be read; UnconvError for
+    images of another size, and picks that are not there.
 
     >>> from unconv.network.trace.trace import trace
     >>> from unconv.network.windows import windows_of
@@ -152,23 +160,39 @@ def project_units(
     >>> found.image.shape, found.start.tolist(), found.whole(0).shape
     (torch.Size([2, 3, 5, 5]), [[7, 30], [59, 0]], torch.Size([3, 64, 48]))
     """
+    opened = open_model(model, "project_units")
     if not picks:
         raise UnconvError("project_units: an empty list of picks; give one or more")
-    _check(images, windows, picks)
+    tensors = images_by_number(opened, images, preprocess)
+    _check(tensors, windows, picks)
+    return project_picks(opened.module, tensors, UnitCones(windows), picks, rule, pixels=pixels, watch=watch)
+
+
+def project_picks(
+    model: nn.Module,
+    images: Tensors,
+    cones: UnitCones,
+    picks: Sequence[Pick],
+    rule: str,
+    *,
+    pixels: int = PIXELS,
+    watch: Watch | None = None,
+) -> WindowProjections:
+    """The same for a module, images as it takes them, and picks that are known to be there."""
     while True:
         try:
-            return _project_windows(model, images, windows, tuple(picks), rule, pixels, watch)
+            return _project_windows(model, images, cones, tuple(picks), rule, pixels, watch)
         except ModelError:
             # Some networks refuse small images; what is wrong elsewhere is wrong with the whole image too.
-            if windows.whole:
+            if cones.windows.whole:
                 raise
-            windows = windows.grown()
+            cones = UnitCones(cones.windows.grown())
 
 
 def _project_windows(
     model: nn.Module,
-    images: Sequence[Tensor] | Tensor,
-    windows: Windows,
+    images: Tensors,
+    known: UnitCones,
     picks: tuple[Pick, ...],
     rule: str,
     pixels: int,
@@ -176,9 +200,9 @@ def _project_windows(
 ) -> WindowProjections:
     backs: list[Tensor] = [torch.empty(0)] * len(picks)
     values: list[Tensor] = [torch.empty(0)] * len(picks)
+    windows = known.windows
     starts = [windows.start(pick.position) for pick in picks]
     coverage: Coverage | None = None
-    known = UnitCones(windows)
     with at_rest(model), keep_kernels():
         for crops in _batches(windows, picks, starts, max(1, pixels // prod(windows.size))):
             batch = torch.stack([images[image][slice_window(start, windows.size)] for (image, start), _ in crops])
@@ -279,7 +303,7 @@ def _batches(
     yield batch
 
 
-def _check(images: Sequence[Tensor] | Tensor, windows: Windows, picks: Sequence[Pick]) -> None:
+def _check(images: Tensors, windows: Windows, picks: Sequence[Pick]) -> None:
     for pick in picks:
         if not 0 <= pick.image < len(images):
             raise UnconvError(f"project_units: image {pick.image} of {len(images)}; they count from 0")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from threading import local
 from typing import Any
 
@@ -32,6 +33,7 @@ from unconv.network.run.name_layers import AnyLayers, NamedLayers, name_layers
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
+from unconv.visualize.scan.unit_places import PATHS
 
 BATCH = 32
 EVERY = "all"
@@ -139,7 +141,7 @@ def scan(
     if not state.peaks:
         told = "; ".join(map(str, state.skipped[:3])) or "there are none"
         raise UnconvError(f"scan: no image could be used: {told}")
-    return _result(state, tuple(layer for layer in names if layer in state.peaks), about)
+    return _result(state, tuple(layer for layer in names if layer in state.peaks), {**about, **_paths(images)})
 
 
 def _layers(module: nn.Module, layers: AnyLayers | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -263,6 +265,14 @@ def look_at(
         if layer not in found:
             raise not_called(module, layer)
     return Part(found, names, batch.count, batch.skipped)
+
+
+def _paths(images: Any) -> dict[str, list[str]]:
+    """Where the images can be read again, if files and folders are all that was given."""
+    given = list(images) if isinstance(images, list | tuple) else [images]
+    if not given or not all(isinstance(one, str | PathLike) for one in given):
+        return {}
+    return {PATHS: [str(Path(one).resolve()) for one in given]}
 
 
 def _result(state: ScanState, layers: tuple[str, ...], about: dict[str, Any]) -> TopActivations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,18 @@ from torch import Tensor
 
 from unconv.data.images import Skipped
 from unconv.data.tensor_file import TensorFormat
+from unconv.describe import counted, listed, spread
 from unconv.errors import UnconvError
+from unconv.results import Shown, Tabled
+from unconv.visualize.scan.unit_places import PATHS, UnitPlaces
 
 FORMAT = TensorFormat("unconv top activations", 1, content="top activations", writer="a scan")
+# Layers told of in a few lines.
+LISTED = 12
 
 
-@dataclass(frozen=True, eq=False)
-class TopActivations:
+@dataclass(frozen=True, eq=False, repr=False)
+class TopActivations(Shown, Tabled):
     """For each unit of some layers: where in a collection of images it was strongest.
 
     Strongest first; ties by image, then by position in the order of rows. Where there were fewer than ``top`` places,
@@ -94,6 +99,52 @@ class TopActivations:
         """Units of a layer that no image has brought above zero."""
         return (self.values[layer][:, 0] <= 0).nonzero().flatten()
 
+    def unit(self, layer: str, unit: int) -> UnitPlaces:
+        """The places of one unit, with what it saw there and what it sends back.
+
+        >>> found = TopActivations.of({"conv": torch.rand(20, 8, 5, 5)})
+        >>> found.unit("conv", 7)
+        Unit 7 of conv: its 9 strongest places in 20 images
+        ...
+
+        Raises :class:`~unconv.errors.UnconvError` for a layer or unit that is not there, saying which are.
+        """
+        if layer not in self.values:
+            raise UnconvError(f"scan: layer {layer!r} is not in it; it holds {listed(self.layers)}")
+        table = self.values[layer]
+        if not hasattr(unit, "__index__") or not 0 <= unit < len(table):
+            raise UnconvError(f"scan: unit {unit!r} is not in layer {layer!r}, which has units 0 to {len(table) - 1}")
+        there = self.images[layer][unit] >= 0
+        images = tuple(self.images[layer][unit][there].tolist())
+        return UnitPlaces(
+            layer=layer,
+            unit=int(unit),
+            values=table[unit][there],
+            images=images,
+            names=tuple(self.names.get(image, f"image {image}") for image in images),
+            positions=tuple(map(tuple, self.positions[layer][unit][there].tolist())),
+            count=self.count,
+            about=self.about,
+        )
+
+    def _heading(self) -> str:
+        return f"The {self.top} strongest places of every unit in {counted(self.count, 'image')}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "model", str(self.about.get("model", "not said"))
+        for layer in self.layers[:LISTED]:
+            values = self.values[layer][:, 0]
+            yield layer, f"{counted(len(values), 'unit')}, {len(self.dead(layer))} dead, peaks {spread(_ends(values))}"
+        if len(self.layers) > LISTED:
+            yield "more", counted(len(self.layers) - LISTED, "layer")
+        if self.skipped:
+            yield "skipped", listed(map(str, self.skipped), 3)
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for layer in self.layers:
+            for unit in range(len(self.values[layer])):
+                yield from ({"layer": layer, "unit": unit, **row} for row in self.unit(layer, unit)._rows())
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a safetensors file, whole or not at all; names and settings are in it as JSON.
 
@@ -135,6 +186,12 @@ class TopActivations:
             return cls(values, places, positions, int(head["count"]), names, skipped, head["about"])
 
 
+def _ends(values: Tensor) -> list[float]:
+    """The least and the largest of those that are there."""
+    there = values[values.isfinite()]
+    return [float(there.min()), float(there.max())] if len(there) else []
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
@@ -165,8 +222,8 @@ def _merged(one: TopActivations, other: TopActivations) -> TopActivations:
 
     if one.layers != other.layers or one.top != other.top:
         raise UnconvError(
-            f"merge: scans of {_listed(one.layers)}, top {one.top}, and of {_listed(other.layers)}, top {other.top}; "
-            "merge scans of the same layers with the same top"
+            f"merge: scans of {listed(one.layers, 3)}, top {one.top}, and of {listed(other.layers, 3)}, "
+            f"top {other.top}; merge scans of the same layers with the same top"
         )
     values, images, positions = {}, {}, {}
     for layer in one.layers:
@@ -190,8 +247,13 @@ def _merged(one: TopActivations, other: TopActivations) -> TopActivations:
         count=one.count + other.count,
         names={image: name for image, name in names.items() if image in kept},
         skipped=(*one.skipped, *other.skipped),
+        about=_paths(one, other),
     )
 
 
-def _listed(layers: Sequence[str]) -> str:
-    return ", ".join(layers[:3]) + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")
+def _paths(one: TopActivations, other: TopActivations) -> dict[str, Any]:
+    """What is known of both, with the paths of all their images where those of both are known."""
+    about = {name: value for name, value in one.about.items() if name != PATHS}
+    if PATHS not in one.about or PATHS not in other.about:
+        return about
+    return {**about, PATHS: [*one.about[PATHS], *other.about[PATHS]]}

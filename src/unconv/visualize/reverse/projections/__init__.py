@@ -1,0 +1,1 @@
+"""A projection as a value: what is asked for, of which images, and what came back, drawn too."""

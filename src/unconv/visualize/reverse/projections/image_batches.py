@@ -1,0 +1,168 @@
+"""Images for a projection: batches as the network takes them, from whatever holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unconv.data.read.batches import Batch, Prepare, collection_of
+from unconv.data.read.pictures import Pictures
+from unconv.data.read.source import pictures_of
+from unconv.describe import by_size
+from unconv.errors import ImageError, UnconvError
+from unconv.models.load.open_model import OpenedModel
+from unconv.models.load.preprocess import Preprocess
+from unconv.network.run.forward import check_images
+
+# Images by their numbers: Sequence[Tensor] | Tensor; not said here, as checking the type of one would read it.
+Tensors: TypeAlias = Any
+# Images read and computed before the next are read.
+BATCH = 32
+
+
+def image_batches(module: nn.Module, images: Any, prepare: Prepare | None) -> Iterator[Batch]:
+    """Images in batches on the device of a network, and in its precision where they are pictures.
+
+    Args:
+        module: the network.
+        images: a tensor, with or without the batch, or a list of tensors, which are taken as they are; else whatever
+            :func:`~unconv.data.read.batches.collection_of` takes.
+        prepare: what the network wants done to a picture.
+
+    Raises :class:`~unconv.errors.ImageError` where nothing could be read, UnconvError for tensors of several sizes.
+
+    >>> [batch.images.shape for batch in image_batches(nn.Conv2d(3, 4, 3), torch.rand(3, 8, 8), None)]
+    [torch.Size([1, 3, 8, 8])]
+    """
+    axes = axes_of(module)
+    given = _as_tensors(images, axes)
+    if given is not None:
+        check_images(given)
+        numbers = tuple(range(len(given)))
+        yield Batch(given, numbers, tuple(f"image {number}" for number in numbers), len(given))
+        return
+    empty, skipped = True, []
+    for batch in collection_of(images, prepare, BATCH, axes).batches:
+        skipped += batch.skipped
+        if batch.numbers:
+            empty = False
+            yield Batch(like_weights(module, batch.images), batch.numbers, batch.names, batch.count, batch.skipped)
+        else:
+            yield batch
+    if empty:
+        told = "; ".join(map(str, skipped[:3])) or "there are none"
+        raise ImageError(f"project: no image could be used: {told}")
+
+
+def transform_of(opened: OpenedModel, preprocess: Preprocess | None) -> Preprocess:
+    """What is done to pictures: the network's own transform; of a bare module what was given, else ImageNet's.
+
+    Raises :class:`~unconv.errors.UnconvError` for a transform beside a model that brings its own.
+
+    >>> transform_of(OpenedModel("net", nn.ReLU()), None).size
+    (224, 224)
+    """
+    if preprocess is not None and opened.preprocess is not None:
+        raise UnconvError(
+            "preprocess: is for bare modules; this model brings its own (load_model takes size, mean, std)"
+        )
+    return opened.preprocess or preprocess or Preprocess()
+
+
+class NumberedImages(Sequence[Tensor]):
+    """Pictures as a network takes them, each read when it is asked for; the last few are kept.
+
+    >>> pictures = NumberedImages(nn.Conv2d(3, 4, 3), pictures_of(torch.rand(5, 3, 8, 8)), None)
+    >>> len(pictures), pictures[4].shape
+    (5, torch.Size([3, 8, 8]))
+    """
+
+    def __init__(self, module: nn.Module, pictures: Pictures, prepare: Prepare | None) -> None:
+        self._module, self._pictures, self._prepare = module, pictures, prepare
+        self._axes = axes_of(module)
+        self._read = lru_cache(BATCH)(self._image)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Tensor]: ...
+
+    def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        return self._read(range(len(self))[index])
+
+    def _image(self, number: int) -> Tensor:
+        chosen = self._pictures.chosen([number])
+        (batch,) = collection_of(chosen, self._prepare, 1, self._axes).batches
+        if not batch.numbers:
+            raise ImageError(f"image {number}: {batch.skipped[0]}")
+        return like_weights(self._module, batch.images)[0]
+
+
+def images_by_number(opened: OpenedModel, images: Any, preprocess: Preprocess | None) -> Tensors:
+    """Images ``(channel, *size)`` by their numbers: tensors as they are, else pictures, read when they are asked for.
+
+    >>> len(images_by_number(OpenedModel("net", nn.Conv2d(3, 4, 3)), torch.rand(2, 3, 8, 8), None))
+    2
+    """
+    if isinstance(images, NumberedImages) or holds_tensors(images):
+        return images
+    return NumberedImages(opened.module, pictures_of(images), transform_of(opened, preprocess))
+
+
+def holds_tensors(images: Any) -> bool:
+    """Whether images are tensors alone, which are taken as they are.
+
+    >>> holds_tensors(torch.rand(3, 8, 8)), holds_tensors([torch.rand(3, 8, 8)]), holds_tensors("cat.png")
+    (True, True, False)
+    """
+    if isinstance(images, list | tuple):
+        return bool(images) and all(isinstance(one, Tensor) for one in images)
+    return isinstance(images, Tensor)
+
+
+def _as_tensors(images: Any, axes: int | None) -> Tensor | None:
+    """Tensors as one batch; None for everything else."""
+    if isinstance(images, np.ndarray) and axes not in (None, 2):
+        # No picture: a signal or a volume.
+        images = torch.from_numpy(images)
+    if isinstance(images, list | tuple) and holds_tensors(images):
+        shapes = {tuple(one.shape) for one in images}
+        if len(shapes) > 1:
+            sizes = " and ".join(by_size(shape) for shape in sorted(shapes)[:2])
+            raise UnconvError(f"images: tensors of {sizes}; bring them to one size, or give them one after the other")
+        joined = torch.cat if axes is not None and images[0].ndim == axes + 2 else torch.stack
+        images = joined(list(images))
+    if not isinstance(images, Tensor):
+        return None
+    return images[None] if axes is not None and images.ndim == axes + 1 else images
+
+
+def axes_of(module: nn.Module) -> int | None:
+    """How many axes a network's images have, by its first convolution; None where it has none.
+
+    >>> axes_of(nn.Sequential(nn.Conv1d(2, 4, 3))), axes_of(nn.Linear(3, 4))
+    (1, None)
+    """
+    kinds = nn.modules.conv._ConvNd
+    return next((len(layer.kernel_size) for layer in module.modules() if isinstance(layer, kinds)), None)
+
+
+def like_weights(module: nn.Module, images: Tensor) -> Tensor:
+    """Images on the device and in the precision of a network's weights.
+
+    >>> like_weights(nn.Conv2d(3, 4, 3).double(), torch.rand(1, 3, 8, 8)).dtype
+    torch.float64
+    """
+    weight = next((p for p in module.parameters() if p.is_floating_point()), None)
+    return images if weight is None else images.to(weight)
