@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
 import unconv as uc
 from unconv.data.images import save_image, to_pil
@@ -167,7 +177,7 @@ def test_scan_reads_it(place: Path, kind: str, bare: bool) -> None:
     torch.testing.assert_close(found.values["0"], reference)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind not in LOADERS])
+@pytest.mark.parametrize("kind", SOURCES)
 def test_see_reads_it_as_often_as_it_likes(place: Path, kind: str) -> None:
     images, names = expected(kind)
     pictures = pictures_of(SOURCES[kind](place))
@@ -196,7 +206,7 @@ def test_encode_reads_it(place: Path, kind: str) -> None:
     assert found.image_sizes == reference.image_sizes
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind not in LOADERS])
+@pytest.mark.parametrize("kind", SOURCES)
 def test_training_reads_it(place: Path, kind: str) -> None:
     images, _ = expected(kind)
     found = pictures_without_classes(SOURCES[kind](place)).prepared(AS_IT_IS)
@@ -219,9 +229,31 @@ def test_pictures_with_their_classes_are_read_for_training(place: Path) -> None:
         labelled_pictures(list(IMAGES))
 
 
-def test_loaders_are_refused_where_pictures_are_read_again() -> None:
-    with pytest.raises(ImageError, match="a loader may give other pictures the second time; give its dataset"):
-        pictures_of(DataLoader(TensorDataset(IMAGES)))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shuffle": True},
+        {"sampler": SubsetRandomSampler([2, 0])},
+        {"batch_sampler": BatchSampler(RandomSampler(IMAGES), 2, False)},
+    ],
+)
+def test_loaders_that_shuffle_are_refused_where_pictures_are_read_again(options: dict[str, Any]) -> None:
+    with pytest.raises(ImageError, match="a loader that shuffles or chooses may give other pictures the second time"):
+        pictures_of(DataLoader(TensorDataset(IMAGES), **options))
+
+
+def test_of_a_loader_in_order_the_dataset_is_read_as_it_is_needed() -> None:
+    fetched: list[int] = []
+
+    def make(image: Tensor, number: int) -> Tensor:
+        fetched.append(number)
+        return image
+
+    pictures = pictures_of(DataLoader(Items(make), batch_size=3, drop_last=True))
+    assert len(pictures) == 3
+    assert fetched == []
+    torch.testing.assert_close(pictures[2].value, IMAGES[2])
+    assert fetched == [2]
 
 
 class Endless:

@@ -323,7 +323,10 @@ def test_first_layer_is_drawn_with_its_figures(folder: Path, tmp_path: Path) -> 
         ({"top": 0}, r"top: 0 places of each unit"),
         ({"formats": ("gif",)}, r"format: 'gif' is not one of html, png, pdf"),
         ({"formats": ()}, r"format: an empty list was given"),
-        ({"images": torch.utils.data.DataLoader(torch.rand(4, 3, 32, 48))}, r"images: a loader may give other"),
+        (
+            {"images": torch.utils.data.DataLoader(torch.rand(4, 3, 32, 48), shuffle=True)},
+            r"a loader that shuf",
+        ),
     ],
 )
 def test_choices_that_are_not_there_are_refused_in_one_line(

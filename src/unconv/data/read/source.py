@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from unconv.data.read.archive import SUFFIXES, is_archive, list_members
 from unconv.data.read.files import find_files
 from unconv.data.read.items import Entry, Image, ImageFile, ImageSet, InMemory, Item, Member, Skipped
+from unconv.data.read.loaders import pictures_in_order
 from unconv.data.read.pictures import Entries, ImageStream, Pictures
 from unconv.data.read.read_item import picture_of, sample_item
 from unconv.errors import ImageError, UnconvError, one_line
@@ -68,8 +69,9 @@ def source_of(inputs: Any, stacks: bool = True) -> Source:
 def pictures_of(inputs: Any) -> Pictures:
     """Pictures that can be read again by their numbers; inputs as for :func:`source_of`.
 
-    What a stream gives is kept, files unread. Raises :class:`~unconv.errors.ImageError` for loaders, which give their
-    pictures in any order.
+    What a stream gives is kept, files unread; of a loader that goes through a dataset from first to last, its dataset
+    is read instead. Raises :class:`~unconv.errors.ImageError` for loaders that shuffle or choose: they may give other
+    pictures the second time.
 
     >>> import torch
     >>> pictures = pictures_of(torch.rand(3, 3, 40, 60))
@@ -77,7 +79,7 @@ def pictures_of(inputs: Any) -> Pictures:
     (3, 'image 2', torch.Size([3, 40, 60]))
     """
     if isinstance(inputs, DataLoader):
-        raise ImageError("images: a loader may give other pictures the second time; give its dataset")
+        return pictures_in_order(inputs) or Pictures(tuple(source_of(inputs)))
     source = source_of(inputs)
     return source if isinstance(source, Pictures) else Pictures(tuple(source))
 

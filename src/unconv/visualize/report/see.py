@@ -60,8 +60,8 @@ def see(
 
     Args:
         model: a MODEL string as for load_model, a loaded model, or any module that takes images as its one argument.
-        images: whatever read_images takes: files, folders, a ``.tar`` of pictures, arrays, a dataset of torch; not a
-            loader. What cannot be read is skipped and listed.
+        images: whatever read_images takes: files, folders, a ``.tar`` of pictures, arrays, a dataset of torch, a
+            loader that does not shuffle. What cannot be read is skipped and listed.
         layers: those that return feature maps: a name as in ``model.named_modules()``, one of the model's modules, a
             pattern (``"layer3.*"``), or a list of these, see :func:`~unconv.network.run.name_layers.name_layers`;
             ``"all"``: every convolution; None: five, spread over the depth (of those of the scan, where one is given).
