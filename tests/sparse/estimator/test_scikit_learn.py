@@ -259,3 +259,21 @@ def test_features_go_into_polars(monkeypatch: pytest.MonkeyPatch, digits: tuple[
     monkeypatch.setitem(sys.modules, "polars", Polars("polars"))
     learner = DictionaryLearner(2, 5, 0.1, random_state=0, max_iter=1).set_output(transform="polars")
     assert learner.fit_transform(digits[0][:4]) == ((4, 2), ["kernel0", "kernel1"], "row")
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "message"),
+    [
+        ("inverse_transform", 3, r"codes of shape \(\)"),
+        ("inverse_transform", [3], r"codes of shape \(\)"),
+        ("inverse_transform", "text", "codes is a str"),
+        ("score", 7, "images of shape"),
+        ("transform", None, "NoneType holds no images"),
+        ("get_feature_names_out", 3, "input_features should have length equal to 64"),
+        ("denoise", None, "NoneType"),
+    ],
+)
+def test_wrong_kinds_of_things_are_refused(fitted: DictionaryLearner, method: str, given: object, message: str) -> None:
+    with pytest.raises(SparseError, match=message) as told:
+        getattr(fitted, method)(given)
+    assert "\n" not in str(told.value)

@@ -14,7 +14,7 @@ from unconv.errors import SparseError
 from unconv.sparse.code.boundary import Boundary, code_size
 from unconv.sparse.code.encode import encode
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.code.problem import per_image, problems_from
+from unconv.sparse.code.problem import per_image, problems_from, split_images
 from unconv.sparse.code.synthesize import synthesize_sparse
 from unconv.sparse.code.validate import as_tensor, load_images
 from unconv.sparse.restore.details import bands_of_all
@@ -45,6 +45,7 @@ class Coder:
         found: Any = load_images(images, self.dictionary)
         if not isinstance(found, list | tuple):
             found = as_tensor(found, "images")
+        split_images(found, self.axes)
         masks = per_image(mask, len(found), self.axes, "mask")
         return bands_of_all(found, self.low_pass, masks)
 
@@ -95,10 +96,15 @@ class Coder:
         return 1.0 - objective / energy if energy else 0.0
 
 
-def check_codes(codes: Any, kernels: Tensor) -> None:
-    """Raise :class:`~unconv.errors.SparseError` for codes that are no stack (N, K, *code)."""
-    if codes.ndim != kernels.ndim or codes.shape[1] != len(kernels):
+def as_codes(codes: Any, kernels: Tensor) -> Tensor:
+    """Codes (N, K, *code) as a tensor, sparse or dense.
+
+    Raises :class:`~unconv.errors.SparseError` for what is no such stack.
+    """
+    found = codes if isinstance(codes, Tensor) else as_tensor(codes, "codes", "inverse_transform")
+    if found.ndim != kernels.ndim or found.shape[1] != len(kernels):
         raise SparseError(
-            f"inverse_transform: codes of shape {tuple(codes.shape)} for {len(kernels)} kernels of {kernels.ndim - 2} "
+            f"inverse_transform: codes of shape {tuple(found.shape)} for {len(kernels)} kernels of {kernels.ndim - 2} "
             "axes; pooled ones stand for no image, use output='csr' or 'sparse'"
         )
+    return found

@@ -81,10 +81,10 @@ class Arranged:
         """Raise :class:`~unconv.errors.SparseError` for names that are not those of the columns learned from."""
         if names is None:
             return
-        if self.n_features != len(names):
+        if isinstance(names, str) or not hasattr(names, "__len__") or self.n_features != len(names):
             raise SparseError(
-                f"get_feature_names_out: input_features should have length equal to {self.n_features}, it has "
-                f"{len(names)}; leave them out"
+                f"get_feature_names_out: input_features should have length equal to {self.n_features}, and they are "
+                f"{names!r:.60}; leave them out"
             )
         if self.names and tuple(names) != self.names:
             raise SparseError("get_feature_names_out: input_features is not equal to feature_names_in_; leave them out")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from unconv.choices import Boundary, CodeOutput, Noise
@@ -14,7 +13,7 @@ from unconv.errors import SparseError
 from unconv.sparse.code.boundary import check_boundary
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.validate import load_images
-from unconv.sparse.estimator.coder import Coder, check_codes
+from unconv.sparse.estimator.coder import Coder, as_codes
 from unconv.sparse.estimator.features import (
     as_pools,
     codes_as,
@@ -118,11 +117,10 @@ class DictionaryTransformer(Estimator):
         if hasattr(codes, "tocsr"):
             wide = codes_from_csr(codes, coder.code_shape(self._layout.size()))
             return self._layout.give_back(coder.synthesize(wide)).numpy()
-        if isinstance(codes, Tensor | np.ndarray):
-            codes = torch.from_numpy(codes) if isinstance(codes, np.ndarray) else codes
-            check_codes(codes, coder.dictionary)
-            return self._layout.give_back(coder.synthesize(codes))
-        return [coder.synthesize(one[None])[0] for one in codes]
+        if isinstance(codes, list | tuple | Iterator):
+            several = (one[None] if isinstance(one, Tensor | np.ndarray) else one for one in codes)
+            return [coder.synthesize(as_codes(one, coder.dictionary))[0] for one in several]
+        return self._layout.give_back(coder.synthesize(as_codes(codes, coder.dictionary)))
 
     def reconstruct(self, images: Images, *, mask: MaskLike | None = None) -> Any:
         """What the learner makes of images: their low-pass, where it was taken off, plus Σ_k d_k ∗ z_k."""
