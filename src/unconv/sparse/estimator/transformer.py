@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 class DictionaryTransformer(Estimator):
     """What can be done with a dictionary once it is there; how it comes about is for others to say.
 
+    >>> import torch
     >>> from unconv.sparse.estimator.learner import DictionaryLearner
     >>> generator = torch.Generator().manual_seed(0)
     >>> pictures = torch.rand(3, 1, 16, 16, generator=generator)
