@@ -72,6 +72,11 @@ def encoding() -> Any:
     return uc.encode(grey - grey.mean(), uc.sparse.load_dictionary("grey-8x8x64"), "0.1max", solver="torch", tol=0.05)
 
 
+def learned() -> Any:
+    grey = scenes().mean(1, keepdim=True)
+    return uc.DictionaryLearner(16, 7, penalty=0.1, max_iter=3, random_state=0).fit(grey)
+
+
 def signal() -> Any:
     t = torch.linspace(0, 6, 200)
     return uc.encode((t.sin() * (t * 5).cos())[None, None], torch.randn(6, 1, 17), "0.1max", solver="torch", tol=0.05)
@@ -202,6 +207,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Skipped": lambda: odd_files().skipped[0],
     "Encoding": encoding,
     "Encoding of a signal": signal,
+    "DictionaryLearner": learned,
     "PerKernel": lambda: uc.sparse.PerKernel(torch.rand(64)),
     "PerPosition": lambda: uc.sparse.PerPosition(torch.rand(64, 32, 32)),
     "InverseCorrelation": lambda: uc.sparse.InverseCorrelation(0.5),

@@ -26,7 +26,7 @@ GALLERY = Path(__file__).parents[1] / "docs" / "results.md"
 # A text so short stands in a notebook as well as a table would.
 ONE_LINE = 220
 # Public classes that are no results (bases, tables, a context manager), and those with tests of their own.
-NO_RESULT = {"LinearOperator", "Penalty", "Rule", "DictionaryLearner", "Projection", "TopActivations", "explain_shapes"}
+NO_RESULT = {"LinearOperator", "Penalty", "Rule", "Projection", "TopActivations", "explain_shapes"}
 PARTS = ("operators", "sparse", "experiments", "network", "train", "models", "visualize", "explain")
 # Elements that HTML does not close.
 VOID = {"br", "img", "hr", "meta", "link"}
@@ -117,7 +117,8 @@ def test_the_gallery_is_small() -> None:
     assert sum(path.stat().st_size for path in pictures) < 1_000_000
 
 
-@pytest.mark.parametrize("name", MAKERS)
+# scikit-learn writes the HTML of estimators.
+@pytest.mark.parametrize("name", [name for name in MAKERS if name != "DictionaryLearner"])
 def test_html_is_well_formed_and_escaped(name: str) -> None:
     result = make(name)
     if not hasattr(result, "_repr_html_"):
@@ -128,7 +129,7 @@ def test_html_is_well_formed_and_escaped(name: str) -> None:
     page.feed(html)
     page.close()
     assert page.open == []
-    assert "<table" in html or "<img" in html or "<pre" in html
+    assert any(element in html for element in ("<table", "<img", "<pre"))
     assert "<b>" not in re.sub(r"<b>[^<]+</b>", "", html)
     if "<b>" in str(result):
         assert "&lt;b&gt;" in html
@@ -146,7 +147,7 @@ def test_a_figure_belongs_to_nobody_and_is_saved(name: str, tmp_path: Path) -> N
     assert isinstance(figure, Figure)
     assert figure.axes
     assert _pylab_helpers.Gcf.figs == {}
-    if type(result).save is Plotted.save:
+    if getattr(type(result), "save", None) is Plotted.save:
         assert result.save(tmp_path / "figure.svg").read_text().startswith("<?xml")
         with pytest.raises(UnconvError, match="files end in"):
             result.save(tmp_path / "figure.txt")
