@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from unconv.cli.command import Command, translate
 from unconv.cli.groups import PANELS
 from unconv.cli.main import app, run
-from unconv.cli.options import Job, Network
+from unconv.cli.options import Job, Network, device_for
 from unconv.errors import UnconvError
 
 ROOT: Any = typer.main.get_command(app)
@@ -324,9 +324,35 @@ def test_audit_says_whose_weights_it_takes() -> None:
     assert asked.splitlines()[-1].startswith("lenet5: ")
 
 
-def test_a_refusal_of_typer_is_exit_code_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.argv", ["unconv", "see", "--top", "0", "lenet5", "x.png"])
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("see --top 0 lenet5 x.png", "unconv see: Invalid value for '--top'"),
+        ("see", "unconv see: Missing argument 'MODEL'"),
+        ("see lenet5 x.png --sqare 3", "unconv see: No such option: --sqare"),
+        ("sea", "unconv: No such command 'sea'. Did you mean 'see'"),
+        ("arithmetic conv -i 5", "unconv arithmetic conv: Missing option '-k' / '--kernel-size'"),
+    ],
+)
+def test_misuse_is_one_line_and_exit_code_2(
+    words: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["unconv", *words.split()])
     with pytest.raises(SystemExit) as end:
         run()
-    assert end.value.code == 2
-    assert "--top" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert (end.value.code, told.out) == (2, "")
+    assert told.err.startswith(line)
+    assert told.err.endswith(" --help tells the options\n")
+    assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_a_device_is_told_where_it_is_not_the_processor(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    monkeypatch.setattr("unconv.train.loop.device.device_of", torch.device)
+    assert device_for(kind).type == kind
+    assert capsys.readouterr().err == ("" if kind == "cpu" else "device cuda\n")

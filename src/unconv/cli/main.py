@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +18,9 @@ from unconv.cli.experiment import group as experiment
 from unconv.cli.sparse import denoise, encode, inpaint, learn
 from unconv.cli.train import group as train, sample
 from unconv.errors import UnconvError
+
+# What typer raises where a command line cannot be read: the family of BadParameter, wherever it comes from.
+USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 EXAMPLES = (
     "unconv arithmetic transpose -i 3 -k 3 -s 2 -p 1  # sizes, relation, a picture",
@@ -73,10 +77,16 @@ def run() -> None:
             stream.reconfigure(errors="replace")
     try:
         try:
-            app()
+            code = app(standalone_mode=False)
         finally:
             if sys.stdout:  # None where it was closed
                 sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except USAGE as misuse:
+        sys.exit(tell_misuse(misuse))
+    except typer.Abort:
+        print("unconv: interrupted", file=sys.stderr)
+        sys.exit(1)
     except UnconvError as refusal:
         print(f"unconv: {refusal}", file=sys.stderr)
         sys.exit(2)
@@ -85,6 +95,18 @@ def run() -> None:
         print(f"unconv: cannot read or write{place}: {failure.strerror or failure}", file=sys.stderr)
         _drop_output()
         sys.exit(2)
+
+
+def tell_misuse(misuse: Any) -> int:
+    """Say in one line what the command line was not; a command that wants a help text gets it. The exit code."""
+    message = str(misuse.format_message())
+    if "\n" in message:
+        misuse.show()
+        return int(misuse.exit_code)
+    command = misuse.ctx.command_path if getattr(misuse, "ctx", None) is not None else "unconv"
+    command = re.sub(r"^\S+( -m unconv)?", "unconv", command)
+    print(f"{command}: {message.rstrip('.?')}; {command} --help tells the options", file=sys.stderr)
+    return int(misuse.exit_code)
 
 
 def _drop_output() -> None:
