@@ -180,3 +180,23 @@ def test_a_bare_module_says_what_was_assumed_and_the_old_name_works(tmp_path: Pa
     with pytest.warns(DeprecationWarning, match="see: preprocess is transform now"):
         report = uc.see(model, PICTURES[:2], "1", tmp_path / "two", top_units=1, top=1, fidelity=0, preprocess=small)
     assert tuple(report.numbers["input_size"]) == (1, 16, 16)
+
+
+def test_projections_take_them_too() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    transform = KNOWN["v1"]
+    pictures = [v1.functional.to_pil_image(picture) for picture in PICTURES]
+    preprocess, _ = as_preprocess(transform)
+    prepared = torch.cat([preprocess(v1.functional.to_tensor(picture)) for picture in pictures])
+    found = uc.project(model, pictures, "1", 2, transform=transform)
+    assert torch.allclose(found.image, uc.project(model, prepared, "1", 2).image, atol=1e-5)
+    windows = uc.network.windows_of(model, "1", prepared)
+    picks = [uc.visualize.Pick(0, 2, (5, 6)), uc.visualize.Pick(2, 1, (0, 0))]
+    units = uc.visualize.project_units(model, pictures, windows, picks, transform=transform)
+    assert torch.allclose(units.activation, model(prepared)[[0, 2], [2, 1], [5, 0], [6, 0]], atol=1e-5)
+    scanned = uc.scan(model, pictures, "1", top=2, transform=transform)
+    projected = scanned.unit("1", 2).project(model, pictures, transform=transform)
+    assert torch.allclose(projected.activation, scanned.values["1"][2], atol=1e-5)
+    with pytest.raises(uc.UnconvError, match=r"the transform in the scan was Preprocess\(.* here it is none; give"):
+        scanned.unit("1", 2).project(model, pictures)

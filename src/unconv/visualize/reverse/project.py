@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 from unconv.choices import ReverseRuleOrAuto
 from unconv.data.read.batches import Batch
 from unconv.models.load.open_model import AnyModel, open_model
-from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import check_open
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.visualize.reverse.projections.image_batches import holds_tensors, image_batches, transform_of
@@ -28,7 +28,7 @@ def project(
     position: Sequence[Any] | Any = None,
     rule: ReverseRuleOrAuto = "deconvnet",
     *,
-    preprocess: Preprocess | None = None,
+    transform: Transform | None = None,
 ) -> Projection:
     """Send units back to pixel space: all other activations zero, then unpool with switches, rectify, Cᵀ.
 
@@ -60,8 +60,9 @@ def project(
             unit's peak in each image.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`, or ``auto``:
             deconvnet where max-pooling is on the way, else guided. ``Projection.rule`` says which.
-        preprocess: picture transform for a bare module; ImageNet's (224 × 224) unless given. Other models bring their
-            own.
+        transform: picture transform in place of the model's own, in any form that
+            :func:`~unconv.models.load.transforms.as_preprocess` takes; a bare module's is ImageNet's
+            (224 × 224) unless given.
 
     Raises:
         ModelError: unknown models and layers, layers that are never called or return no tensor, NaN weights, a model
@@ -84,7 +85,7 @@ def project(
     (torch.Size([2, 2, 1, 12, 12]), 'deconvnet', torch.Size([2, 1, 12, 12]))
     """
     find_rule(*((rule,) if rule != AUTO else ("deconvnet",)), AUTO)
-    opened = open_model(model, "project")
+    opened = open_model(model, "project", transform=transform)
     check_open(opened.module)
     if isinstance(layer, str) and opened.module is not model:
         # As a compiled model spells them.
@@ -92,15 +93,14 @@ def project(
     name = name_layer(opened.module, layer)
     units, several = read_units(unit)
     places = None if position is None else Places.of(position, len(units))
-    transform = transform_of(opened, preprocess)
-    notes: tuple[str, ...] = ()
-    if opened.preprocess is None and preprocess is None and not holds_tensors(images):
-        notes = ("pictures go through ImageNet's transform, as none was given (preprocess=)",)
+    prepare, notes = transform_of(opened)
+    if holds_tensors(images):
+        notes = ()
     asked = Asked(opened.module, name, units, rule)
     parts: list[Projection] = []
     skipped: list[Any] = []
     count = 0
-    for batch in image_batches(opened.module, images, transform):
+    for batch in image_batches(opened.module, images, prepare):
         count += batch.count
         skipped += batch.skipped
         if not batch.numbers:
@@ -113,7 +113,7 @@ def project(
     if places is not None:
         places.check_count(count)
     return join_batches(
-        parts, skipped=tuple(skipped), notes=notes, preprocess=None if holds_tensors(images) else transform
+        parts, skipped=tuple(skipped), notes=notes, preprocess=None if holds_tensors(images) else prepare
     )
 
 

@@ -21,7 +21,7 @@ from unconv.data.mosaic import MOST
 from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import ModelError, UnconvError
 from unconv.models.load.open_model import AnyModel, open_model
-from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import all_finite
 from unconv.network.run.model_state import at_rest
 from unconv.network.windows import Windows
@@ -127,7 +127,7 @@ def project_units(
     picks: Sequence[Pick],
     rule: ReverseRule = "deconvnet",
     *,
-    preprocess: Preprocess | None = None,
+    transform: Transform | None = None,
     pixels: int = PIXELS,
     watch: Watch | None = None,
 ) -> WindowProjections:
@@ -145,7 +145,8 @@ def project_units(
         windows: the layer's windows, from :func:`~unconv.network.windows.windows_of`.
         picks: units, images and positions, in any order.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
-        preprocess: picture transform for a bare module; ImageNet's unless given. Other models bring their own.
+        transform: picture transform in place of the model's own, in any form that
+            :func:`~unconv.models.load.transforms.as_preprocess` takes; a bare module's is ImageNet's unless given.
         pixels: how many pixels are computed at a time.
         watch: is held open around every way back; where something has to be computed again it sees it again.
 
@@ -160,10 +161,10 @@ def project_units(
     >>> found.image.shape, found.start.tolist(), found.whole(0).shape
     (torch.Size([2, 3, 5, 5]), [[7, 30], [59, 0]], torch.Size([3, 64, 48]))
     """
-    opened = open_model(model, "project_units")
+    opened = open_model(model, "project_units", transform=transform)
     if not picks:
         raise UnconvError("project_units: an empty list of picks; give one or more")
-    tensors = images_by_number(opened, images, preprocess)
+    tensors = images_by_number(opened, images)
     _check(tensors, windows, picks)
     return project_picks(opened.module, tensors, UnitCones(windows), picks, rule, pixels=pixels, watch=watch)
 

@@ -14,6 +14,7 @@ from unconv.data.read.source import pictures_of, stack_pictures
 from unconv.describe import listed, spread
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
+from unconv.models.load.transforms import Transform
 from unconv.network.kept_traces import keep_trace
 from unconv.network.windows import Windows, windows_of
 from unconv.operators.geometry.receptive import Box, ReceptiveField
@@ -67,7 +68,9 @@ class UnitPlaces(Plotted, Tabled):
     count: int
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def patches(self, images: Any = None, *, model: AnyModel | None = None) -> tuple[Tensor, ...]:
+    def patches(
+        self, images: Any = None, *, model: AnyModel | None = None, transform: Transform | None = None
+    ) -> tuple[Tensor, ...]:
         """What the unit saw at each place: its receptive field, cut from the image, ``(channel, height, width)``.
 
         Values are in [0, 1] where the network has a picture transform, else those that the network was given. At a
@@ -76,10 +79,11 @@ class UnitPlaces(Plotted, Tabled):
         Args:
             images: the same as in the scan; may be left out where it read files that are still there.
             model: the network; may be left out where the scan was of one that ``load_model`` knows by its name.
+            transform: that of the scan, where one was given.
 
         Raises as :meth:`project` does.
         """
-        opened, tensors = self._open(model, images)
+        opened, tensors = self._open(model, images, transform)
         windows = self._windows(opened, tensors)
         return tuple(
             _picture(opened, tensors[number])[(slice(None), *(slice(*side) for side in self._box(windows, place)))]
@@ -87,7 +91,12 @@ class UnitPlaces(Plotted, Tabled):
         )
 
     def project(
-        self, model: AnyModel | None = None, images: Any = None, rule: ReverseRuleOrAuto = "auto"
+        self,
+        model: AnyModel | None = None,
+        images: Any = None,
+        rule: ReverseRuleOrAuto = "auto",
+        *,
+        transform: Transform | None = None,
     ) -> WindowProjections:
         """What the unit sends back to the pixels from each place, each through the window that it sees.
 
@@ -95,21 +104,29 @@ class UnitPlaces(Plotted, Tabled):
             model: the network of the scan; may be left out where ``load_model`` knows it by its name.
             images: the same as in the scan; may be left out where it read files that are still there.
             rule: name of a reverse rule, or ``auto``: deconvnet where max-pooling is on the way, else guided.
+            transform: that of the scan, where one was given.
 
         Raises UnconvError where the model or the images have to be given, or are not those of the scan; and as
         :func:`~unconv.visualize.reverse.project_units.project_units` does.
         """
         if rule != AUTO:
             find_rule(rule, AUTO)
-        opened, tensors = self._open(model, images)
+        opened, tensors = self._open(model, images, transform)
         return self._project(opened, tensors, self._windows(opened, tensors), rule)
 
-    def plot(self, model: AnyModel | None = None, images: Any = None, rule: ReverseRuleOrAuto = "auto") -> Figure:
+    def plot(
+        self,
+        model: AnyModel | None = None,
+        images: Any = None,
+        rule: ReverseRuleOrAuto = "auto",
+        *,
+        transform: Transform | None = None,
+    ) -> Figure:
         """The patches beside the projections: nine and nine, as in Zeiler & Fergus (2013), figure 2.
 
         Arguments and errors are those of :meth:`project`. Raises MissingExtraError where matplotlib is not installed.
         """
-        opened, tensors = self._open(model, images)
+        opened, tensors = self._open(model, images, transform)
         windows = self._windows(opened, tensors)
         found = self._project(opened, tensors, windows, rule)
         pictures = [_picture(opened, tensors[number]) for number in self.images]
@@ -136,19 +153,23 @@ class UnitPlaces(Plotted, Tabled):
             )
         return found
 
-    def _open(self, model: AnyModel | None, images: Any) -> tuple[OpenedModel, NumberedImages]:
+    def _open(
+        self, model: AnyModel | None, images: Any, transform: Transform | None
+    ) -> tuple[OpenedModel, NumberedImages]:
         """The network and the images of the scan."""
         name, weights = self.about.get("model"), self.about.get("weights", "as given")
         if model is None and (name is None or weights == "as given"):
             raise UnconvError(f"unit: the scan was of a module, {name}, which has no name to load it by; give model=")
-        opened = open_model(name if model is None else model, "unit")
-        transform = "none" if opened.preprocess is None else repr(opened.preprocess)
+        opened = open_model(name if model is None else model, "unit", transform=transform)
+        prepared = "none" if opened.preprocess is None else repr(opened.preprocess)
         for told, here, there in (
             ("weights", opened.weights, weights if model is None else opened.weights),
-            ("transform", transform, self.about.get("preprocess", transform)),
+            ("transform", prepared, self.about.get("preprocess", prepared)),
         ):
             if here != there:
-                raise UnconvError(f"unit: the {told} in the scan was {there}, here it is {here}; give the same model=")
+                raise UnconvError(
+                    f"unit: the {told} in the scan was {there}, here it is {here}; give the same model= or transform="
+                )
         if images is None:
             images = self.about.get(PATHS)
         if images is None:

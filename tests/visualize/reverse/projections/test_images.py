@@ -65,7 +65,7 @@ def test_every_kind_of_images_gives_the_same(model: nn.Module, folder: Path, kin
         "tensors": list(batch),
         "stream": (image for image in batch),
     }
-    found = project(model, kinds[kind], "3", 2, rule="guided", preprocess=SMALL)
+    found = project(model, kinds[kind], "3", 2, rule="guided", transform=SMALL)
     expected = project(model, batch, "3", 2, rule="guided")
     assert found.position == expected.position
     torch.testing.assert_close(found.image, expected.image, atol=1e-5, rtol=1e-4)
@@ -80,7 +80,7 @@ def test_one_image_without_a_batch_is_one(model: nn.Module, folder: Path) -> Non
     batch = as_given(folder)
     assert project(model, batch[0], "3", 2).image.shape == (1, 3, 32, 32)
     assert torch.equal(project(model, batch[0], "3", 2).image, project(model, batch[:1], "3", 2).image)
-    one = project(model, folder / "1.png", "3", 2, preprocess=SMALL)
+    one = project(model, folder / "1.png", "3", 2, transform=SMALL)
     torch.testing.assert_close(one.image, project(model, batch[1:2], "3", 2).image, atol=1e-5, rtol=1e-4)
     signal = project(
         nn.Sequential(nn.Conv1d(2, 3, 5)), np.random.default_rng(0).random((2, 40)).astype("float32"), "0", 1
@@ -91,12 +91,12 @@ def test_one_image_without_a_batch_is_one(model: nn.Module, folder: Path) -> Non
 def test_places_count_with_what_is_skipped(model: nn.Module, folder: Path) -> None:
     # The text is the first in the order of names: it has a place that counts for nothing.
     files = [folder / "0.png", folder / "0.txt", folder / "2.png"]
-    found = project(model, files, "3", 2, [(1, 2), (9, 9), (3, 4)], preprocess=SMALL)
+    found = project(model, files, "3", 2, [(1, 2), (9, 9), (3, 4)], transform=SMALL)
     assert found.position == ((1, 2), (3, 4))
     with pytest.raises(UnconvError, match="position: 2 positions for 3 images"):
-        project(model, files, "3", 2, [(1, 2), (3, 4)], preprocess=SMALL)
+        project(model, files, "3", 2, [(1, 2), (3, 4)], transform=SMALL)
     with pytest.raises(UnconvError, match="position: 4 positions for 3 images"):
-        project(model, files, "3", 2, [(1, 2)] * 4, preprocess=SMALL)
+        project(model, files, "3", 2, [(1, 2)] * 4, transform=SMALL)
 
 
 def test_many_are_read_a_batch_at_a_time(model: nn.Module) -> None:
@@ -120,13 +120,13 @@ def test_nothing_to_read_is_one_line(model: nn.Module, folder: Path) -> None:
 
 def test_a_transform_that_was_assumed_is_said(model: nn.Module, folder: Path) -> None:
     found = project(model, folder / "0.png", "3", 2)
-    assert found.notes == ("pictures go through ImageNet's transform, as none was given (preprocess=)",)
+    assert found.notes == ("the network names no picture transform: ImageNet's at 224x224 assumed unless told",)
     assert found.image.shape == (1, 3, 224, 224)
-    assert project(model, folder / "0.png", "3", 2, preprocess=SMALL).notes == ()
+    assert project(model, folder / "0.png", "3", 2, transform=SMALL).notes == ()
     loaded = LoadedModel("net", model, SMALL, None, "as given")
     assert project(loaded, folder / "0.png", "3", 2).image.shape == (1, 3, 32, 32)
-    with pytest.raises(UnconvError, match="preprocess: is for bare modules"):
-        project(loaded, folder / "0.png", "3", 2, preprocess=SMALL)
+    tiny = Preprocess(size=(24, 24), resize=(24, 24))
+    assert project(loaded, folder / "0.png", "3", 2, transform=tiny).image.shape == (1, 3, 24, 24)
 
 
 def test_models_and_layers_as_they_are_held(model: nn.Module) -> None:
@@ -145,9 +145,9 @@ def test_models_and_layers_as_they_are_held(model: nn.Module) -> None:
 def test_picks_are_read_from_files_when_they_are_needed(model: nn.Module, folder: Path) -> None:
     windows = windows_of(trace(model, (3, 32, 32)), "3")
     picks = [Pick(3, 1, (5, 6)), Pick(0, 2, (0, 0))]
-    found = project_units(model, folder, windows, picks, preprocess=SMALL)
+    found = project_units(model, folder, windows, picks, transform=SMALL)
     batch = as_given(folder)
     expected = project_units(model, [batch[0], batch[1], batch[1], batch[2]], windows, picks)
     torch.testing.assert_close(found.image, expected.image, atol=1e-5, rtol=1e-4)
     with pytest.raises(ImageError, match=r"image 1: .*0.txt: not a picture"):
-        project_units(model, folder, windows, [Pick(1, 1, (5, 6))], preprocess=SMALL)
+        project_units(model, folder, windows, [Pick(1, 1, (5, 6))], transform=SMALL)

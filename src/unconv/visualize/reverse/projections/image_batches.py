@@ -15,6 +15,7 @@ from unconv.data.read.pictures import Pictures
 from unconv.data.read.source import pictures_of
 from unconv.describe import by_size
 from unconv.errors import ImageError, UnconvError
+from unconv.models.load.from_file import assumed_preprocess
 from unconv.models.load.open_model import OpenedModel
 from unconv.models.load.preprocess import Preprocess
 from unconv.network.run.forward import check_images
@@ -59,19 +60,17 @@ def image_batches(module: nn.Module, images: Any, prepare: Prepare | None) -> It
         raise ImageError(f"project: no image could be used: {told}")
 
 
-def transform_of(opened: OpenedModel, preprocess: Preprocess | None) -> Preprocess:
-    """What is done to pictures: the network's own transform; of a bare module what was given, else ImageNet's.
+def transform_of(opened: OpenedModel) -> tuple[Preprocess, tuple[str, ...]]:
+    """What is done to pictures, and what a reader should know of it: of a bare module ImageNet's transform is assumed.
 
-    Raises :class:`~unconv.errors.UnconvError` for a transform beside a model that brings its own.
-
-    >>> transform_of(OpenedModel("net", nn.ReLU()), None).size
-    (224, 224)
+    >>> preprocess, notes = transform_of(OpenedModel("net", nn.ReLU()))
+    >>> preprocess.size, notes
+    ((224, 224), ("the network names no picture transform: ImageNet's at 224x224 assumed unless told",))
     """
-    if preprocess is not None and opened.preprocess is not None:
-        raise UnconvError(
-            "preprocess: is for bare modules; this model brings its own (load_model takes size, mean, std)"
-        )
-    return opened.preprocess or preprocess or Preprocess()
+    if opened.preprocess is not None:
+        return opened.preprocess, opened.notes
+    assumed, note = assumed_preprocess(opened.module)
+    return assumed, (note, *opened.notes)
 
 
 class NumberedImages(Sequence[Tensor]):
@@ -109,15 +108,15 @@ class NumberedImages(Sequence[Tensor]):
         return like_weights(self._module, batch.images)[0]
 
 
-def images_by_number(opened: OpenedModel, images: Any, preprocess: Preprocess | None) -> Tensors:
+def images_by_number(opened: OpenedModel, images: Any) -> Tensors:
     """Images ``(channel, *size)`` by their numbers: tensors as they are, else pictures, read when they are asked for.
 
-    >>> len(images_by_number(OpenedModel("net", nn.Conv2d(3, 4, 3)), torch.rand(2, 3, 8, 8), None))
+    >>> len(images_by_number(OpenedModel("net", nn.Conv2d(3, 4, 3)), torch.rand(2, 3, 8, 8)))
     2
     """
     if isinstance(images, NumberedImages) or holds_tensors(images):
         return images
-    return NumberedImages(opened.module, pictures_of(images), transform_of(opened, preprocess))
+    return NumberedImages(opened.module, pictures_of(images), transform_of(opened)[0])
 
 
 def holds_tensors(images: Any) -> bool:
