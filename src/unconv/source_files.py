@@ -43,6 +43,23 @@ def source_files(path: Path) -> tuple[Path, ...]:
     return tuple(map(Path, found))
 
 
+def callables_in(path: Path) -> tuple[str, ...]:
+    """Functions and classes that a Python file defines, found without running it.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "net.py"
+    >>> _ = path.write_text("class Net: pass\\n\\ndef build(): pass\\n")
+    >>> callables_in(path)
+    ('Net', 'build')
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return tuple(node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_"))
+
+
 def _named_in(path: Path) -> Iterator[Path]:
     """The files that one Python file imports or names."""
     try:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unconv.choices import AuditRule
 from unconv.cli import options, spelling
+from unconv.cli.completion import complete_model, complete_words
 from unconv.cli.outputs import WEIGHTS, File, check_outputs
 from unconv.errors import UnconvError
 
@@ -31,7 +33,9 @@ _LEVELS = ("error", "warning", "hint", "never")
 
 
 def audit(
-    model: Annotated[list[str], typer.Argument(metavar="MODEL", help="Networks, see unconv models.")],
+    model: Annotated[
+        list[str], typer.Argument(metavar="MODEL", help="Networks, see unconv models.", autocompletion=complete_model)
+    ],
     network: options.Sized,
     job: options.Job,
     input_size: Annotated[
@@ -51,7 +55,14 @@ def audit(
     fail_on: Annotated[
         str, typer.Option("--fail-on", help="Exit with 1 from this severity on: error, warning, hint or never.")
     ] = "error",
-    ignore: Annotated[str | None, typer.Option("--ignore", help="Rules to leave out, joined by commas.")] = None,
+    ignore: Annotated[
+        str | None,
+        typer.Option(
+            "--ignore",
+            help="Rules to leave out, joined by commas.",
+            autocompletion=complete_words(AuditRule, joined=True),
+        ),
+    ] = None,
     table: Annotated[bool, typer.Option("--table/--no-table", help="Print the table of layers.")] = True,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Try faster forms of layers on this machine.")

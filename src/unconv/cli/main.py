@@ -38,6 +38,7 @@ app = new_group(
     "Everything that deep learning calls deconvolution: arithmetic, pictures, and a look into networks.",
     EXAMPLES,
     panels=(CONVOLUTIONS, NETWORKS, TRAINING, SPARSE, OTHERS),
+    add_completion=True,
 )
 app.add_typer(arithmetic.app, name="arithmetic", rich_help_panel=CONVOLUTIONS)
 add_command(app, audit.audit, audit.EXAMPLES, panel=NETWORKS, renamed=audit.RENAMED)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from unconv.choices import ReverseRule, ReverseRuleOrAuto
 from unconv.cli import spelling
+from unconv.cli.completion import complete_model, complete_words
 from unconv.cli.groups import COMPUTATION, NETWORK, OUTPUT, OptionGroup
 from unconv.errors import UnconvError
 from unconv.visualize.reverse.rules import rule_help
@@ -23,13 +25,17 @@ if TYPE_CHECKING:
 
     from unconv.models.load.resolve import LoadedModel
 
-Model: TypeAlias = Annotated[str, typer.Argument(metavar="MODEL", help="A network, see unconv models.")]
+Model: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A network, see unconv models.", autocompletion=complete_model)
+]
 Images: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="IMAGES", help="Picture files, folders and .tar files.")
 ]
 Image: TypeAlias = Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")]
-Rule: TypeAlias = Annotated[str, typer.Option("--rule", help=rule_help())]
-RuleOrAuto: TypeAlias = Annotated[str, typer.Option("--rule", help=rule_help(auto=True))]
+Rule: TypeAlias = Annotated[str, typer.Option("--rule", help=rule_help(), autocompletion=complete_words(ReverseRule))]
+RuleOrAuto: TypeAlias = Annotated[
+    str, typer.Option("--rule", help=rule_help(auto=True), autocompletion=complete_words(ReverseRuleOrAuto))
+]
 Top: TypeAlias = Annotated[
     int, typer.Option("--top", min=1, help="How many of the best: places of a unit, or solutions.")
 ]

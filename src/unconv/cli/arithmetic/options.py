@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperOption
 
+from unconv.choices import ThemeName, ViewName
 from unconv.cli import options, spelling
 from unconv.cli.command import Command
+from unconv.cli.completion import complete_words
 from unconv.cli.groups import OUTPUT
 
 InputSize = Annotated[str, typer.Option("-i", "--input-size", help="Input size: 5 (5 × 5), 7x5, 4x5x6.")]
@@ -30,7 +32,9 @@ CeilMode = Annotated[bool, typer.Option("--ceil-mode", help="Round the output si
 ExcludePad = Annotated[bool, typer.Option("--exclude-pad", help="Leave the padding out of the mean.")]
 Dims = Annotated[int | None, typer.Option("--dims", min=1, max=3, help="Axes, where -i is a single number (2).")]
 Out = Annotated[Path | None, options.out("Draw into this file: .svg, .gif, .mp4, .png or .html.")]
-View = Annotated[str, typer.Option("--view", help="Which view is drawn.")]  # WithViews lists them
+View = Annotated[
+    str, typer.Option("--view", help="Which view is drawn.", autocompletion=complete_words(ViewName))
+]  # WithViews lists them
 Numbers = Annotated[
     str | None, typer.Option("--numbers", help="Calculate in the cells: 'random', or a seed such as 7.")
 ]
@@ -38,7 +42,14 @@ Frame = Annotated[
     int | None, typer.Option("--frame", min=0, help="This step alone, from 0: an SVG stands still, a PNG shows it.")
 ]
 Scale = Annotated[int, typer.Option("--scale", help="Pixels of GIF, MP4 and PNG, times this (1 to 4).")]
-Theme = Annotated[str, typer.Option("--theme", help="auto (SVG and HTML follow the reader), light or dark.")]
+Theme = Annotated[
+    str,
+    typer.Option(
+        "--theme",
+        help="auto (SVG and HTML follow the reader), light or dark.",
+        autocompletion=complete_words(ThemeName),
+    ),
+]
 Channels = Annotated[str, typer.Option("--channels", help="Channels in and out: 3x2.")]
 Groups = Annotated[int, typer.Option("--groups", help="Groups that the channels are divided into.")]
 Matrix = Annotated[bool, typer.Option("--matrix", help="Write the matrix out in symbols, and its transpose.")]

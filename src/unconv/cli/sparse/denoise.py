@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from unconv.choices import Noise
 from unconv.cli import options
+from unconv.cli.completion import complete_words
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.sparse import options as pictures
 
@@ -28,7 +30,10 @@ def denoise(
     sigma: Annotated[
         float | None, typer.Option("--sigma", help="Standard deviation of the noise, white being 1; else estimated.")
     ] = None,
-    noise: Annotated[str, typer.Option("--noise", help="gaussian or impulse (salt and pepper).")] = "gaussian",
+    noise: Annotated[
+        str,
+        typer.Option("--noise", help="gaussian or impulse (salt and pepper).", autocompletion=complete_words(Noise)),
+    ] = "gaussian",
     dictionary: options.Dictionary = None,
     turns: pictures.Turns = 2,
     reference: pictures.Reference = None,

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from unconv.choices import Boundary
 from unconv.cli import options
+from unconv.cli.completion import complete_words
 from unconv.cli.outputs import WEIGHTS, File, check_outputs, write_figure
 from unconv.cli.sparse import options as pictures
 from unconv.errors import SparseError
@@ -25,7 +27,9 @@ def encode(
     out: Annotated[Path, options.out("The codes, as .safetensors.")] = Path("codes.safetensors"),
     dictionary: options.Dictionary = None,
     penalty: options.Penalty = "0.05",
-    boundary: Annotated[str, typer.Option("--boundary", help="crop, valid or circular.")] = "crop",
+    boundary: Annotated[
+        str, typer.Option("--boundary", help="crop, valid or circular.", autocompletion=complete_words(Boundary))
+    ] = "crop",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="Codes of at least 0 only.")] = False,
     low_pass: options.LowPass = 5.0,
     tol: Annotated[float, typer.Option("--tol", help="Relative duality gap to reach.")] = 1e-3,

@@ -9,7 +9,6 @@ returns an ``nn.Module``, or the module and a dict that says how it wants its pi
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import sys
 import traceback
@@ -25,6 +24,7 @@ from unconv.errors import ModelError, UnconvError, one_line, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
 from unconv.network.audit.sites.recording import recording
+from unconv.source_files import callables_in as callables_in
 
 # What the dict beside a network may say.
 WORDS = ("size", "resize", "mean", "std", "interpolation", "fit", "classes")
@@ -89,23 +89,6 @@ def _attribute(module: ModuleType, attribute: str, name: str) -> Any:
 def _offer(names: Mapping[str, Any], attribute: str) -> str:
     offered = [key for key, value in names.items() if callable(value) and not key.startswith("_")]
     return nearest(attribute, offered) or (f"; the file has {', '.join(offered[:5])}" if offered else " in the file")
-
-
-def callables_in(path: Path) -> tuple[str, ...]:
-    """Functions and classes that a Python file defines, found without running it.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "net.py"
-    >>> _ = path.write_text("class Net: pass\\n\\ndef build(): pass\\n")
-    >>> callables_in(path)
-    ('Net', 'build')
-    """
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ()
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    return tuple(node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_"))
 
 
 def _call(found: Any, path: Path, name: str) -> Any:
