@@ -76,8 +76,12 @@ def test_masks_are_laid_out_like_the_images() -> None:
     spoilt = np.where(known, IMAGES, np.nan)
     learner = DictionaryLearner(2, 3, 0.1, max_iter=2, random_state=0)
     first = learner.fit(spoilt, mask=known).dictionary_
-    last = learner.set_params(channel_axis=-1).fit(np.moveaxis(spoilt, 1, -1), mask=np.moveaxis(known, 1, -1))
+    spoilt, known = np.moveaxis(spoilt, 1, -1), np.moveaxis(known, 1, -1)
+    last = learner.set_params(channel_axis=-1).fit(spoilt, mask=known)
     torch.testing.assert_close(first, last.dictionary_)
+    torch.testing.assert_close(first, learner.fit(list(spoilt), mask=list(known)).dictionary_)
+    with pytest.raises(SparseError, match="2 entries in mask for 3 images"):
+        learner.fit(list(spoilt), mask=list(known)[:2])
 
 
 @pytest.mark.parametrize(

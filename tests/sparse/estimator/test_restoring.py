@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from unconv.data.images import save_image
 from unconv.sparse.code.encode import encode
 from unconv.sparse.estimator.learner import DictionaryLearner
 from unconv.sparse.restore.denoise import denoise
@@ -88,12 +91,14 @@ def test_signals_keep_what_is_slow(picture: Tensor) -> None:
     assert DictionaryLearner(3, 9, 0.1, max_iter=1, low_pass=50).fit(rows).low_pass_ == 50
 
 
-def test_denoise_is_that_of_the_package(picture: Tensor, learner: DictionaryLearner) -> None:
+def test_denoise_is_that_of_the_package(picture: Tensor, learner: DictionaryLearner, tmp_path: Path) -> None:
     noisy = picture + 0.1 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
     found = learner.denoise(noisy, sigma=0.1)
     torch.testing.assert_close(found.image, denoise(noisy, learner, sigma=0.1, low_pass=5.0).image)
     assert psnr(found.image, picture) > psnr(noisy, picture) + 4
     torch.testing.assert_close(learner.denoise(noisy[0].numpy(), sigma=0.1).image, found.image)
+    file = save_image(noisy.clamp(0, 1), tmp_path / "noisy.png")
+    assert psnr(learner.denoise(file, sigma=0.1).image, picture) > psnr(noisy, picture) + 4
 
 
 def test_inpaint_is_that_of_the_package(picture: Tensor, learner: DictionaryLearner) -> None:

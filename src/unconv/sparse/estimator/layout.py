@@ -98,9 +98,17 @@ class Arranged:
     def mask(self, mask: MaskLike | None) -> MaskLike | None:
         """A mask in the layout of the images; what has another number of axes stays as it is."""
         shape = getattr(mask, "shape", ())
+        if self.shape is None and self.channel_axis != 1 and isinstance(mask, list | tuple):
+            alike = len(mask) == len(self.images)
+            return [self._mask_of(*each) for each in zip(self.images, mask, strict=True)] if alike else mask
         if self.shape is None or len(shape) != len(self.shape) or self.channel_axis == 1:
             return mask
         return _move(as_tensor(mask, "mask", "learn"), self.channel_axis)
+
+    def _mask_of(self, image: Tensor, mask: MaskLike | None) -> MaskLike | None:
+        if getattr(mask, "ndim", 0) != image.ndim:
+            return mask
+        return _move(as_tensor(mask, "mask", "learn")[None], self.channel_axis)[0]
 
 
 def arrange(images: ImageSource, channel_axis: ChannelAxis = "auto", kernel_axes: int | None = None) -> Arranged:
@@ -125,7 +133,8 @@ def arrange(images: ImageSource, channel_axis: ChannelAxis = "auto", kernel_axes
     check_channel_axis(channel_axis)
     stack = _stack(images)
     if stack is None:
-        return Arranged(_listed(images, channel_axis, kernel_axes))
+        listed = _listed(images, channel_axis, kernel_axes)
+        return Arranged(listed, channel_axis if isinstance(channel_axis, int) and listed is not images else 1)
     if stack.ndim < 2:
         raise SparseError(
             f"learn: images of shape {tuple(stack.shape)}; Reshape your data: one signal is images[None], (1, length)"
