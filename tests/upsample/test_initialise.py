@@ -39,7 +39,7 @@ def test_bilinear_wants_as_many_channels_out_as_in() -> None:
 def test_fresh_icnr_layer_is_a_convolution_resized_to_the_nearest(axes: int) -> None:
     torch.manual_seed(0)
     convolve, shuffle = (F.conv1d, F.pixel_shuffle) if axes == 1 else (F.conv2d, F.pixel_shuffle)
-    weight = icnr_(torch.empty(5 * 3**axes, 4, *(3,) * axes, dtype=torch.float64), factor=3)
+    weight = icnr_(torch.empty(5 * 3**axes, 4, *(3,) * axes, dtype=torch.float64), scale_factor=3)
     x = torch.randn(2, 4, *(6,) * axes, dtype=torch.float64)
     maps = convolve(x, weight, padding=1)
     shown = shuffle(maps, 3) if axes == 2 else maps.unflatten(1, (5, 3)).transpose(2, 3).flatten(2)
