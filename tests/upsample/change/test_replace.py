@@ -217,6 +217,14 @@ def test_networks_of_ours_change_their_upsampler(name: str) -> None:
     )
 
 
+def test_loaded_models_are_taken_and_older_words_in_their_names() -> None:
+    loaded = uc.load_model("unet-small:subpixel-icnr", random_weights=True)
+    found = replace(loaded, "pixel-shuffle", kind="all")
+    assert {one.reason for one in found.left} == {"it is of kind sub-pixel already"}
+    found = replace(loaded, "resize", kind="subpixel")
+    assert {one.name for one in found.model.modules() if isinstance(one, uc.upsample.upsamplers.Doubling)} == {"resize"}
+
+
 def test_what_cannot_be_carried_is_left_and_said() -> None:
     hooked = nn.ConvTranspose2d(3, 3, 2, 2)
     hooked.register_forward_hook(lambda *_: None)
@@ -273,7 +281,7 @@ def test_dtype_device_and_mode_are_those_of_the_old_layer() -> None:
     [
         (lambda: replace(Skips(), "cubic"), "upsampler 'cubic' is unknown; it is transposed-k2, "),
         (lambda: replace(Skips(), kind="pool"), "kind 'pool' is unknown; it is transposed, sub-pixel, "),
-        (lambda: replace("unet"), "needs a torch.nn.Module, not str"),
+        (lambda: replace("unet"), "needs a torch.nn.Module, not str; uc.load_model"),
         (lambda: replace(nn.Linear(3, 3)), "Linear has no layer of kind 'transposed'"),
         (lambda: replace(torch.jit.script(nn.Sequential(nn.ReLU()))), "layers of a scripted model"),
     ],

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
-from torch.utils._pytree import tree_leaves
 
 from unconv.choices import UpsamplerKind, UpsamplerName
 from unconv.errors import GeometryError, UnconvError, one_line
 from unconv.network.run.input_sizes import InputSize, Sizes, as_input_sizes, input_dtypes
-from unconv.network.run.model_state import at_rest
 from unconv.operators.geometry.size_texts import short_text
 from unconv.operators.layers import geometry_of
+from unconv.upsample.change.layer_shapes import RunShapes, shapes_in_run
 from unconv.upsample.change.replaced import Exchange, Left, Replaced
 from unconv.upsample.change.substitute import Substitute
 from unconv.upsample.change.upsampling import KINDS, Shapes, Upsampling, describe_upsampling, inner, kind_of
@@ -60,7 +58,7 @@ def replace(
     where they are alike; the rest is new, and has to be trained. What cannot be exchanged is left, and said.
 
     Args:
-        model: any; it is left as it is, and a copy changed, unless ``inplace``.
+        model: any, or what ``uc.load_model`` returns; it is left as it is, and a copy changed, unless ``inplace``.
         to: a kind of :func:`~unconv.upsample.upsamplers.upsampler`: ``"resize"``, ``"sub-pixel"``, ``"bilinear"``, …
         kind: which layers: ``"transposed"`` (torch's, and those of this package), ``"sub-pixel"``, ``"resize"``,
             ``"bilinear"``, ``"interpolation"`` (``nn.Upsample``), or ``"all"``.
@@ -85,6 +83,9 @@ def replace(
       parameters     611 → 443
       output sizes   equal, run with 3×16×16
     """
+    held = getattr(model, "module", None)
+    if not isinstance(model, nn.Module) and isinstance(held, nn.Module):
+        model = held  # of a loaded model
     target = _checked(model, to, kind)
     subject = model if inplace else _copied(model)
     places = _places(subject, kind)
@@ -94,7 +95,7 @@ def replace(
         raise UnconvError("replace: the model is the layer itself, which cannot change in place; take what is returned")
     sizes = None if input_size is None else as_input_sizes(input_size, subject, "replace")
     dtypes = [] if sizes is None else input_dtypes(input_size)
-    before = None if sizes is None else _run(subject, [place.layer for place in places], sizes, dtypes)
+    before = None if sizes is None else shapes_in_run(subject, [place.layer for place in places], sizes, dtypes)
     total = _count(subject)
     made, left = _made_all(places, target, before)
     changed = _put(subject, [(place.names, new.layer) for place, _, new in made])
@@ -110,7 +111,9 @@ def replace(
 
 def _checked(model: nn.Module, to: str, kind: str) -> Any:
     if not isinstance(model, nn.Module):
-        raise UnconvError(f"replace: needs a torch.nn.Module, not {type(model).__name__}")
+        raise UnconvError(
+            f"replace: needs a torch.nn.Module, not {type(model).__name__}; uc.load_model(name) makes one"
+        )
     if any(isinstance(one, torch.jit.ScriptModule) for one in model.modules()):
         raise UnconvError("replace: layers of a scripted model cannot be exchanged; give the model before torch.jit")
     target = upsampler_name(to)
@@ -250,45 +253,15 @@ def _put(model: nn.Module, layers: list[tuple[list[str], nn.Module]]) -> nn.Modu
     return model
 
 
-def _run(
-    model: nn.Module, layers: list[nn.Module], sizes: Sizes, dtypes: list[torch.dtype | None]
-) -> tuple[dict[int, Shapes], list[tuple[int, ...]]]:
-    """The shapes that layers take and return, by their ids, and those that the model returns, in a run on zeros."""
-    shapes: dict[int, Shapes] = {}
-
-    def note(layer: nn.Module) -> Callable[..., None]:
-        def hook(_: nn.Module, args: Any, named: Any, returned: Any) -> None:
-            given = next(one for one in tree_leaves((args, named)) if isinstance(one, Tensor))
-            shapes[id(layer)] = tuple(given.shape), tuple(returned.shape)
-
-        return hook
-
-    like = next((one for one in model.parameters() if one.is_floating_point()), torch.empty(0))
-    inputs = [
-        torch.zeros(1, *size, device=like.device, dtype=dtype or like.dtype)
-        for size, dtype in zip(sizes, dtypes or [None] * len(sizes), strict=True)
-    ]
-    with ExitStack() as stack:
-        for layer in layers:
-            stack.callback(layer.register_forward_hook(note(layer), with_kwargs=True).remove)
-        stack.enter_context(at_rest(model, frozen=False))
-        stack.enter_context(torch.no_grad())
-        try:
-            returned = model(*inputs)
-        except Exception as error:
-            raise UnconvError(f"replace: the model does not run with {list(sizes)}: {one_line(error)}") from error
-    return shapes, [tuple(one.shape) for one in tree_leaves(returned) if isinstance(one, Tensor)]
-
-
 def _compare(
     model: nn.Module,
     made: Exchanges,
-    before: tuple[dict[int, Shapes], list[tuple[int, ...]]],
+    before: RunShapes,
     sizes: Sizes,
     dtypes: list[torch.dtype | None],
 ) -> None:
     """Raise unless layers and model return what they did, in size."""
-    shapes, returned = _run(model, [new.layer for _, _, new in made], sizes, dtypes)
+    shapes, returned = shapes_in_run(model, [new.layer for _, _, new in made], sizes, dtypes)
     for place, _, new in made:
         one, other = before[0].get(id(place.layer)), shapes.get(id(new.layer))
         if one != other:
