@@ -96,6 +96,7 @@ def test_what_is_kept_is_asked_for_patterns_alone() -> None:
     [
         ("conv", "layer 'conv': ResNet has no layer of that name; the nearest names are conv1"),
         (["conv1", "layr2"], "layer 'layr2': ResNet has no layer of that name; the nearest names are layer2"),
+        ("conv1, fc", "layer 'conv1, fc': a string is one layer; several are a list: ['conv1', 'fc']"),
         ([None], "layer None: ResNet has no layer of that name"),
         ([3], "layer 3: ResNet has no layer of that name"),
         (3, "layers: 3 is no layer; give a name, a module of the model, or a list of these"),

@@ -143,6 +143,9 @@ def _innermost(names: Sequence[str]) -> list[str]:
 def _own_name(model: nn.Module, layer: Any) -> str:
     """The name of a layer that is one, by its name or by identity."""
     if not isinstance(layer, nn.Module):
+        if isinstance(layer, str) and "," in layer:
+            several = [name.strip() for name in layer.split(",")]
+            raise ModelError(f"layer {layer!r}: a string is one layer; several are a list: {several}")
         find_layer(model, layer)
         return str(layer)
     own = unwrap_compiled(layer)
