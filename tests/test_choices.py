@@ -112,5 +112,5 @@ def test_every_word_is_taken_and_no_other(name: str) -> None:
 
 
 def test_words_reach_the_functions_that_a_type_checker_guards() -> None:
-    with pytest.raises(UnconvError, match="rule: 'deconvnt' is not one of deconvnet, guided, gradient"):
+    with pytest.raises(UnconvError, match=r"rule: 'deconvnt' is not one of (auto, )?deconvnet, guided, gradient"):
         uc.project(MODEL, IMAGES, "0", 0, rule="deconvnt")  # type: ignore[arg-type]
