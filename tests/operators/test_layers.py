@@ -197,6 +197,8 @@ def test_draw_takes_a_layer_and_a_size() -> None:
         (lambda: uc.ConvGeometry.of(nn.Conv2d(3, 1, 3), "7x7"), "is not a whole number|has . entries"),
         (lambda: uc.ConvGeometry.of(nn.AvgPool2d(2, divisor_override=3), 4), "divisor_override 3 is no mean"),
         (lambda: uc.ConvGeometry.of(nn.Conv1d(1, 1, 3, padding=3, padding_mode="reflect"), 3), "needs 4 cells, and"),
+        (lambda: uc.ConvGeometry.of(nn.Conv2d, 3), "the class Conv2d is no layer"),
+        (lambda: uc.ConvGeometry(5, 3).to_torch(3, 4, device="gpu"), "torch has no such layer: Expected one of cpu"),
         (lambda: uc.ConvGeometry(5, 3).to_torch(), "needs in_channels and out_channels"),
         (lambda: uc.ConvGeometry(5, 3).to_torch(3, 4, groups=2), "torch has no such layer: in_channels must be"),
         (lambda: uc.ConvGeometry((5, 5), 3).to_torch(1, 1, dim=3), "a geometry of 2 axes cannot be one of dim 3"),

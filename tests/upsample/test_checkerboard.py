@@ -112,6 +112,8 @@ def test_without_a_size_the_inside_is_seen() -> None:
         (lambda: checkerboard_score(torch.ones(1, 1, 3)), "a weight says nothing of its stride"),
         (lambda: equalised_(nn.Conv2d(3, 3, 3)), "Conv2d is no upsampling layer; give nn.ConvTranspose1d to 3d"),
         (lambda: checkerboard_score(nn.ConvTranspose1d(1, 1, 3, 2), 2), "has its own stride and dilation"),
+        (lambda: checkerboard_score(nn.ConvTranspose1d(1, 1, 3, 2), inputs="x"), "inputs are a str; give a tensor"),
+        (lambda: equalised_(nn.ConvTranspose1d(1, 1, 3, 2), initialise="x"), "initialise is a str; give a function"),
         (lambda: checkerboard_score([1.0]), "list is neither a layer nor a weight"),
         (lambda: equalised_(nn.ConvTranspose1d(1, 1, 2, 3)), "leaves output cells without a tap"),
         (lambda: overlap(uc.ConvTransposeGeometry(3, 3), 4), "a geometry has its own size; leave 4 out"),

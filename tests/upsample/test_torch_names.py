@@ -179,6 +179,11 @@ def test_the_sixth_argument_is_the_output_padding() -> None:
     [
         (lambda: OURS[2](4, 4, 3, padding_mode="reflect"), "padding_mode 'reflect' is for convolutions"),
         (lambda: OURS[2](3, 4, 3, groups=2), "ConvTranspose2d: in_channels must be divisible by groups"),
+        (lambda: OURS[2]("3", 4, 3), "in_channels and out_channels '3' is not a whole number"),
+        (lambda: OURS[2](3, 4, "3"), "kernel_size '?3'? "),
+        (lambda: uc.upsample.ConvTransposeTo2d(3, 4, 3, padding="sam"), "padding 'sam' is not known"),
+        (lambda: uc.upsample.ConvTransposeTo2d(3, 4, 3, 2, padding="same"), "has no single meaning"),
+        (lambda: uc.upsample.pixel_shuffle("x", 2), "input is a str; give a torch.Tensor"),
         (lambda: OURS[1](3, 4, 3, stride=0), "stride 0 must be at least 1"),
         (lambda: OURS[1](3, 4, 3, padding=1.5), "padding 1.5 is not a whole number"),
         (lambda: OURS[2](3, 4, 3, 2)(torch.zeros(1, 3, 5, 5), (50, 11)), "output size 50 on axis 0 cannot be reached"),

@@ -185,6 +185,8 @@ def equalised(
 
 
 def _one_each(inputs: Tensor, channels: int) -> Tensor:
+    if not isinstance(inputs, Tensor):
+        raise UnconvError(f"checkerboard score: inputs are a {type(inputs).__name__}; give a tensor, the mean of each")
     if inputs.shape != (channels,):
         raise UnconvError(
             f"checkerboard score: inputs of shape {tuple(inputs.shape)} for {channels} input channels; "

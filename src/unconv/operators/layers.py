@@ -53,7 +53,7 @@ def geometry_of(layer: nn.Module, size: int | Sequence[int] | Tensor) -> Geometr
     axes = next((count for kind, count in _AXES.items() if isinstance(layer, kind)), None)
     if axes is None:
         raise GeometryError(
-            f"geometry: {type(layer).__name__} is no layer with one geometry; give nn.Conv1d to 3d, "
+            f"geometry: {_named(layer)} is no layer with one geometry; give nn.Conv1d to 3d, "
             "nn.ConvTranspose1d to 3d, nn.MaxPool1d to 3d or nn.AvgPool1d to 3d"
         )
     sizes = _sizes(layer, size, axes)
@@ -116,6 +116,7 @@ def layer_of(
         sketch = _made(whole, channels, settings | ({"device": "meta"} if whole.kind.weighted else {}))
         x = torch.empty((1, channels[0], *whole.input_size), device="meta", dtype=dtype)
         sizes = tuple(sketch(x).shape[2:])
+        made = _made(whole, channels, settings | ({"device": device} if whole.kind.weighted else {}))
     except (RuntimeError, ValueError, TypeError) as error:
         if isinstance(error, GeometryError):
             raise
@@ -125,7 +126,7 @@ def layer_of(
             f"to_torch: {type(whole).__name__} comes to {whole.output_size}, torch's layer to {sizes}; make the "
             "padding of both ends equal"
         )
-    return _made(whole, channels, settings | ({"device": device} if whole.kind.weighted else {}))
+    return made
 
 
 def _made(geometry: Geometry, channels: tuple[int, int], settings: dict[str, Any]) -> nn.Module:
@@ -199,6 +200,10 @@ def _channels(geometry: Geometry, in_channels: int | None, out_channels: int | N
 def _geometry(kind: Any, *settings: Any, **named: Any) -> Geometry:
     made: Geometry = kind(*settings, **named)
     return made
+
+
+def _named(layer: Any) -> str:
+    return f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__
 
 
 def _each(axes: int, *values: Any) -> tuple[tuple[int, ...], ...]:

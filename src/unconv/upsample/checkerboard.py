@@ -101,6 +101,8 @@ def equalised_(
 
     >>> layer = equalised_(nn.ConvTranspose2d(16, 3, kernel_size=3, stride=2))
     """
+    if initialise is not None and not callable(initialise):
+        raise UnconvError(f"equalised: initialise is a {type(initialise).__name__}; give a function of a weight")
     if isinstance(layer, Tensor):
         weights_.equalised_(layer, _needed("equalised", stride), dilation, initialise)
         return layer

@@ -77,7 +77,7 @@ def conv_transpose_to(
     kernel = tuple(weight.shape[2:])
     steps = per_axis(_NAME, "stride", stride, count, least=1)
     holes = per_axis(_NAME, "dilation", dilation, count, least=1)
-    paddings = _padding_by_axis(padding, steps, count)
+    paddings = padding_by_axis(padding, steps, count)
     wanted = wanted_sizes(_NAME, output_size, x.ndim, count)
     pads: list[tuple[int, int]] = []
     sizes: list[int] = []
@@ -131,7 +131,12 @@ def _pads(
     return split_padding(total, _SAME[padding])
 
 
-def _padding_by_axis(padding: Padding, steps: tuple[int, ...], count: int) -> tuple[tuple[int, int] | str, ...]:
+def padding_by_axis(padding: Padding, steps: tuple[int, ...], count: int) -> tuple[tuple[int, int] | str, ...]:
+    """For each axis (before, after), or a kind of SAME. Raises GeometryError for what is neither.
+
+    >>> padding_by_axis(1, (2, 2), count=2), padding_by_axis("same_upper", (2,), count=1)
+    (((1, 1), (1, 1)), ('same_upper',))
+    """
     if padding == "same":
         if any(step > 1 for step in steps):
             raise GeometryError(

@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from unconv._renamed import renamed
-from unconv.errors import GeometryError
+from unconv.errors import GeometryError, UnconvError
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.upsample.first_cells import WithFactor, first_cells
@@ -31,6 +31,8 @@ def pixel_shuffle(
     >>> pixel_shuffle(torch.tensor([[[1, 3], [2, 4]]]), upscale_factor=2)
     tensor([[[1, 2, 3, 4]]])
     """
+    if not isinstance(input, Tensor):
+        raise UnconvError(f"pixel shuffle: input is a {type(input).__name__}; give a torch.Tensor")
     x = input
     count = x.ndim - 2
     factors = per_axis("pixel shuffle", "upscale_factor", upscale_factor, count, least=1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Padding, Size
-from unconv.upsample.sized import conv_transpose_to
+from unconv.upsample.sized import conv_transpose_to, padding_by_axis
 
 
 class _ToSize:
@@ -43,6 +43,8 @@ class _ToSize:
             device=device,
             dtype=dtype,
         )
+        layer: Any = self
+        padding_by_axis(padding, layer.stride, len(layer.kernel_size))
         self.sized_padding = padding
 
     def forward(

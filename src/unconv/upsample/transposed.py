@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.operators.geometry.sizes import Size
+from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.conv_transpose import conv_transpose
 from unconv.upsample.sized import conv_transpose_to
@@ -57,6 +57,8 @@ class _AsTorch:
             raise UnconvError(
                 f"{name}: padding_mode {padding_mode!r} is for convolutions; a transposed one has 'zeros' alone"
             )
+        per_axis(name, "in_channels and out_channels", (in_channels, out_channels), 2, least=0)
+        per_axis(name, "kernel_size", kernel_size, self.axes, least=1)
         TransposeArguments.of(self.axes, stride, padding, output_padding, groups, dilation)
         try:
             super().__init__(  # type: ignore[call-arg]

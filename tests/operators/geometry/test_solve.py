@@ -117,6 +117,7 @@ def test_solutions_are_a_list_that_is_short_in_print() -> None:
     [
         (lambda: uc.solve_transpose(13, 50, kernel_size=(4, 4), stride=(1, 2, 3)), "2 and 3 spatial axes"),
         (lambda: uc.solve_transpose(13, 50, kernel_size=0), "kernel 0 must be at least 1"),
+        (lambda: uc.solve_conv(13, 50, max_stride="8"), "max_stride '8' is not a whole number"),
         (lambda: uc.solve_conv(13, 50, padding=-1), "padding -1 must be at least 0"),
         (lambda: uc.solve_conv(13, 50, dilation="2"), "dilation 2 has|'2' is not a whole number"),
     ],

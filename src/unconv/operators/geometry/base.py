@@ -67,7 +67,17 @@ class Geometry(ABC):
         """
         return _layers().geometry_of(layer, size)
 
-    def to_torch(self, in_channels: int | None = None, out_channels: int | None = None, **settings: Any) -> Any:
+    def to_torch(
+        self,
+        in_channels: int | None = None,
+        out_channels: int | None = None,
+        *,
+        groups: int = 1,
+        bias: bool = True,
+        dim: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> Any:
         """A layer of torch whose outputs have this geometry's sizes; a pooling needs no channels.
 
         ``groups``, ``bias``, ``device`` and ``dtype`` are torch's; ``dim`` makes a layer of 2 or 3 axes of a geometry
@@ -78,6 +88,7 @@ class Geometry(ABC):
         >>> ConvTransposeGeometry(input_size=13, kernel_size=4, stride=4, padding=1).to_torch(8, 3, dim=2)
         ConvTranspose2d(8, 3, kernel_size=(4, 4), stride=(4, 4), padding=(1, 1))
         """
+        settings = {"groups": groups, "bias": bias, "dim": dim, "device": device, "dtype": dtype}
         return _layers().layer_of(self, in_channels, out_channels, **settings)
 
     @property

@@ -149,6 +149,9 @@ def _asked(
     count = dimensions("solve", input_size, output_size, *given, dilation)
     starts = per_axis("solve", "input size", input_size, count, least=1)
     ends = per_axis("solve", "output size", output_size, count, least=1)
+    for name, bound in (("max_kernel_size", max_kernel_size), ("max_stride", max_stride)):
+        if not isinstance(bound, int):
+            raise GeometryError(f"solve: {name} {bound!r} is not a whole number")
     if max_kernel_size < 1 or max_stride < 1:
         raise GeometryError(f"solve: the largest kernel {max_kernel_size} and stride {max_stride} must be at least 1")
     names = (("kernel", 1), ("stride", 1), ("padding", 0), ("output padding", 0))
