@@ -15,7 +15,6 @@ from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.cli.train.options import (
     Epochs,
-    Flip,
     Optimiser,
     Patience,
     Rate,
@@ -23,6 +22,7 @@ from unconv.cli.train.options import (
     Training,
     WeightDecay,
     data_option,
+    flip_option,
     model_option,
     write_trained,
 )
@@ -62,7 +62,7 @@ def classify(
     weight_decay: WeightDecay = 0.02,
     patience: Patience = None,
     optimiser: Optimiser = "adamw",
-    flip: Flip = None,
+    flip: Annotated[bool | None, flip_option("all but digits")] = None,
     shift: Shift = 0.08,
     plot: Annotated[Path | None, options.plot("the kernels of the first convolution")] = None,
 ) -> None:

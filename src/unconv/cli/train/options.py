@@ -28,14 +28,16 @@ Patience: TypeAlias = Annotated[
     int | None,
     typer.Option("--patience", min=1, help="Stop after so many epochs without a better one; its weights are kept."),
 ]
-Flip: TypeAlias = Annotated[
-    bool | None, typer.Option("--flip/--no-flip", help="Mirror half of the pictures left to right.")
-]
 Shift: TypeAlias = Annotated[float, typer.Option("--shift", help="Move pictures by up to this part of their side.")]
 Log: TypeAlias = Annotated[
     Path | None,
     typer.Option("--log", help="Folder for the curves, as TensorBoard reads them.", rich_help_panel=OUTPUT),
 ]
+
+
+def flip_option(default: str | bool = True) -> Any:
+    """The option of mirrored pictures; whether they are where nothing is said."""
+    return typer.Option("--flip/--no-flip", help="Mirror half of the pictures left to right.", show_default=default)
 
 
 def model_option(text: str) -> Any:

@@ -14,7 +14,6 @@ from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.cli.train.options import (
     Epochs,
-    Flip,
     Optimiser,
     Patience,
     Rate,
@@ -22,6 +21,7 @@ from unconv.cli.train.options import (
     Training,
     WeightDecay,
     data_option,
+    flip_option,
     model_option,
     write_trained,
 )
@@ -65,7 +65,7 @@ def segment(
         Path | None,
         typer.Option("--start", help="Weights to begin with: of the FCN of the stage before, or of its backbone."),
     ] = None,
-    flip: Flip = True,
+    flip: Annotated[bool, flip_option()] = True,
     shift: Shift = 0.0,
     plot: Annotated[Path | None, options.plot("pictures held out, truth and prediction")] = None,
 ) -> None:
@@ -84,7 +84,7 @@ def segment(
         training.settings(epochs, batch_size, rate, weight_decay, patience, optimiser),
         scenes=scenes,
         **transform,
-        flip=bool(flip),
+        flip=flip,
         shift=shift,
         class_weights=weights,  # type: ignore[arg-type]
         jaccard=jaccard,
