@@ -231,6 +231,68 @@ def test_the_source_shows_where_layers_are_made_that_nobody_watched(tmp_path: Pa
     assert (added.what, SPELLED.splitlines()[added.line - 1]) == ("forward", "    def forward(self, x):")
 
 
+ODD = """
+import functools
+from dataclasses import dataclass
+from torch import nn
+
+def saves(init):
+    @functools.wraps(init)
+    def wrapped(*args, **kwargs):
+        return init(*args, **kwargs)
+    return wrapped
+
+class Outer(nn.Module):
+    class Inner(nn.Module):
+        def __init__(self, o):
+            super().__init__()
+            self.conv = nn.Conv2d(1, o, 1)
+    @saves
+    def __init__(self):
+        super().__init__()
+        self.a = self.Inner(11)
+        self.b = Outer.Inner(12)
+        blocks = []
+        for i in range(2):
+            block = [nn.Conv2d(1, 13, 1)]
+            block += [nn.ReLU()]
+            blocks.append(nn.Sequential(*block))
+        self.blocks = nn.Sequential(*blocks)
+        self.inner = nn.Sequential(nn.Conv2d(1, 14, 1))
+        self.enc = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, batch_first=True), 2)
+        self.wn = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 15, 1))
+
+@dataclass(eq=False)
+class Data(nn.Module):
+    n: int = 3
+    def __post_init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, self.n, 1)
+
+def build():
+    class Local(Outer):
+        def __init__(self):
+            super().__init__()
+            self.own = Data(16)
+    return Local()
+"""
+
+
+def test_what_is_recorded_and_what_the_source_shows_agree(tmp_path: Path) -> None:
+    # Nested and local classes, a decorated __init__, a dataclass, torch's own compounds, copies and parametrisations.
+    (tmp_path / "net.py").write_text(ODD)
+    (tmp_path / "helpers.py").write_text("")
+    noted, plain = uc.load_model(f"{tmp_path / 'net.py'}:build").module, imported(tmp_path / "net.py")
+    names = [name for name, _ in noted.named_modules() if name]
+    assert len(names) > 30
+    for name in names:
+        first, second = locate(noted, name), locate(plain, name)
+        assert first is not None
+        assert second is not None
+        assert (first.what, first.file, first.line) == (second.what, second.file, second.line), name
+        assert first.what == "construction"
+
+
 def test_calls_that_led_to_a_helper_are_told(tmp_path: Path) -> None:
     (tmp_path / "helpers.py").write_text("from torch import nn\ndef conv(n):\n    return nn.Conv2d(1, n, 1)\n")
     (tmp_path / "net.py").write_text("import helpers\ndef build():\n    return helpers.conv(\n        3)\n")
