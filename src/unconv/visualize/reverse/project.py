@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex
 
+from torch import nn
+
 from unconv.choices import ReverseRuleOrAuto
 from unconv.data.read.batches import Batch
 from unconv.models.load.open_model import AnyModel, open_model
@@ -87,10 +89,7 @@ def project(
     find_rule(*((rule,) if rule != AUTO else ("deconvnet",)), AUTO)
     opened = open_model(model, "project", transform=transform)
     check_open(opened.module)
-    if isinstance(layer, str) and opened.module is not model:
-        # As a compiled model spells them.
-        layer = layer.removeprefix("_orig_mod.")
-    name = name_layer(opened.module, layer)
+    name = _name(opened.module, layer)
     units, several = read_units(unit)
     places = None if position is None else Places.of(position, len(units))
     prepare, notes = transform_of(opened)
@@ -131,3 +130,15 @@ def _project(asked: Asked, batch: Batch, places: Places | None, several: bool) -
         inputs=batch.images,
         names=batch.names,
     )
+
+
+def _name(module: nn.Module, layer: AnyLayer) -> str:
+    """The name of the layer; one that is a name already is looked up, which is quicker than all that it could be."""
+    if not isinstance(layer, str):
+        return name_layer(module, layer)
+    try:
+        module.get_submodule(layer)
+    except AttributeError:
+        # As a compiled model spells them.
+        return name_layer(module, layer.removeprefix("_orig_mod."))
+    return layer or name_layer(module, layer)

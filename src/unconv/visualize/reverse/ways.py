@@ -162,9 +162,9 @@ def _by_whole_images(asked: Asked, images: Tensor, places: Places | None, reason
     """Every image forward once, and back from each unit."""
     parts = []
     with ExitStack() as held:
-        held.enter_context(at_rest(asked.module))
-        several = len(images) > _at_once(images)
-        if several:
+        if len(images) > _at_once(images):
+            # For all portions at once.
+            held.enter_context(at_rest(asked.module))
             held.enter_context(keep_kernels())
         first = 0
         for part in _portions(images):
@@ -173,7 +173,7 @@ def _by_whole_images(asked: Asked, images: Tensor, places: Places | None, reason
             first += len(part)
     images_back, found, values, coverages = zip(*parts, strict=True)
     return SentBack(
-        torch.cat(images_back, dim=1),
+        images_back[0] if len(parts) == 1 else torch.cat(images_back, dim=1),
         tuple(tuple(place for row in rows for place in row) for rows in zip(*found, strict=True)),
         torch.cat(values, dim=1),
         coverages[0],
@@ -193,7 +193,8 @@ def _whole(asked: Asked, images: Tensor, places: Places | None) -> tuple[Tensor,
         passage.back_from_units(asked.layer, torch.full((len(images),), unit), row)
         for unit, row in zip(asked.units, places, strict=True)
     ]
-    return torch.stack(backs), places, _values_at(maps, places), passage.coverage(asked.layer)
+    image = backs[0][None] if len(backs) == 1 else torch.stack(backs)
+    return image, places, _values_at(maps, places), passage.coverage(asked.layer)
 
 
 def _run_to_maps(asked: Asked, images: Tensor) -> Float[Tensor, "unit batch *position"]:
