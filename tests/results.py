@@ -98,6 +98,17 @@ def holed() -> Any:
     return uc.inpaint(crop, torch.rand(1, *crop.shape[1:]) < 0.7, turns=1, tol=0.1)
 
 
+def scanned() -> Any:
+    folder = Path(tempfile.mkdtemp())
+    for number, garment in enumerate(classifier().preprocess.denormalise(garments()[0]).clamp(0, 1)):
+        uc.data.images.save_image(garment, folder / f"garment-{number:02}.png")
+    return uc.scan(classifier(), folder, layers=["features.relu1", "features.relu2"])
+
+
+def projected() -> Any:
+    return uc.project(classifier(), classifier().preprocess.denormalise(garments()[0][9:12]), "features.relu3", [3, 7])
+
+
 def window_projections() -> Any:
     model, pictures = classifier(), garments()[0]
     windows = windows_of(uc.trace(model.module, model.input_size), "features.relu2")
@@ -215,6 +226,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Denoised": noisy,
     "Denoised, impulses": speckled,
     "Inpainted": holed,
+    "Projection": projected,
+    "TopActivations": scanned,
+    "UnitPlaces": lambda: scanned().unit("features.relu2", 4),
     "WindowProjections": window_projections,
     "Pick": lambda: window_projections().picks[0],
     "Coverage": lambda: window_projections().coverage,

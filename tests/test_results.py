@@ -26,7 +26,7 @@ GALLERY = Path(__file__).parents[1] / "docs" / "results.md"
 # A text so short stands in a notebook as well as a table would.
 ONE_LINE = 220
 # Public classes that are no results (bases, tables, a context manager), and those with tests of their own.
-NO_RESULT = {"LinearOperator", "Penalty", "Rule", "Projection", "TopActivations", "explain_shapes"}
+NO_RESULT = {"LinearOperator", "Penalty", "Rule", "explain_shapes"}
 PARTS = ("operators", "sparse", "experiments", "network", "train", "models", "visualize", "explain")
 # Elements that HTML does not close.
 VOID = {"br", "img", "hr", "meta", "link"}
@@ -176,8 +176,11 @@ ROWS: dict[str, Any] = {
     "Graph": lambda graph: len(graph.layers),
     "Audit": lambda audit: len(audit.layers),
     "LayerList": len,
+    "Solutions": len,
     "ImageSet": len,
     "Encoding": len,
+    "TopActivations": lambda found: sum(int((table >= 0).sum()) for table in found.images.values()),
+    "UnitPlaces": lambda found: len(found.images),
     "WindowProjections": lambda found: len(found.picks),
     "Fidelity": lambda found: len(found.figures),
     "OcclusionMaps": lambda maps: maps.probability.numel(),
