@@ -43,7 +43,14 @@ def pool_commands() -> dict[str, Any]:
     app = new_group("Poolings.", ())
     for geometry in POOLINGS:
         name = geometry.kind.name
-        add_command(app, pool_command(geometry), EXAMPLES[name], name=name, renamed=RENAMED, kind=WithViews)
+        add_command(
+            app,
+            pool_command(geometry),
+            EXAMPLES.get(name, (f"unconv arithmetic {name} -i 6 -k 3 -s 2",)),
+            name=name,
+            renamed=RENAMED,
+            kind=WithViews,
+        )
     # With one command alone, typer would make no group of them.
     app.callback()(lambda: None)
     return dict(typer.main.get_group(app).commands)

@@ -27,9 +27,9 @@ class BuiltIn:
 
     name: str
     recipe: str
-    paper: str
     variants: tuple[str, ...] = ()
     spellings: tuple[str, ...] = ()
+    paper: str = ""
 
     @property
     def open(self) -> bool:
@@ -45,30 +45,32 @@ UNET = "Ronneberger et al. 2015, arXiv:1505.04597"
 DCGAN = "Radford et al. 2016, arXiv:1511.06434"
 
 BUILT_IN = (
-    BuiltIn("efficientnet-lite0", "efficientnet_lite:efficientnet_lite0_recipe", "Tan & Le 2019, arXiv:1905.11946"),
-    BuiltIn("lenet5", "lenet5:lenet5_recipe", "LeCun et al. 1998"),
-    BuiltIn("alexnet-two-tower", "alexnet:alexnet_recipe", "Krizhevsky et al. 2012"),
-    BuiltIn("zfnet", "zfnet:zfnet_recipe", "Zeiler & Fergus 2013, arXiv:1311.2901"),
+    BuiltIn(
+        "efficientnet-lite0", "efficientnet_lite:efficientnet_lite0_recipe", paper="Tan & Le 2019, arXiv:1905.11946"
+    ),
+    BuiltIn("lenet5", "lenet5:lenet5_recipe", paper="LeCun et al. 1998"),
+    BuiltIn("alexnet-two-tower", "alexnet:alexnet_recipe", paper="Krizhevsky et al. 2012"),
+    BuiltIn("zfnet", "zfnet:zfnet_recipe", paper="Zeiler & Fergus 2013, arXiv:1311.2901"),
     BuiltIn(
         "zfnet-28",
         "zfnet28:zfnet28_recipe",
-        "after Zeiler & Fergus 2013, arXiv:1311.2901",
+        paper="after Zeiler & Fergus 2013, arXiv:1311.2901",
         spellings=("zfnet28",),
     ),
     BuiltIn(
         "factorized",
         "factorized:factorized_recipe",
-        "layers of Wang et al. 2016, arXiv:1608.04337",
-        ("standard", "depthwise", "single", "topological", "bottleneck"),
+        paper="layers of Wang et al. 2016, arXiv:1608.04337",
+        variants=("standard", "depthwise", "single", "topological", "bottleneck"),
     ),
-    BuiltIn("compact", "compact:compact_recipe", "after Simonyan & Zisserman 2015, arXiv:1409.1556"),
-    BuiltIn("fcn32s", "fcn_on:fcn_recipe", FCN, ("MODEL", "fixed", "MODEL,fixed")),
-    BuiltIn("fcn16s", "fcn_on:fcn_recipe", FCN, ("MODEL", "fixed", "MODEL,fixed")),
-    BuiltIn("fcn8s", "fcn_on:fcn_recipe", FCN, ("MODEL", "fixed", "MODEL,fixed")),
-    BuiltIn("unet", "unet:unet_recipe", UNET, ("UPSAMPLER",)),
-    BuiltIn("unet-small", "unet:unet_recipe", UNET, ("UPSAMPLER",)),
-    BuiltIn("dcgan", "dcgan:dcgan_recipe", DCGAN, ("UPSAMPLER", "WIDTH")),
-    BuiltIn("dcgan-32", "dcgan:dcgan_recipe", DCGAN, ("UPSAMPLER", "WIDTH")),
+    BuiltIn("compact", "compact:compact_recipe", paper="after Simonyan & Zisserman 2015, arXiv:1409.1556"),
+    BuiltIn("fcn32s", "fcn_on:fcn_recipe", paper=FCN, variants=("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("fcn16s", "fcn_on:fcn_recipe", paper=FCN, variants=("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("fcn8s", "fcn_on:fcn_recipe", paper=FCN, variants=("MODEL", "fixed", "MODEL,fixed")),
+    BuiltIn("unet", "unet:unet_recipe", paper=UNET, variants=("UPSAMPLER",)),
+    BuiltIn("unet-small", "unet:unet_recipe", paper=UNET, variants=("UPSAMPLER",)),
+    BuiltIn("dcgan", "dcgan:dcgan_recipe", paper=DCGAN, variants=("UPSAMPLER", "WIDTH")),
+    BuiltIn("dcgan-32", "dcgan:dcgan_recipe", paper=DCGAN, variants=("UPSAMPLER", "WIDTH")),
 )
 
 
