@@ -124,6 +124,9 @@ def test_files_are_read_again_from_their_paths(tmp_path: Path, monkeypatch: pyte
     given = unit.project(loaded, [tmp_path / "pictures" / f"{number}.png" for number in range(4)])
     assert torch.equal(sent.image, given.image)
     assert all(float(patch.min()) >= 0 and float(patch.max()) <= 1 for patch in unit.patches())
+    # Random weights are drawn again, and are the same.
+    drawn = scan(load_model("zfnet-28", random_weights=True), tmp_path / "pictures", "features.conv2", top=3)
+    assert drawn.unit("features.conv2", 5).project().image.shape == sent.image.shape
     # Two scans together know the pictures of both.
     both = found.merge(found).unit("features.conv2", 5)
     assert both.project().activation[0] == both.project().activation[1] == sent.activation[0]

@@ -160,7 +160,9 @@ class UnitPlaces(Plotted, Tabled):
         name, weights = self.about.get("model"), self.about.get("weights", "as given")
         if model is None and (name is None or weights == "as given"):
             raise UnconvError(f"unit: the scan was of a module, {name}, which has no name to load it by; give model=")
-        opened = open_model(name if model is None else model, "unit", transform=transform)
+        # Random weights are the same every time.
+        drawn = str(weights).startswith("random")
+        opened = open_model(name if model is None else model, "unit", any_weights=drawn, transform=transform)
         prepared = "none" if opened.preprocess is None else repr(opened.preprocess)
         for told, here, there in (
             ("weights", opened.weights, weights if model is None else opened.weights),
