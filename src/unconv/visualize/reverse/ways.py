@@ -77,9 +77,11 @@ def send_back(asked: Asked, images: Float[Tensor, "batch channel *size"], places
     found = _find_windows(asked, images, searched=places is None)
     if isinstance(found, str):
         return _by_whole_images(asked, images, places, found)
+    windows = found.windows
+    if windows.whole:
+        return _by_whole_images(asked, images, places, windows.reason)
     if places is not None:
         return _by_windows(asked, images, found, places)
-    windows = found.windows
     if windows.share > LARGE:
         return _by_whole_images(asked, images, None, windows.reason or "a window is nearly as large as the image")
     maps = _run_to_maps(asked, images)
@@ -236,8 +238,5 @@ def _at_once(images: Tensor) -> int:
 
 
 def _portions(images: Tensor) -> Iterator[Tensor]:
-    """As many images as are quick together; with channels last where they are several portions."""
-    count = _at_once(images)
-    for part in torch.split(images, count):
-        last = images.ndim == 4 and len(images) > count
-        yield part.contiguous(memory_format=torch.channels_last) if last else part
+    """As many images as are quick together, in the layout that they have: values are the network's to the bit."""
+    yield from torch.split(images, _at_once(images))
