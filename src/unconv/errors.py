@@ -11,7 +11,16 @@ from pathlib import Path
 
 
 class UnconvError(ValueError):
-    """Something unconv was asked for cannot be done; the message says what would."""
+    """Something unconv was asked for cannot be done; the message says what would.
+
+    Whatever a message quotes, it is one line.
+
+    >>> UnconvError("conv: kernel [[3]\\n [3]] has 2 entries").args
+    ('conv: kernel [[3] [3]] has 2 entries',)
+    """
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*(" ".join(map(str.strip, str(part).splitlines())) for part in message))
 
 
 class GeometryError(UnconvError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.data.arrays import Background, Mode, check_finish, save_image, to_pil, to_uint8
 from unconv.data.convert import as_image_tensor
 from unconv.data.read.files import list_images
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 
+@tell_wrong_arguments
 def read_images(
     inputs: Any, *, mode: Mode = "rgb", background: Background = 1.0, max_pixels: int = MAX_PIXELS
 ) -> ImageSet:

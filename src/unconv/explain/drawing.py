@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ThemeName, ViewName
 from unconv.describe import facts_text
 from unconv.errors import GeometryError, UnconvError
@@ -176,6 +177,7 @@ def draw(
     groups: int = ...,
     theme: ThemeName = ...,
 ) -> Drawing: ...
+@tell_wrong_arguments
 def draw(
     *given: Any,
     in_channels: int = 1,

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.by_axes import CONV
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
@@ -19,6 +20,7 @@ from unconv.operators.linear import LinearOperator, check_matrix_size, cut, spar
 from unconv.operators.transpose.conv_transpose import conv_transpose
 
 
+@tell_wrong_arguments
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class ConvOperator(LinearOperator):
     """Convolution of torch's kind (a cross-correlation) as a matrix that is never stored: y = Cx, and x′ = Cᵀy.
@@ -150,6 +152,7 @@ def _flat_entries(geometry: ConvGeometry, device: torch.device) -> tuple[Tensor,
     return flat[0], flat[1], flat[2]
 
 
+@tell_wrong_arguments
 def transpose_operator(
     weight: Float[Tensor, "in out_per_group *kernel"],
     input_size: Size,

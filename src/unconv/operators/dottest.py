@@ -7,12 +7,14 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import AdjointError, UnconvError
 from unconv.operators.linear import LinearOperator
 
 TOLERANCE_IN_EPS = 32
 
 
+@tell_wrong_arguments
 def dot_test(operator: LinearOperator, *, trials: int = 3, tolerance: float | None = None, seed: int = 0) -> float:
     """Largest relative difference of ⟨Cx, y⟩ and ⟨x, Cᵀy⟩ over some random vectors (Claerbout 1992).
 

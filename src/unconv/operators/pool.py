@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.by_axes import MAX_POOL
 from unconv.operators.geometry.pool import AvgPoolGeometry, MaxPoolGeometry
@@ -64,6 +65,7 @@ def _unpadded(flat: Tensor, padded: tuple[int, ...], shift: tuple[int, ...], siz
     return index
 
 
+@tell_wrong_arguments
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class MaxPoolOperator(LinearOperator):
     """Max pooling with fixed switches: y = Px picks the winners, Pᵀy puts values back where they came from.
@@ -105,6 +107,7 @@ class MaxPoolOperator(LinearOperator):
         object.__setattr__(self, "dtype", dtype)
 
     @classmethod
+    @tell_wrong_arguments
     def of(cls, x: Float[Tensor, "... size"], geometry: MaxPoolGeometry) -> MaxPoolOperator:
         """The pooling of this very input: its switches are those that ``x`` sets."""
         return cls(geometry, switches_of(x, geometry), x.dtype)
@@ -155,6 +158,7 @@ class MaxPoolOperator(LinearOperator):
         return sparse_matrix(rows, columns, torch.ones(shape[0], dtype=self.dtype, device=self.device), shape)
 
 
+@tell_wrong_arguments
 @dataclass(frozen=True, eq=False, repr=False)
 class AvgPoolOperator(LinearOperator):
     """Average pooling as an operator: a product of one small matrix per axis, since a mean over a box is separable.

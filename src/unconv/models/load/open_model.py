@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import ModelError, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel, load_model, load_structure
@@ -55,6 +56,7 @@ class OpenedModel(Shown):
         return self.classes[index]
 
 
+@tell_wrong_arguments
 def open_model(
     model: Any, operation: str = "model", *, any_weights: bool = False, transform: Transform | None = None
 ) -> OpenedModel:

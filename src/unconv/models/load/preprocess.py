@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Fit as Fit, Interpolation as Interpolation
 from unconv.data.arrays import finish_picture
 from unconv.describe import by_size
@@ -23,6 +24,7 @@ from unconv.tables import html_facts
 MAX_RESIZED_PIXELS = 100_000_000
 
 
+@tell_wrong_arguments
 @dataclass(frozen=True)
 class Preprocess:
     """How a network wants its pictures: (crop(resize(picture)) − mean) / std, channel by channel.

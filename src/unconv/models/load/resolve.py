@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.describe import by_size, listed
 from unconv.errors import MissingExtraError, ModelError, printable
 from unconv.models.load.built_in import BuiltIn, built_in_names, find_built_in, model_forms
@@ -86,6 +87,7 @@ class LoadedModel(Shown):
         return self.classes[index]
 
 
+@tell_wrong_arguments
 def load_model(
     model: str,
     *,
@@ -204,6 +206,7 @@ def _looked_at(
     return recipe.preprocess.changed(sides, mean, std), notes
 
 
+@tell_wrong_arguments
 def list_models(pattern: str = "*", source: str | None = None) -> list[str]:
     """MODEL strings, those built in first.
 

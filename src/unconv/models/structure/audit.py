@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.structure.trace import size_for
 from unconv.network.audit.audit import Audit, audit as audit_module
 from unconv.network.run.input_sizes import InputSize
 
 
+@tell_wrong_arguments
 def audit(
     model: AnyModel,
     input_size: InputSize = None,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.describe import by_size, rows_text
 from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.structure.trace import size_for
@@ -80,6 +81,7 @@ class LayerList(Tabled):
         return html_table(self._texts(), TEXTS)
 
 
+@tell_wrong_arguments
 def list_layers(model: AnyModel, input_size: InputSize = None) -> LayerList:
     """The layers of a model: names, kinds, shapes of what they return, and how many units they have.
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.network.run.input_sizes import InputSize
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace as trace_module
 
 
+@tell_wrong_arguments
 def trace(
     model: AnyModel,
     input_size: InputSize = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import ModelError
 from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.structure.trace import size_for
@@ -14,6 +15,7 @@ from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of as windows_in
 
 
+@tell_wrong_arguments
 def windows_of(model: Graph | AnyModel, layer: str | nn.Module, input_size: InputSize = None) -> Windows:
     """The part of an image that is enough to compute some unit of a layer exactly, see :mod:`unconv.network.windows`.
 

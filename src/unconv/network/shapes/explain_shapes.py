@@ -46,7 +46,8 @@ class ShapeError(UnconvError, RuntimeError):
             sizes = " and ".join(" with ".join(by_size(size) for size in sizes) for sizes in self.input_sizes)
             lines.append(f"  inputs that work: {sizes}")
         lines.append(f"  or: {found.fix}" if self.input_sizes else f"  fix: {found.fix}")
-        super().__init__("\n".join(lines))
+        # Not through UnconvError, whose messages are one line.
+        RuntimeError.__init__(self, "\n".join(lines))
 
 
 # Set while a call is made again, so that what is decorated inside of it is silent.

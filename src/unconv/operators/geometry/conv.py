@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.geometry import relations, sizes
 from unconv.operators.geometry.base import Geometry, axes_of, symbols, window_fields
@@ -19,6 +20,7 @@ from unconv.operators.geometry.relations import Relation
 from unconv.operators.geometry.sizes import Padding, Pairs, Size
 
 
+@tell_wrong_arguments
 @dataclass(frozen=True, init=False)
 class ConvGeometry(Geometry):
     """A convolution: o = ⌊(i + p₁ + p₂ − d(k − 1) − 1)/s⌋ + 1 (Dumoulin & Visin 2016, relations 1–6 and 15).
@@ -95,6 +97,7 @@ class ConvGeometry(Geometry):
         )
 
 
+@tell_wrong_arguments
 @dataclass(frozen=True, init=False)
 class ConvTransposeGeometry(Geometry):
     """A transposed convolution: o′ = s(i′ − 1) + d(k − 1) + 1 − p₁ − p₂ + a (Dumoulin & Visin 2016, relations 8–14).

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.geometry import relations, sizes
 from unconv.operators.geometry.base import Geometry, axes_of, symbols, window_fields
@@ -44,6 +45,7 @@ class PoolGeometry(Geometry):
         return window_fields(self)
 
 
+@tell_wrong_arguments
 @dataclass(frozen=True, init=False)
 class MaxPoolGeometry(PoolGeometry):
     """A max pooling: a window like a convolution's, stride = kernel unless given (relation 7; ``ceil_mode`` as torch).
@@ -87,6 +89,7 @@ class MaxPoolGeometry(PoolGeometry):
         _check_pool(self)
 
 
+@tell_wrong_arguments
 @dataclass(frozen=True, init=False)
 class AvgPoolGeometry(PoolGeometry):
     """An average pooling; ``count_include_pad`` as in torch: whether padded zeros count in the mean.

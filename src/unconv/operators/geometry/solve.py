@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import product
 from typing import NamedTuple
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Size, dimensions, effective_kernel_size, per_axis
@@ -36,6 +37,7 @@ class _Fixed(NamedTuple):
     dilation: int
 
 
+@tell_wrong_arguments
 def solve_transpose(
     input_size: Size,
     output_size: Size,
@@ -93,6 +95,7 @@ def solve_transpose(
     return Solutions(starts, ends, found, "transposed convolution")
 
 
+@tell_wrong_arguments
 def solve_conv(
     input_size: Size,
     output_size: Size,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
 from unconv.operators.geometry.walk import Walk
@@ -50,6 +51,7 @@ class MatrixStructure:
         return self.nonzeros / self.distinct_weights if self.distinct_weights else 0.0
 
 
+@tell_wrong_arguments
 def matrix_structure(
     geometry: ConvGeometry | ConvTransposeGeometry, in_channels: int = 1, out_channels: int = 1, groups: int = 1
 ) -> MatrixStructure:

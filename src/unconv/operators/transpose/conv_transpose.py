@@ -12,6 +12,7 @@ from torch.autograd import forward_ad
 from torch.overrides import has_torch_function
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.operators.geometry.sizes import Size
 from unconv.operators.transpose.arguments import TransposeArguments, check, resolve
 from unconv.operators.transpose.choice import MANY_CHANNELS, Form, choose_form
@@ -31,6 +32,7 @@ _ROUNDED = (*_HALVES, torch.float32)
 _is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # torch 2.7 and later
 
 
+@tell_wrong_arguments
 def conv_transpose(
     x: Shaped[Tensor, "*batch_channels_size"],
     weight: Shaped[Tensor, "in out_per_group *kernel"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Boundary, Solver
 from unconv.errors import SparseError
 from unconv.jobs.progress import bar, quiet
@@ -66,6 +67,7 @@ def encode(
     tile: int | None = ...,
     progress: bool = ...,
 ) -> Encoding: ...
+@tell_wrong_arguments
 def encode(
     images: Images,
     dictionary: DictionaryLike,
@@ -144,6 +146,7 @@ def encode(
     return _encoding(kernels, boundary, facts, stacked, solutions, chosen, bool(nonnegative))
 
 
+@tell_wrong_arguments
 def penalty_max(
     images: Images,
     dictionary: DictionaryLike,

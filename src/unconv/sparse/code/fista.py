@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import Boundary, check_boundary, code_size, correlate, synthesize
 from unconv.sparse.code.certificate import Certificate, certify
@@ -43,6 +44,7 @@ def solve_fista(problem: Problem, tol: float = 1e-3, max_steps: int | None = Non
         return _Run.of(problem).solve(tol, DEFAULT_MAX_STEPS if max_steps is None else max_steps)
 
 
+@tell_wrong_arguments
 def fista(
     images: Float[Tensor, "batch channels *size"],
     dictionary: Float[Tensor, "kernels channels *kernel"],
@@ -81,8 +83,9 @@ def fista(
         step_size = (1 / squared_norm_bound(dictionary, boundary, size).clamp_min(1e-30)).to(images)
     if isinstance(penalty, Tensor) and penalty.ndim == 1:
         penalty = penalty.reshape(-1, *(1,) * axes)
-    threshold = images.new_ones(()) * step_size * penalty
     codes = images.new_zeros(len(images), len(dictionary), *code_size(size, dictionary.shape[2:], boundary, "fista"))
+    _check_broadcast(codes, penalty=penalty, step_size=step_size)
+    threshold = images.new_ones(()) * step_size * penalty
     ahead, momentum = codes, 1.0
     for _ in range(steps):
         residual = images - synthesize(ahead, dictionary, boundary, size)
@@ -103,6 +106,19 @@ def _check_layer(images: Tensor, dictionary: Tensor, penalty: float | Tensor, st
         raise SparseError(f"fista: {steps} steps give no codes; use at least 1")
     if not isinstance(penalty, Tensor) and penalty < 0:
         raise SparseError(f"fista: penalty {penalty} is negative; use 0 and above")
+
+
+def _check_broadcast(codes: Tensor, **given: float | Tensor) -> None:
+    for name, value in given.items():
+        shape = tuple(value.shape) if isinstance(value, Tensor) else ()
+        fits = len(shape) <= codes.ndim and all(
+            one in (1, size) for one, size in zip(reversed(shape), reversed(codes.shape), strict=False)
+        )
+        if not fits:
+            raise SparseError(
+                f"fista: {name} of shape {shape} does not broadcast to the codes' {tuple(codes.shape)}; give a number, "
+                "one a kernel, or one a coefficient"
+            )
 
 
 def _shrink(values: Tensor, threshold: Tensor, nonnegative: bool) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.data.tensor_file import read_tensors, write_tensors
 from unconv.errors import SparseError
 from unconv.sparse.code.validate import check_dictionary
@@ -19,6 +20,7 @@ SHIPPED = {1: "grey-8x8x64", 3: "colour-8x8x64"}
 KEY = "dictionary"
 
 
+@tell_wrong_arguments
 def load_dictionary(name: str | os.PathLike[str]) -> Float[Tensor, "kernels channels ..."]:
     """A dictionary by its name, "grey-8x8x64" or "colour-8x8x64", or from a safetensors file.
 
@@ -42,6 +44,7 @@ def load_dictionary(name: str | os.PathLike[str]) -> Float[Tensor, "kernels chan
     return check_dictionary(found, f"dictionary {path.name!r}")
 
 
+@tell_wrong_arguments
 def save_dictionary(
     dictionary: DictionaryLike, path: str | os.PathLike[str], about: dict[str, object] | None = None
 ) -> Path:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Boundary, Noise, Solver
 from unconv.describe import listed
 from unconv.errors import SparseError
@@ -71,6 +72,7 @@ class Denoised(Restored):
             yield "noise", f"impulses, {int(self.impulses.sum()):,} values of {self.impulses.numel():,} replaced"
 
 
+@tell_wrong_arguments
 def denoise(
     image: ImageLike,
     dictionary: DictionarySource | None = None,

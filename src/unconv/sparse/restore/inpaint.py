@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Boundary, Solver
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
@@ -54,6 +55,7 @@ class Inpainted(Restored):
         yield "filled in", f"{missing:,} values of {self.known.numel():,}, {missing / self.known.numel():.1%}"
 
 
+@tell_wrong_arguments
 def inpaint(
     image: ImageLike,
     mask: MaskLike,

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import UnconvError
 from unconv.jobs import Executor, Progress, Running, Serial, Threads
 from unconv.models.load.resolve import untrained_model
@@ -40,6 +41,7 @@ class Classifier(Trained):
         return self.epoch.held_out["accuracy"]
 
 
+@tell_wrong_arguments
 def classify(
     model: str = "zfnet-28",
     data: Any = None,

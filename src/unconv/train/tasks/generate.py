@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.data.fashion import CLASSES
 from unconv.errors import ModelError, printable
 from unconv.jobs import Executor, Progress, Running, Serial, Threads
@@ -49,6 +50,7 @@ class Generated(Trained):
     """
 
 
+@tell_wrong_arguments
 def generate(
     model: str = "dcgan-32",
     data: Any = None,
@@ -159,6 +161,7 @@ def measure_generator(generator: Generator, judge: Judge, held_out: Examples) ->
     return figures
 
 
+@tell_wrong_arguments
 def load_generator(path: str | PathLike[str]) -> LoadedModel:
     """The generator in a file that ``unconv train generate`` wrote, which says itself what model it is.
 
@@ -174,6 +177,7 @@ def load_generator(path: str | PathLike[str]) -> LoadedModel:
     return load_model(model, weights=path)
 
 
+@tell_wrong_arguments
 def sample(generator: LoadedModel, count: int = 100, seed: int = 0) -> Float[Tensor, "count channels height width"]:
     """Pictures in [0, 1] of a generator, by noise that follows from the seed.
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Generator, Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.data.scenes import SIZE
 from unconv.errors import UnconvError, printable
 from unconv.jobs import Executor, Progress, Running, Serial, Threads
@@ -60,6 +61,7 @@ class Segmenter(Trained):
         return self.network.classes or ()
 
 
+@tell_wrong_arguments
 def segment(
     model: str = "fcn8s:compact",
     data: str | PathLike[str] = SCENES,

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.describe import counted, listed
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
@@ -91,6 +92,7 @@ class Correspondence(Plotted, Tabled):
                 yield {"layer": layer, **asdict(one)}
 
 
+@tell_wrong_arguments
 def correspondence(
     model: AnyModel,
     images: Tensor,

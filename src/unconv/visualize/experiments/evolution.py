@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ReverseRule
 from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import UnconvError, printable
@@ -99,6 +100,7 @@ class Evolution(Plotted, Tabled):
                 }
 
 
+@tell_wrong_arguments
 def evolution(
     model: AnyModel,
     checkpoints: Sequence[Checkpoint] | Mapping[str, Checkpoint],

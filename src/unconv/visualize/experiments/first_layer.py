@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import ModelError
 from unconv.models.load.open_model import AnyModel
@@ -100,6 +101,7 @@ class FirstLayer(Plotted, Tabled):
         return float((self.aliasing.double() * energy).sum() / energy.sum()) if float(energy.sum()) else 0.0
 
 
+@tell_wrong_arguments
 def first_layer(model: AnyModel, images: Tensor | None = None, layer: AnyLayer | None = None) -> FirstLayer:
     """Look at the filters of a first convolution: which are dead, which drown the others, how much is aliased.
 

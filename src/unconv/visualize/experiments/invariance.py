@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.describe import counted, spread
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
@@ -81,6 +82,7 @@ class Invariance(Plotted, Tabled):
                     }
 
 
+@tell_wrong_arguments
 def invariance(
     model: AnyModel,
     images: Tensor,

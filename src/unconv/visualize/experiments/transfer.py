@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.describe import counted, spread
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
@@ -82,6 +83,7 @@ class Transfer(Plotted, Tabled):
                 yield {"layer": layer, "features": count, "fold": fold, "accuracy": held_out, "fitted": seen}
 
 
+@tell_wrong_arguments
 def transfer(
     model: AnyModel,
     images: Tensor,

@@ -14,6 +14,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ReverseRule
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel, open_model
@@ -31,6 +32,7 @@ OTHERS = 4
 HELD = 256 * 224 * 224
 
 
+@tell_wrong_arguments
 def fidelity(
     model: AnyModel,
     images: Sequence[Tensor] | Tensor,

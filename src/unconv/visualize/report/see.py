@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ReportFormat, ReverseRuleOrAuto
 from unconv.data.images import Skipped
 from unconv.data.read.source import pictures_of
@@ -32,6 +33,7 @@ from unconv.visualize.unit_choice import Units, read_units
 FEW = 12
 
 
+@tell_wrong_arguments
 def see(
     model: AnyModel,
     images: Any,

@@ -7,6 +7,7 @@ from typing import Any, SupportsIndex
 
 from torch import nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ReverseRuleOrAuto
 from unconv.data.read.batches import Batch
 from unconv.models.load.open_model import AnyModel, open_model
@@ -22,6 +23,7 @@ from unconv.visualize.reverse.ways import Asked, count_switches, send_back
 __all__ = ["Projection", "peaks", "project"]
 
 
+@tell_wrong_arguments
 def project(
     model: AnyModel,
     images: Any,

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ReverseRule
 from unconv.data.mosaic import MOST
 from unconv.describe import by_size, counted, listed, spread
@@ -120,6 +121,7 @@ class WindowProjections(Plotted, Tabled):
             }
 
 
+@tell_wrong_arguments
 def project_units(
     model: AnyModel,
     images: Any,

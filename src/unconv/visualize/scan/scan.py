@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.data.images import Skipped
 from unconv.data.read.batches import Batch, collection_of
 from unconv.errors import ModelError, UnconvError
@@ -69,6 +70,7 @@ class Layers:
         return found, tuple(value.shape[2:]), value.shape[1]
 
 
+@tell_wrong_arguments
 def scan(
     model: AnyModel,
     images: Any,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.data.figure import BLUE, FAINT, INK, blank, ruled
 from unconv.visualize.experiments.correspondence import RANDOM, Correspondence
 from unconv.visualize.experiments.figures.common import ORANGE, SERIES, depth_colours, legend
@@ -12,6 +13,7 @@ from unconv.visualize.experiments.transfer import Transfer
 from unconv.visualize.experiments.transforms import UNITS
 
 
+@tell_wrong_arguments
 def plot_correspondence(found: Correspondence) -> Figure:
     """For each layer the mean distance of the pairs and its standard deviation, parts beside random boxes.
 
@@ -45,6 +47,7 @@ def plot_correspondence(found: Correspondence) -> Figure:
     return figure
 
 
+@tell_wrong_arguments
 def plot_invariance(found: Invariance) -> Figure:
     """Normalised distance of each layer, mean of the images; and the probability of each image's class.
 
@@ -74,6 +77,7 @@ def plot_invariance(found: Invariance) -> Figure:
     return figure
 
 
+@tell_wrong_arguments
 def plot_transfer(found: Transfer) -> Figure:
     """Accuracy on held-out images by depth, with the spread over the folds, and chance.
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.data.figure import INK, bare, blank
 from unconv.visualize.experiments.figures.common import SERIES, picture_of
 from unconv.visualize.experiments.occlusion.sensitivity import OcclusionMaps
@@ -18,6 +19,7 @@ from unconv.visualize.experiments.occlusion.sensitivity import OcclusionMaps
 OTHER = "#dfe3e7"
 
 
+@tell_wrong_arguments
 def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure:
     """The image with the square, and three maps over its places: probability, feature map, most probable class.
 

@@ -7,6 +7,7 @@ from math import ceil, sqrt
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.data.figure import BLUE, FAINT, INK, bare, blank, frame, ruled
 from unconv.visualize.display import as_rgb, show_projection
 from unconv.visualize.experiments.evolution import Evolution
@@ -14,6 +15,7 @@ from unconv.visualize.experiments.figures.common import ORANGE, PURPLE
 from unconv.visualize.experiments.first_layer import FirstLayer
 
 
+@tell_wrong_arguments
 def plot_evolution(found: Evolution) -> Figure:
     """A row for each unit, a column for each checkpoint: the projection, cut to where it is not zero.
 
@@ -56,6 +58,7 @@ def _cut(projection: Tensor) -> Tensor:
     return projection[:, int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
 
 
+@tell_wrong_arguments
 def plot_first_layer(found: FirstLayer) -> Figure:
     """The filters as a mosaic, and for each its norm and how much is aliased.
 

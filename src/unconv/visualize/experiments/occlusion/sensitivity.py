@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.describe import by_size, listed, spread
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
@@ -147,6 +148,7 @@ class OcclusionMaps(Plotted, Tabled):
         return attribution
 
 
+@tell_wrong_arguments
 def occlusion(
     model: AnyModel,
     image: Tensor,

@@ -1,0 +1,52 @@
+"""No public function answers a wrong kind of argument with an error of Python's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import unconv as uc
+from unconv.arguments import tell_wrong_arguments
+from unconv.errors import UnconvError
+
+
+def test_every_wrong_kind_of_argument_is_one_line(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("wrong_kinds.py")
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("", 0), done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: uc.scan(nn.Conv2d(3, 4, 3), [], top="9"), r"scan: top is '9' \(str\); it takes a whole number"),
+        (lambda: uc.encode(1, 2, penalty=[]), "encode: "),
+        (
+            lambda: uc.solve_transpose(4, 8, kernel=3),
+            "solve_transpose: .*unexpected keyword argument 'kernel'; its arg",
+        ),
+    ],
+)
+def test_the_argument_is_named(call, told: str) -> None:
+    with pytest.raises(UnconvError, match=told) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_errors_of_other_origins_pass() -> None:
+    @tell_wrong_arguments
+    def divide(numbers: list[int], by: int = 1) -> float:
+        return sum(numbers) / by
+
+    assert divide([4, 2], by=2) == 3
+    with pytest.raises(ZeroDivisionError):
+        divide([1], by=0)
+    with pytest.raises(
+        UnconvError, match=r"divide: numbers is '12' \(str\); it takes a list of whole numbers"
+    ) as caught:
+        divide("12")
+    assert isinstance(caught.value.__cause__, TypeError)
