@@ -91,13 +91,25 @@ def find_wrong(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         return f"{_named(function)}: {error}; its arguments are {', '.join(map(str, signature.parameters))}"
-    for name, value in bound.arguments.items():
-        parameter = signature.parameters[name]
-        if name in ("self", "cls") or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+    wrong = _first_wrong(function, signature, bound.arguments, _named(function))
+    owner = bound.arguments.get("self")
+    if wrong is None and hasattr(owner, "get_params"):
+        # An estimator keeps what it is made of as it is, and works with it later.
+        made: Any = vars(type(owner)).get("__init__", object.__init__)
+        wrong = _first_wrong(made, inspect.signature(made), vars(owner), type(owner).__name__)
+    return wrong
+
+
+def _first_wrong(
+    function: Callable[..., Any], signature: inspect.Signature, given: Mapping[str, Any], operation: str
+) -> str | None:
+    for name, parameter in signature.parameters.items():
+        many = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if many or name not in given or name in ("self", "cls"):
             continue
         hint = _resolve(parameter.annotation, function)
-        if not fits(value, hint):
-            return f"{_named(function)}: {name} is {show_value(value)}; it takes {describe(hint)}"
+        if not fits(given[name], hint):
+            return f"{operation}: {name} is {show_value(given[name])}; it takes {describe(hint)}"
     return None
 
 

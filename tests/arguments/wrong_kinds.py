@@ -53,6 +53,10 @@ WRONG: dict[str, Any] = {
 }
 
 
+# Functions of the user's: what goes wrong inside is theirs.
+FUNCTIONS = ("watch", "callback")
+
+
 def network() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 3), nn.ReLU()).eval()
@@ -106,7 +110,7 @@ def good_calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "inpaint": (uc.inpaint, {"image": grey[0], "mask": torch.ones(10, 10), "dictionary": kernels}),
         "DictionaryLearner": (
             lambda images=grey, **given: uc.DictionaryLearner(
-                **{"n_kernels": 2, "kernel_size": 3, "max_rounds": 1, **given}
+                **{"n_kernels": 2, "kernel_size": 3, "max_iter": 1, **given}
             ).fit(images),
             {"images": grey},
         ),
@@ -126,7 +130,7 @@ def parameters_of(function: Callable[..., Any]) -> Iterator[str]:
         yield "images"
         function = uc.DictionaryLearner
     for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and name != "watch":
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and name not in FUNCTIONS:
             yield name
 
 

@@ -154,7 +154,8 @@ def arrange(images: ImageSource, channel_axis: ChannelAxis = "auto", kernel_axes
 def check_channel_axis(channel_axis: object) -> None:
     """Raise :class:`~unconv.errors.SparseError` for what names no axis."""
     integer = isinstance(channel_axis, int | np.integer) and not isinstance(channel_axis, bool)
-    if channel_axis is not None and channel_axis != "auto" and not integer:
+    auto = isinstance(channel_axis, str) and channel_axis == "auto"
+    if channel_axis is not None and not auto and not integer:
         raise SparseError(f"learn: channel_axis {channel_axis!r:.60} is not a number of an axis, None or 'auto'")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import Self
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Boundary, CodeOutput, KernelConstraint, Mode
 from unconv.errors import SparseError
 from unconv.jobs import Executor
@@ -150,6 +151,7 @@ class DictionaryLearner(DictionaryTransformer):
         self.pools = pools
         self.max_rounds = max_rounds
 
+    @tell_wrong_arguments
     def fit(self, images: ImageSource, y: object = None, *, mask: MaskLike | None = None) -> Self:  # noqa: ARG002
         """Learn from images, as arrays of these axes or as any other source.
 
@@ -188,6 +190,7 @@ class DictionaryLearner(DictionaryTransformer):
         self._keep(fit_more(settings, source, state), source, layout, low_pass)
         return self
 
+    @tell_wrong_arguments
     def fit_transform(self, images: Images, y: object = None, *, mask: MaskLike | None = None) -> Any:
         """Learn from images that are in memory, and code them: ``fit(images).transform(images)``."""
         return self.fit(images, y, mask=mask).transform(images, mask=mask)

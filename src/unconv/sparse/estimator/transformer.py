@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Boundary, CodeOutput, Noise
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import check_boundary
@@ -84,6 +85,7 @@ class DictionaryTransformer(Estimator):
         coder, arranged = self._coder(), self._arranged(images)
         return coder.encode(arranged.images, arranged.mask(mask))
 
+    @tell_wrong_arguments
     def transform(self, images: Images, output: CodeOutput | None = None, *, mask: MaskLike | None = None) -> Any:
         """Codes of the images, as ``output`` says (unless given, as the parameter of that name does).
 
