@@ -131,6 +131,8 @@ def fits(value: Any, hint: Any) -> bool:
     if origin in _LISTS:
         # A text is one value, never a list of letters.
         return not isinstance(value, (str, bytes)) and _in_order(value, origin) and _all_fit(value, inside[:1])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, origin) and _all_fit([*value.values()], inside[1:])
     if origin is tuple:
         kinds = inside[:1] if inside[1:] == (...,) else inside
         long_enough = isinstance(value, (tuple, list)) and len(kinds) in (1, len(value))

@@ -24,6 +24,11 @@ def test_every_wrong_kind_of_argument_is_one_line(tmp_path: Path) -> None:
     ("call", "told"),
     [
         (lambda: uc.scan(nn.Conv2d(3, 4, 3), [], top="9"), r"scan: top is '9' \(str\); it takes a whole number"),
+        (
+            lambda: uc.train.classify("lenet5", "digits", settings="ten"),
+            r"classify: settings is 'ten' \(str\); it takes a",
+        ),
+        (lambda: uc.train.segment(settings=5, scenes=2), r"segment: settings is 5 \(int\); it takes a"),
         (lambda: uc.encode(1, 2, penalty=[]), "encode: "),
         (
             lambda: uc.solve_transpose(4, 8, kernel=3),

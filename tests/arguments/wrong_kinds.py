@@ -118,6 +118,79 @@ def good_calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "invariance": (uc.experiments.invariance, {"model": classifier(), "images": images}),
         "first_layer": (uc.experiments.first_layer, {"model": network()}),
         "Preprocess": (uc.Preprocess, {}),
+        **more_experiments(images),
+        **upsampling(),
+        "solve_conv": (uc.solve_conv, {"input_size": 8, "output_size": 4}),
+        "list_layers": (uc.list_layers, {"model": network(), "input_size": (3, 16, 16)}),
+        "list_models": (uc.list_models, {"pattern": "res*", "source": "torchvision"}),
+        "open_model": (uc.models.open_model, {"model": network()}),
+        "transpose_operator": (uc.operators.transpose_operator, {"weight": torch.rand(2, 1, 3), "input_size": 5}),
+        "stride_pattern": (uc.operators.stride_pattern, {"values": torch.rand(1, 2, 8, 8), "stride": 2}),
+        "load_dictionary": (uc.sparse.load_dictionary, {"name": "grey-8x8x64"}),
+        "sample": (uc.train.sample, {"generator": uc.load_model("dcgan-32", random_weights=True), "count": 2}),
+        "save_dictionary": (uc.sparse.save_dictionary, {"dictionary": kernels, "path": "kernels.safetensors"}),
+    }
+
+
+def more_experiments(images: torch.Tensor) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    """Zeiler & Fergus' others, and the figures of all."""
+    module, many = network(), torch.rand(8, 3, 16, 16)
+    state = module.state_dict()
+    calls: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "correspondence": (
+            uc.experiments.correspondence,
+            {"model": module, "images": images, "parts": {"eye": [(2, 3, 6, 6)] * 2}, "layers": ["3"], "draws": 2},
+        ),
+        "evolution": (
+            uc.experiments.evolution,
+            {"model": module, "checkpoints": {"a": state, "b": state}, "images": images, "layer": "1", "units": [0, 2]},
+        ),
+        "transfer": (
+            uc.experiments.transfer,
+            {"model": module, "images": many, "labels": torch.arange(8) % 2, "layers": ["1"], "folds": 2},
+        ),
+    }
+    shown = {name: function(**good) for name, (function, good) in calls.items()}
+    shown["first_layer"] = uc.experiments.first_layer(module)
+    shown["invariance"] = uc.experiments.invariance(classifier(), images)
+    for name, found in shown.items():
+        calls[f"plot_{name}"] = getattr(uc.experiments, f"plot_{name}"), {"found": found}
+    maps = uc.experiments.occlusion(classifier(), images[0])
+    calls["plot_occlusion"] = uc.experiments.plot_occlusion, {"maps": maps}
+    return calls
+
+
+def upsampling() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    """What is below ``uc.upsample``."""
+    up = uc.upsample
+    weight = torch.rand(2, 3, 4, 4)
+    layer = nn.ConvTranspose2d(2, 3, 4, 2, 1)
+    model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), layer)
+    channels = {"in_channels": 2, "out_channels": 3}
+    return {
+        "checkerboard_score": (up.checkerboard_score, {"layer": weight, "stride": 2}),
+        "overlap": (up.overlap, {"geometry": layer, "size": 5}),
+        "equalised": (up.equalised, {"weight": weight, "stride": 2}),
+        "equalised_": (up.equalised_, {"layer": layer}),
+        "phase_gains": (up.phase_gains, {"weight": weight, "stride": 2}),
+        "bilinear_": (up.bilinear_, {"weight": torch.rand(2, 2, 4, 4)}),
+        "bilinear_geometry": (up.bilinear_geometry, {"stride": 2}),
+        "icnr_": (up.icnr_, {"weight": torch.rand(8, 3, 3, 3), "scale_factor": 2}),
+        "equalised_phases_": (up.equalised_phases_, {"weight": torch.rand(8, 3, 3, 3), "scale_factor": 2}),
+        "convert": (up.convert, {"layer": layer, "to": "sub-pixel"}),
+        "replace": (up.replace, {"model": model, "to": "resize"}),
+        "conv_transpose_to": (up.conv_transpose_to, {"x": torch.rand(1, 2, 5, 5), "weight": weight, "stride": 2}),
+        "reachable_sizes": (
+            up.reachable_sizes,
+            {"input_size": 5, "kernel_size": 4, "stride": 2, "padding": (1, 1), "dilation": 1},
+        ),
+        "pixel_shuffle": (up.pixel_shuffle, {"input": torch.rand(1, 8, 3, 3), "upscale_factor": 2}),
+        "upsampler": (up.upsampler, {"name": "resize", **channels}),
+        "ConvTranspose2d": (up.ConvTranspose2d, {**channels, "kernel_size": 4}),
+        "ConvTransposeTo2d": (up.ConvTransposeTo2d, {**channels, "kernel_size": 4}),
+        "SubPixel2d": (up.SubPixel2d, {**channels}),
+        "ResizeConv2d": (up.ResizeConv2d, {**channels}),
+        "Bilinear2d": (up.Bilinear2d, {"channels": 2}),
     }
 
 
@@ -158,10 +231,28 @@ def faults_of(title: str, function: Callable[..., Any], good: dict[str, Any]) ->
                 yield f"{title}({name}={kind}): {type(error).__name__}: {str(error).splitlines()[:1]} at {where}"
 
 
+# Each good call would train a network.
+LONG = {"classify", "segment", "generate", "load_generator"}
+
+
+def forgotten() -> list[str]:
+    """Public functions that are neither in the table nor long."""
+    parts = [uc, *(getattr(uc, name) for name in uc._PARTS if name != "errors")]
+    public = {
+        name: value
+        for part in parts
+        for name in getattr(part, "__all__", vars(part))
+        if inspect.isfunction(value := getattr(part, name)) and not name.startswith("_")
+    }
+    return sorted(public.keys() - good_calls().keys() - LONG)
+
+
 def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)
+        for name in forgotten():
+            print(f"{name}: is public and has no call here")
         for title, (function, good) in good_calls().items():
             if not names or title in names:
                 for fault in faults_of(title, function, good):

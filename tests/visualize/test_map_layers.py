@@ -91,7 +91,7 @@ def test_fidelity_and_experiments_take_them(resnet: nn.Module) -> None:
         "conv1",
     )
     assert first_layer(resnet, layer=resnet.conv1).layer == "conv1"
-    maps = occlusion(resnet, IMAGES[0], layer=resnet.layer1, size=16, stride=16)
+    maps = occlusion(resnet, IMAGES[0], layer=resnet.layer1, square=16, stride=16)
     assert maps.layer == "layer1"
     checkpoints = {"one": resnet.state_dict()}
     assert evolution(resnet, checkpoints, IMAGES, resnet.conv1, units=[0]).layer == "conv1"

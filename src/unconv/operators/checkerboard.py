@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Size, per_axis
@@ -43,6 +44,7 @@ def overlap(geometry: ConvTransposeGeometry) -> Int[Tensor, "*output_size"]:
     return counts
 
 
+@tell_wrong_arguments
 def phase_gains(
     weight: Float[Tensor, "in out *kernel"], stride: Size, dilation: Size = 1
 ) -> Float[Tensor, "in out *stride"]:
@@ -125,6 +127,7 @@ def subpixel_score(
     return _share(gains.reshape(-1, phases, gains.shape[1]), dims=(1,))
 
 
+@tell_wrong_arguments
 def stride_pattern(values: Float[Tensor, "batch channel *size"], stride: Size) -> float:
     """How much of an actual output, or gradient, repeats with the stride: 0, nothing; 1, all of it.
 
@@ -156,6 +159,7 @@ def stride_pattern(values: Float[Tensor, "batch channel *size"], stride: Size) -
     return (pattern / total) ** 0.5 if total > 0 else 0.0
 
 
+@tell_wrong_arguments
 def equalised(
     weight: Float[Tensor, "in out *kernel"], stride: Size, dilation: Size = 1
 ) -> Float[Tensor, "in out *kernel"]:

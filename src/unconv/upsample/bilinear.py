@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv._renamed import renamed
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.operators.transpose.conv_transpose import conv_transpose
@@ -75,12 +76,14 @@ class _Bilinear(WithFactor):
         return f"{self.channels}, scale_factor={self.scale_factor}, learnable={self.weight is not None}"
 
 
+@tell_wrong_arguments
 class Bilinear1d(_Bilinear):
     """:class:`Bilinear2d` along one axis."""
 
     axes = 1
 
 
+@tell_wrong_arguments
 class Bilinear2d(_Bilinear):
     """Bilinear interpolation, as it is or where learning begins (Long, Shelhamer & Darrell 2015, section 3.3).
 
@@ -103,6 +106,7 @@ class Bilinear2d(_Bilinear):
     axes = 2
 
 
+@tell_wrong_arguments
 class Bilinear3d(_Bilinear):
     """:class:`Bilinear2d` along three axes."""
 

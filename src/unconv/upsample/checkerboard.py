@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import TransposedForm
 from unconv.errors import UnconvError
 from unconv.operators import checkerboard as of_weights
@@ -43,6 +44,7 @@ class _Kernels(NamedTuple):
     groups: int
 
 
+@tell_wrong_arguments
 def checkerboard_score(
     layer: nn.Module | Float[Tensor, "in out *kernel"],
     stride: Size | None = None,
@@ -78,6 +80,7 @@ def checkerboard_score(
     return 0.0 if kernels is None else of_weights.checkerboard_score(*kernels[:3], inputs, kernels.groups)
 
 
+@tell_wrong_arguments
 def equalised_(
     layer: _Given,
     stride: Size | None = None,
@@ -123,6 +126,7 @@ def equalised_(
     return layer
 
 
+@tell_wrong_arguments
 def overlap(
     geometry: Geometry | nn.Module, size: int | Sequence[int] | Tensor | None = None
 ) -> Int[Tensor, "*output_size"]:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import TransposedForm
 from unconv.errors import GeometryError
 from unconv.operators.by_axes import CONV_LAYER, CONV_TRANSPOSE_LAYER
@@ -105,6 +106,7 @@ class ZeroInsertion(_Form):
         return y
 
 
+@tell_wrong_arguments
 def convert(layer: nn.Module, to: TransposedForm) -> nn.Module:
     """A layer in another form that returns the same, with its weights carried over.
 

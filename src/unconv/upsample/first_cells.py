@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv._renamed import warn_renamed
 from unconv.errors import GeometryError
 from unconv.operators.geometry.sizes import Size
 from unconv.upsample.sized import wanted_sizes
@@ -52,5 +51,5 @@ class WithFactor(nn.Module):
     @property
     def factor(self) -> tuple[int, ...]:
         """The scale factor, under the name that it had."""
-        warnings.warn(f"{type(self).__name__}.factor is scale_factor now", DeprecationWarning, stacklevel=2)
+        warn_renamed(f"{type(self).__name__}.factor is scale_factor now")
         return self.scale_factor

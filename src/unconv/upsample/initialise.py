@@ -10,11 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv._renamed import renamed
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.checkerboard import equalised
 from unconv.operators.geometry.sizes import Size, per_axis
 
 
+@tell_wrong_arguments
 def bilinear_geometry(stride: int) -> tuple[int, int]:
     """Kernel size and padding with which a transposed convolution of some stride interpolates linearly.
 
@@ -27,6 +29,7 @@ def bilinear_geometry(stride: int) -> tuple[int, int]:
     return 2 * stride - stride % 2, stride // 2
 
 
+@tell_wrong_arguments
 def bilinear_(
     weight: Float[Tensor, "in out *kernel"], stride: Size | None = None, groups: int = 1
 ) -> Float[Tensor, "in out *kernel"]:
@@ -69,6 +72,7 @@ def bilinear_(
     return weight
 
 
+@tell_wrong_arguments
 @renamed(factor="scale_factor")
 def icnr_(
     weight: Float[Tensor, "out in *kernel"],
@@ -116,6 +120,7 @@ def equalised_(
     return weight
 
 
+@tell_wrong_arguments
 @renamed(factor="scale_factor")
 def equalised_phases_(
     weight: Float[Tensor, "out_phases in *kernel"], scale_factor: Size

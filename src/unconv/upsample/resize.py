@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unconv._renamed import renamed
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ResizeMode
 from unconv.errors import UnconvError
 from unconv.operators.geometry.sizes import Size, per_axis
@@ -57,12 +58,14 @@ class _ResizeConv(WithFactor):
         return f"scale_factor={self.scale_factor}, mode={self.mode!r}"
 
 
+@tell_wrong_arguments
 class ResizeConv1d(_ResizeConv):
     """:class:`ResizeConv2d` along one axis."""
 
     axes = 1
 
 
+@tell_wrong_arguments
 class ResizeConv2d(_ResizeConv):
     """Interpolation, to the nearest or linear, and a convolution of stride 1 (Odena, Dumoulin & Olah 2016).
 
@@ -83,6 +86,7 @@ class ResizeConv2d(_ResizeConv):
     axes = 2
 
 
+@tell_wrong_arguments
 class ResizeConv3d(_ResizeConv):
     """:class:`ResizeConv2d` along three axes."""
 

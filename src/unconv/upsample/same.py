@@ -9,6 +9,7 @@ from torch import nn
 
 from unconv.operators.by_axes import CONV_LAYER
 from unconv.operators.geometry.sizes import Size, per_axis
+from unconv.upsample.refusals import refusing
 
 
 def same_convolution(
@@ -27,4 +28,5 @@ def same_convolution(
     """
     kernel: Any = per_axis("convolution", "kernel", kernel_size, axes, least=1)
     kind = CONV_LAYER[axes]
-    return kind(in_channels, out_channels, kernel, padding="same", bias=bias, device=device, dtype=dtype)
+    with refusing("convolution", in_channels, out_channels):
+        return kind(in_channels, out_channels, kernel, padding="same", bias=bias, device=device, dtype=dtype)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.geometry.padding import explicit_padding, split_padding
 from unconv.operators.geometry.sizes import Padding, Pairs, Size, effective_kernel_size, per_axis
@@ -16,6 +17,7 @@ _NAME = "conv_transpose"
 _SAME = {"same_upper": "upper", "same_lower": "lower"}
 
 
+@tell_wrong_arguments
 def reachable_sizes(
     input_size: int, kernel_size: int, stride: int, padding: tuple[int, int] | str, dilation: int
 ) -> range:
@@ -35,6 +37,7 @@ def reachable_sizes(
     return range(max(1, least), least + max(stride, dilation))
 
 
+@tell_wrong_arguments
 def conv_transpose_to(
     x: Float[Tensor, "*batch_channels_size"],
     weight: Float[Tensor, "in out_per_group *kernel"],

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.by_axes import CONV
 from unconv.operators.geometry.sizes import Size, per_axis
@@ -31,6 +32,7 @@ def smoothing_kernel(stride: int, order: int = 1) -> Float[Tensor, " tap"]:
     return kernel
 
 
+@tell_wrong_arguments
 class Smooth(nn.Module):
     """Averages over a stride's period, so that no pattern of that period is left; nothing is learned.
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from unconv._renamed import renamed
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Size, per_axis
@@ -18,6 +19,7 @@ from unconv.upsample.initialise import icnr_
 from unconv.upsample.same import same_convolution
 
 
+@tell_wrong_arguments
 @renamed(factor="upscale_factor", x="input")
 def pixel_shuffle(
     input: Shaped[Tensor, "batch channel_phases *size"],
@@ -95,12 +97,14 @@ class _SubPixel(WithFactor):
         return f"scale_factor={self.scale_factor}"
 
 
+@tell_wrong_arguments
 class SubPixel1d(_SubPixel):
     """:class:`SubPixel2d` along one axis."""
 
     axes = 1
 
 
+@tell_wrong_arguments
 class SubPixel2d(_SubPixel):
     """A convolution that makes ``scale_factor``² times the channels, and a shuffle of these into space (Shi 2016).
 
@@ -120,6 +124,7 @@ class SubPixel2d(_SubPixel):
     axes = 2
 
 
+@tell_wrong_arguments
 class SubPixel3d(_SubPixel):
     """:class:`SubPixel2d` along three axes."""
 

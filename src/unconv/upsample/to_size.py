@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 from unconv.operators.geometry.sizes import Padding, Size
+from unconv.upsample.refusals import refusing
 from unconv.upsample.sized import conv_transpose_to, padding_by_axis
 
 
@@ -32,17 +34,18 @@ class _ToSize:
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(  # type: ignore[call-arg]
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            groups=groups,
-            bias=bias,
-            dilation=dilation,
-            device=device,
-            dtype=dtype,
-        )
+        with refusing(type(self).__name__, in_channels, out_channels):
+            super().__init__(  # type: ignore[call-arg]
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride,
+                groups=groups,
+                bias=bias,
+                dilation=dilation,
+                device=device,
+                dtype=dtype,
+            )
         layer: Any = self
         padding_by_axis(padding, layer.stride, len(layer.kernel_size))
         self.sized_padding = padding
@@ -75,10 +78,12 @@ class _ToSize:
         return f"{super().extra_repr()}, padding={self.sized_padding!r}"  # type: ignore[misc]
 
 
+@tell_wrong_arguments
 class ConvTransposeTo1d(_ToSize, nn.ConvTranspose1d):
     """:class:`ConvTransposeTo2d` along one axis."""
 
 
+@tell_wrong_arguments
 class ConvTransposeTo2d(_ToSize, nn.ConvTranspose2d):
     """A transposed convolution that comes to the size it is told, instead of asking for an output padding.
 
@@ -101,6 +106,7 @@ class ConvTransposeTo2d(_ToSize, nn.ConvTranspose2d):
     """
 
 
+@tell_wrong_arguments
 class ConvTransposeTo3d(_ToSize, nn.ConvTranspose3d):
     """:class:`ConvTransposeTo2d` along three axes."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv._renamed import warn_renamed
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import UnconvError
 from unconv.operators.geometry.sizes import Size, per_axis
 from unconv.operators.transpose.arguments import TransposeArguments
 from unconv.operators.transpose.conv_transpose import conv_transpose
+from unconv.upsample.refusals import refusing
 from unconv.upsample.sized import conv_transpose_to
 from unconv.upsample.to_size import TO_SIZE
 
@@ -28,11 +30,7 @@ class _AsTorch:
         padding = args[4] if len(args) > 4 else kwargs.get("padding")
         if isinstance(padding, str) or _has_pairs(padding):
             other = TO_SIZE[cls.axes]
-            warnings.warn(
-                f"{cls.__name__}: it is torch's layer now; padding {padding!r} is that of {other.__name__}",
-                DeprecationWarning,
-                stacklevel=2,
-            )
+            warn_renamed(f"{cls.__name__}: it is torch's layer now; padding {padding!r} is that of {other.__name__}")
             names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "groups", "bias", "dilation")
             return other(**dict(zip((*names, "device", "dtype"), args, strict=False)), **kwargs)
         return super().__new__(cls)
@@ -57,10 +55,9 @@ class _AsTorch:
             raise UnconvError(
                 f"{name}: padding_mode {padding_mode!r} is for convolutions; a transposed one has 'zeros' alone"
             )
-        per_axis(name, "in_channels and out_channels", (in_channels, out_channels), 2, least=0)
         per_axis(name, "kernel_size", kernel_size, self.axes, least=1)
         TransposeArguments.of(self.axes, stride, padding, output_padding, groups, dilation)
-        try:
+        with refusing(name, in_channels, out_channels):
             super().__init__(  # type: ignore[call-arg]
                 in_channels,
                 out_channels,
@@ -74,8 +71,6 @@ class _AsTorch:
                 device=device,
                 dtype=dtype,
             )
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise UnconvError(f"{name}: {str(error).partition(chr(10))[0]}") from error
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[misc]
@@ -117,12 +112,14 @@ def _has_pairs(padding: Any) -> bool:
     return isinstance(padding, Sequence) and any(isinstance(one, Sequence) for one in padding)
 
 
+@tell_wrong_arguments
 class ConvTranspose1d(_AsTorch, nn.ConvTranspose1d):
     """:class:`ConvTranspose2d` along one axis."""
 
     axes = 1
 
 
+@tell_wrong_arguments
 class ConvTranspose2d(_AsTorch, nn.ConvTranspose2d):
     """:class:`torch.nn.ConvTranspose2d`, computed by :func:`unconv.conv_transpose`: the same arguments and outputs.
 
@@ -149,6 +146,7 @@ class ConvTranspose2d(_AsTorch, nn.ConvTranspose2d):
     axes = 2
 
 
+@tell_wrong_arguments
 class ConvTranspose3d(_AsTorch, nn.ConvTranspose3d):
     """:class:`ConvTranspose2d` along three axes."""
 

@@ -7,6 +7,7 @@ from math import prod
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError
 from unconv.operators.geometry.sizes import Size, per_axis
 
@@ -60,12 +61,14 @@ class _Unpool(nn.Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+@tell_wrong_arguments
 class Unpool1d(_Unpool):
     """:class:`Unpool2d` along one axis."""
 
     axes = 1
 
 
+@tell_wrong_arguments
 class Unpool2d(_Unpool):
     """Values to the places that the switches of a max-pooling name; zero elsewhere (Zeiler & Fergus 2013).
 
@@ -89,6 +92,7 @@ class Unpool2d(_Unpool):
     axes = 2
 
 
+@tell_wrong_arguments
 class Unpool3d(_Unpool):
     """:class:`Unpool2d` along three axes."""
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import PaddingName, UpsamplerName
 from unconv.errors import GeometryError, UnconvError
 from unconv.operators.geometry.sizes import Size
@@ -140,6 +141,7 @@ def make_upsampler(name: str, in_channels: int, out_channels: int, dim: int, sca
     return _MAKERS[kind](in_channels, out_channels, dim, scale_factor)
 
 
+@tell_wrong_arguments
 def upsampler(name: UpsamplerName, in_channels: int, out_channels: int, dim: int = 2) -> Doubling:
     """A layer that doubles the size of a feature map, by the name of its kind.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from unconv._renamed import warn_renamed
 from unconv.errors import UnconvError
 
 # Indices, or all of them.
@@ -40,11 +40,9 @@ def read_units(operation: str, units: Any, top_units: Any) -> int | str | tuple[
         return None
     if isinstance(units, int) and not isinstance(units, bool):
         count = _count(operation, "units", units)
-        warnings.warn(
+        warn_renamed(
             f"{operation}: units={units} as a number of units is top_units={units} now; "
-            f"units=[{units}] is the unit {units}",
-            DeprecationWarning,
-            stacklevel=3,
+            f"units=[{units}] is the unit {units}"
         )
         return count
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_every_door_asks_alike(given: object, tmp_path: Path) -> None:
     for enter, others in doors.items():
         with pytest.raises(ModelError, match=f"^{enter.__name__}: the model is "):
             # As users call it, without the types that tests check.
-            enter.__wrapped__(given, *others)
+            inspect.unwrap(enter)(given, *others)
 
 
 def test_a_loaded_model_is_taken_by_every_door() -> None:

@@ -137,10 +137,11 @@ def test_output_padding_of_torch_56328() -> None:
     assert nn.ConvTranspose1d(3, 4, kernel_size=3, output_padding=0)(torch.rand(2, 3, 3)).shape[2] == 5
 
 
+@pytest.mark.parametrize("others", [{}, {"groups": 2}, {"bias": False}])
 @pytest.mark.parametrize(("kernel", "padding"), [(4, 2), (6, 3)])
-def test_output_padding_of_torch_106450(kernel: int, padding: int) -> None:
+def test_output_padding_of_torch_106450(kernel: int, padding: int, others: dict[str, Any]) -> None:
     # An even kernel with stride 1, whose output is to have the size of its input.
-    layer, x = nn.ConvTranspose1d(8, 3, kernel, 1, padding, output_padding=1), torch.rand(2, 8, 64)
+    layer, x = nn.ConvTranspose1d(8, 4, kernel, 1, padding, output_padding=1, **others), torch.rand(2, 8, 64)
     error = answered(layer, x)
     code = re.search(r"uc\.upsample\.\w+\(.*\)$", error.fix)
     assert code is not None

@@ -41,16 +41,25 @@ def _too_much_added(layer: Any, shape: tuple[int, ...], name: str, path: str) ->
     if all(more <= p for more, p in zip(added, paddings, strict=True)):
         # One cell more at the end is one cell of padding less there.
         pads = tuple((p, p - more) for p, more in zip(paddings, added, strict=True))
+        others = (f", {name}={value!r}" for name, value in _unusual(layer))
         fix += (
             f", or, for {by_size(size + more for size, more in zip(least, added, strict=True))}, "
-            f"uc.upsample.{type(layer).__name__}({layer.in_channels}, {layer.out_channels}, "
-            f"kernel_size={argument(layer.kernel_size)}, stride={argument(layer.stride)}, padding={pads})"
+            f"uc.upsample.ConvTransposeTo{len(pads)}d({layer.in_channels}, {layer.out_channels}, "
+            f"kernel_size={argument(layer.kernel_size)}, stride={argument(layer.stride)}, padding={pads}"
+            f"{''.join(others)})"
         )
     what = (
         f"{path} has output_padding {argument(added)}, which chooses among the sizes that the convolution maps to its "
         f"input's, and must be smaller than stride {argument(layer.stride)} or dilation {argument(layer.dilation)}"
     )
     return ShapeAnswer(what, tuple(story), (name, path), fix, by_input=False)
+
+
+def _unusual(layer: Any) -> list[tuple[str, Any]]:
+    """Further arguments of a transposed layer that are not torch's defaults."""
+    given = {"groups": (layer.groups, 1), "bias": (layer.bias is not None, True)}
+    dilation = [("dilation", argument(layer.dilation))] if set(layer.dilation) != {1} else []
+    return [*((name, value) for name, (value, usual) in given.items() if value != usual), *dilation]
 
 
 def _out_of_reach(layer: Any, shape: tuple[int, ...], name: str, path: str) -> ShapeAnswer:

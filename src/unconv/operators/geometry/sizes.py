@@ -120,6 +120,8 @@ def per_axis(operation: str, name: str, value: object, count: int, least: int) -
     >>> per_axis("conv", "stride", 2, count=2, least=1)
     (2, 2)
     """
+    if count < 1:
+        raise GeometryError(f"{operation}: there is no axis of space; give (batch, channel, *size), a weight likewise")
     values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,) * count
     if len(values) != count:
         raise GeometryError(f"{operation}: {name} {value} has {len(values)} entries for {count} spatial axes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -12,6 +11,7 @@ import numpy as np
 from torch import Tensor
 from typing_extensions import Self
 
+from unconv._renamed import warn_renamed
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Boundary, CodeOutput, KernelConstraint, Mode
 from unconv.errors import SparseError
@@ -208,7 +208,7 @@ class DictionaryLearner(DictionaryTransformer):
         settings = self.get_params()
         rounds = settings.pop("max_rounds")
         if rounds != DEPRECATED:
-            warnings.warn("DictionaryLearner: max_rounds is max_iter now", DeprecationWarning, stacklevel=3)
+            warn_renamed("DictionaryLearner: max_rounds is max_iter now")
             settings["max_iter"] = rounds
         check_settings(settings)
         resolve_output(self.output, True, "default")

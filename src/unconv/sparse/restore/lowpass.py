@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from math import pi
 from typing import TypeVar
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unconv._renamed import warn_renamed
 from unconv.errors import SparseError
 from unconv.results import Shown
 from unconv.sparse.code.validate import as_float, as_tensor, check_finite
@@ -88,7 +88,7 @@ def renamed_strength(operation: str, low_pass: Given, strength: float | None) ->
     """The strength of the low-pass, also where it was given under its name of before."""
     if strength is None:
         return low_pass
-    warnings.warn(f"{operation}: strength is low_pass now", DeprecationWarning, stacklevel=3)
+    warn_renamed(f"{operation}: strength is low_pass now")
     return strength
 
 

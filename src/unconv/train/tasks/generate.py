@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unconv.arguments import tell_wrong_arguments
 from unconv.data.fashion import CLASSES
-from unconv.errors import ModelError, printable
+from unconv.errors import ModelError, UnconvError, printable
 from unconv.jobs import Executor, Progress, Running, Serial, Threads
 from unconv.models.dcgan import FORMS, Discriminator, Generator
 from unconv.models.load.resolve import LoadedModel, load_model, untrained_model
@@ -181,11 +181,13 @@ def load_generator(path: str | PathLike[str]) -> LoadedModel:
 def sample(generator: LoadedModel, count: int = 100, seed: int = 0) -> Float[Tensor, "count channels height width"]:
     """Pictures in [0, 1] of a generator, by noise that follows from the seed.
 
-    Raises ModelError where the network is no generator.
+    Raises ModelError where the network is no generator, UnconvError for fewer than one.
 
     >>> sample(untrained_model("dcgan-32:4", 10), count=3).shape
     torch.Size([3, 1, 32, 32])
     """
+    if count < 1:
+        raise UnconvError(f"sample: {count} samples; ask for 1 or more")
     return paint_samples(generator_of(generator).eval(), noise(count, seed))
 
 

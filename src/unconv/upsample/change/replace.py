@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from unconv.arguments import tell_wrong_arguments
 from unconv.choices import UpsamplerKind, UpsamplerName
 from unconv.errors import GeometryError, UnconvError, one_line
 from unconv.network.run.input_sizes import InputSize, Sizes, as_input_sizes, input_dtypes
@@ -43,6 +44,7 @@ class _Made(NamedTuple):
 Exchanges: TypeAlias = list[tuple[_Place, Upsampling, _Made]]
 
 
+@tell_wrong_arguments
 def replace(
     model: nn.Module,
     to: UpsamplerName = "resize",

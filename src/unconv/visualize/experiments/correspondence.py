@@ -124,6 +124,7 @@ def correspondence(
         UnconvError: fewer than two images, no part, boxes that are not one for each image or not inside it.
         ModelError: unknown layers, a model that fails.
 
+    >>> from torch import nn
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
     >>> found = correspondence(model, torch.rand(3, 3, 20, 20), {"eye": [(2, 3, 6, 6)] * 3}, ["2"])
     >>> [figures.part for figures in found.parts["2"]], found.distances["2"].shape

@@ -182,7 +182,7 @@ class _Stage:
 
 
 def _stages(module: nn.Module, checkpoints: Sequence[Checkpoint] | Mapping[str, Checkpoint]) -> list[_Stage]:
-    if not checkpoints:
+    if len(checkpoints) == 0:
         raise UnconvError("evolution: no checkpoint; give one or more, in the order of training")
     if isinstance(checkpoints, Mapping):
         named = list(checkpoints.items())

@@ -112,6 +112,7 @@ def invariance(
         UnconvError: an unknown transform, impossible values, classes that are not there.
         ModelError: unknown layers, a model that fails, classes asked of a model that is no classifier.
 
+    >>> from torch import nn
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
     >>> found = invariance(model, torch.rand(2, 3, 20, 20), "rotation", [0, 90], ["1", "2"])
     >>> found.distance["1"].shape, bool((found.distance["2"][:, 0] == 0).all()), found.probability.shape

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from warnings import warn
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv._renamed import warn_renamed
 from unconv.arguments import tell_wrong_arguments
 from unconv.describe import counted, spread
 from unconv.errors import UnconvError
@@ -129,7 +129,7 @@ def transfer(
     (('pixels', '1', '2'), (12, 32, 24), torch.Size([3, 4]), 0.5)
     """
     if penalty is not None:
-        warn("transfer: penalty is called l2_penalty now", DeprecationWarning, stacklevel=2)
+        warn_renamed("transfer: penalty is called l2_penalty now")
         l2_penalty = penalty
     module = open_network(model, "transfer").module
     batch = as_batch(module, images, "transfer")
@@ -182,7 +182,8 @@ def pooled_features(
 
 
 def _refuse_pixels(layers: AnyLayers | None) -> None:
-    if PIXELS in (layers if isinstance(layers, list | tuple) else [layers]):
+    named = layers if isinstance(layers, list | tuple) else [layers]
+    if any(isinstance(one, str) and one == PIXELS for one in named):
         raise UnconvError(f"transfer: a layer called {PIXELS!r} is taken for the pixels, which are always there")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from unconv._renamed import warn_renamed
 from unconv.describe import counted, describe
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.fidelity.gate_counts import GateCounts
@@ -83,7 +83,7 @@ class Fidelity(Plotted, Tabled):
     @property
     def carriers(self) -> GateCounts:
         """The former name of ``gate_counts``, for one version."""
-        warnings.warn("Fidelity.carriers is Fidelity.gate_counts now", DeprecationWarning, stacklevel=2)
+        warn_renamed("Fidelity.carriers is Fidelity.gate_counts now")
         return self.gate_counts
 
     @property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unconv._renamed import warn_renamed
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ReportFormat, ReverseRuleOrAuto
 from unconv.data.images import Skipped
@@ -109,7 +109,7 @@ def see(
     """
     chosen = read_units("see", units, top_units)
     if preprocess is not None:
-        warnings.warn("see: preprocess is transform now", DeprecationWarning, stacklevel=2)
+        warn_renamed("see: preprocess is transform now")
         transform = preprocess if transform is None else transform
     formats = check_formats(formats)
     check_folder(out, NAMES, "report", force)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unconv.arguments import tell_wrong_arguments
 from unconv.data.figure import INK, bare, blank
+from unconv.errors import UnconvError
 from unconv.visualize.experiments.figures.common import SERIES, picture_of
 from unconv.visualize.experiments.occlusion.sensitivity import OcclusionMaps
 
@@ -35,6 +36,8 @@ def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure
     >>> len(plot_occlusion(occlusion(model, torch.rand(3, 16, 16), square=6, stride=5)).axes) >= 4
     True
     """
+    if picture is not None and picture.ndim != 3:
+        raise UnconvError(f"plot_occlusion: picture of shape {tuple(picture.shape)}; give (channel, height, width)")
     figure = blank(11.0, 3.5)
     grid = figure.add_gridspec(2, 4, height_ratios=(1, 0.045))
     first, second, third, fourth = (figure.add_subplot(grid[0, column]) for column in range(4))

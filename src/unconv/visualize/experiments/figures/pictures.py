@@ -26,7 +26,7 @@ def plot_evolution(found: Evolution) -> Figure:
     >>> from unconv.visualize.experiments.evolution import evolution
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
     >>> states = [{name: part * tensor for name, tensor in model.state_dict().items()} for part in (0.5, 1.0)]
-    >>> len(plot_evolution(evolution(model, states, torch.rand(4, 3, 12, 12), "1", units=3)).axes)
+    >>> len(plot_evolution(evolution(model, states, torch.rand(4, 3, 12, 12), "1", top_units=3)).axes)
     6
     """
     rows, columns = len(found.units), len(found.checkpoints)

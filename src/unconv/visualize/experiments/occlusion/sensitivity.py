@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
-from warnings import warn
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from unconv._renamed import warn_renamed
 from unconv.arguments import tell_wrong_arguments
 from unconv.describe import by_size, listed, spread
 from unconv.errors import UnconvError
@@ -124,7 +124,7 @@ class OcclusionMaps(Plotted, Tabled):
     @property
     def size(self) -> tuple[int, int]:
         """What ``square`` was called before."""
-        warn("OcclusionMaps.size is called square now", DeprecationWarning, stacklevel=2)
+        warn_renamed("OcclusionMaps.size is called square now")
         return self.square
 
     def attribution(self, of: str = "probability") -> Float[Tensor, "height width"]:
@@ -198,7 +198,7 @@ def occlusion(
         raise UnconvError(f"occlusion: {len(batch)} images; give one at a time")
     height, width = batch.shape[2:]
     if size is not None:
-        warn("occlusion: size is called square now", DeprecationWarning, stacklevel=2)
+        warn_renamed("occlusion: size is called square now")
         square = size
     sides, steps = _sides_and_steps(square, stride, (height, width))
     check_count("occlusion", square=min(sides), stride=min(steps), batch_size=batch_size)
