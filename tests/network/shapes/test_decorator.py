@@ -74,6 +74,39 @@ def test_the_step_of_a_training_is_explained() -> None:
     assert Lightning().training_step(good, batch_idx=0).ndim == 0
 
 
+class Restore(nn.Module):
+    """An autoencoder whose step itself does what does not fit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(1, 8, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(8, 1, 3, stride=2, padding=1)
+
+    @uc.explain_shapes()
+    def training_step(self, batch: dict[str, Tensor], scale: float = 1.0) -> Tensor:
+        """The error of a batch, between modules rather than in one."""
+        restored = self.up(self.down(batch["clean"] + batch["noise"]))
+        return scale * (restored - batch["clean"]).square().mean()
+
+    @uc.explain_shapes()
+    def broken_step(self, batch: Tensor) -> Tensor:
+        """Fails by what no tensor has to do with, and would fail otherwise with shapes alone."""
+        if float(self.down(batch).detach().sum()) == float(self.down(batch).detach().sum()):
+            raise ValueError("no such column: target")
+        return batch
+
+
+def test_what_a_step_does_between_modules_is_explained() -> None:
+    batch = {"clean": torch.zeros(4, 1, 28, 28), "noise": torch.zeros(4, 1, 28, 28)}
+    with pytest.raises(ShapeError) as told:
+        Restore().training_step(batch, scale=2.0)
+    assert str(told.value).startswith("up comes to 27×27 and the input to 28×28; the model joins them (sub)")
+    assert "output_padding=1" in told.value.fix
+    assert Restore().training_step({name: torch.zeros(4, 1, 27, 27) for name in batch}).ndim == 0
+    with pytest.raises(ValueError, match="no such column"):
+        Restore().broken_step(batch["clean"])
+
+
 def test_a_function_keeps_name_documentation_signature_and_other_errors() -> None:
     @uc.explain_shapes()
     def run(model: nn.Module, *, size: int = 28) -> Any:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
@@ -22,8 +23,8 @@ from unconv.network.working_sizes import deepest_stride, working_sizes
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# A module, and what it was called with.
-Call: TypeAlias = tuple[nn.Module, Sequence[Any], dict[str, Any]]
+# A module, what it was called with, and which of its methods was called unless it is the module itself.
+Call: TypeAlias = tuple[nn.Module, Sequence[Any], dict[str, Any], Callable[..., Any] | None]
 
 
 class ShapeError(UnconvError, RuntimeError):
@@ -95,7 +96,7 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
                 return function(*args, **kwargs)
             except Exception as error:
                 inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
-                _explain_failure(error, lambda: _own_call(function, args, kwargs) or _outermost_call(inner))
+                _explain_failure(error, lambda: _find_call(function, args, kwargs, inner))
                 raise
 
         return explained
@@ -116,13 +117,17 @@ def _explain_failure(error: BaseException | None, find_call: Callable[[], Call |
         raise explained from error
 
 
-def _own_call(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call | None:
-    """The call of a module of which a function is the ``forward``."""
+def _find_call(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], traceback: TracebackType | None
+) -> Call | None:
+    """What failed in a call of a function: a module's ``forward``, a module that it calls, a method of a module."""
     if not args or not isinstance(args[0], nn.Module):
-        return None
+        return _outermost_call(traceback)
     module, *given = args
     its = getattr(type(module), "forward", None)
-    return (module, given, kwargs) if its is not None and inspect.unwrap(its) is inspect.unwrap(function) else None
+    if its is not None and inspect.unwrap(its) is inspect.unwrap(function):
+        return module, given, kwargs, None
+    return _outermost_call(traceback) or (module, given, kwargs, function)
 
 
 def _is_plain(function: object) -> bool:
@@ -139,22 +144,26 @@ def _kind(thing: object) -> str:
     return f"{thing!r}"
 
 
-def explain(model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> ShapeError | None:
-    """The error that says what does not fit in a call of a model; None if that is not known."""
+def explain(
+    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], method: Callable[..., Any] | None = None
+) -> ShapeError | None:
+    """The error that says what does not fit in a call of a model, or of its method; None if that is not known."""
     try:
-        shown = replay(model, *_one_image(args, kwargs))
+        shown = replay(model, *_one_image(args, kwargs), method)
         if shown is None or shown[2] is None:
             # One image fits where several do not: then it is about their number.
-            shown = replay(model, args, kwargs)
+            shown = replay(model, args, kwargs, method)
         if shown is None:
             return None
         recorder, sizes, error = shown
-        if error is None:
+        # A method may fail for reasons of its own when there are only shapes; an operation that failed says enough.
+        if error is None or (method is not None and recorder.failed is None):
             return None
         found = answer_shapes(recorder, sizes, error)
         if found is None:
             return None
-        plain = not kwargs and all(isinstance(one, Tensor) for one in args) and len(args) == len(sizes)
+        alone = len(args) == len(sizes) and all(isinstance(one, Tensor) for one in args)
+        plain = alone and method is None and not kwargs
         stride = deepest_stride(build_graph(recorder, sizes)) if recorder.records else 1
         works = working_sizes(model, sizes, stride=stride) if found.by_input and plain else ()
         return ShapeError(found, works)
@@ -169,7 +178,7 @@ def _outermost_call(traceback: TracebackType | None) -> Call | None:
         if frame.f_code.co_name in ("_call_impl", "_wrapped_call_impl"):
             module = frame.f_locals.get("self")
             if isinstance(module, nn.Module):
-                return module, frame.f_locals["args"], frame.f_locals["kwargs"]
+                return module, frame.f_locals["args"], frame.f_locals["kwargs"], None
         traceback = traceback.tb_next
     return None
 
@@ -180,4 +189,5 @@ def _one_image(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[An
     def first(value: Any) -> Any:
         return value[:1] if isinstance(value, Tensor) and value.ndim >= 2 else value
 
-    return tuple(first(one) for one in args), {name: first(one) for name, one in kwargs.items()}
+    batch, named = tree_map(first, (tuple(args), kwargs))
+    return batch, named

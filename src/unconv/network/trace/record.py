@@ -264,7 +264,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def listening(self) -> Iterator[None]:
         """Follow which module runs, by hooks on all modules and on none in particular."""
         handles = [
-            module_hooks.register_module_forward_pre_hook(self._enter),
+            module_hooks.register_module_forward_pre_hook(self.enter),
             module_hooks.register_module_forward_hook(self._leave),
         ]
         try:
@@ -274,7 +274,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for handle in handles:
                 handle.remove()
 
-    def _enter(self, module: nn.Module, inputs: Any) -> None:
+    def enter(self, module: nn.Module, inputs: Any) -> None:
+        """Operations from here on are those of a module, which has been called with such inputs."""
         path = self._paths.get(id(module))
         if path is None:
             path = ".".join(filter(None, (self.stack[-1].path if self.stack else "", type(module).__name__)))

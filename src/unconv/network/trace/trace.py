@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -104,11 +105,11 @@ def _watch(tensor: Tensor) -> Tensor:
 
 
 def replay(
-    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]
+    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], method: Callable[..., Any] | None = None
 ) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None] | None:
-    """What a call of the model shows when it is made again, with shapes only: as :func:`attempt`.
+    """What a call of the model, or of one of its methods, shows when it is made again, with shapes only.
 
-    The model is in the mode that it is in. None where no tensor of floats with a batch goes in.
+    As :func:`attempt`, but the model is in the mode that it is in. None where no tensor of floats with a batch goes in.
     """
     model = unwrap_compiled(model)
     tensors = [leaf for leaf in tree_leaves((tuple(args), kwargs)) if isinstance(leaf, Tensor)]
@@ -123,15 +124,19 @@ def replay(
         for one in images:
             recorder.bind(stand_ins[id(one)], graph.image(tuple(one.shape)))
         given, named = tree_map(lambda leaf: stand_ins.get(id(leaf), leaf), (tuple(args), kwargs))
-        return recorder, tuple(tuple(one.shape[1:]) for one in images), _run(model, given, named, recorder)
+        call: Callable[..., Any] = model
+        if method is not None:
+            recorder.enter(model, given)
+            call = partial(method, model)
+        return recorder, tuple(tuple(one.shape[1:]) for one in images), _run(call, given, named, recorder)
 
 
 def _run(
-    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], recorder: Recorder, grad: bool = False
+    call: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], recorder: Recorder, grad: bool = False
 ) -> Exception | None:
     try:
         with torch.set_grad_enabled(grad), recorder.listening(), recorder:
-            output = model(*args, **kwargs)
+            output = call(*args, **kwargs)
     except Exception as error:
         return error
     recorder.note_output(output)
