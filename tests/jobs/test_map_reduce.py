@@ -232,5 +232,5 @@ def test_progress_counts_rounds_with_the_parts_in_words() -> None:
     learn(2, progress=progress)
     assert sum(count for count, _ in progress.told[1:]) == 2
     texts = [text for _, text in progress.told if text]
-    assert texts[0] == "round 1, part 0 of 4"
+    assert texts[:2] == ["rounds", "round 1, part 0 of 4"]
     assert texts[-1].startswith("round 2, part 4 of 4; sum ")

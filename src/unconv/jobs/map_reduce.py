@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from unconv.errors import JobError
 from unconv.jobs.checkpoint import Checkpoint, Saved
 from unconv.jobs.executor import Executor, Serial
-from unconv.jobs.progress import Progress, quiet
+from unconv.jobs.progress import Progress, Resuming, quiet
 from unconv.results import Shown
 
 Item = TypeVar("Item")
@@ -47,6 +47,7 @@ def run(
     combine: Callable[[State, Part], State],
     *,
     state: State,
+    units: str = "parts",
     executor: Executor | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
@@ -59,7 +60,7 @@ def run(
     same items in the same order again, and ``map`` must not depend on anything but the item. Ctrl-C and errors keep
     what is done.
 
-    ``executor`` is :class:`~unconv.jobs.Serial` unless given. Raises :class:`~unconv.jobs.JobError` that names the
+    ``units`` is what progress calls the parts. ``executor`` is :class:`~unconv.jobs.Serial` unless given. Raises :class:`~unconv.jobs.JobError` that names the
     item when ``map`` fails on one, and what the checkpoint refuses.
 
     >>> run(range(5), lambda n: n * n, lambda total, part: total + part, state=0).state
@@ -71,6 +72,7 @@ def run(
         start=lambda _model: state,
         combine=combine,
         finish=lambda _model, total: total,
+        units=("round", units),
     )
     return _run(steps, 1, None, executor or Serial(), checkpoint, progress or quiet())
 
@@ -209,8 +211,7 @@ def _run(
         keeper = _Keeper(checkpoint, saved, steps.freeze)
         stack.enter_context(progress)
         if rounds > 1:
-            progress.start(rounds)
-            progress.advance(now.rounds)
+            _start(progress, rounds, now.rounds, f"{steps.units[0]}s")
         while now.rounds < rounds and not (steps.stop and now.rounds and steps.stop(now.model)):
             now = _reduce(steps, now, executor, keeper, _Teller(progress, rounds, steps.describe, steps.units))
             now = Saved(steps.finish(now.model, now.total), None, now.rounds + 1, 0, now.folded)
@@ -219,6 +220,14 @@ def _run(
                 progress.advance(1)
         keeper.write(now)
     return Result(now.model, now.rounds, now.folded, resumed, notes)
+
+
+def _start(progress: Progress, total: int | None, done: int, units: str) -> None:
+    progress.start(total, units)
+    if done and isinstance(progress, Resuming):
+        progress.resume(done)
+    else:
+        progress.advance(done)
 
 
 @dataclass(frozen=True)
@@ -232,8 +241,7 @@ class _Teller:
 
     def start(self, now: Saved, total: int | None) -> None:
         if self.rounds <= 1:
-            self.progress.start(total)
-            self.progress.advance(now.parts)
+            _start(self.progress, total, now.parts, self.units[1])
         else:
             self.tell(now, total)
 

@@ -142,3 +142,27 @@ def test_text_of_a_scan_is_short(found: TopActivations) -> None:
     many = TopActivations.of({f"layer{n}": torch.rand(3, 5, 4, 4) for n in range(100)}, top=2)
     assert len(repr(many).splitlines()) <= 25
     assert "88 layers" in repr(many)
+
+
+def test_a_bare_module_sees_files_as_everywhere_by_imagenet_s_transform(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3))
+    random = np.random.default_rng(0)
+    for number, size in enumerate([(240, 300), (512, 512), (97, 60)]):
+        Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    found = scan(model, tmp_path, "3", top=3)
+    given = scan(model, tmp_path, "3", top=3, transform=Preprocess())
+    assert torch.equal(found.values["3"], given.values["3"])
+    assert found.about["preprocess"] == given.about["preprocess"] == repr(Preprocess())
+    assert "ImageNet's at 224x224 assumed" in str(found)
+    assert "assumed" not in str(given)
+    unit = found.unit("3", 5)
+    whole = project(model, sorted(tmp_path.iterdir()), "3", 5)
+    assert any("ImageNet" in note for note in whole.notes)
+    torch.testing.assert_close(unit.values, whole.activation.sort(descending=True).values)
+    torch.testing.assert_close(unit.project(model).activation, unit.values)
+    assert unit.patches(model=model)[0].amin() >= 0
+    # Tensors, and what is no picture, go in as they are.
+    assert scan(model, torch.rand(2, 3, 30, 30), "3").about["preprocess"] == "none"
+    signals = scan(nn.Sequential(nn.Conv1d(2, 3, 5)), torch.utils.data.TensorDataset(torch.rand(4, 2, 40)), "0")
+    assert signals.about["preprocess"] == "none"

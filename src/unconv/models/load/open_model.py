@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unconv.arguments import tell_wrong_arguments
 from unconv.errors import ModelError, printable
+from unconv.models.load.from_file import assumed_preprocess
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel, load_model, load_structure
 from unconv.models.load.transforms import Transform, as_preprocess, first_channels
@@ -44,6 +45,18 @@ class OpenedModel(Shown):
     weights: str = "as given"
     takes: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def for_pictures(self) -> OpenedModel:
+        """The same with a picture transform: its own; for a bare module ImageNet's is assumed, and a note says so.
+
+        >>> opened = OpenedModel("net", nn.ReLU()).for_pictures()
+        >>> opened.preprocess.size, opened.notes
+        ((224, 224), ("the network names no picture transform: ImageNet's at 224x224 assumed unless told",))
+        """
+        if self.preprocess is not None:
+            return self
+        assumed, note = assumed_preprocess(self.module)
+        return replace(self, preprocess=assumed, notes=(note, *self.notes))
 
     def label(self, index: int) -> str:
         """The name of an output, or ``class 7`` where it has none.

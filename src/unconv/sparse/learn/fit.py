@@ -103,6 +103,7 @@ def _run(settings: Mapping[str, Any], learning: Learning, state: State, seed: in
                 learning.source.load,
                 learning.minibatch,
                 state=state,
+                units="minibatches",
                 executor=running.executor,
                 checkpoint=checkpoint,
                 progress=running.progress,

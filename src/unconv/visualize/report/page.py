@@ -99,7 +99,7 @@ def picture_rows(
     rows: list[PictureRow] = []
     skipped: list[tuple[int, Skipped]] = []
     with progress:
-        progress.start(len(pictures))
+        progress.start(len(pictures), "pictures")
         for number in range(len(pictures)):
             name = pictures.name(number)
             progress.advance(0, printable(name))

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import UnconvError
-from unconv.models.load.from_file import assumed_preprocess
 from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite
@@ -166,12 +165,9 @@ def as_loaded(model: Any, transform: Any = None) -> LoadedModel:
     >>> as_loaded(nn.Conv2d(3, 8, 3), Preprocess(size=(32, 32), resize=(32, 32))).input_size
     (3, 32, 32)
     """
-    opened = open_model(model, "see", transform=transform)
-    preprocess, notes = opened.preprocess, opened.notes
-    if preprocess is None:
-        preprocess, note = assumed_preprocess(opened.module)
-        notes = (note, *notes)
-    return LoadedModel(opened.name, opened.module, preprocess, opened.classes, opened.weights, notes)
+    opened = open_model(model, "see", transform=transform).for_pictures()
+    assert opened.preprocess is not None
+    return LoadedModel(opened.name, opened.module, opened.preprocess, opened.classes, opened.weights, opened.notes)
 
 
 def check_units(units: Units | None) -> None:

@@ -90,7 +90,7 @@ def collect_units(
     album = Album(plan, pictures, output.store)
     layers = []
     with output.progress:
-        output.progress.start(sum(map(len, units.values())))
+        output.progress.start(sum(map(len, units.values())), "units")
         for number, layer in enumerate(plan.layers):
             windows = LayerWindows.of(plan, layer, album.read)
             own = replace(output, store=prefixed(output.store, f"{number}-"))

@@ -14,7 +14,7 @@ from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import check_open
 from unconv.network.run.name_layers import AnyLayer, name_layer
-from unconv.visualize.reverse.projections.image_batches import holds_tensors, image_batches, transform_of
+from unconv.visualize.reverse.projections.image_batches import holds_tensors, image_batches
 from unconv.visualize.reverse.projections.places import Places, peaks, read_units
 from unconv.visualize.reverse.projections.projection import Projection, join_batches
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
@@ -89,14 +89,12 @@ def project(
     (torch.Size([2, 2, 1, 12, 12]), 'deconvnet', torch.Size([2, 1, 12, 12]))
     """
     find_rule(*((rule,) if rule != AUTO else ("deconvnet",)), AUTO)
-    opened = open_model(model, "project", transform=transform)
+    opened = open_model(model, "project", transform=transform).for_pictures()
     check_open(opened.module)
     name = _name(opened.module, layer)
     units, several = read_units(unit)
     places = None if position is None else Places.of(position, len(units))
-    prepare, notes = transform_of(opened)
-    if holds_tensors(images):
-        notes = ()
+    prepare, notes = (None, ()) if holds_tensors(images) else (opened.preprocess, opened.notes)
     asked = Asked(opened.module, name, units, rule)
     parts: list[Projection] = []
     skipped: list[Any] = []
@@ -113,9 +111,7 @@ def project(
         parts.append(_project(asked, batch, places, several))
     if places is not None:
         places.check_count(count)
-    return join_batches(
-        parts, skipped=tuple(skipped), notes=notes, preprocess=None if holds_tensors(images) else prepare
-    )
+    return join_batches(parts, skipped=tuple(skipped), notes=notes, preprocess=prepare)
 
 
 def _project(asked: Asked, batch: Batch, places: Places | None, several: bool) -> Projection:

@@ -18,7 +18,7 @@ from unconv.data.images import Skipped
 from unconv.data.read.batches import Batch, collection_of
 from unconv.errors import ModelError, UnconvError
 from unconv.jobs import Checkpoint, Executor, Progress, Running, raising_causes, run
-from unconv.models.load.open_model import AnyModel, open_model
+from unconv.models.load.open_model import AnyModel
 from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import (
     Arrived,
@@ -31,6 +31,7 @@ from unconv.network.run.forward import (
 )
 from unconv.network.run.model_state import at_rest, preserve
 from unconv.network.run.name_layers import AnyLayers, NamedLayers, name_layers
+from unconv.visualize.reverse.projections.image_batches import axes_of, open_for_images
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
@@ -104,7 +105,8 @@ def scan(
         batch_size: images computed together; a part of a checkpoint.
         transform: what is done to pictures (not to tensors that a data set has prepared) in place of the model's own:
             a :class:`~unconv.models.load.preprocess.Preprocess`, torchvision's ``weights.transforms()``, a ``Compose``,
-            any callable, see :func:`~unconv.models.load.transforms.as_preprocess`.
+            any callable, see :func:`~unconv.models.load.transforms.as_preprocess`. That of a bare module is ImageNet's
+            (224 × 224) unless given, which the result notes.
         dtype: precision of the pass; that of the weights unless given. ``torch.bfloat16`` is quicker on some machines.
         executor: computes the batches; :class:`~unconv.jobs.Serial` unless given, as torch has threads of its own.
         checkpoint: a folder; a scan that was killed is resumed from there and ends the same.
@@ -123,11 +125,11 @@ def scan(
     for name, number in (("top", top), ("per_image", per_image), ("batch_size", batch_size)):
         if number < 1:
             raise UnconvError(f"scan: {name} {number}; give 1 or more")
-    opened = open_model(model, "scan", transform=transform)
+    opened = open_for_images(model, "scan", images, transform)
     module, prepare = opened.module, opened.preprocess
     check_open(module)
     names, needed = _layers(module, layers)
-    source = collection_of(images, prepare, batch_size, _axes_of(module))
+    source = collection_of(images, prepare, batch_size, axes_of(module))
     about = {
         "model": opened.name,
         "weights": opened.weights,
@@ -141,9 +143,10 @@ def scan(
     keeper = _checkpoint(running, about, names, source, module)
     state = _scan(module, source, Layers(top, per_image), names, needed, dtype, running, keeper)
     if not state.peaks:
-        told = "; ".join(map(str, state.skipped[:3])) or "there are none"
-        raise UnconvError(f"scan: no image could be used: {told}")
-    return _result(state, tuple(layer for layer in names if layer in state.peaks), {**about, **_paths(images)})
+        reasons = "; ".join(map(str, state.skipped[:3])) or "there are none"
+        raise UnconvError(f"scan: no image could be used: {reasons}")
+    told = {"notes": list(opened.notes)} if opened.notes else {}
+    return _result(state, tuple(layer for layer in names if layer in state.peaks), {**about, **told, **_paths(images)})
 
 
 def _layers(module: nn.Module, layers: AnyLayers | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -189,6 +192,7 @@ def _scan(
             lambda batch: look_at(module, batch, watcher, reader, dtype, needed),
             combine,
             state=ScanState(),
+            units="batches",
             executor=running.executor,
             checkpoint=checkpoint,
             progress=running.progress,
@@ -293,12 +297,6 @@ def _checkpoint(
         return {**about, "layers": list(layers), "images": source.fingerprint(), "values": weights}
 
     return running.checkpoint(fingerprint, ScanState, Peaks, Skipped)
-
-
-def _axes_of(module: nn.Module) -> int | None:
-    """How many axes a network's images have, by its first convolution."""
-    kinds = nn.modules.conv._ConvNd
-    return next((len(layer.kernel_size) for layer in module.modules() if isinstance(layer, kinds)), None)
 
 
 def _dtype_of(module: nn.Module) -> torch.dtype:

@@ -137,6 +137,7 @@ class TopActivations(Shown, Tabled):
             yield layer, f"{counted(len(values), 'unit')}, {len(self.dead(layer))} dead, peaks {spread(_ends(values))}"
         if len(self.layers) > LISTED:
             yield "more", counted(len(self.layers) - LISTED, "layer")
+        yield from (("note", note) for note in self.about.get("notes", ()))
         if self.skipped:
             yield "skipped", listed(map(str, self.skipped), 3)
 

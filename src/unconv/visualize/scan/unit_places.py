@@ -163,6 +163,8 @@ class UnitPlaces(Plotted, Tabled):
         # Random weights are the same every time.
         drawn = str(weights).startswith("random")
         opened = open_model(name if model is None else model, "unit", any_weights=drawn, transform=transform)
+        if self.about.get("preprocess", "none") != "none":
+            opened = opened.for_pictures()
         prepared = "none" if opened.preprocess is None else repr(opened.preprocess)
         for told, here, there in (
             ("weights", opened.weights, weights if model is None else opened.weights),

@@ -15,9 +15,8 @@ from unconv.data.read.pictures import Pictures
 from unconv.data.read.source import pictures_of
 from unconv.describe import by_size
 from unconv.errors import ImageError, UnconvError
-from unconv.models.load.from_file import assumed_preprocess
-from unconv.models.load.open_model import OpenedModel
-from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
+from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import check_images
 
 # Images by their numbers: Sequence[Tensor] | Tensor; not said here, as checking the type of one would read it.
@@ -60,17 +59,17 @@ def image_batches(module: nn.Module, images: Any, prepare: Prepare | None) -> It
         raise ImageError(f"project: no image could be used: {told}")
 
 
-def transform_of(opened: OpenedModel) -> tuple[Preprocess, tuple[str, ...]]:
-    """What is done to pictures, and what a reader should know of it: of a bare module ImageNet's transform is assumed.
+def open_for_images(model: AnyModel, operation: str, images: Any, transform: Transform | None = None) -> OpenedModel:
+    """The network, with the transform that pictures go through; tensors go into a bare module as they are.
 
-    >>> preprocess, notes = transform_of(OpenedModel("net", nn.ReLU()))
-    >>> preprocess.size, notes
-    ((224, 224), ("the network names no picture transform: ImageNet's at 224x224 assumed unless told",))
+    >>> open_for_images(nn.Conv2d(3, 4, 3), "scan", torch.rand(2, 3, 8, 8)).preprocess is None
+    True
+    >>> open_for_images(nn.Conv2d(3, 4, 3), "scan", "photos").preprocess.size
+    (224, 224)
     """
-    if opened.preprocess is not None:
-        return opened.preprocess, opened.notes
-    assumed, note = assumed_preprocess(opened.module)
-    return assumed, (note, *opened.notes)
+    opened = open_model(model, operation, transform=transform)
+    pictures = axes_of(opened.module) in (None, 2) and not holds_tensors(images)
+    return opened.for_pictures() if pictures else opened
 
 
 class NumberedImages(Sequence[Tensor]):
@@ -116,7 +115,7 @@ def images_by_number(opened: OpenedModel, images: Any) -> Tensors:
     """
     if isinstance(images, NumberedImages) or holds_tensors(images):
         return images
-    return NumberedImages(opened.module, pictures_of(images), transform_of(opened)[0])
+    return NumberedImages(opened.module, pictures_of(images), opened.for_pictures().preprocess)
 
 
 def holds_tensors(images: Any) -> bool:
