@@ -10,6 +10,8 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from functools import wraps
 from operator import index
 from os import PathLike
@@ -90,7 +92,7 @@ def find_wrong(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        return f"{_named(function)}: {error}; its arguments are {', '.join(map(str, signature.parameters))}"
+        return f"{_named(function)}: {error}; {_place_of(function, signature, kwargs)}"
     wrong = _first_wrong(function, signature, bound.arguments, _named(function))
     owner = bound.arguments.get("self")
     if wrong is None and hasattr(owner, "get_params"):
@@ -98,6 +100,21 @@ def find_wrong(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
         made: Any = vars(type(owner)).get("__init__", object.__init__)
         wrong = _first_wrong(made, inspect.signature(made), vars(owner), type(owner).__name__)
     return wrong
+
+
+def _place_of(function: Callable[..., Any], signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
+    """Where an argument belongs that is none: a field of another one, or one of nearly that name; else all names."""
+    unknown = next((name for name in kwargs if name not in signature.parameters), None)
+    every = ", ".join(name for name in signature.parameters if name != "self")
+    if unknown is None:
+        return f"its arguments are {every}"
+    for name, parameter in signature.parameters.items():
+        hint = _resolve(parameter.annotation, function)
+        for kind in (hint, *get_args(hint)):
+            if is_dataclass(kind) and isinstance(kind, type) and unknown in {one.name for one in fields(kind)}:
+                return f"it is in {name}={kind.__name__}({unknown}=...)"
+    near = get_close_matches(unknown, signature.parameters, 1)
+    return f"the nearest name is {near[0]}" if near else f"its arguments are {every}"
 
 
 def _first_wrong(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,18 @@ def test_errors_of_other_origins_pass() -> None:
     ) as caught:
         divide("12")
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: uc.train.classify("lenet5", epochs=2), "it is in settings=Settings(epochs=...)"),
+        (lambda: uc.scan(None, None, tops=3), "the nearest name is top"),
+        (lambda: uc.ConvGeometry(3, 3, strides=2), "the nearest name is stride"),
+        (lambda: uc.project(None, None, "0", 0, zzz=1), "its arguments are model, images, layer, unit, position, rule"),
+    ],
+)
+def test_an_argument_that_is_none_is_told_its_place(call: Callable[[], object], told: str) -> None:
+    with pytest.raises(UnconvError, match="unexpected keyword argument") as error:
+        call()
+    assert told in str(error.value)

@@ -45,7 +45,7 @@ uc.scan(model, images, "0", tops=9)
 def statements(example: doctest.Example) -> str:
     """An example as code of a file: what it shows is printed."""
     tree = ast.parse(example.source)
-    if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
+    if example.want and len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
         return f"print({ast.unparse(tree.body[0].value)})\n"
     return example.source
 

@@ -60,8 +60,8 @@ def run(
     same items in the same order again, and ``map`` must not depend on anything but the item. Ctrl-C and errors keep
     what is done.
 
-    ``units`` is what progress calls the parts. ``executor`` is :class:`~unconv.jobs.Serial` unless given. Raises :class:`~unconv.jobs.JobError` that names the
-    item when ``map`` fails on one, and what the checkpoint refuses.
+    ``units`` is what progress calls the parts. ``executor`` is :class:`~unconv.jobs.Serial` unless given. Raises
+    :class:`~unconv.jobs.JobError` that names the item when ``map`` fails on one, and what the checkpoint refuses.
 
     >>> run(range(5), lambda n: n * n, lambda total, part: total + part, state=0).state
     30

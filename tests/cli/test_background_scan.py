@@ -1,0 +1,79 @@
+"""docs/jobs.md: ten thousand pictures scanned in the background, killed, and gone on with by the same command."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unconv.visualize import TopActivations
+from unconv.visualize.scan.scan import scan
+
+ROOT = Path(__file__).parents[2]
+NET = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3, stride=4), nn.ReLU()), {"size": 12, "mean": 0.5, "std": 0.5}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures, a network, and a command ``unconv`` that is this one."""
+    (tmp_path / "photos").mkdir()
+    pictures = np.random.default_rng(0).integers(0, 256, (10_000, 12, 12), dtype=np.uint8)
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / "photos" / f"{number:05}.png", compress_level=0)
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "unconv").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m unconv "$@"\n')
+    (tmp_path / "bin" / "unconv").chmod(0o755)
+    return tmp_path
+
+
+def commands() -> list[str]:
+    """Those of the job, for the network of the test."""
+    text = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
+    job = text[text.index("## Ten thousand pictures") :]
+    found: list[str] = re.findall(r"^\$ (unconv scan .*?|nohup .*?)(?: +#.*)?$", job, re.MULTILINE)
+    return [command.replace("torchvision:resnet50", "net.py:build") for command in found]
+
+
+def test_a_scan_in_the_background_goes_on_after_a_kill(folder: Path) -> None:
+    background, again = commands()
+    assert background.startswith("nohup ")
+    assert background.endswith("> scan.log 2>&1 &")
+    environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src")}
+    shell = f"{background} echo $!"
+    started = subprocess.run(
+        ["sh", "-c", shell], cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    number = int(started.stdout)
+    end = time.monotonic() + 120
+    while not list(folder.glob("run/generation-*")):
+        assert time.monotonic() < end, (folder / "scan.log").read_text()
+        time.sleep(0.01)
+    os.kill(number, signal.SIGKILL)
+    assert not (folder / "top.safetensors").exists()
+    done = subprocess.run(again.split(), cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\d+ of 313 batches done before$", done.stderr, re.MULTILINE)
+    assert "10000 pictures" in done.stdout
+    found, whole = (
+        TopActivations.load(folder / "top.safetensors"),
+        scan(f"{folder / 'net.py'}:build", folder / "photos"),
+    )
+    assert torch.equal(found.values["0"], whole.values["0"])
+    assert torch.equal(found.images["0"], whole.images["0"])
