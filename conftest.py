@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 os.environ["UNCONV_EMBEDDED_ONLY"] = "1"
+# Commands that tests start find their modules compiled, as those of users do.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Documents whose examples read pictures from the folder ``photos`` and write files, as a reader's own scripts do.
 AT_HOME = (Path(__file__).parent / "README.md", Path(__file__).parent / "docs" / "jobs.md")
