@@ -107,6 +107,26 @@ def test_what_a_step_does_between_modules_is_explained() -> None:
         Restore().broken_step(batch["clean"])
 
 
+class Weighted(nn.Module):
+    """A step that is given what is no batch, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(1, 1, 2, 2)
+
+    @uc.explain_shapes()
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """The error, with the columns of the map mixed."""
+        x, mixing, y = batch
+        return (self.up(x) @ mixing - y).square().mean()
+
+
+def test_what_is_no_batch_is_not_cut() -> None:
+    with pytest.raises(ShapeError, match=r"the input to 15×16") as told:
+        Weighted().training_step((torch.zeros(3, 1, 8, 8), torch.zeros(16, 16), torch.zeros(3, 1, 15, 16)))
+    assert "(sub)" in str(told.value)
+
+
 def test_a_function_keeps_name_documentation_signature_and_other_errors() -> None:
     @uc.explain_shapes()
     def run(model: nn.Module, *, size: int = 28) -> Any:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
@@ -184,10 +184,12 @@ def _outermost_call(traceback: TracebackType | None) -> Call | None:
 
 
 def _one_image(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The call with the first image of each batch."""
+    """The call with the first image of each batch: of all tensors that are as many as the first one."""
+    tensors = [leaf for leaf in tree_leaves((tuple(args), kwargs)) if isinstance(leaf, Tensor) and leaf.ndim >= 2]
+    count = next((len(leaf) for leaf in tensors if leaf.is_floating_point()), 0)
 
     def first(value: Any) -> Any:
-        return value[:1] if isinstance(value, Tensor) and value.ndim >= 2 else value
+        return value[:1] if isinstance(value, Tensor) and value.ndim >= 2 and len(value) == count else value
 
     batch, named = tree_map(first, (tuple(args), kwargs))
     return batch, named
