@@ -107,7 +107,7 @@ def patch(audit: Audit) -> Patched:
     >>> from unconv.network.audit.audit import audit
     >>> patched = patch(audit(nn.Sequential(nn.ConvTranspose2d(8, 3, 3, stride=2)), (8, 16, 16), measure=False))
     >>> [change.finding.rule for change in patched.changes], patched.changes[0].code
-    (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0").weight, (2, 2))')
+    (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0"))')
     """
     model = copy.deepcopy(audit.model)
     changes: list[Change] = []
@@ -174,7 +174,7 @@ def _mended(model: nn.Module, graph: Graph, finding: Finding) -> Change | None:
         return None
     after = checkerboard_score(layer.weight, layer.stride, layer.dilation)
     told = f"pattern score {before:.2g} before, {after:.1g} after{_CHANGED}"
-    return Change(finding, f"uc.upsample.equalised_({at}.weight, {tuple(layer.stride)})", told, equal=False)
+    return Change(finding, f"uc.upsample.equalised_({at})", told, equal=False)
 
 
 def _shuffled(layer: nn.Conv2d, graph: Graph, finding: Finding) -> Change | None:

@@ -94,7 +94,7 @@ def _transposed(subject: Subject, layer: Layer, means: dict[nn.Module, Tensor], 
             "unequal-phases",
             layer.name,
             f"{prod(geometry.stride)} phases of its weights pass unequal amounts of a constant: {score}",
-            f"uc.upsample.equalised_({subject.spelled(layer)}.weight, stride={argument(geometry.stride)})",
+            f"uc.upsample.equalised_({subject.spelled(layer)})",
         )
 
 
@@ -116,7 +116,7 @@ def _overlap(layer: Layer, geometry: ConvTransposeGeometry, score: Score | None)
         f"{' and '.join(dict.fromkeys(counts))} taps an axis in turn{told}",
         f"nn.ConvTranspose{geometry.dimensions}d({channels}, kernel_size={argument(kernels)}, "
         f"stride={argument(geometry.stride)}, ...), or keep the kernel and start it with "
-        f"uc.upsample.equalised_(layer.weight, stride={argument(geometry.stride)})",
+        f"uc.upsample.equalised_(layer)",
     )
 
 
