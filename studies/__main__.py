@@ -14,6 +14,7 @@ import sys
 
 from studies.runs import make
 from studies.writeup import write
+from unconv.cli.spelling import in_shell
 from unconv.data.fashion import whole_fashion
 from unconv.errors import ImageError
 
@@ -39,7 +40,7 @@ def main(words: list[str] | None = None) -> int:
         try:
             garments = whole_fashion(given.data).folder
         except ImageError as error:
-            parser.error(str(error))
+            parser.error(in_shell(str(error)))
         runs = [run for name in names for run in importlib.import_module(f"studies.{name}").runs(seeds)]
         failed = make(runs, given.jobs, garments=garments)
     write(names)

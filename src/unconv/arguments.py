@@ -114,7 +114,7 @@ def _place_of(function: Callable[..., Any], signature: inspect.Signature, kwargs
             if is_dataclass(kind) and isinstance(kind, type) and unknown in {one.name for one in fields(kind)}:
                 return f"it is in {name}={kind.__name__}({unknown}=...)"
     near = get_close_matches(unknown, signature.parameters, 1)
-    return f"the nearest name is {near[0]}" if near else f"its arguments are {every}"
+    return f"its arguments are {every}" + (f"; the nearest name is {near[0]}" if near else "")
 
 
 def _first_wrong(

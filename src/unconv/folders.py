@@ -132,5 +132,5 @@ def _refuse_others(names: Sequence[str], folder: Path, operation: str, force: bo
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise UnconvError(
             f"{operation} {printable(folder)}: holds {printable(there[0])}{more}, not written by this command; name "
-            "another folder, or --force (force=True)"
+            "another folder, or force=True"
         )

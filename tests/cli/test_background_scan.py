@@ -61,7 +61,8 @@ def commands() -> list[str]:
     return [command.replace("torchvision:resnet50", "net.py:build") for command in found]
 
 
-def test_a_scan_in_the_background_goes_on_after_a_kill(folder: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_scan_in_the_background_goes_on_after_a_kill(folder: Path, how: signal.Signals) -> None:
     background, again = commands()
     assert background.startswith("nohup ")
     assert background.endswith("> scan.log 2>&1 &")
@@ -75,11 +76,20 @@ def test_a_scan_in_the_background_goes_on_after_a_kill(folder: Path) -> None:
     while not list(folder.glob("run/generation-*")):
         assert time.monotonic() < end, (folder / "scan.log").read_text()
         time.sleep(0.01)
-    os.kill(number, signal.SIGKILL)
+    if how == signal.SIGTERM:
+        # Told to end, it keeps what it has done since the first checkpoint.
+        time.sleep(0.5)
+    os.kill(number, how)
+    while Path(f"/proc/{number}").exists() and "Z" not in Path(f"/proc/{number}/stat").read_text().split(")")[-1]:
+        time.sleep(0.01)
     assert not (folder / "top.safetensors").exists()
     done = subprocess.run(again.split(), cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^\d+ of 313 batches done before$", done.stderr, re.MULTILINE)
+    before = re.search(r"^(\d+) of 313 batches done before$", done.stderr, re.MULTILINE)
+    assert before is not None
+    if how == signal.SIGTERM:
+        assert int(before[1]) > 1
+        assert (folder / "scan.log").read_text().endswith("unconv: terminated\n")
     assert "10000 pictures" in done.stdout
     found = TopActivations.load(folder / "top.safetensors")
     strongest = peaks().sort(dim=0, descending=True)

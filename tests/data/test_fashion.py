@@ -96,7 +96,7 @@ def test_a_place_that_is_broken_is_told_and_not_passed_by(elsewhere: tuple[Path,
 def test_what_was_found_is_said_and_what_was_named_is_not(tmp_path: Path, elsewhere: tuple[Path, Path]) -> None:
     (embedded,) = find_fashion().notes
     assert "the part that comes with unconv, 6,000 of 60,000 garments to train on and 1,000 of 10,000" in embedded
-    assert "the whole set: --data DIR, or apt install" in embedded
+    assert "the whole set: data=DIR, or apt install" in embedded
     make(elsewhere[0])
     assert find_fashion().notes == (f"Fashion-MNIST: the files in {elsewhere[0]}",)
     assert find_fashion(tmp_path).notes == ()
@@ -108,7 +108,7 @@ def test_what_was_found_is_said_and_what_was_named_is_not(tmp_path: Path, elsewh
 def test_figures_that_are_published_are_of_the_whole_set_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ImageError, match=r"6,000 of 60,000 garments are here; apt install .*--data DIR"):
+    with pytest.raises(ImageError, match=r"6,000 of 60,000 garments are here; apt install .*data=DIR"):
         whole_fashion()
     monkeypatch.setenv(EMBEDDED_ONLY, "1")
     with pytest.raises(ImageError, match=r"are here \(UNCONV_EMBEDDED_ONLY is set\); apt install"):
@@ -230,6 +230,6 @@ def test_missing_files_are_one_line_that_says_how_to_get_them(tmp_path: Path) ->
     make(tmp_path, splits=("train",))
     with pytest.raises(ImageError, match="no t10k-images") as caught:
         fashion("test", tmp_path)
-    for way in ("apt install dataset-fashion-mnist", "--data DIR", "FashionMNIST(DIR, download=True)"):
+    for way in ("apt install dataset-fashion-mnist", "data=DIR", "FashionMNIST(DIR, download=True)"):
         assert way in str(caught.value)
     assert not holds_fashion(tmp_path / "nowhere")

@@ -213,7 +213,7 @@ def test_other_sizes_are_refused_in_one_line(size: tuple[int, int]) -> None:
 
 
 def test_without_weights_it_says_where_to_get_some() -> None:
-    told = r"--random-weights .* unconv train classify --model lenet5 makes some"
+    told = r"random_weights=True .* unconv train classify --model lenet5 makes some"
     with pytest.raises(ModelError, match=told) as caught:
         load_model("lenet5")
     assert "\n" not in str(caught.value)

@@ -118,9 +118,7 @@ class _Looked:
         return {"model": self.model, "weights": self.weights, **self.audit.to_dict()}
 
 
-def _look(
-    model: str, network: options.Sized, told: tuple[tuple[int, ...], ...] | None, measure: bool, rules: list[str]
-) -> _Looked:
+def _look(model: str, network: options.Sized, told: tuple[str, ...] | None, measure: bool, rules: list[str]) -> _Looked:
     from unconv.network.audit.audit import audit as run
 
     # A file's own weights are what it makes; of others, random ones do.
@@ -150,7 +148,7 @@ def _tell_several(
             looked.append(look(model))
         except UnconvError as refusal:
             refused[model] = str(refusal)
-            typer.echo(f"unconv: {refusal}", err=True)
+            typer.echo(f"unconv: {spelling.in_shell(str(refusal))}", err=True)
             continue
         if not json:
             _tell(looked[-1], table)
@@ -207,11 +205,11 @@ def _patch(found: Audit, path: Path, model: str, random_weights: bool, force: bo
     typer.echo(f"wrote {file} and {weights}; use it as {file}:build", err=quiet)
 
 
-def _sizes(text: str) -> tuple[tuple[int, ...], ...]:
+def _sizes(text: str) -> tuple[str, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,3}", part) for part in parts):
         raise UnconvError(f"--input-size {text!r} is not channels and size, as 3x224x224; several are joined by commas")
-    return tuple(tuple(int(number) for number in part.split("x")) for part in parts)
+    return tuple(parts)
 
 
 def _tell(looked: _Looked, table: bool) -> None:

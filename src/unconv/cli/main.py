@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from io import TextIOWrapper
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from unconv.cli.arithmetic import commands as arithmetic
 from unconv.cli.command import add_command, new_group
 from unconv.cli.experiment import group as experiment
 from unconv.cli.sparse import denoise, encode, inpaint, learn
+from unconv.cli.spelling import in_shell
 from unconv.cli.train import group as train, sample
 from unconv.errors import UnconvError
 
@@ -72,7 +74,8 @@ def main(
 
 
 def run() -> None:
-    """Run the command line; a refusal is one line on stderr and exit code 2."""
+    """Run the command line; a refusal is one line on stderr and exit code 2; SIGTERM ends it like Ctrl-C, with 143."""
+    signal.signal(signal.SIGTERM, _end)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a pipe that cannot spell ⌊ or ′ gets a question mark, not an error
             stream.reconfigure(errors="replace")
@@ -89,13 +92,20 @@ def run() -> None:
         print("unconv: interrupted", file=sys.stderr)
         sys.exit(1)
     except UnconvError as refusal:
-        print(f"unconv: {refusal}", file=sys.stderr)
+        print(f"unconv: {in_shell(str(refusal))}", file=sys.stderr)
         sys.exit(2)
     except OSError as failure:  # a full disk, a directory that went away: nothing that a traceback would explain
         place = f" {failure.filename}" if failure.filename else ""
         print(f"unconv: cannot read or write{place}: {failure.strerror or failure}", file=sys.stderr)
         _drop_output()
         sys.exit(2)
+
+
+def _end(number: int, _frame: object) -> None:
+    """End as an interrupted command does, so that a checkpoint gets what is done; told again, at once."""
+    signal.signal(number, signal.SIG_DFL)
+    print("unconv: terminated", file=sys.stderr, flush=True)
+    sys.exit(128 + number)
 
 
 def tell_misuse(misuse: Any) -> int:

@@ -117,6 +117,6 @@ def tell(report: Report) -> None:
         died, born = len(layer["died"]), len(layer["born"])
         typer.echo(f"{layer['layer']}: {layer['same']} same, {layer['changed']} changed, {died} died, {born} born")
     for note in numbers["notes"]:
-        typer.echo(f"note: {note}")
+        typer.echo(f"note: {spelling.in_shell(note)}")
     for path in report.files or (report.path,):
         typer.echo(f"wrote {path}")

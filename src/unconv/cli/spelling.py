@@ -54,6 +54,27 @@ def all_axes(option: str, text: str, dims: int | None) -> tuple[int, ...]:
     return size
 
 
+# Arguments of Python that messages name, and that the command line has as options.
+_ARGUMENTS = "data|force|layers|random_weights|top|weights"
+
+
+def in_shell(message: str) -> str:
+    """A message that names arguments of Python, with the options that they are here; calls and code stay.
+
+    >>> in_shell("lenet5: no trained weights; random_weights=True leaves it untrained and weights=FILE takes yours")
+    'lenet5: no trained weights; --random-weights leaves it untrained and --weights FILE takes yours'
+    >>> in_shell("scan with layers=conv1,conv2, or load_model(MODEL, weights='a.pt')")
+    "scan with --layers conv1,conv2, or load_model(MODEL, weights='a.pt')"
+    """
+
+    def spelled(found: re.Match[str]) -> str:
+        option = "--" + found["name"].replace("_", "-")
+        return option if found["value"] == "True" else f"{option} {found['value']}"
+
+    # No argument of a call stands behind a space alone.
+    return re.sub(rf"(?<=[^,] )(?P<name>{_ARGUMENTS})=(?P<value>[^\s;)]*[^\s;),.])", spelled, message)
+
+
 def channels(option: str, text: str) -> tuple[int, int]:
     """Channels in and out: 3x2, or one number for both.
 

@@ -51,7 +51,7 @@ PLACE = Path("/usr/share/datasets/fashion-mnist")
 BELOW = ("", "FashionMNIST/raw", "raw")
 PREFIXES = {"train": "train", "test": "t10k"}
 WAYS = (
-    "apt install dataset-fashion-mnist, or name their folder with --data DIR, "
+    "apt install dataset-fashion-mnist, or name their folder with data=DIR, "
     "or let torchvision.datasets.FashionMNIST(DIR, download=True) fetch them"
 )
 
@@ -106,7 +106,7 @@ class FashionSource:
         train, test = (f"{EMBEDDED[split]:,} of {PUBLISHED[split]:,}" for split in PUBLISHED)
         return (
             f"Fashion-MNIST: the part that comes with unconv, {train} garments to train on and {test} to test on; "
-            "the whole set: --data DIR, or apt install dataset-fashion-mnist",
+            "the whole set: data=DIR, or apt install dataset-fashion-mnist",
         )
 
     def read(self, split: Split) -> Fashion:

@@ -56,7 +56,7 @@ def test_out_of_reach_the_hub_is_not_waited_for(monkeypatch, tmp_path):
         timm_recipe("resnet18").pretrained()
     message = str(caught.value)
     assert message.startswith("timm:resnet18: its weights could not be fetched from timm/resnet18.a1_in1k (")
-    assert message.endswith("give weights with --weights FILE, or use --random-weights")
+    assert message.endswith("give weights=FILE or random_weights=True")
     assert "\n" not in message
     assert not constants.HF_HUB_OFFLINE
 

@@ -70,7 +70,7 @@ def test_a_failed_download_names_the_ways_out(monkeypatch, error, said):
         torchvision_recipe("squeezenet1_1").pretrained()
     message = str(caught.value)
     assert message.startswith("torchvision:squeezenet1_1: its weights could not be fetched from https://")
-    assert f"({said}); give them with --weights FILE, or use --random-weights" in message
+    assert f"({said}); give weights=FILE or random_weights=True" in message
     assert "\n" not in message
 
 

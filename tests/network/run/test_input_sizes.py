@@ -35,6 +35,9 @@ def test_all_ways_to_write_a_size_mean_the_same(axes, channels, batch, data) -> 
         "x".join(map(str, (channels, *size))),
         tuple(np.array((channels, *size))),
     ]
+    if axes > 1:
+        # The channels are the first convolution's.
+        ways += [size, "x".join(map(str, size)), ["x".join(map(str, size))]]
     assert [as_input_sizes(way, model) for way in ways] == [wanted] * len(ways)
     # The size is one that the model takes.
     assert model(torch.zeros(1, *wanted[0])).shape == (1, 2, *size)
@@ -56,12 +59,13 @@ def test_several_inputs_are_told_from_one() -> None:
 def test_without_convolutions_shapes_have_a_batch_and_tuples_none() -> None:
     assert as_input_sizes(torch.zeros(5, 12), MLP) == as_input_sizes((12,), MLP) == ((12,),)
     with pytest.raises(ModelError, match="no convolution tells how many channels a picture has"):
-        as_input_sizes(12, MLP)
+        as_input_sizes(13, MLP)
 
 
 def test_none_is_what_the_model_says() -> None:
     assert as_input_sizes(None, nn.Conv2d(1, 2, 3)) == ((1, 224, 224),)
-    assert as_input_sizes(None, MLP) == ((3, 224, 224),)
+    assert as_input_sizes(None, MLP) == ((12,),)
+    assert as_input_sizes(None, nn.ReLU()) == ((3, 224, 224),)
     assert as_input_sizes(None, timm.create_model("efficientnet_b2")) == ((3, 256, 256),)
     with pytest.raises(
         ModelError, match="first convolution has 1 axes, so that no size can be assumed; say input_size"
@@ -99,3 +103,33 @@ def test_trace_audit_and_windows_take_them_alike() -> None:
     }
     images = torch.rand(2, 3, 40, 40)
     assert uc.audit(model, images=images, measure=False).graph.input_sizes == ((3, 40, 40),)
+
+
+def test_what_begins_with_a_linear_layer_takes_its_features() -> None:
+    generator = nn.Sequential(nn.Linear(64, 2048), nn.Unflatten(1, (128, 4, 4)), nn.ConvTranspose2d(128, 3, 4, 2, 1))
+    ways = (None, 64, "64", (64,), torch.zeros(5, 64), ["64"])
+    assert {as_input_sizes(way, generator) for way in ways} == {((64,),)}
+    assert uc.audit(generator).layers[-1].output_shape == (3, 8, 8)
+    with pytest.raises(ModelError, match=r"or \(12,\) for the linear layer that it begins with"):
+        as_input_sizes(13, MLP)
+    # A network of pictures may have a linear layer for something else.
+    timed = nn.ModuleDict({"time": nn.Linear(16, 8), "enter": nn.Conv2d(1, 8, 3)})
+    assert as_input_sizes(28, timed) == as_input_sizes((28, 28), timed) == ((1, 28, 28),)
+    # Of several inputs two numbers are what they say.
+    assert as_input_sizes([(1, 28, 28), (77, 512)], timed) == ((1, 28, 28), (77, 512))
+
+
+def test_a_size_that_does_not_meet_points_to_the_audit() -> None:
+    class Skip(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down, self.up = nn.MaxPool2d(2), nn.ConvTranspose2d(1, 1, 2, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x, self.up(self.down(x))], 1)
+
+    with pytest.raises(ModelError, match=r"audit with this size says which layers do not meet"):
+        uc.trace(Skip(), (1, 65, 65))
+    with pytest.raises(ModelError) as other:
+        uc.trace(Skip(), (3, 64, 64))
+    assert "audit" not in str(other.value)

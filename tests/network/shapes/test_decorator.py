@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -105,6 +106,45 @@ def test_what_a_step_does_between_modules_is_explained() -> None:
     assert Restore().training_step({name: torch.zeros(4, 1, 27, 27) for name in batch}).ndim == 0
     with pytest.raises(ValueError, match="no such column"):
         Restore().broken_step(batch["clean"])
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        F.mse_loss,
+        F.l1_loss,
+        F.smooth_l1_loss,
+        F.huber_loss,
+        F.binary_cross_entropy_with_logits,
+        nn.MSELoss(),
+        nn.L1Loss(),
+    ],
+)
+def test_the_loss_of_a_step_is_explained(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    class Step(Restore):
+        @uc.explain_shapes
+        def validation_step(self, batch: Tensor) -> Tensor:
+            return loss(self.up(self.down(batch)), batch)
+
+    with warnings.catch_warnings():
+        # torch's own, of a target of another size.
+        warnings.simplefilter("ignore")
+        with pytest.raises(ShapeError, match="up comes to 27×27 and the input to 28×28") as told:
+            Step().validation_step(torch.zeros(2, 1, 28, 28))
+    assert "output_padding=1" in told.value.fix
+    assert torch.isfinite(Step().validation_step(torch.zeros(2, 1, 27, 27)))
+
+
+def test_brackets_may_be_left_out() -> None:
+    @uc.explain_shapes
+    def double(x: Tensor) -> Tensor:
+        """Twice."""
+        return 2 * x
+
+    assert double.__doc__ == "Twice."
+    assert double(torch.ones(1)) == 2
+    with pytest.raises(UnconvError, match="not the class Skip"):
+        uc.explain_shapes(Skip)
 
 
 class Weighted(nn.Module):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import options
+from unconv.cli import options, spelling
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.cli.train.options import (
@@ -99,7 +99,7 @@ def tell(trained: Generated, written: list[Path], seconds: float, json: bool) ->
         typer.echo(json_format.dumps({**about, "out": list(map(str, written))}, ensure_ascii=False))
         return
     for note in trained.notes:
-        typer.echo(f"note: {note}")
+        typer.echo(f"note: {spelling.in_shell(note)}")
     first, last = trained.about["untrained"], trained.about["trained"]
     part = 100 * last["distance"] / first["distance"] if first["distance"] else 100.0
     typer.echo(

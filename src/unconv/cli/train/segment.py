@@ -111,7 +111,7 @@ def tell(trained: Segmenter, out: Path, plot: Path | None, seconds: float, json:
         typer.echo(json_format.dumps(told, ensure_ascii=False))
         return
     for note in trained.notes:
-        typer.echo(f"note: {note}")
+        typer.echo(f"note: {spelling.in_shell(note)}")
     numbers = trained.epoch.held_out
     width = max(map(len, trained.classes))
     for name in trained.classes:

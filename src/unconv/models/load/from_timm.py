@@ -102,7 +102,7 @@ def _build(name: str, classes: int | None) -> nn.Module:
 
 
 def _pretrained(name: str, source: str | None) -> nn.Module:
-    way_out = "give weights with --weights FILE, or use --random-weights"
+    way_out = "give weights=FILE or random_weights=True"
     if not source:
         raise ModelError(f"timm:{name}: published without weights; {way_out}")
     try:

@@ -135,6 +135,6 @@ def _pretrained(name: str, weights: Any) -> nn.Module:
     except (OSError, RuntimeError) as error:
         raise ModelError(
             f"torchvision:{name}: its weights could not be fetched from {weights.url} ({one_line(error)}); "
-            "give them with --weights FILE, or use --random-weights"
+            "give weights=FILE or random_weights=True"
         ) from error
     return network

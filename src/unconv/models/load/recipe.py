@@ -69,14 +69,14 @@ def unpublished(
 
     >>> unpublished("lenet9", lambda classes: nn.Linear(2, classes or 10), Preprocess(), "classify").pretrained()
     Traceback (most recent call last):
-    unconv.errors.ModelError: lenet9: no trained weights come with it; --random-weights leaves it untrained,
-    --weights FILE takes yours, unconv train classify --model lenet9 makes some
+    unconv.errors.ModelError: lenet9: no trained weights come with it; random_weights=True leaves it untrained
+    and weights=FILE takes yours; unconv train classify --model lenet9 makes some
     """
 
     def pretrained() -> nn.Module:
         raise ModelError(
-            f"{name}: no trained weights come with it; --random-weights leaves it untrained, --weights FILE takes "
-            f"yours, unconv train {train} --model {name} makes some"
+            f"{name}: no trained weights come with it; random_weights=True leaves it untrained and weights=FILE "
+            f"takes yours; unconv train {train} --model {name} makes some"
         )
 
     return Recipe(name, build, pretrained, "none", preprocess, classes=lambda: None, notes=notes, takes=takes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -31,9 +32,12 @@ def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace")
             - (channels, *axes) with one to three axes;
             - the same with the batch in front, where the model's first convolution tells that there is one;
             - a tensor or an array: its shape, with or without the batch;
-            - an int: the side of a picture, whose channels the first convolution tells;
-            - text: ``"3x224x224"``, ``"224"``;
-            - None: what the model says of itself (as timm's do), else pictures of 224 × 224.
+            - the axes alone, ``(224, 224)``, where the first convolution tells how many there are;
+            - an int: the side of a picture, whose channels the first convolution tells; for a model that begins with
+              a linear layer of so many features, their number;
+            - text: ``"3x224x224"``, ``"224x224"``, ``"224"``;
+            - None: what the model says of itself (as timm's do), else pictures of 224 × 224; for generators that begin
+              with a linear layer its features.
         model: the network.
         operation: who asks; messages begin with it.
 
@@ -44,15 +48,30 @@ def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace")
     (((3, 64, 48),), ((3, 64, 48),), ((3, 64, 64),))
     >>> as_input_sizes(torch.zeros(8, 3, 64, 48), model), as_input_sizes("3x64x48", model)
     (((3, 64, 48),), ((3, 64, 48),))
-    >>> as_input_sizes([(3, 64, 64), (10,)], model)
-    ((3, 64, 64), (10,))
+    >>> as_input_sizes([(3, 64, 64), (10,)], model), as_input_sizes("64x48", model)
+    (((3, 64, 64), (10,)), ((3, 64, 48),))
+    >>> generator = nn.Sequential(nn.Linear(100, 128), nn.Unflatten(1, (8, 4, 4)), nn.ConvTranspose2d(8, 3, 4, 2))
+    >>> as_input_sizes(None, generator), as_input_sizes(100, generator)
+    (((100,),), ((100,),))
     """
-    first = first_convolution(model)
+    known = _Known(first_convolution(model), leading_features(model))
     if given is None:
-        return (_assumed(model, first, operation),)
+        return (_assumed(model, known, operation),)
     if isinstance(given, Sequence) and not isinstance(given, str) and given and not any(map(_is_number, given)):
-        return tuple(_one(entry, first, given, operation) for entry in given)
-    return (_one(given, first, given, operation),)
+        return tuple(_one(entry, known, given, operation, alone=len(given) == 1) for entry in given)
+    return (_one(given, known, given, operation, alone=True),)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a model's own layers tell of its input."""
+
+    first: nn.modules.conv._ConvNd | None
+    features: int | None
+
+    @property
+    def axes(self) -> int | None:
+        return len(self.first.kernel_size) if self.first is not None else None
 
 
 def input_dtypes(given: InputSize) -> list[torch.dtype | None]:
@@ -77,9 +96,24 @@ def first_convolution(model: nn.Module) -> nn.modules.conv._ConvNd | None:
     return next((one for one in model.modules() if isinstance(one, kinds) and one.in_channels), None)
 
 
-def _one(given: Any, first: nn.modules.conv._ConvNd | None, everything: Any, operation: str) -> Shape:
-    """One input's size."""
-    axes = len(first.kernel_size) if first is not None else None
+def leading_features(model: nn.Module) -> int | None:
+    """How many features a model takes whose first layer with weights, in the order of its modules, is a linear one.
+
+    >>> leading_features(nn.Sequential(nn.Flatten(), nn.Linear(784, 10))), leading_features(nn.Conv2d(3, 8, 3))
+    (784, None)
+    """
+    leaves = (
+        one
+        for one in model.modules()
+        if next(one.children(), None) is None and next(one.parameters(), None) is not None
+    )
+    first = next(leaves, None)
+    return first.in_features if isinstance(first, nn.Linear) else None
+
+
+def _one(given: Any, known: _Known, everything: Any, operation: str, alone: bool) -> Shape:
+    """One input's size; ``alone``: it is the only one."""
+    first, axes = known.first, known.axes
     if getattr(given, "shape", ()):
         shape = tuple(given.shape)
         batched = len(shape) != axes + 1 if axes is not None else len(shape) > 1
@@ -91,10 +125,15 @@ def _one(given: Any, first: nn.modules.conv._ConvNd | None, everything: Any, ope
             raise _refusal(everything, operation)
         given = given[0] if len(given) == 1 else given
     if _is_number(given):
+        if known.features is not None and given == known.features:
+            return (known.features,)
         if first is None:
+            begins = (
+                "" if known.features is None else f", or ({known.features},) for the linear layer that it begins with"
+            )
             raise ModelError(
                 f"{operation}: input size {everything!r}: no convolution tells how many channels a picture has; say "
-                "(channels, height, width)"
+                f"(channels, height, width){begins}"
             )
         return _checked((first.in_channels, *(given,) * len(first.kernel_size)), everything, operation)
     if not isinstance(given, Sequence):
@@ -103,6 +142,9 @@ def _one(given: Any, first: nn.modules.conv._ConvNd | None, everything: Any, ope
     # A batch in front is known by the channels behind it: (3, 8, 64, 64) are eight frames of three channels.
     if first is not None and axes is not None and len(size) == axes + 2 and size[1] == first.in_channels:
         size = size[1:]
+    # Two numbers for a convolution of pictures are height and width: with channels there were three.
+    if alone and first is not None and axes is not None and len(size) == axes > 1:
+        size = (first.in_channels, *size)
     return _checked(size, everything, operation)
 
 
@@ -125,14 +167,16 @@ def _is_number(given: Any) -> bool:
     return hasattr(given, "__index__") and not isinstance(given, bool) and getattr(given, "shape", ()) == ()
 
 
-def _assumed(model: nn.Module, first: nn.modules.conv._ConvNd | None, operation: str) -> Shape:
+def _assumed(model: nn.Module, known: _Known, operation: str) -> Shape:
     """The size for a model that none is given for."""
+    first = known.first
     told = getattr(unwrap_compiled(model), "pretrained_cfg", None)
     size = told.get("input_size") if isinstance(told, Mapping) else None
     if isinstance(size, tuple) and all(isinstance(side, int) for side in size):
         return size
     if first is None or isinstance(first, nn.modules.conv._ConvTransposeNd):
-        return (3, SIDE, SIDE)
+        pictures = known.features in (None, 3 * SIDE * SIDE)
+        return (3, SIDE, SIDE) if known.features is None or pictures else (known.features,)
     if len(first.kernel_size) != 2:
         raise ModelError(
             f"{operation}: the model's first convolution has {len(first.kernel_size)} axes, so that no size can be "

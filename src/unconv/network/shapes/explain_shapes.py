@@ -61,8 +61,9 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
     Costs nothing as long as there is no error; then the call that failed is made again with shapes only. Errors that
     are not about shapes pass as they are.
 
-    As a decorator, ``@explain_shapes()`` does the same for every call of a function or a method, as ``forward`` or
-    Lightning's ``training_step``; name, documentation and signature of it stay. Raises UnconvError for what is no plain
+    As a decorator, ``@explain_shapes`` does the same for every call of a function or a method, as ``forward`` or
+    Lightning's ``training_step``, and there also for what stands between the modules, as a loss; name, documentation
+    and signature of it stay. Raises UnconvError for what is no plain
     function: a class, a coroutine, a generator.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 14 * 14, 10))
@@ -73,6 +74,11 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
     unconv.network.shapes.explain_shapes.ShapeError: 3 takes 1176 features and gets 864: 2 makes them of 6×12×12
     ...
     """
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """Also ``@explain_shapes``, without brackets."""
+        made = super().__new__(cls)
+        return made if function is None else made(function)
 
     def __enter__(self) -> None:
         return None
@@ -127,7 +133,10 @@ def _find_call(
     its = getattr(type(module), "forward", None)
     if its is not None and inspect.unwrap(its) is inspect.unwrap(function):
         return module, given, kwargs, None
-    return _outermost_call(traceback) or (module, given, kwargs, function)
+    outer = _outermost_call(traceback)
+    # A module without weights, as a loss, says little by itself: what came in was made outside of it.
+    weights = outer is not None and next(outer[0].parameters(), None) is not None
+    return outer if weights else (module, given, kwargs, function)
 
 
 def _is_plain(function: object) -> bool:

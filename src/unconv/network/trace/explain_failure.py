@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from unconv.network.trace.record import ModuleCall
+from unconv.network.trace.operation import JOINS
+from unconv.network.trace.record import Failed, ModuleCall
 
 _TAKES = {
     "in_channels": "channels",
@@ -18,8 +19,8 @@ _TAKES = {
 }
 
 
-def explain_failure(error: Exception, stack: Sequence[ModuleCall]) -> str:
-    """One line on what went wrong where; the innermost module is the last of the stack."""
+def explain_failure(error: Exception, stack: Sequence[ModuleCall], failed: Failed | None = None) -> str:
+    """One line on what went wrong where; the innermost module is the last of the stack, ``failed`` the operation."""
     where = f"{stack[-1].path or 'the model'} ({stack[-1].kind})" if stack else "the model"
     if isinstance(error, (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)):
         return (
@@ -33,7 +34,9 @@ def explain_failure(error: Exception, stack: Sequence[ModuleCall]) -> str:
     takes = [f"{getattr(stack[-1].module, key)} {text}" for key, text in _TAKES.items() if _has(stack, key)]
     if got and takes:
         return f"trace: {where} got {got} (batch first) but takes {takes[0]}: {reason}"
-    return f"trace: {where} failed" + (f" on {got} (batch first)" if got else "") + f": {reason}"
+    joined = failed is not None and failed.operator.rstrip("_") in JOINS
+    hint = "; unconv.audit with this size says which layers do not meet, and sizes that work" if joined else ""
+    return f"trace: {where} failed" + (f" on {got} (batch first)" if got else "") + f": {reason}{hint}"
 
 
 def _has(stack: Sequence[ModuleCall], key: str) -> bool:

@@ -63,6 +63,11 @@ def plot_graph(graph: Graph, marked: Mapping[str, str] | None = None) -> Figure:
 
 def _fields(axes: Axes, graph: Graph) -> None:
     sizes = [max(layer.receptive_field.size, default=0) for layer in graph.layers]
+    if not any(sizes):
+        axes.set_yticks([])
+        told = "the input has no axes: every unit sees all of it"
+        axes.text(0.5, 0.5, told, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=INK)
+        return
     exact = [layer.exact and not layer.receptive_field.covers_everything for layer in graph.layers]
     axes.plot(range(len(sizes)), sizes, color=FAINT, linewidth=1.0, zorder=1)
     axes.scatter(

@@ -13,6 +13,22 @@ from unconv.network.trace.value_graph import ValueGraph
 from unconv.network.trace.values import Value
 from unconv.operators.geometry.base import Geometry
 
+# Losses of torch.nn.functional that compare two tensors of one size, element by element.
+LOSSES = frozenset(
+    {
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "binary_cross_entropy",
+        "binary_cross_entropy_with_logits",
+        "soft_margin_loss",
+        "kl_div",
+    }
+)
+# Operations whose tensors have to be of one size, but for axes of 1 and the one along which they are put together.
+JOINS = LOSSES | {"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "addcmul"}
+
 
 @dataclass(frozen=True)
 class OperatorCall:

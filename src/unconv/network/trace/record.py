@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
-from unconv.network.trace.operation import OperatorCall, Outcome, base_name, bind_arguments
+from unconv.network.trace.operation import LOSSES, OperatorCall, Outcome, base_name, bind_arguments
 from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
 from unconv.network.trace.rules.shape import paste
 from unconv.network.trace.rules.window import OperationRule, pad
@@ -115,7 +115,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             result = self._run(func, args, kwargs or {})
         except Exception:
-            self._note_failure(func, args, kwargs or {})
+            self.note_failure(base_name(func), args, kwargs or {})
             raise
         if self._muted:
             return result
@@ -138,11 +138,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Names of parameters that nothing seen so far has used."""
         return tuple(name for name, one in self.model.named_parameters() if id(one) not in self._claimed)
 
-    def _note_failure(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    def note_failure(self, operator: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """Remember the operation that failed, and what came into it."""
         leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         values = [self.value_of(leaf) for leaf in leaves]
         self.failed = Failed(
-            base_name(func),
+            operator,
             tuple(tuple(leaf.shape) for leaf in leaves),
             tuple(value.index if value is not None else None for value in values),
         )
@@ -268,7 +269,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             module_hooks.register_module_forward_hook(self._leave),
         ]
         try:
-            with _CircularPads(self):
+            with _Functions(self):
                 yield
         finally:
             for handle in handles:
@@ -292,8 +293,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         run.returned = self.value_of(tensors[0]) if tensors else None
 
 
-class _CircularPads(TorchFunctionMode):
-    """Catches circular padding before torch takes it apart."""
+class _Functions(TorchFunctionMode):
+    """Catches circular padding before torch takes it apart, and functions that fail before any operation is made."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -305,7 +306,13 @@ class _CircularPads(TorchFunctionMode):
             named = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | given
             if named.get("mode") == "circular":
                 return self.recorder.pad_circular(named["input"], named["pad"], lambda: func(*args, **given))
-        return func(*args, **given)
+        try:
+            return func(*args, **given)
+        except Exception:
+            name = getattr(func, "__name__", "")
+            if name in LOSSES and self.recorder.failed is None:
+                self.recorder.note_failure(name, args, given)
+            raise
 
 
 def _storage(tensor: Tensor) -> int:

@@ -59,7 +59,7 @@ def trace(
     if isinstance(error, UnconvError):
         raise error
     if error is not None:
-        raise ModelError(explain_failure(error, recorder.stack)) from error
+        raise ModelError(explain_failure(error, recorder.stack, recorder.failed)) from error
     if not recorder.records:
         raise ModelError("trace: the model does nothing with its input; there is no layer to show")
     return build_graph(recorder, sizes)

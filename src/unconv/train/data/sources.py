@@ -98,7 +98,7 @@ def _grey(images: Tensor, targets: Tensor) -> TensorExamples:
 
 def _from_torchvision(name: str, folder: str) -> Named:
     kind, laid_out = TORCHVISION[name]
-    fetch = f"torchvision.datasets.{kind}(DIR, download=True) fetches it, and --data {name}:DIR reads it"
+    fetch = f"torchvision.datasets.{kind}(DIR, download=True) fetches it, and data={name}:DIR reads it"
     if not folder:
         raise ImageError(f"data {name}: in which folder? {fetch}")
     try:

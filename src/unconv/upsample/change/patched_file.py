@@ -47,7 +47,7 @@ def check_patched_file(path: str | Path, source: str, force: bool = False, opera
     if weights.exists() and not force and not FORMAT.head_of(weights):
         raise UnconvError(
             f"{operation} {printable(file)}: the weights would replace {printable(weights)}, which is of no patched "
-            "model; name another file, or --force (force=True)"
+            "model; name another file, or force=True"
         )
 
 

@@ -122,7 +122,7 @@ def check_scan(found: TopActivations, model: LoadedModel, pictures: Pictures, to
                 "give the same pictures in the same order"
             )
     if found.top < top:
-        raise UnconvError(f"scan: it holds {found.top} places of each unit, {top} are asked for; scan with --top {top}")
+        raise UnconvError(f"scan: it holds {found.top} places of each unit, {top} are asked for; scan with top={top}")
 
 
 def check_layers(found: TopActivations, layers: Sequence[str]) -> None:
@@ -132,5 +132,5 @@ def check_layers(found: TopActivations, layers: Sequence[str]) -> None:
         more = f" and {len(found.layers) - LISTED} more" if len(found.layers) > LISTED else ""
         raise UnconvError(
             f"scan: layer {missing[0]!r} is not in it; it holds {', '.join(found.layers[:LISTED])}{more}; "
-            f"scan with --layers {','.join(layers)}"
+            f"scan with layers={','.join(layers)}"
         )

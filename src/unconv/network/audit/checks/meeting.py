@@ -11,6 +11,7 @@ from torch import nn
 from unconv.network.audit.finding import Finding, Subject, argument, by_size, module_of, spelled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.graph import Graph
+from unconv.network.trace.operation import JOINS
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.trace import attempt
 from unconv.network.working_sizes import deepest_stride, least_multiple
@@ -19,7 +20,6 @@ from unconv.operators.geometry.conv import ConvTransposeGeometry
 UPSAMPLING = frozenset(
     {"conv_transpose", "interpolate", "pixel_shuffle", "max_unpool2d", "max_unpool3d", "scatter_add"}
 )
-JOINS = frozenset({"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "addcmul"})
 
 Sizes = tuple[tuple[int, ...], ...]
 Dtype = torch.dtype | Sequence[torch.dtype] | None
