@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from torch import nn
 
 import unconv as uc
 from tests.explain.cases import EVERY_KIND, all_views
@@ -114,3 +115,10 @@ def test_files_are_the_same_in_every_process(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", code, str(tmp_path / seed)], check=True, env=environment)
     for ending in ("svg", "gif", "html", "png"):
         assert (tmp_path / f"1.{ending}").read_bytes() == (tmp_path / f"2.{ending}").read_bytes()
+
+
+def test_words_of_habit_are_taken() -> None:
+    layer, geometry = nn.Conv2d(1, 1, 3), ConvGeometry(input_size=(5, 5), kernel_size=3)
+    assert draw(layer, input_size=5).frames == draw(layer, size=5).frames == draw(geometry).frames
+    assert draw(geometry, numbers=True).frames == draw(geometry, numbers="random").frames
+    assert draw(geometry, numbers=False).frames == draw(geometry).frames

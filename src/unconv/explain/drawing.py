@@ -194,8 +194,8 @@ def draw(
     ``view``: one of :data:`~unconv.explain.views.all_views.VIEWS`, as ``"gather"`` (an output collects from its
     window), ``"scatter"`` (an input pours its kernel into the output; not for pooling), ``"zeros"`` (transposed only:
     stride-1 convolution over the zero-inserted input; Dumoulin & Visin 2016, §4), ``"matrix"`` (the row of C, or Cᵀ, in
-    play). ``numbers``: ``"random"``, a seed, or
-    (input, kernel) arrays (a pooling: the input) to calculate with in the cells. ``in_channels``, ``out_channels`` and
+    play). ``numbers``: True or ``"random"``, a seed, or (input, kernel) arrays (a pooling: the input) to calculate with
+    in the cells. ``in_channels``, ``out_channels`` and
     ``groups`` stack maps in the gather view. ``theme``: ``"light"``, ``"dark"`` or ``"auto"`` (SVG and HTML follow the
     reader's setting).
 
@@ -228,6 +228,9 @@ def _what_to_draw(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Geomet
     """Geometry, view and numbers, of arguments that begin with a geometry, or with a layer and a size."""
     subject = given[0] if given else named.get("geometry", named.get("layer"))
     of_layer = hasattr(subject, "register_forward_hook")
+    if of_layer and "input_size" in named:
+        # As everything else calls it.
+        named = {"size" if name == "input_size" else name: value for name, value in named.items()}
     names = ("layer", "size", "view", "numbers") if of_layer else ("geometry", "view", "numbers")
     if len(given) > len(names):
         raise UnconvError(f"draw: {len(given)} arguments; give {', '.join(names)}, and the others by name")
@@ -237,6 +240,8 @@ def _what_to_draw(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Geomet
             told = "is given twice" if name in asked else f"is not known; there are {', '.join(names)}"
             raise UnconvError(f"draw: argument {name!r} {told}")
     asked |= named
+    if isinstance(asked.get("numbers"), bool):
+        asked["numbers"] = "random" if asked["numbers"] else None
     if of_layer:
         if "size" not in asked or isinstance(asked["size"], str):
             raise GeometryError(
