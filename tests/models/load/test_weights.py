@@ -60,7 +60,7 @@ class Surprise:
 @pytest.mark.parametrize(
     ("make", "rule"),
     [
-        (lambda _: None, "cannot be read: No such file"),
+        (lambda _: None, "there is no such file"),
         (lambda path: path.mkdir(), "cannot be read: Is a directory"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (lambda path: path.write_text("no weights here"), "is no weights file"),

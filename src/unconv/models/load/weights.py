@@ -52,6 +52,10 @@ def read_state_dict(path: Path) -> StateDict:
             f"{name}: holds Python objects, not tensors alone, or is no weights file; "
             "save model.state_dict() with torch.save or safetensors"
         ) from error
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{name}: there is no such file; weights are a file of yours, and the published ones are taken without it"
+        ) from error
     except Exception as error:
         # A broken file fails in any way the reader's formats can (EOFError, RuntimeError, SafetensorError …).
         raise ModelError(f"{name}: cannot be read: {one_line(error)}") from error
