@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from unconv.data.arrays import Mode
-from unconv.data.read.items import InMemory, Item, Skipped
+from unconv.data.read.items import Image as Picture, InMemory, Item, Skipped
 from unconv.data.read.read_item import open_item, read_item
 from unconv.data.read.source import source_of
 from unconv.errors import ImageError, SparseError
@@ -64,9 +65,46 @@ def read_image(item: Item, mode: Mode, where: str = "encode") -> Tensor | Skippe
     """
     item = open_item(item)
     if isinstance(item, InMemory) and not isinstance(item.value, PillowImage.Image):
-        return as_tensor(item.value, item.name, where)
+        numbers = as_tensor(item.value, item.name, where)
+        check_channels_first(numbers, item.name, where, item.value)
+        return numbers
     picture = read_item(item, mode)
     return picture if isinstance(picture, Skipped) else picture.tensor
+
+
+def as_image(image: Any, where: str) -> Tensor:
+    """One image (channels, *size) of floats: numbers as they are, eight bits by 255, files and Pillow's pictures read.
+
+    >>> as_image(PillowImage.new("L", (4, 3), 255), "denoise").shape, as_image([[0.0, 1.0]], "denoise").shape
+    (torch.Size([1, 3, 4]), torch.Size([1, 2]))
+
+    Raises :class:`~unconv.errors.SparseError` for what is no image, and for one with its channels last.
+    """
+    if isinstance(image, str | PathLike | PillowImage.Image):
+        (value,) = load_images([image], None, where)
+    else:
+        value = as_tensor(image.tensor if isinstance(image, Picture) else image, "image", where)
+    picture = as_float(value, "image", where, eight_bits=True)
+    check_channels_first(picture, "image", where, image)
+    if picture.ndim not in (2, 3) or 0 in picture.shape:
+        raise SparseError(f"{where}: image of shape {tuple(picture.shape)}; give (C, H, W), or (C, T) for signals")
+    return picture
+
+
+def check_channels_first(image: Tensor, what: str, where: str, given: object) -> None:
+    """Refuse what is plainly a picture (height, width, channels).
+
+    >>> check_channels_first(torch.zeros(64, 48, 3), "image", "denoise", None)
+    Traceback (most recent call last):
+    unconv.errors.SparseError: denoise: image of shape (64, 48, 3): channels last? give image.transpose(2, 0, 1), or a
+    Pillow picture
+    """
+    shape = tuple(image.shape)
+    if len(shape) == 3 and shape[2] in (1, 3, 4) and min(shape[:2]) > 4:
+        turn = "permute" if isinstance(given, Tensor) else "transpose"
+        raise SparseError(
+            f"{where}: {what} of shape {shape}: channels last? give image.{turn}(2, 0, 1), or a Pillow picture"
+        )
 
 
 def load_images(images: Any, dictionary: Any, where: str = "encode") -> Any:
@@ -129,7 +167,8 @@ def check_finite(tensor: Tensor, what: str, where: str, advice: str) -> None:
 
 
 def check_dictionary(dictionary: DictionaryLike, where: str = "encode") -> Tensor:
-    """The dictionary (K, C, *kernel) as a float tensor with 1 to 3 kernel axes, all finite."""
+    """The dictionary (K, C, *kernel) as a float tensor with 1 to 3 kernel axes, all finite; of a learner, its own."""
+    dictionary = getattr(dictionary, "dictionary_", dictionary)
     found = as_float(as_tensor(dictionary, "dictionary", where), "dictionary", where)
     axes = found.ndim - 2
     if not 1 <= axes <= 3:

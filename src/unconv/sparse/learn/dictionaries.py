@@ -70,7 +70,8 @@ def dictionary_for(
     if dictionary is None:
         if axes != 2:
             raise SparseError(
-                f"{operation}: no dictionary for signals is shipped; give one, as DictionaryLearner learns"
+                f"{operation}: an image of two axes is {n_channels} signals, and no dictionary for signals is shipped; "
+                "give one, as DictionaryLearner learns; a grey picture is image[None]"
             )
         dictionary = SHIPPED.get(n_channels, SHIPPED[1])
     if isinstance(dictionary, str | os.PathLike):

@@ -16,7 +16,7 @@ from unconv.describe import listed
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.penalty import InverseCorrelation, Penalty
-from unconv.sparse.code.validate import as_float, as_tensor
+from unconv.sparse.code.validate import as_image
 from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.learn.parameters import LOW_PASS
 from unconv.sparse.restore.coding import Controls, code_in_turns
@@ -105,8 +105,8 @@ def denoise(
     (torch.Size([1, 48, 64]), True)
 
     Args:
-        image: (C, H, W), or (C, T) for signals; uint8 counts as value / 255. The last of 2 or 4 channels of a picture
-            is opacity and stays as it is.
+        image: (C, H, W), or (C, T) for signals; uint8 counts as value / 255. Or a picture, a file or of Pillow. The
+            last of 2 or 4 channels of a picture is opacity and stays as it is.
         dictionary: (K, C, *kernel size), (K, 1, *kernel size) for each channel by itself, a name or file for
             :func:`~unconv.sparse.learn.dictionaries.load_dictionary`, a fitted learner; None: the shipped one for grey
             or colour. Kernels are brought to unit norm.
@@ -124,11 +124,8 @@ def denoise(
     low_pass = renamed_strength("denoise", low_pass, strength)
     if noise not in ("gaussian", "impulse"):
         raise SparseError(f"denoise: noise {noise!r} is not known; it is 'gaussian' or 'impulse'")
-    if sigma is not None and not 0 < sigma < float("inf"):
-        raise SparseError(f"denoise: sigma {sigma} is not positive and finite; leave it out to have it estimated")
-    picture = as_float(as_tensor(image, "image", "denoise"), "image", "denoise", eight_bits=True)
-    if picture.ndim not in (2, 3) or 0 in picture.shape:
-        raise SparseError(f"denoise: image of shape {tuple(picture.shape)}; give (C, H, W), or (C, T) for signals")
+    picture = as_image(image, "denoise")
+    check_sigma(sigma, picture)
     colour, opacity = take_opacity(picture)
     controls = Controls(turns, boundary, tol, solver, threads)
     if noise == "impulse":
@@ -141,6 +138,26 @@ def denoise(
         return result
     hidden = None if result.impulses is None else torch.cat([result.impulses, torch.zeros_like(opacity).bool()])
     return Denoised(torch.cat([result.image, opacity]), result.sigma, hidden, result.encodings)
+
+
+def check_sigma(sigma: float | None, picture: Tensor) -> None:
+    """Refuse what no noise of these values can have been: more than their whole range.
+
+    >>> check_sigma(25, torch.tensor([[[0.0, 1.0]]]))
+    Traceback (most recent call last):
+    unconv.errors.SparseError: denoise: sigma 25 is more than the whole range of the values, 0 to 1; of eight bits it is
+    25/255 = 0.09804
+    """
+    if sigma is None:
+        return
+    if not 0 < sigma < float("inf"):
+        raise SparseError(f"denoise: sigma {sigma} is not positive and finite; leave it out to have it estimated")
+    least, most = (float(end) for end in torch.aminmax(picture))
+    if sigma > most - least > 0:
+        bits = f"; of eight bits it is {sigma:g}/255 = {sigma / 255:.4g}" if most - least <= 1 < sigma < 255 else ""
+        raise SparseError(
+            f"denoise: sigma {sigma:g} is more than the whole range of the values, {least:.4g} to {most:.4g}{bits}"
+        )
 
 
 def _without_gaussian(

@@ -15,7 +15,7 @@ from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Boundary, Solver
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.code.validate import as_float, as_tensor
+from unconv.sparse.code.validate import as_float, as_image, as_tensor
 from unconv.sparse.learn.dictionaries import dictionary_for
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
@@ -86,6 +86,7 @@ def inpaint(
 
     Args:
         image: (C, H, W), or (C, T) for signals; uint8 counts as value / 255; anything, NaN too, where it is not known.
+            Or a picture: a file, Pillow's.
             The last of 2 or 4 channels of a picture is opacity and stays as it is.
         mask: W, broadcast against the image: 1 or True where a value is known, 0 where it is missing; between them a
             weight.
@@ -102,9 +103,7 @@ def inpaint(
     """
     low_pass = renamed_strength("inpaint", low_pass, strength)
     controls = Controls(turns, boundary, tol, solver, threads)
-    picture = as_float(as_tensor(image, "image", "inpaint"), "image", "inpaint", eight_bits=True)
-    if picture.ndim not in (2, 3) or 0 in picture.shape:
-        raise SparseError(f"inpaint: image of shape {tuple(picture.shape)}; give (C, H, W), or (C, T) for signals")
+    picture = as_image(image, "inpaint")
     colour, opacity = take_opacity(picture)
     weight = _weight(mask, picture, colour)
     kernels = dictionary_for(dictionary, colour.shape[0], colour.ndim - 1, "inpaint")
