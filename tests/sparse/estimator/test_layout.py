@@ -47,7 +47,7 @@ def test_arrays_without_channels_are_pictures_or_signals() -> None:
     plain = IMAGES[:, 0]
     for other in (learned(plain, (3, 3)), learned(plain, channel_axis=None), learned(list(plain), (3, 3))):
         assert torch.equal(pictures.dictionary_, other.dictionary_)
-    back = learned(plain, channel_axis=None).inverse_transform(pictures.transform(IMAGES[:, :1]))
+    back = learned(plain, channel_axis=None).inverse_transform(pictures.transform(IMAGES[:, :1], "sparse"))
     assert back.shape == (3, 12, 10)
     signals = learned(IMAGES[:, :1, 0])
     for other in (learned(IMAGES[:, 0, 0]), learned(IMAGES[:, 0, 0].tolist()), learned(list(IMAGES[:, 0, 0]))):
@@ -108,7 +108,7 @@ def test_rows_of_another_length_are_refused_and_signals_are_not() -> None:
     assert learner.n_features_in_ == 10
     with pytest.raises(SparseError, match="X has 9 features, but DictionaryLearner is expecting 10 features as input"):
         learner.transform(rows[:, :9])
-    assert learner.transform(rows[:, None, :9]).shape == (3, 2, 11)
+    assert learner.transform(rows[:, None, :9], "dense").shape == (3, 2, 11)
     assert not hasattr(learner.fit(list(rows)), "n_features_in_")
 
 
@@ -118,3 +118,22 @@ def test_objects_that_are_no_numbers_are_a_type_error_too() -> None:
     with pytest.raises(TypeError) as told:
         learned(rows)
     assert isinstance(told.value, SparseError)
+
+
+def test_pictures_of_numpy_go_through_pipelines_as_they_are() -> None:
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+    from sklearn.pipeline import make_pipeline
+
+    digits, labels = load_digits(return_X_y=True)
+    pictures = digits[:100].reshape(-1, 8, 8) / 16
+    learner = DictionaryLearner(4, (4, 4), penalty=0.3, low_pass=0, max_iter=2, random_state=0)
+    chain = make_pipeline(learner, LogisticRegression())
+    assert cross_val_score(chain, pictures, labels[:100], cv=2).shape == (2,)
+    features = learner.fit(pictures).transform(pictures)
+    assert isinstance(features, np.ndarray)
+    assert features.shape == (100, len(learner.get_feature_names_out()))
+    # What is of torch comes back as torch's.
+    assert learner.transform(torch.from_numpy(pictures)[:, None]).is_sparse
+    assert learner.transform([torch.from_numpy(one)[None] for one in pictures[:2]])[0].is_sparse

@@ -217,8 +217,8 @@ def test_scikit_learn_treats_it_as_its_own() -> None:
     for params in ParameterGrid({"learn__penalty": [0.1, 0.2], "learn__n_kernels": [2]}):
         chain = Pipeline([("centre", FunctionTransformer(lambda x: x - x.mean())), ("learn", DictionaryLearner())])
         chain.set_params(learn__kernel_size=4, learn__max_iter=2, learn__random_state=0, **params)
-        assert chain.fit_transform(images.numpy()).shape == (2, 2, 43, 43)
-        assert chain.transform(images.numpy()).shape == (2, 2, 43, 43)
+        assert chain.fit_transform(images).shape == chain.transform(images).shape == (2, 2, 43, 43)
+        assert chain.fit_transform(images.numpy()).shape == chain.transform(images.numpy()).shape == (2, 2)
     with pytest.raises(SparseError, match="no parameter 'kernels'"):
         learner.set_params(kernels=3)
 

@@ -127,8 +127,8 @@ def check_pools(pools: object) -> tuple[int, ...]:
     return tuple(map(int, counts))
 
 
-def resolve_output(output: object, table: bool, container: str) -> CodeOutput:
-    """What "auto" means for rows or for images, in an array or in a data frame; other words mean themselves.
+def resolve_output(output: object, columns: bool, container: str) -> CodeOutput:
+    """What "auto" means where columns are expected or not, in an array or in a data frame; others mean themselves.
 
     >>> resolve_output("auto", True, "default"), resolve_output("auto", False, "default")
     ('pooled', 'sparse')
@@ -139,7 +139,7 @@ def resolve_output(output: object, table: bool, container: str) -> CodeOutput:
         raise SparseError(f"transform: output {output!r:.60} is not known; use {', '.join(map(repr, OUTPUTS))}")
     frame = container != "default"
     if output == "auto":
-        return "pooled" if table or frame else "sparse"
+        return "pooled" if columns or frame else "sparse"
     if frame and output != "pooled":
         raise SparseError(
             f"transform: {container} holds no {output!r} codes; use output='pooled', or set_output(transform='default')"

@@ -35,12 +35,14 @@ class Arranged:
         channel_axis: where the array had its channels, counted with the images' axis; None: nowhere.
         shape: of the array that was given; None for a list or another source.
         names: of the columns of a data frame.
+        of_numpy: whether it was an array of numpy, whose features are one too, and no tensor of torch.
     """
 
     images: Any
     channel_axis: int | None = 1
     shape: tuple[int, ...] | None = None
     names: tuple[str, ...] | None = None
+    of_numpy: bool = False
 
     @property
     def n_features(self) -> int | None:
@@ -51,6 +53,11 @@ class Arranged:
     def is_table(self) -> bool:
         """Whether it was rows of numbers, as scikit-learn's estimators take them."""
         return self.shape is not None and len(self.shape) == 2
+
+    @property
+    def takes_columns(self) -> bool:
+        """Whether features in columns are expected of it, as scikit-learn's tools do of rows and of numpy's arrays."""
+        return self.is_table or self.of_numpy
 
     def size(self) -> tuple[int, ...]:
         """Of each image, without its channels."""
@@ -148,7 +155,7 @@ def arrange(images: ImageSource, channel_axis: ChannelAxis = "auto", kernel_axes
     names = None
     if columns is not None and all(isinstance(name, str) for name in columns):
         names = tuple(columns)
-    return Arranged(_move(_numbers(stack), axis), axis, tuple(stack.shape), names)
+    return Arranged(_move(_numbers(stack), axis), axis, tuple(stack.shape), names, not isinstance(images, Tensor))
 
 
 def check_channel_axis(channel_axis: object) -> None:

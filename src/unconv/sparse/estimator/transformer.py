@@ -91,14 +91,14 @@ class DictionaryTransformer(Estimator):
 
         "pooled": mean |z_k| in each of the ``pools``, an array (N, K·cells), what a classifier takes; "csr": all
         coefficients as scipy.sparse (N, K·positions); "sparse": one sparse tensor of torch (N, K, *code), or for a list
-        of images a tuple of (K, *code); "dense": the same dense. "auto" is "pooled" for rows of numbers (N, T) and for
-        data frames (:meth:`set_output`), and "sparse" for images.
+        of images a tuple of (K, *code); "dense": the same dense. "auto" is "pooled" for rows of numbers (N, T), for
+        arrays of numpy and for data frames (:meth:`set_output`), "sparse" for tensors, lists and all else.
 
         Raises :class:`~unconv.errors.SparseError` for what does not fit together.
         """
         coder, arranged = self._coder(), self._arranged(images)
         container = container_of(self)
-        wanted = resolve_output(self.output if output is None else output, arranged.is_table, container)
+        wanted = resolve_output(self.output if output is None else output, arranged.takes_columns, container)
         encoding = coder.encode(arranged.images, arranged.mask(mask))
         if wanted != "pooled":
             return codes_as(encoding.codes, wanted)
@@ -109,7 +109,7 @@ class DictionaryTransformer(Estimator):
         """Names of the columns of "pooled" and "csr": kernel0; with its cell or position (1, 2), kernel0_1_2."""
         self._coder()
         self._layout.check_names(input_features)
-        return self._names(resolve_output(self.output, self._layout.is_table, container_of(self)))
+        return self._names(resolve_output(self.output, self._layout.takes_columns, container_of(self)))
 
     def inverse_transform(self, codes: Tensor | Iterable[Tensor] | Any) -> Any:
         """The images Σ_k d_k ∗ z_k that codes stand for, "sparse", "dense" or "csr", laid out as those learned from.
