@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,8 +92,8 @@ def test_what_is_not_there_is_one_line(found: TopActivations, layer: str, unit: 
 
 
 def test_other_models_and_images_are_refused(model: nn.Module, found: TopActivations) -> None:
-    unit = found.unit("3", 2)
-    with pytest.raises(UnconvError, match=r"the scan was of a module, Sequential, .*; give model="):
+    unit = replace(found.unit("3", 2), scanned=None)
+    with pytest.raises(UnconvError, match=r"the scan was of a module, Sequential, .*; give it: unit\.plot\(model\)"):
         unit.project(images=IMAGES)
     with pytest.raises(UnconvError, match="where its images can be read again; give images="):
         unit.project(model)
@@ -162,7 +164,37 @@ def test_a_bare_module_sees_files_as_everywhere_by_imagenet_s_transform(tmp_path
     torch.testing.assert_close(unit.values, whole.activation.sort(descending=True).values)
     torch.testing.assert_close(unit.project(model).activation, unit.values)
     assert unit.patches(model=model)[0].amin() >= 0
-    # Tensors, and what is no picture, go in as they are.
+    # Tensors, and what is no picture, go in as they are; nothing is assumed then.
+    dataset = torch.utils.data.TensorDataset(torch.rand(3, 3, 30, 30))
+    assert "assumed" not in str(scan(model, dataset, "3"))
     assert scan(model, torch.rand(2, 3, 30, 30), "3").about["preprocess"] == "none"
     signals = scan(nn.Sequential(nn.Conv1d(2, 3, 5)), torch.utils.data.TensorDataset(torch.rand(4, 2, 40)), "0")
     assert signals.about["preprocess"] == "none"
+
+
+def test_right_after_a_scan_nothing_has_to_be_given_again(model: nn.Module, tmp_path: Path) -> None:
+    model = copy.deepcopy(model)
+    images = torch.rand(20, 3, 40, 44, generator=torch.Generator().manual_seed(3))
+    dataset = torch.utils.data.TensorDataset(images)
+    for given in (images, dataset, list(images)):
+        found = scan(model, given, ["3"], top=3)
+        unit = found.unit(model[3], 2)
+        assert torch.equal(unit.project().image, unit.project(model, given).image)
+        assert len(unit.patches()) == 3
+        assert unit._repr_html_().startswith("<div><img")
+    # What was saved, pickled or merged with another network's has forgotten the network.
+    again = TopActivations.load(found.save(tmp_path / "top.safetensors"))
+    for forgotten in (again, pickle.loads(pickle.dumps(found)), found.merge(again)):
+        assert forgotten.scanned is None
+        with pytest.raises(UnconvError, match=r"give it: unit\.plot\(model\)"):
+            forgotten.unit("3", 2).project()
+    both = found.merge(scan(model, images, ["3"], top=3)).unit("3", 2)
+    with pytest.raises(UnconvError, match="give images=, the same"):
+        both.project()
+    # A stream is over.
+    with pytest.raises(UnconvError, match="give images=, the same"):
+        scan(model, iter(images), ["3"], top=3).unit("3", 2).project()
+    with torch.no_grad():
+        model[3].weight.mul_(3)
+    with pytest.raises(UnconvError, match="have changed since: scan again"):
+        unit.project()

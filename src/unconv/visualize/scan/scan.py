@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from threading import local
@@ -35,7 +35,7 @@ from unconv.visualize.reverse.projections.image_batches import axes_of, open_for
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
-from unconv.visualize.scan.unit_places import PATHS
+from unconv.visualize.scan.unit_places import PATHS, Scanned
 
 BATCH = 32
 EVERY = "all"
@@ -69,6 +69,24 @@ class Layers:
         if not found.finite:
             raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
         return found, tuple(value.shape[2:]), value.shape[1]
+
+
+@dataclass
+class Asked:
+    """A picture transform that remembers whether any picture went through it.
+
+    >>> transform = Asked(torch.neg)
+    >>> transform.asked, transform(torch.ones(1)), transform.asked
+    (False, tensor([-1.]), True)
+    """
+
+    transform: Callable[[Tensor], Tensor]
+    asked: bool = False
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """The picture as the network takes it."""
+        self.asked = True
+        return self.transform(picture)
 
 
 @tell_wrong_arguments
@@ -126,7 +144,8 @@ def scan(
         if number < 1:
             raise UnconvError(f"scan: {name} {number}; give 1 or more")
     opened = open_for_images(model, "scan", images, transform)
-    module, prepare = opened.module, opened.preprocess
+    module = opened.module
+    prepare = None if opened.preprocess is None else Asked(opened.preprocess)
     check_open(module)
     names, needed = _layers(module, layers)
     source = collection_of(images, prepare, batch_size, axes_of(module))
@@ -137,7 +156,7 @@ def scan(
         "per_image": per_image,
         "dtype": str(dtype or _dtype_of(module)).removeprefix("torch."),
         "batch_size": batch_size,
-        "preprocess": repr(prepare) if prepare is not None else "none",
+        "preprocess": repr(opened.preprocess) if opened.preprocess is not None else "none",
     }
     running = Running(executor, checkpoint, progress=progress)
     keeper = _checkpoint(running, about, names, source, module)
@@ -145,8 +164,11 @@ def scan(
     if not state.peaks:
         reasons = "; ".join(map(str, state.skipped[:3])) or "there are none"
         raise UnconvError(f"scan: no image could be used: {reasons}")
-    told = {"notes": list(opened.notes)} if opened.notes else {}
-    return _result(state, tuple(layer for layer in names if layer in state.peaks), {**about, **told, **_paths(images)})
+    # What is assumed of pictures is told where there were some: a dataset's own tensors go in as they are.
+    assumed = opened.weights == "as given" and prepare is not None and not prepare.asked
+    told = {"notes": list(opened.notes)} if opened.notes and not assumed else {}
+    found = tuple(layer for layer in names if layer in state.peaks)
+    return replace(_result(state, found, {**about, **told, **_paths(images)}), scanned=Scanned.of(opened, images))
 
 
 def _layers(module: nn.Module, layers: AnyLayers | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

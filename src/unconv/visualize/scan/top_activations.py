@@ -10,14 +10,15 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from unconv.data.images import Skipped
 from unconv.data.tensor_file import TensorFormat
 from unconv.describe import counted, listed, spread
 from unconv.errors import UnconvError
+from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.results import Shown, Tabled
-from unconv.visualize.scan.unit_places import PATHS, UnitPlaces
+from unconv.visualize.scan.unit_places import PATHS, Scanned, UnitPlaces
 
 FORMAT = TensorFormat("unconv top activations", 1, content="top activations", writer="a scan")
 # Layers told of in a few lines.
@@ -39,6 +40,7 @@ class TopActivations(Shown, Tabled):
         names: of the images that occur.
         skipped: what could not be used, and why.
         about: the network and the settings, as plain data.
+        scanned: the network and the images themselves, right after a scan; not in files and pickles.
 
     >>> found = TopActivations.of({"conv": torch.rand(2, 8, 5, 5)}, top=3)
     >>> found.values["conv"].shape, found.positions["conv"].shape, found.count
@@ -52,6 +54,10 @@ class TopActivations(Shown, Tabled):
     names: Mapping[int, str] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    scanned: Scanned | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "scanned": None}
 
     @classmethod
     def of(cls, feature_maps: Mapping[str, Tensor], top: int = 9, per_image: int = 1) -> TopActivations:
@@ -99,8 +105,10 @@ class TopActivations(Shown, Tabled):
         """Units of a layer that no image has brought above zero."""
         return (self.values[layer][:, 0] <= 0).nonzero().flatten()
 
-    def unit(self, layer: str, unit: int) -> UnitPlaces:
+    def unit(self, layer: AnyLayer, unit: int) -> UnitPlaces:
         """The places of one unit, with what it saw there and what it sends back.
+
+        The layer by its name, or right after a scan as a module of the network.
 
         >>> found = TopActivations.of({"conv": torch.rand(20, 8, 5, 5)})
         >>> found.unit("conv", 7)
@@ -109,7 +117,9 @@ class TopActivations(Shown, Tabled):
 
         Raises :class:`~unconv.errors.UnconvError` for a layer or unit that is not there, saying which are.
         """
-        if layer not in self.values:
+        if isinstance(layer, nn.Module) and self.scanned is not None:
+            layer = name_layer(self.scanned.opened.module, layer)
+        if not isinstance(layer, str) or layer not in self.values:
             raise UnconvError(f"scan: layer {layer!r} is not in it; it holds {listed(self.layers)}")
         table = self.values[layer]
         if not hasattr(unit, "__index__") or not 0 <= unit < len(table):
@@ -125,6 +135,7 @@ class TopActivations(Shown, Tabled):
             positions=tuple(map(tuple, self.positions[layer][unit][there].tolist())),
             count=self.count,
             about=self.about,
+            scanned=self.scanned,
         )
 
     def _heading(self) -> str:
@@ -249,7 +260,14 @@ def _merged(one: TopActivations, other: TopActivations) -> TopActivations:
         names={image: name for image, name in names.items() if image in kept},
         skipped=(*one.skipped, *other.skipped),
         about=_paths(one, other),
+        scanned=_both(one.scanned, other.scanned),
     )
+
+
+def _both(one: Scanned | None, other: Scanned | None) -> Scanned | None:
+    """The network that both were scanned with; images of two scans are read again by their paths alone."""
+    same = one is not None and other is not None and one.opened.module is other.opened.module
+    return Scanned(one.opened) if one is not None and same else None
 
 
 def _paths(one: TopActivations, other: TopActivations) -> dict[str, Any]:

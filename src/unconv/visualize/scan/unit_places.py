@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from unconv.choices import ReverseRuleOrAuto
 from unconv.data.read.source import pictures_of, stack_pictures
@@ -34,6 +35,30 @@ PATHS = "images"
 APART = 0.1
 
 
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """What was scanned, as long as it is in memory: no file holds it.
+
+    Attributes:
+        opened: the network.
+        images: what they were read from; None where that cannot be read again, as a stream.
+    """
+
+    opened: OpenedModel
+    images: Any = None
+
+    @classmethod
+    def of(cls, opened: OpenedModel, images: Any) -> Scanned:
+        """With the images where they have a length and come in the same order again.
+
+        >>> from torch import nn
+        >>> Scanned.of(OpenedModel("net", nn.ReLU()), iter([])).images is None
+        True
+        """
+        again = hasattr(images, "__len__") and not isinstance(images, DataLoader)
+        return cls(opened, images if again else None)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class UnitPlaces(Plotted, Tabled):
     """Where one unit of a layer was strongest, strongest first; what it saw there, and what it sends back.
@@ -47,6 +72,7 @@ class UnitPlaces(Plotted, Tabled):
         positions: places in the feature map, ``(y, x)``.
         count: how many images were looked at.
         about: the network and the settings of the scan, as plain data.
+        scanned: the network and the images themselves, right after a scan.
 
     >>> import torch
     >>> from torch import nn
@@ -67,6 +93,7 @@ class UnitPlaces(Plotted, Tabled):
     positions: tuple[tuple[int, ...], ...]
     count: int
     about: Mapping[str, Any] = field(default_factory=dict)
+    scanned: Scanned | None = None
 
     def patches(
         self, images: Any = None, *, model: AnyModel | None = None, transform: Transform | None = None
@@ -77,8 +104,9 @@ class UnitPlaces(Plotted, Tabled):
         border of the image a patch is smaller.
 
         Args:
-            images: the same as in the scan; may be left out where it read files that are still there.
-            model: the network; may be left out where the scan was of one that ``load_model`` knows by its name.
+            images: the same as in the scan; may be left out right after it, and where it read files that are still
+                there.
+            model: the network; may be left out right after the scan, and where ``load_model`` knows it by its name.
             transform: that of the scan, where one was given.
 
         Raises as :meth:`project` does.
@@ -101,8 +129,10 @@ class UnitPlaces(Plotted, Tabled):
         """What the unit sends back to the pixels from each place, each through the window that it sees.
 
         Args:
-            model: the network of the scan; may be left out where ``load_model`` knows it by its name.
-            images: the same as in the scan; may be left out where it read files that are still there.
+            model: the network of the scan; may be left out right after it, and where ``load_model`` knows it by its
+                name.
+            images: the same as in the scan; may be left out right after it, and where it read files that are still
+                there.
             rule: name of a reverse rule, or ``auto``: deconvnet where max-pooling is on the way, else guided.
             transform: that of the scan, where one was given.
 
@@ -158,8 +188,12 @@ class UnitPlaces(Plotted, Tabled):
     ) -> tuple[OpenedModel, NumberedImages]:
         """The network and the images of the scan."""
         name, weights = self.about.get("model"), self.about.get("weights", "as given")
+        if model is None and self.scanned is not None:
+            model = self.scanned.opened  # type: ignore[assignment]
         if model is None and (name is None or weights == "as given"):
-            raise UnconvError(f"unit: the scan was of a module, {name}, which has no name to load it by; give model=")
+            raise UnconvError(
+                f"unit: the scan was of a module, {name}, which has no name to load it by; give it: unit.plot(model)"
+            )
         # Random weights are the same every time.
         drawn = str(weights).startswith("random")
         opened = open_model(name if model is None else model, "unit", any_weights=drawn, transform=transform)
@@ -175,7 +209,7 @@ class UnitPlaces(Plotted, Tabled):
                     f"unit: the {told} in the scan was {there}, here it is {here}; give the same model= or transform="
                 )
         if images is None:
-            images = self.about.get(PATHS)
+            images = self.about.get(PATHS, None if self.scanned is None else self.scanned.images)
         if images is None:
             raise UnconvError("unit: the scan does not know where its images can be read again; give images=, the same")
         pictures = stack_pictures(images) if isinstance(images, Tensor) else pictures_of(images)
@@ -227,10 +261,11 @@ class UnitPlaces(Plotted, Tabled):
             yield {"rank": rank, "value": value, "image": image, "name": name, "position": place}
 
     def _picture(self) -> str:
-        # Without a model there is nothing to draw.
-        return (
-            "" if self.about.get("weights", "as given") == "as given" or PATHS not in self.about else super()._picture()
-        )
+        # Without a model and images there is nothing to draw.
+        here = self.scanned
+        known = here is not None or self.about.get("weights", "as given") != "as given"
+        images = PATHS in self.about or (here is not None and here.images is not None)
+        return super()._picture() if known and images else ""
 
 
 def _picture(opened: OpenedModel, tensor: Tensor) -> Tensor:
