@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import jaxtyping
+import numpy as np
 import pytest
 import timm
 import torch
 from hypothesis import given, settings, strategies as st
+from PIL import Image as PillowImage
 from skimage import data as skimage_data
 from timm.data import create_transform
 from torchvision.models import EfficientNet_B0_Weights, Inception_V3_Weights, ResNet50_Weights, VGG16_Weights
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.v2.functional import to_dtype
 
+import unconv as uc
 from unconv.data.images import to_pil
 from unconv.errors import ImageError, ModelError
 from unconv.models.load.from_timm import timm_recipe
@@ -167,3 +172,19 @@ def test_pictures_of_other_channels_are_refused():
         Preprocess()(torch.rand(4, 8, 8))
     with pytest.raises(ImageError, match="for 3 channels"):
         Preprocess().normalise(torch.rand(1, 8, 8))
+
+
+def test_pictures_are_taken_as_people_hold_them(tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    PillowImage.fromarray(colours).save(tmp_path / "x.png")
+    network = uc.load_model("zfnet-28")
+    wanted = network.preprocess(torch.from_numpy(colours).permute(2, 0, 1) / 255)
+    forms = [tmp_path / "x.png", str(tmp_path / "x.png"), PillowImage.fromarray(colours), colours]
+    for form in (*forms, uc.read_images(tmp_path / "x.png")[0]):
+        torch.testing.assert_close(network.preprocess(form), wanted)
+    assert torch.equal(network(wanted), network.module(wanted))
+    PillowImage.fromarray(colours).save(tmp_path / "y.png")
+    with pytest.raises(ImageError, match="2 pictures; a network's input is made of one"):
+        network.preprocess(tmp_path)
+    with pytest.raises(ImageError, match="nowhere"):
+        network.preprocess("nowhere.png")

@@ -15,6 +15,7 @@ from torch import Tensor
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Fit as Fit, Interpolation as Interpolation
 from unconv.data.arrays import finish_picture
+from unconv.data.images import Image, read_images
 from unconv.describe import by_size
 from unconv.errors import ImageError, ModelError
 from unconv.models.load.own_transform import OwnTransform
@@ -77,9 +78,17 @@ class Preprocess:
         """
         return (len(self.mean), *self.size)
 
-    def __call__(self, image: Float[Tensor, "channels height width"]) -> Float[Tensor, "1 out_channels rows columns"]:
-        """The batch of one that goes into the network; see ``picture`` for the same without normalisation."""
-        return self.normalise(self.picture(image))[None]
+    def __call__(self, image: Any) -> Float[Tensor, "1 out_channels rows columns"]:
+        """The batch of one that goes into the network; see ``picture`` for the same without normalisation.
+
+        The image is a tensor (channels, height, width) in [0, 1], or a picture: a file, one of Pillow's, an array, or
+        what ``read_images`` found. Raises ImageError for several pictures, and for one that cannot be read.
+
+        >>> import numpy as np
+        >>> Preprocess(size=(2, 2), resize=(2, 2))(np.zeros((5, 7, 3), dtype=np.uint8)).shape
+        torch.Size([1, 3, 2, 2])
+        """
+        return self.normalise(self.picture(image if isinstance(image, Tensor) else _read(image)))[None]
 
     def picture(self, image: Float[Tensor, "channels height width"]) -> Float[Tensor, "out_channels rows columns"]:
         """The picture as the network sees it, still in [0, 1]: what a report puts beside a projection.
@@ -300,3 +309,15 @@ def _per_channel(name: str, values: float | Sequence[float], channels: int) -> t
     if len(several) != channels:
         raise ModelError(f"preprocess: {len(several)} values of {name} for {channels} channels; give 1 or {channels}")
     return several
+
+
+def _read(image: Any) -> Tensor:
+    """The tensor of one picture, however it is held."""
+    if isinstance(image, Image):
+        return image.tensor
+    found = read_images(image)
+    if len(found) != 1:
+        raise ImageError(
+            f"preprocess: {len(found)} pictures; a network's input is made of one, so give them one by one"
+        )
+    return found[0].tensor

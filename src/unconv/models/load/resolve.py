@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -61,6 +62,10 @@ class LoadedModel(Shown):
     weights: str
     notes: tuple[str, ...] = ()
     takes: tuple[int, ...] = ()
+
+    def __call__(self, images: Any) -> Any:
+        """What the network makes of images as it wants them, (batch, channels, *size)."""
+        return self.module(images)
 
     @property
     def input_size(self) -> tuple[int, int, int]:
