@@ -170,7 +170,7 @@ def test_scan_reads_it(place: Path, kind: str, bare: bool) -> None:
     images, names = expected(kind)
     module = nn.Sequential(nn.Conv2d(3, 4, 3))
     model = module if bare else LoadedModel("net", module, AS_IT_IS, None, "random")
-    found = scan(model, SOURCES[kind](place), ["0"], top=len(images))
+    found = scan(model, SOURCES[kind](place), ["0"], top=len(images), transform=AS_IT_IS if bare else None)
     reference = module(images).detach().amax((2, 3)).T.sort(dim=1, descending=True).values
     assert (found.count, found.skipped) == (len(images), ())
     assert [found.names[number] for number in range(len(images))] == names

@@ -198,7 +198,5 @@ def test_projections_take_them_too() -> None:
     scanned = uc.scan(model, pictures, "1", top=2, transform=transform)
     projected = scanned.unit("1", 2).project(model, pictures, transform=transform)
     assert torch.allclose(projected.activation, scanned.values["1"][2], atol=1e-5)
-    with pytest.raises(
-        uc.UnconvError, match=r"the transform in the scan was Preprocess\(.* here it is Preprocess.*; give"
-    ):
+    with pytest.raises(uc.UnconvError, match=r"the transform in the scan was .* here it is Preprocess.*; give"):
         scanned.unit("1", 2).project(model, pictures)

@@ -149,7 +149,7 @@ def test_a_picture_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert re.fullmatch(r"forward: Picky fails on images of shape 1×3×32×48, torch.float32: too bright", skipped.reason)
     # The network, the pictures, the batches of the scan, the units: each counted to its end.
     assert [(total, done) for total, done, _ in progress.counted] == [(None, 0), (3, 3), (1, 1), (14, 14)]
-    assert progress.counted[1][2] == ["image 0", "image 1", "image 2"]
+    assert progress.counted[1][2] == ["pictures", "image 0", "image 1", "image 2"]
     assert progress.open == 0
     assert report.numbers["collection"]["used"] == 2
 

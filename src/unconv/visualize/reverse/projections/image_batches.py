@@ -15,7 +15,7 @@ from unconv.data.read.pictures import Pictures
 from unconv.data.read.source import pictures_of
 from unconv.describe import by_size
 from unconv.errors import ImageError, UnconvError
-from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
+from unconv.models.load.open_model import OpenedModel, open_model
 from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import check_images
 
@@ -59,7 +59,7 @@ def image_batches(module: nn.Module, images: Any, prepare: Prepare | None) -> It
         raise ImageError(f"project: no image could be used: {told}")
 
 
-def open_for_images(model: AnyModel, operation: str, images: Any, transform: Transform | None = None) -> OpenedModel:
+def open_for_images(model: Any, operation: str, images: Any, transform: Transform | None = None) -> OpenedModel:
     """The network, with the transform that pictures go through; tensors go into a bare module as they are.
 
     >>> open_for_images(nn.Conv2d(3, 4, 3), "scan", torch.rand(2, 3, 8, 8)).preprocess is None
