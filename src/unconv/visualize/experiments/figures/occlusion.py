@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from unconv.arguments import tell_wrong_arguments
@@ -18,6 +19,8 @@ from unconv.visualize.experiments.figures.common import SERIES, picture_of
 from unconv.visualize.experiments.occlusion.sensitivity import OcclusionMaps
 
 OTHER = "#dfe3e7"
+# As many characters of a layer's name have room above its map.
+LONGEST = 16
 
 
 @tell_wrong_arguments
@@ -51,7 +54,8 @@ def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure
     bars = (figure.add_subplot(grid[1, 1]), figure.add_subplot(grid[1, 2]))
     named = f"probability of {maps.target_name}"
     _map(second, bars[0], maps, maps.probability, named, maps.clean_probability)
-    named = f"{maps.layer}\nfeature map {maps.unit}, summed"
+    layer = maps.layer if len(maps.layer) <= LONGEST else f"…{maps.layer[1 - LONGEST :]}"
+    named = f"{layer}, map {maps.unit}, summed"
     _map(third, bars[1], maps, maps.activation, named, maps.clean_activation)
     _labels(fourth, bare(figure.add_subplot(grid[1, 3])), maps)
     return figure
@@ -80,6 +84,8 @@ def _map(axes: Axes, below: Axes, maps: OcclusionMaps, values: Tensor, title: st
     _frame_of(axes, maps)
     bar = axes.figure.colorbar(shown, cax=below, orientation="horizontal")
     below.tick_params(labelsize=7, colors=INK)
+    bar.locator = MaxNLocator(4)
+    bar.update_ticks()
     bar.outline.set_visible(False)
     low, high = float(values.min()), float(values.max())
     if low < high and low <= clean <= high:
