@@ -109,7 +109,7 @@ def test_files_with_objects_are_not_unpickled(tmp_path: Path) -> None:
     ("checkpoints", "options", "told"),
     [
         ([], {}, "no checkpoint"),
-        (["nowhere.pt"], {}, "cannot be read"),
+        (["nowhere.pt"], {}, "there is no such file"),
         ([{"0.weight": torch.zeros(8, 3, 5, 5)}], {}, "does not fit Sequential"),
         (None, {"units": []}, "units: an empty list was given"),
         (None, {"units": [6]}, "unit 6 is not in layer"),

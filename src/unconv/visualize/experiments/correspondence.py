@@ -95,7 +95,7 @@ class Correspondence(Plotted, Tabled):
 @tell_wrong_arguments
 def correspondence(
     model: AnyModel,
-    images: Tensor,
+    images: Any,
     parts: Mapping[str, Sequence[Rectangle]],
     layers: AnyLayers | None = None,
     *,
@@ -112,7 +112,8 @@ def correspondence(
 
     Args:
         model: a MODEL string, a loaded model or a module that takes images as its one argument.
-        images: (batch, channel, height, width), as the model wants them; two or more.
+        images: (batch, channel, height, width), as the model wants them, or pictures (files, folders,
+            Pillow's, arrays), which go through the transform of a loaded model; two or more.
         parts: by name, the box of the part in each image: (top, left, height, width) in pixels.
         layers: where to look: a name, one of the model's modules, a pattern or a list of these, see
             :func:`~unconv.network.run.name_layers.name_layers`; the last that has a grid unless given.
@@ -130,8 +131,9 @@ def correspondence(
     >>> [figures.part for figures in found.parts["2"]], found.distances["2"].shape
     (['eye', 'random'], torch.Size([1, 3, 3]))
     """
-    module = open_network(model, "correspondence").module
-    batch = as_batch(module, images, "correspondence")
+    network = open_network(model, "correspondence")
+    module = network.module
+    batch = as_batch(network, images, "correspondence")
     check_count("correspondence", draws=draws)
     _check(batch, parts)
     names = layers_or_some(module, layers, batch, lambda: (last_feature_maps(module, batch),))

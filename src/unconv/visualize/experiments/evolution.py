@@ -104,7 +104,7 @@ class Evolution(Plotted, Tabled):
 def evolution(
     model: AnyModel,
     checkpoints: Sequence[Checkpoint] | Mapping[str, Checkpoint],
-    images: Tensor,
+    images: Any,
     layer: AnyLayer,
     units: Units | int | None = None,
     *,
@@ -123,7 +123,8 @@ def evolution(
         checkpoints: in the order of training, by name or not; each a file (safetensors, or a state dict, loaded with
             weights only), a state dict, or a function that changes the module in place, from where the function before
             left it.
-        images: (batch, channel, height, width), as the model wants them.
+        images: (batch, channel, height, width), as the model wants them; or pictures
+            (files, folders, Pillow's, arrays), which go through the transform of a loaded model.
         layer: returns feature maps; its name, or the module itself.
         units: which ones, by index; ``"all"``.
         top_units: how many instead: the strongest ones at the last checkpoint, 6 where neither is given.
@@ -142,9 +143,10 @@ def evolution(
     (torch.Size([2, 2, 3, 12, 12]), True)
     """
     asked = read_units("evolution", units, top_units) or STRONGEST
-    module = open_network(model, "evolution").module
+    network = open_network(model, "evolution")
+    module = network.module
     layer = name_layer(module, layer)
-    batch = as_batch(module, images, "evolution")
+    batch = as_batch(network, images, "evolution")
     check_count("evolution", batch_size=batch_size)
     with preserve(module, parameters=True):
         stages = _stages(module, checkpoints)

@@ -102,7 +102,7 @@ class FirstLayer(Plotted, Tabled):
 
 
 @tell_wrong_arguments
-def first_layer(model: AnyModel, images: Tensor | None = None, layer: AnyLayer | None = None) -> FirstLayer:
+def first_layer(model: AnyModel, images: Any = None, layer: AnyLayer | None = None) -> FirstLayer:
     """Look at the filters of a first convolution: which are dead, which drown the others, how much is aliased.
 
     Zeiler & Fergus 2013, section 4.1: of AlexNet's 11 × 11 filters with stride 4 some are dead, and the second layer
@@ -126,7 +126,8 @@ def first_layer(model: AnyModel, images: Tensor | None = None, layer: AnyLayer |
     >>> found.layer, found.stride, found.aliasing.shape
     ('0', (2, 2), torch.Size([8]))
     """
-    module = open_network(model, "first_layer").module
+    network = open_network(model, "first_layer")
+    module = network.module
     name, convolution = _convolution(module, layer)
     filters = convolution.weight.detach().float().cpu().clone()
     norm = filters.flatten(1).norm(dim=1)
@@ -134,7 +135,7 @@ def first_layer(model: AnyModel, images: Tensor | None = None, layer: AnyLayer |
     silent = torch.zeros(len(filters), dtype=torch.bool)
     batch = None
     if images is not None:
-        batch = as_batch(module, images, "first_layer")
+        batch = as_batch(network, images, "first_layer")
         values = forward_values(module, batch, [name])[0][name]
         silent = (values.amax((0, 2, 3)) <= 0).cpu()
     stride = (int(convolution.stride[0]), int(convolution.stride[1]))

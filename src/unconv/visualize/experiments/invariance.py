@@ -85,7 +85,7 @@ class Invariance(Plotted, Tabled):
 @tell_wrong_arguments
 def invariance(
     model: AnyModel,
-    images: Tensor,
+    images: Any,
     transform: str = "translation",
     values: Sequence[float | int] | None = None,
     layers: AnyLayers | None = None,
@@ -100,7 +100,8 @@ def invariance(
 
     Args:
         model: a MODEL string, a loaded model or a module that takes images as its one argument.
-        images: (batch, channel, height, width) or (channel, height, width), as the model wants them.
+        images: (batch, channel, height, width) or (channel, height, width), as the model wants them; or pictures
+            (files, folders, Pillow's, arrays), which go through the transform of a loaded model.
         transform: ``translation``, ``scale`` or ``rotation``.
         values: pixels downwards, factors, or degrees counter-clockwise; the paper's range unless given.
         layers: any that return tensors: a name, one of the model's modules, a pattern or a list of these, see
@@ -120,7 +121,7 @@ def invariance(
     """
     network = open_network(model, "invariance")
     module = network.module
-    batch = as_batch(module, images, "invariance")
+    batch = as_batch(network, images, "invariance")
     if values is None and transform in VALUES:
         values = VALUES[transform]
     if not values:

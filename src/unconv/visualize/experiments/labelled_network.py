@@ -14,6 +14,7 @@ from unconv.network.run.forward import check_images, check_open
 from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.layers import list_feature_maps
 from unconv.visualize.map_layers import name_map_layers
+from unconv.visualize.reverse.projections.image_batches import holds_tensors, image_batches
 
 
 def open_network(model: Any, operation: str = "model") -> OpenedModel:
@@ -39,21 +40,46 @@ def layers_or_some(
     return otherwise() if layers is None else name_map_layers(module, layers, image[:1])
 
 
-def as_batch(module: nn.Module, images: Tensor, operation: str) -> Tensor:
-    """Images (batch, channel, height, width) on the device and in the precision of a module's weights.
+def as_batch(network: OpenedModel, images: Any, operation: str) -> Tensor:
+    """Images (batch, channel, height, width) on the device and in the precision of a network's weights.
 
-    A single image (channel, height, width) is a batch of one. Raises UnconvError for other shapes.
+    Tensors are taken as they are; a single one (channel, height, width) is a batch of one. Pictures (files, folders,
+    Pillow's, arrays, datasets, lists of these) go through the network's transform; a bare module has none. Raises
+    UnconvError for other shapes, for what cannot be read, and for pictures where no transform is known.
 
-    >>> as_batch(nn.Conv2d(3, 1, 1).double(), torch.rand(3, 8, 8), "occlusion").shape
+    >>> as_batch(OpenedModel("net", nn.Conv2d(3, 1, 1).double()), torch.rand(3, 8, 8), "occlusion").shape
     torch.Size([1, 3, 8, 8])
     """
+    module = network.module
+    if not holds_tensors(images):
+        images = _read(network, images, operation)
+    if isinstance(images, list | tuple):
+        if len({one.shape for one in images}) > 1:
+            raise UnconvError(f"{operation}: tensors of several sizes; bring them to one first")
+        images = torch.stack(list(images))
     if isinstance(images, Tensor) and images.ndim == 3:
         images = images[None]
     check_images(images)
     if images.ndim != 4:
         raise UnconvError(f"{operation}: images of shape {tuple(images.shape)}; give (batch, channel, height, width)")
     weight = next((p for p in module.parameters() if p.is_floating_point()), None)
-    return images if weight is None else images.to(weight)
+    batch: Tensor = images if weight is None else images.to(weight)
+    return batch
+
+
+def _read(network: OpenedModel, images: Any, operation: str) -> Tensor:
+    """Pictures as one batch, as the network wants them."""
+    if network.preprocess is None:
+        raise UnconvError(
+            f"{operation}: {network.name} is a bare module, which does not say what it wants done to pictures; give "
+            "images as it wants them, (batch, channel, height, width), or load_model's network"
+        )
+    batches = []
+    for batch in image_batches(network.module, images, network.preprocess):
+        if batch.skipped:
+            raise UnconvError(f"{operation}: {batch.skipped[0]}; leave it out")
+        batches.append(batch.images)
+    return torch.cat(batches)
 
 
 def last_feature_maps(module: nn.Module, image: Tensor) -> str:

@@ -86,7 +86,7 @@ class Transfer(Plotted, Tabled):
 @tell_wrong_arguments
 def transfer(
     model: AnyModel,
-    images: Tensor,
+    images: Any,
     labels: Sequence[int] | Tensor,
     layers: AnyLayers | None = None,
     *,
@@ -105,7 +105,8 @@ def transfer(
 
     Args:
         model: a MODEL string, a loaded model or a module that takes images as its one argument.
-        images: (batch, channel, height, width), as the model wants them.
+        images: (batch, channel, height, width), as the model wants them; or pictures
+            (files, folders, Pillow's, arrays), which go through the transform of a loaded model.
         labels: class of each image, from 0.
         layers: any that return tensors: a name, one of the model's modules, a pattern or a list of these, see
             :func:`~unconv.network.run.name_layers.name_layers`; six over the depth unless given. The pixels
@@ -131,8 +132,9 @@ def transfer(
     if penalty is not None:
         warn_renamed("transfer: penalty is called l2_penalty now")
         l2_penalty = penalty
-    module = open_network(model, "transfer").module
-    batch = as_batch(module, images, "transfer")
+    network = open_network(model, "transfer")
+    module = network.module
+    batch = as_batch(network, images, "transfer")
     check_count("transfer", grid=grid, batch_size=batch_size, folds=folds)
     classes = _labels(labels, len(batch), folds)
     _refuse_pixels(layers)

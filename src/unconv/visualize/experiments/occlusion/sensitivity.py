@@ -151,7 +151,7 @@ class OcclusionMaps(Plotted, Tabled):
 @tell_wrong_arguments
 def occlusion(
     model: AnyModel,
-    image: Tensor,
+    image: Any,
     target: int | None = None,
     layer: AnyLayer | None = None,
     *,
@@ -170,7 +170,8 @@ def occlusion(
 
     Args:
         model: a classifier: a MODEL string, a loaded model or a module that takes images as its one argument.
-        image: (channel, height, width) or a batch of one, as the model wants it.
+        image: (channel, height, width) or a batch of one, as the model wants it; or a picture (a file, Pillow's, an
+            array), which goes through the transform of a loaded model.
         target: index of the class; the most probable one unless given.
         layer: returns the feature maps to watch, its name or the module itself; the last that have a grid unless given.
         square: its side in pixels, or (height, width); a quarter of the image's shorter side unless given.
@@ -193,7 +194,7 @@ def occlusion(
     """
     network = open_network(model, "occlusion")
     module = network.module
-    batch = as_batch(module, image, "occlusion")
+    batch = as_batch(network, image, "occlusion")
     if len(batch) != 1:
         raise UnconvError(f"occlusion: {len(batch)} images; give one at a time")
     height, width = batch.shape[2:]
