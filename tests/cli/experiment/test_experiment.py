@@ -148,7 +148,7 @@ PICTURE = ("photos/a/0.png", "--size", "32")
         (("correspondence", MODEL, "photos/a", "--parts", "three.json"), "write .top, left, height, width"),
         (("invariance", MODEL, *PICTURE, "--transform", "shear"), "shear"),
         (("invariance", MODEL, *PICTURE, "--values", "a"), "--values 'a'"),
-        (("evolution", MODEL, *PICTURE, "--layer", "4", "--weights", "x.pt"), "cannot be read"),
+        (("evolution", MODEL, *PICTURE, "--layer", "4", "--weights", "x.pt"), "there is no such file"),
         (("evolution", MODEL, *PICTURE, "--layer", "4", "--weights", "x.pt", "--units", "a"), "--units 'a'"),
         (("first-layer", MODEL, "--layer", "1"), "is a ReLU"),
         (("transfer", MODEL, "nowhere"), "no such folder"),

@@ -88,7 +88,7 @@ def test_help_names_the_options() -> None:
         (("--data", "masks"), "p1.jpg: no mask p1.png"),
         (("--model", "fcn9s"), "unknown"),
         (("--class-weights", "1,x"), "--class-weights"),
-        (("--start", "none.safetensors"), "none.safetensors: cannot be read"),
+        (("--start", "none.safetensors"), "none.safetensors: there is no such file"),
         (("--size", "4"), "size 4x4"),
     ],
 )
