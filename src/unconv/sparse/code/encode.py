@@ -98,7 +98,8 @@ def encode(
         images: (N, C, H, W), for signals (N, C, T), or a list of such without N, of any sizes; numpy or torch; uint8
             counts as value / 255. Or whatever :func:`~unconv.data.read.source.source_of` takes, read into memory: files
             and folders, with as many channels as the kernels have; datasets; lists of all these.
-        dictionary: (K, C, *kernel size); kernels smaller than that have zeros behind them.
+        dictionary: (K, C, *kernel size); kernels smaller than that have zeros behind them. Or a fitted
+            learner, for its kernels; its own ``encode`` takes its low-pass off first.
         penalty: λ, in units of |Dᵀs|: a number; K numbers, one a kernel; an array that broadcasts to (K, *code), inf
             where a coefficient must be 0; a function of a block of DᵀW²s (K, rows, columns) that returns its λ; a
             :class:`~unconv.sparse.code.penalty.Penalty`; "0.1max" for that part of :func:`penalty_max`; or one of these

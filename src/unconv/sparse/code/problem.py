@@ -122,7 +122,8 @@ def split_images(images: Images, axes: int, where: str = "encode") -> list[Tenso
     else:
         stack = as_tensor(images, "images", where)
         if stack.ndim != axes + 2:
-            way_out = "; one picture is images[None]" if stack.ndim == axes + 1 else ""
+            one = {axes + 1: "; one picture is images[None]", axes: "; one of one channel is images[None, None]"}
+            way_out = one.get(stack.ndim, "")
             raise SparseError(
                 f"{where}: images of shape {tuple(stack.shape)} with a dictionary of {axes} kernel axes; give "
                 f"(images, {shape[1:]}{way_out}"

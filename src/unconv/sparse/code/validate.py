@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,16 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from unconv.data.arrays import Mode
-from unconv.data.read.items import Image as Picture, InMemory, Item, Skipped
+from unconv.data.arrays import CHANNELS, Mode
+from unconv.data.read.items import InMemory, Item, Skipped
 from unconv.data.read.read_item import open_item, read_item
-from unconv.data.read.source import source_of
+from unconv.data.read.source import STACK_AXES, source_of
 from unconv.errors import ImageError, SparseError
 from unconv.sparse.types import DictionaryLike
 
 _HALF = (torch.float16, torch.bfloat16)
+# Colour and opacity: a first axis that is longer is not taken for channels where the last one may be.
+MOST_CHANNELS = 4
 
 
 def as_tensor(value: object, what: str, where: str = "encode") -> Tensor:
@@ -66,45 +67,85 @@ def read_image(item: Item, mode: Mode, where: str = "encode") -> Tensor | Skippe
     item = open_item(item)
     if isinstance(item, InMemory) and not isinstance(item.value, PillowImage.Image):
         numbers = as_tensor(item.value, item.name, where)
-        check_channels_first(numbers, item.name, where, item.value)
+        # What comes of a dataset or a stream is seen here for the first time; all else was asked where it was given.
+        if item.prepared:
+            check_channels_first(item.value if hasattr(item.value, "shape") else numbers, item.name, where)
         return numbers
     picture = read_item(item, mode)
     return picture if isinstance(picture, Skipped) else picture.tensor
 
 
-def as_image(image: Any, where: str) -> Tensor:
-    """One image (channels, *size) of floats: numbers as they are, eight bits by 255, files and Pillow's pictures read.
+def as_image(image: Any, where: str, channels: int | None = None) -> Tensor:
+    """One image (channels, *size) of floats: numbers as they are, eight bits by 255, pictures read.
+
+    Pictures are files, Pillow's and what :func:`~unconv.data.images.read_images` gives; they are read with their own
+    channels, and with three where the kernels have three.
 
     >>> as_image(PillowImage.new("L", (4, 3), 255), "denoise").shape, as_image([[0.0, 1.0]], "denoise").shape
     (torch.Size([1, 3, 4]), torch.Size([1, 2]))
 
-    Raises :class:`~unconv.errors.SparseError` for what is no image, and for one with its channels last.
+    Raises :class:`~unconv.errors.SparseError` for what is no image, for several, and for one with its channels last.
     """
-    if isinstance(image, str | PathLike | PillowImage.Image):
-        (value,) = load_images([image], None, where)
+    if _all_numbers(image):
+        value = as_tensor(image, "image", where)
     else:
-        value = as_tensor(image.tensor if isinstance(image, Picture) else image, "image", where)
+        value = only_one(_read(image, "rgb" if channels == 3 else "keep", where), where)
     picture = as_float(value, "image", where, eight_bits=True)
-    check_channels_first(picture, "image", where, image)
     if picture.ndim not in (2, 3) or 0 in picture.shape:
         raise SparseError(f"{where}: image of shape {tuple(picture.shape)}; give (C, H, W), or (C, T) for signals")
+    check_channels_first(image if hasattr(image, "shape") else picture, "image", where, channels)
     return picture
 
 
-def check_channels_first(image: Tensor, what: str, where: str, given: object) -> None:
-    """Refuse what is plainly a picture (height, width, channels).
+def only_one(found: Sequence[Tensor], where: str) -> Tensor:
+    """The image of a list that holds one.
 
-    >>> check_channels_first(torch.zeros(64, 48, 3), "image", "denoise", None)
-    Traceback (most recent call last):
-    unconv.errors.SparseError: denoise: image of shape (64, 48, 3): channels last? give image.transpose(2, 0, 1), or a
-    Pillow picture
+    Raises :class:`~unconv.errors.SparseError` for several.
     """
-    shape = tuple(image.shape)
-    if len(shape) == 3 and shape[2] in (1, 3, 4) and min(shape[:2]) > 4:
-        turn = "permute" if isinstance(given, Tensor) else "transpose"
-        raise SparseError(
-            f"{where}: {what} of shape {shape}: channels last? give image.{turn}(2, 0, 1), or a Pillow picture"
-        )
+    if len(found) != 1:
+        raise SparseError(f"{where}: {len(found)} images; give one at a time")
+    return found[0]
+
+
+def check_channels_first(images: Any, what: str, where: str, channels: int | None = None, otherwise: str = "") -> None:
+    """Refuse what is plainly a picture (height, width, channels), or a stack of such.
+
+    >>> check_channels_first(torch.zeros(64, 48, 3), "image", "denoise")
+    Traceback (most recent call last):
+    unconv.errors.SparseError: denoise: image of shape (64, 48, 3): channels last? give image.permute(2, 0, 1), or a
+    Pillow picture
+
+    Args:
+        images: an array or a tensor of any shape.
+        what: what it is called; "images" is what should have been several.
+        where: what the error begins with.
+        channels: what is known to be the number of channels: then they are first.
+        otherwise: what the error ends with, for those who mean it so.
+
+    Raises :class:`~unconv.errors.SparseError` for it.
+    """
+    shape = tuple(images.shape)
+    if len(shape) not in (3, 4) or shape[-1] not in CHANNELS or min(shape[-3:-1]) <= MOST_CHANNELS:
+        return
+    if shape[-3] == channels:
+        return
+    turn = "permute" if isinstance(images, Tensor) else "transpose"
+    way_out = f"image.{turn}(2, 0, 1)" if len(shape) == 3 else f"images.{turn}(0, 3, 1, 2)"
+    if len(shape) == 3 and what == "images":
+        way_out = f"[{way_out}]"
+    raise SparseError(
+        f"{where}: {what} of shape {shape}: channels last? give {way_out}, or a Pillow picture{otherwise}"
+    )
+
+
+def kernel_channels(dictionary: Any) -> int | None:
+    """The channels of kernels in an array or of a fitted learner; None where no shape tells them.
+
+    >>> kernel_channels(torch.zeros(8, 3, 5, 5)), kernel_channels(None)
+    (3, None)
+    """
+    shape: tuple[int, ...] = getattr(getattr(dictionary, "dictionary_", dictionary), "shape", ())
+    return int(shape[1]) if len(shape) > 2 else None
 
 
 def load_images(images: Any, dictionary: Any, where: str = "encode") -> Any:
@@ -115,22 +156,40 @@ def load_images(images: Any, dictionary: Any, where: str = "encode") -> Any:
     >>> load_images([PillowImage.new("RGB", (4, 3))], torch.zeros(2, 1, 3, 3))[0].shape
     torch.Size([1, 3, 4])
 
-    Raises :class:`~unconv.errors.SparseError` for what cannot be read: each image has codes of its own.
+    Raises :class:`~unconv.errors.SparseError` for what cannot be read (each image has codes of its own), and for
+    pictures with their channels last.
     """
-    several = images if isinstance(images, list | tuple) else [images]
-    if all(hasattr(one, "shape") or _is_number(one) for one in several):
+    several = isinstance(images, list | tuple)
+    channels = kernel_channels(dictionary)
+    if len(getattr(getattr(dictionary, "dictionary_", dictionary), "shape", ())) == STACK_AXES:
+        for number, one in enumerate(images if several else [images]):
+            if hasattr(one, "shape"):
+                check_channels_first(one, f"image {number}" if several else "images", where, channels)
+    if all(map(_all_numbers, images)) if several else _all_numbers(images):
         return images
-    mode: Mode = {1: "grey", 3: "rgb"}.get((*getattr(dictionary, "shape", ()), 0, 0)[1], "keep")  # type: ignore[assignment]
+    modes: dict[int | None, Mode] = {1: "grey", 3: "rgb"}
+    return _read(images, modes.get(channels, "keep"), where)
+
+
+def _all_numbers(image: Any) -> bool:
+    """Whether this is an array, or numbers, and nothing to be read."""
+    return hasattr(image, "shape") or _is_number(image)
+
+
+def _read(images: Any, mode: Mode, where: str) -> list[Tensor]:
+    """All images of whatever holds them."""
     try:
         found = [read_image(item, mode, where) for item in source_of(images)]
     except ImageError as error:
         raise SparseError(f"{where}: {str(error).removeprefix('images: ')}") from None
     if not found:
         raise SparseError(f"{where}: no images; give at least one")
+    tensors = []
     for image in found:
         if isinstance(image, Skipped):
             raise SparseError(f"{where}: {image}; leave it out")
-    return found
+        tensors.append(image)
+    return tensors
 
 
 def as_float(tensor: Tensor, what: str, where: str = "encode", *, eight_bits: bool = False) -> Tensor:
@@ -169,6 +228,8 @@ def check_finite(tensor: Tensor, what: str, where: str, advice: str) -> None:
 def check_dictionary(dictionary: DictionaryLike, where: str = "encode") -> Tensor:
     """The dictionary (K, C, *kernel) as a float tensor with 1 to 3 kernel axes, all finite; of a learner, its own."""
     dictionary = getattr(dictionary, "dictionary_", dictionary)
+    if hasattr(dictionary, "fit"):
+        raise SparseError(f"{where}: the {type(dictionary).__name__} has learned no dictionary yet; call fit first")
     found = as_float(as_tensor(dictionary, "dictionary", where), "dictionary", where)
     axes = found.ndim - 2
     if not 1 <= axes <= 3:

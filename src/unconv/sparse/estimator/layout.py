@@ -14,12 +14,13 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from unconv.errors import SparseError
-from unconv.sparse.code.validate import as_tensor
+from unconv.sparse.code.validate import as_tensor, check_channels_first
 from unconv.sparse.types import ImageSource, MaskLike
 
 ChannelAxis: TypeAlias = "int | Literal['auto'] | None"
 # More channels than pictures and most signals have: an array (N, more, …) may have been meant as pictures.
 USUAL_CHANNELS = 4
+OTHERWISE = "; channel_axis=1 says that channels come first"
 
 
 class NotNumbersError(SparseError, TypeError):
@@ -135,6 +136,8 @@ def arrange(images: ImageSource, channel_axis: ChannelAxis = "auto", kernel_axes
         channel_axis: of an array with the images along axis 0; None: it has none, "auto": as above.
         kernel_axes: how many the kernels have, where that is known.
 
+    With "auto", pictures that plainly have their channels last are refused; another word says that they are meant so.
+
     Raises :class:`~unconv.errors.SparseError` for arrays of other axes, complex numbers and sparse matrices.
     """
     check_channel_axis(channel_axis)
@@ -150,6 +153,8 @@ def arrange(images: ImageSource, channel_axis: ChannelAxis = "auto", kernel_axes
         raise SparseError(
             f"learn: found 0 feature(s) (shape={tuple(stack.shape)}) while a minimum of 1 is required.; give signals"
         )
+    if channel_axis == "auto" and (stack.ndim == 4 or kernel_axes != 1):
+        check_channels_first(images if hasattr(images, "shape") else stack, "images", "learn", otherwise=OTHERWISE)
     axis = _channels(tuple(stack.shape), channel_axis, kernel_axes)
     columns = getattr(images, "columns", None)
     names = None
@@ -244,6 +249,8 @@ def _listed(images: ImageSource, channel_axis: ChannelAxis, kernel_axes: int | N
     """A list of arrays with the channels of each first; every other source as it is."""
     if not isinstance(images, list | tuple) or not images:
         return images
+    if channel_axis == "auto":
+        _check_listed(images)
     if not all(isinstance(image, np.ndarray | Tensor) and 1 <= image.ndim <= 3 for image in images):
         return images
     if channel_axis == "auto" and all(image.ndim == 3 for image in images) and not _any_integers(images):
@@ -255,6 +262,14 @@ def _listed(images: ImageSource, channel_axis: ChannelAxis, kernel_axes: int | N
         axis = _channels_of_one(array, number, channel_axis, axes)
         found.append(_move(array[None], axis)[0])
     return found
+
+
+def _check_listed(images: Sequence[Any]) -> None:
+    for number, image in enumerate(images):
+        if isinstance(image, np.ndarray | Tensor):
+            check_channels_first(image, f"image {number}", "learn", otherwise=OTHERWISE)
+        elif isinstance(image, list):
+            _check_listed(image)
 
 
 def _channels_of_one(array: Tensor, number: int, channel_axis: ChannelAxis, kernel_axes: int | None) -> int | None:

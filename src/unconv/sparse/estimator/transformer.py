@@ -13,7 +13,7 @@ from unconv.choices import Boundary, CodeOutput, Noise
 from unconv.errors import SparseError
 from unconv.sparse.code.boundary import check_boundary
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.code.validate import load_images
+from unconv.sparse.code.validate import load_images, only_one
 from unconv.sparse.estimator.coder import Coder, as_codes
 from unconv.sparse.estimator.features import (
     as_pools,
@@ -212,7 +212,8 @@ class DictionaryTransformer(Estimator):
     def _restored(self, image: ImageLike, turns: int | None) -> tuple[Tensor, dict[str, Any]]:
         """One image with its channels first, and what restoring it has in common."""
         coder = self._coder()
-        (picture,) = load_images(arrange([image], self.channel_axis, coder.axes).images, coder.dictionary, "restore")
+        arranged = arrange([image], self.channel_axis, coder.axes).images
+        picture = only_one(load_images(arranged, coder.dictionary, "restore"), "restore")
         return picture, {
             "low_pass": coder.low_pass,
             "turns": (2 if coder.axes == 2 else 1) if turns is None else turns,

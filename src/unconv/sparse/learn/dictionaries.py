@@ -13,7 +13,7 @@ from unconv.arguments import tell_wrong_arguments
 from unconv.data.tensor_file import read_tensors, write_tensors
 from unconv.errors import SparseError
 from unconv.sparse.code.validate import check_dictionary
-from unconv.sparse.types import DictionaryLike, DictionarySource
+from unconv.sparse.types import DictionaryLike, DictionarySource, Fitted
 
 FOLDER = Path(__file__).parents[1] / "shipped"
 SHIPPED = {1: "grey-8x8x64", 3: "colour-8x8x64"}
@@ -57,6 +57,15 @@ def save_dictionary(
     return write_tensors(Path(path), {KEY: kernels}, dict(sorted(head.items())))
 
 
+def opened(dictionary: DictionarySource | None) -> DictionaryLike | Fitted | None:
+    """A dictionary that is named or in a file as its kernels; every other as it is.
+
+    >>> opened("grey-8x8x64").shape, opened(None)
+    (torch.Size([64, 1, 8, 8]), None)
+    """
+    return load_dictionary(dictionary) if isinstance(dictionary, str | os.PathLike) else dictionary
+
+
 def dictionary_for(
     dictionary: DictionarySource | None, n_channels: int, axes: int, operation: str
 ) -> Float[Tensor, "kernels ..."]:
@@ -74,12 +83,13 @@ def dictionary_for(
                 "give one, as DictionaryLearner learns; a grey picture is image[None]"
             )
         dictionary = SHIPPED.get(n_channels, SHIPPED[1])
-    if isinstance(dictionary, str | os.PathLike):
-        dictionary = load_dictionary(dictionary)
-    learned: DictionaryLike = getattr(dictionary, "dictionary_", dictionary)  # type: ignore[arg-type]
-    kernels = check_dictionary(learned, operation)
+    found: DictionaryLike = opened(dictionary)  # type: ignore[assignment]
+    kernels = check_dictionary(found, operation)
     if kernels.ndim - 2 != axes:
-        raise SparseError(f"{operation}: dictionary with {kernels.ndim - 2} kernel axes for an image with {axes}")
+        way_out = "; a grey picture is image[None]" if axes == 1 else ""
+        raise SparseError(
+            f"{operation}: dictionary with {kernels.ndim - 2} kernel axes for an image with {axes}{way_out}"
+        )
     norms = torch.linalg.vector_norm(kernels.flatten(1), dim=1)
     return kernels / torch.where(norms > 0, norms, 1).reshape(-1, *[1] * (kernels.ndim - 1))
 

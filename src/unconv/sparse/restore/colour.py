@@ -68,8 +68,8 @@ def planes_for(image: Float[Tensor, "channels ..."], n_channels: int, operation:
         return Planes(image[None], lambda stack: stack[0])
     if n_channels != 1:
         raise SparseError(
-            f"{operation}: image of {channels} channels, dictionary of {n_channels}; use a dictionary of {channels} "
-            "or of 1"
+            f"{operation}: image of {channels} channels, dictionary of {n_channels}; use a dictionary of {channels}"
+            f"{'' if channels == 1 else ' or of 1'}"
         )
     if channels == 3 and rotate:
         return Planes(to_opponent(image)[:, None], lambda stack: from_opponent(stack[:, 0]))

@@ -16,8 +16,8 @@ from unconv.describe import listed
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.code.penalty import InverseCorrelation, Penalty
-from unconv.sparse.code.validate import as_image
-from unconv.sparse.learn.dictionaries import dictionary_for
+from unconv.sparse.code.validate import as_image, kernel_channels
+from unconv.sparse.learn.dictionaries import dictionary_for, opened
 from unconv.sparse.learn.parameters import LOW_PASS
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
@@ -105,8 +105,9 @@ def denoise(
     (torch.Size([1, 48, 64]), True)
 
     Args:
-        image: (C, H, W), or (C, T) for signals; uint8 counts as value / 255. Or a picture, a file or of Pillow. The
-            last of 2 or 4 channels of a picture is opacity and stays as it is.
+        image: (C, H, W), or (C, T) for signals; uint8 counts as value / 255. Or a picture: a
+            file, Pillow's, what ``read_images`` gives. The last of 2 or 4 channels of a picture is opacity and stays as
+            it is.
         dictionary: (K, C, *kernel size), (K, 1, *kernel size) for each channel by itself, a name or file for
             :func:`~unconv.sparse.learn.dictionaries.load_dictionary`, a fitted learner; None: the shipped one for grey
             or colour. Kernels are brought to unit norm.
@@ -124,13 +125,14 @@ def denoise(
     low_pass = renamed_strength("denoise", low_pass, strength)
     if noise not in ("gaussian", "impulse"):
         raise SparseError(f"denoise: noise {noise!r} is not known; it is 'gaussian' or 'impulse'")
-    picture = as_image(image, "denoise")
-    check_sigma(sigma, picture)
+    if noise == "impulse" and sigma is not None:
+        raise SparseError("denoise: sigma is the size of Gaussian noise; leave it out for noise='impulse'")
+    dictionary = opened(dictionary)
+    picture = as_image(image, "denoise", kernel_channels(dictionary))
     colour, opacity = take_opacity(picture)
     controls = Controls(turns, boundary, tol, solver, threads)
+    check_sigma(sigma, colour)
     if noise == "impulse":
-        if sigma is not None:
-            raise SparseError("denoise: sigma is the size of Gaussian noise; leave it out for noise='impulse'")
         result = _without_impulses(colour, dictionary, penalty, low_pass, controls)
     else:
         result = _without_gaussian(colour, dictionary, sigma, penalty, low_pass, controls)
@@ -154,7 +156,9 @@ def check_sigma(sigma: float | None, picture: Tensor) -> None:
         raise SparseError(f"denoise: sigma {sigma} is not positive and finite; leave it out to have it estimated")
     least, most = (float(end) for end in torch.aminmax(picture))
     if sigma > most - least > 0:
-        bits = f"; of eight bits it is {sigma:g}/255 = {sigma / 255:.4g}" if most - least <= 1 < sigma < 255 else ""
+        bits = (
+            f"; of eight bits it is {sigma:g}/255 = {sigma / 255:.4g}" if most - least <= 2 and 1 < sigma < 255 else ""
+        )
         raise SparseError(
             f"denoise: sigma {sigma:g} is more than the whole range of the values, {least:.4g} to {most:.4g}{bits}"
         )

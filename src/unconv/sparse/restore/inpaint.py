@@ -15,8 +15,8 @@ from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Boundary, Solver
 from unconv.errors import SparseError
 from unconv.sparse.code.encoding import Encoding
-from unconv.sparse.code.validate import as_float, as_image, as_tensor
-from unconv.sparse.learn.dictionaries import dictionary_for
+from unconv.sparse.code.validate import as_float, as_image, as_tensor, kernel_channels
+from unconv.sparse.learn.dictionaries import dictionary_for, opened
 from unconv.sparse.restore.coding import Controls, code_in_turns
 from unconv.sparse.restore.colour import planes_for, take_opacity
 from unconv.sparse.restore.lowpass import bands_of, renamed_strength
@@ -86,8 +86,8 @@ def inpaint(
 
     Args:
         image: (C, H, W), or (C, T) for signals; uint8 counts as value / 255; anything, NaN too, where it is not known.
-            Or a picture: a file, Pillow's.
-            The last of 2 or 4 channels of a picture is opacity and stays as it is.
+            Or a picture: a file, Pillow's, what ``read_images`` gives. The last of 2 or 4 channels of a picture is
+            opacity and stays as it is.
         mask: W, broadcast against the image: 1 or True where a value is known, 0 where it is missing; between them a
             weight.
         dictionary: as for :func:`~unconv.sparse.restore.denoise.denoise`.
@@ -103,7 +103,8 @@ def inpaint(
     """
     low_pass = renamed_strength("inpaint", low_pass, strength)
     controls = Controls(turns, boundary, tol, solver, threads)
-    picture = as_image(image, "inpaint")
+    dictionary = opened(dictionary)
+    picture = as_image(image, "inpaint", kernel_channels(dictionary))
     colour, opacity = take_opacity(picture)
     weight = _weight(mask, picture, colour)
     kernels = dictionary_for(dictionary, colour.shape[0], colour.ndim - 1, "inpaint")
