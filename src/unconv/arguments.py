@@ -17,7 +17,7 @@ from operator import index
 from os import PathLike
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
-from unconv.errors import UnconvError
+from unconv.errors import ArgumentError, UnconvError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +29,17 @@ SHOWN = 60
 MOST = 1000
 # Entries of a list up to which it is written out.
 FEW = 8
+# Words of scikit-learn, SPORCO and others, and what they are called here.
+ELSEWHERE = {
+    "n_components": ("n_kernels",),
+    "n_atoms": ("n_kernels",),
+    "n_iter": ("max_iter",),
+    "alpha": ("penalty",),
+    "lmbda": ("penalty",),
+    "reg": ("penalty",),
+    "verbose": ("progress",),
+    "seed": ("random_state",),
+}
 _PLAIN = (str, bytes, int, float, complex)
 _LISTS = (Sequence, list, Iterable, Collection)
 
@@ -58,7 +69,8 @@ def tell_wrong_arguments(function: Callable[P, T]) -> Callable[P, T]:
     Args:
         function: with annotations; what these do not tell is not looked at. Of a class it is what makes an instance.
 
-    Raises :class:`~unconv.errors.UnconvError` for such an argument; errors of any other origin pass.
+    Raises :class:`~unconv.errors.UnconvError` for such an argument, :class:`~unconv.errors.ArgumentError`, a TypeError
+    too, for one that the function has not; errors of any other origin pass.
     """
 
     if isinstance(function, type):
@@ -76,7 +88,7 @@ def tell_wrong_arguments(function: Callable[P, T]) -> Callable[P, T]:
             wrong = find_wrong(function, args, kwargs)
             if wrong is None:
                 raise
-            raise UnconvError(wrong) from error
+            raise (UnconvError if _binds(function, args, kwargs) else ArgumentError)(wrong) from error
 
     return call
 
@@ -102,6 +114,14 @@ def find_wrong(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     return wrong
 
 
+def _binds(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
 def _place_of(function: Callable[..., Any], signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
     """Where an argument belongs that is none: a field of another one, or one of nearly that name; else all names."""
     unknown = next((name for name in kwargs if name not in signature.parameters), None)
@@ -113,7 +133,8 @@ def _place_of(function: Callable[..., Any], signature: inspect.Signature, kwargs
         for kind in (hint, *get_args(hint)):
             if is_dataclass(kind) and isinstance(kind, type) and unknown in {one.name for one in fields(kind)}:
                 return f"it is in {name}={kind.__name__}({unknown}=...)"
-    near = get_close_matches(unknown, signature.parameters, 1)
+    near = [name for name in ELSEWHERE.get(unknown, ()) if name in signature.parameters]
+    near = near or get_close_matches(unknown, signature.parameters, 1)
     return f"its arguments are {every}" + (f"; the nearest name is {near[0]}" if near else "")
 
 

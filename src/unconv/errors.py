@@ -23,6 +23,10 @@ class UnconvError(ValueError):
         super().__init__(*(" ".join(map(str.strip, str(part).splitlines())) for part in message))
 
 
+class ArgumentError(UnconvError, TypeError):
+    """Arguments that a function does not have, or lacks; a TypeError as Python's own is."""
+
+
 class GeometryError(UnconvError):
     """Sizes, kernels, strides or paddings that do not fit together."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,10 @@ def test_errors_of_other_origins_pass() -> None:
         (lambda: uc.train.classify("lenet5", epochs=2), "it is in settings=Settings(epochs=...)"),
         (lambda: uc.scan(None, None, tops=3), "executor, checkpoint, progress; the nearest name is top"),
         (lambda: uc.ConvGeometry(3, 3, strides=2), "the nearest name is stride"),
+        (lambda: uc.DictionaryLearner(n_iter=3), "the nearest name is max_iter"),
+        (lambda: uc.DictionaryLearner(n_components=8), "the nearest name is n_kernels"),
+        (lambda: uc.DictionaryLearner(kernel_sizes=8), "the nearest name is kernel_size"),
+        (lambda: uc.encode(None, None, lmbda=0.1), "the nearest name is penalty"),
         (lambda: uc.project(None, None, "0", 0, zzz=1), "its arguments are model, images, layer, unit, position, rule"),
     ],
 )
@@ -71,3 +76,19 @@ def test_an_argument_that_is_none_is_told_its_place(call: Callable[[], object], 
     with pytest.raises(UnconvError, match="unexpected keyword argument") as error:
         call()
     assert told in str(error.value)
+    assert "\n" not in str(error.value)
+    # As Python's own, for those who catch that.
+    assert isinstance(error.value, TypeError)
+    assert type(pickle.loads(pickle.dumps(error.value))) is type(error.value)
+
+
+def test_names_from_elsewhere_are_told_only_where_there_is_one_for_them() -> None:
+    @tell_wrong_arguments
+    def learn(n_atoms: int = 1, *, alpha: float = 0.1) -> float:
+        return n_atoms * alpha
+
+    assert learn(n_atoms=2, alpha=1) == 2
+    with pytest.raises(UnconvError, match=r"its arguments are n_atoms, alpha$"):
+        learn(n_components=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"too many positional arguments; its arguments are n_atoms, alpha$"):
+        learn(1, 2)  # type: ignore[call-arg]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import subprocess
 import sys
@@ -209,6 +210,17 @@ except uc.UnconvError as error:
     assert first == "DictionaryLearner: nothing is learned yet; call fit first"
     assert second == "(6, 2) ['kernel0' 'kernel1'] True"
     assert "pip install" in third
+
+
+def test_a_constructor_that_tells_wrong_names_keeps_its_parameters() -> None:
+    learner = DictionaryLearner(5, 7, penalty="0.2max", n_jobs=2, init=np.ones((5, 1, 7, 7)))
+    again = clone(learner)
+    assert {name: repr(value) for name, value in again.get_params().items()} == {
+        name: repr(value) for name, value in learner.get_params().items()
+    }
+    assert set(inspect.signature(DictionaryLearner).parameters) == set(learner.get_params())
+    with pytest.raises(TypeError, match="DictionaryLearner: got an unexpected keyword argument 'n_components'"):
+        DictionaryLearner(n_components=8)  # type: ignore[call-arg]
 
 
 def test_notebooks_show_the_diagram_of_scikit_learn(fitted: DictionaryLearner) -> None:

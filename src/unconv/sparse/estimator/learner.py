@@ -96,6 +96,7 @@ class DictionaryLearner(DictionaryTransformer):
     n_iter_: int
     skipped_: tuple[str, ...]
 
+    @tell_wrong_arguments
     def __init__(
         self,
         n_kernels: int | None = 64,
