@@ -31,14 +31,14 @@ MOST = 1000
 FEW = 8
 # Words of scikit-learn, SPORCO and others, and what they are called here.
 ELSEWHERE = {
-    "n_components": ("n_kernels",),
-    "n_atoms": ("n_kernels",),
-    "n_iter": ("max_iter",),
-    "alpha": ("penalty",),
-    "lmbda": ("penalty",),
-    "reg": ("penalty",),
-    "verbose": ("progress",),
-    "seed": ("random_state",),
+    "n_components": "n_kernels",
+    "n_atoms": "n_kernels",
+    "n_iter": "max_iter",
+    "alpha": "penalty",
+    "lmbda": "penalty",
+    "reg": "penalty",
+    "verbose": "progress",
+    "seed": "random_state",
 }
 _PLAIN = (str, bytes, int, float, complex)
 _LISTS = (Sequence, list, Iterable, Collection)
@@ -133,8 +133,8 @@ def _place_of(function: Callable[..., Any], signature: inspect.Signature, kwargs
         for kind in (hint, *get_args(hint)):
             if is_dataclass(kind) and isinstance(kind, type) and unknown in {one.name for one in fields(kind)}:
                 return f"it is in {name}={kind.__name__}({unknown}=...)"
-    near = [name for name in ELSEWHERE.get(unknown, ()) if name in signature.parameters]
-    near = near or get_close_matches(unknown, signature.parameters, 1)
+    here = ELSEWHERE.get(unknown)
+    near = [here] if here in signature.parameters else get_close_matches(unknown, signature.parameters, 1)
     return f"its arguments are {every}" + (f"; the nearest name is {near[0]}" if near else "")
 
 

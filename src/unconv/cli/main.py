@@ -73,24 +73,38 @@ def main(
     """Everything that deep learning calls deconvolution: arithmetic, pictures, and a look into networks."""
 
 
+# What a command that Ctrl-C ends exits with, in typer too.
+INTERRUPTED = 130
+
+
 def run() -> None:
     """Run the command line; a refusal is one line on stderr and exit code 2; SIGTERM ends it like Ctrl-C, with 143."""
-    signal.signal(signal.SIGTERM, _end)
+    ended: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        # Told again, it ends at once.
+        signal.signal(number, signal.SIG_DFL)
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a pipe that cannot spell ⌊ or ′ gets a question mark, not an error
             stream.reconfigure(errors="replace")
     try:
         try:
             code = app(standalone_mode=False)
+        except (typer.Abort, KeyboardInterrupt):
+            code = INTERRUPTED
         finally:
             if sys.stdout:  # None where it was closed
                 sys.stdout.flush()
+        if code == INTERRUPTED or ended:
+            print(f"unconv: {'terminated' if ended else 'interrupted'}", file=sys.stderr)
+            code = 128 + ended[0] if ended else INTERRUPTED
         sys.exit(code if isinstance(code, int) else 0)
     except USAGE as misuse:
         sys.exit(tell_misuse(misuse))
-    except typer.Abort:
-        print("unconv: interrupted", file=sys.stderr)
-        sys.exit(1)
     except UnconvError as refusal:
         print(f"unconv: {in_shell(str(refusal))}", file=sys.stderr)
         sys.exit(2)
@@ -99,13 +113,6 @@ def run() -> None:
         print(f"unconv: cannot read or write{place}: {failure.strerror or failure}", file=sys.stderr)
         _drop_output()
         sys.exit(2)
-
-
-def _end(number: int, _frame: object) -> None:
-    """End as an interrupted command does, so that a checkpoint gets what is done; told again, at once."""
-    signal.signal(number, signal.SIG_DFL)
-    print("unconv: terminated", file=sys.stderr, flush=True)
-    sys.exit(128 + number)
 
 
 def tell_misuse(misuse: Any) -> int:

@@ -63,16 +63,17 @@ def in_shell(message: str) -> str:
 
     >>> in_shell("lenet5: no trained weights; random_weights=True leaves it untrained and weights=FILE takes yours")
     'lenet5: no trained weights; --random-weights leaves it untrained and --weights FILE takes yours'
-    >>> in_shell("scan with layers=conv1,conv2, or load_model(MODEL, weights='a.pt')")
+    >>> in_shell("scan with layers=['conv1', 'conv2'], or load_model(MODEL, weights='a.pt')")
     "scan with --layers conv1,conv2, or load_model(MODEL, weights='a.pt')"
     """
 
     def spelled(found: re.Match[str]) -> str:
         option = "--" + found["name"].replace("_", "-")
-        return option if found["value"] == "True" else f"{option} {found['value']}"
+        value = re.sub(r"[\[\]' ]", "", found["value"]) if found["value"].startswith("[") else found["value"]
+        return option if value == "True" else f"{option} {value}"
 
     # No argument of a call stands behind a space alone.
-    return re.sub(rf"(?<=[^,] )(?P<name>{_ARGUMENTS})=(?P<value>[^\s;)]*[^\s;),.])", spelled, message)
+    return re.sub(rf"(?<=[^,] )(?P<name>{_ARGUMENTS})=(?P<value>\[[^\]]*\]|[^\s;)]*[^\s;),.])", spelled, message)
 
 
 def channels(option: str, text: str) -> tuple[int, int]:

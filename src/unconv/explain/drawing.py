@@ -228,7 +228,7 @@ def _what_to_draw(given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Geomet
     """Geometry, view and numbers, of arguments that begin with a geometry, or with a layer and a size."""
     subject = given[0] if given else named.get("geometry", named.get("layer"))
     of_layer = hasattr(subject, "register_forward_hook")
-    if of_layer and "input_size" in named:
+    if of_layer and "input_size" in named and "size" not in named:
         # As everything else calls it.
         named = {"size" if name == "input_size" else name: value for name, value in named.items()}
     names = ("layer", "size", "view", "numbers") if of_layer else ("geometry", "view", "numbers")

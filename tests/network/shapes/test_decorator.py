@@ -82,6 +82,7 @@ class Restore(nn.Module):
         super().__init__()
         self.down = nn.Conv2d(1, 8, 3, stride=2, padding=1)
         self.up = nn.ConvTranspose2d(8, 1, 3, stride=2, padding=1)
+        self.calls: list[Tensor] = []
 
     @uc.explain_shapes()
     def training_step(self, batch: dict[str, Tensor], scale: float = 1.0) -> Tensor:
@@ -91,10 +92,10 @@ class Restore(nn.Module):
 
     @uc.explain_shapes()
     def broken_step(self, batch: Tensor) -> Tensor:
-        """Fails by what no tensor has to do with, and would fail otherwise with shapes alone."""
-        if float(self.down(batch).detach().sum()) == float(self.down(batch).detach().sum()):
-            raise ValueError("no such column: target")
-        return batch
+        """Fails by what sizes have nothing to do with, and does more than to compute."""
+        self.down(batch)
+        self.calls.append(batch)
+        raise ValueError("no such column: target")
 
 
 def test_what_a_step_does_between_modules_is_explained() -> None:
@@ -104,8 +105,11 @@ def test_what_a_step_does_between_modules_is_explained() -> None:
     assert str(told.value).startswith("up comes to 27×27 and the input to 28×28; the model joins them (sub)")
     assert "output_padding=1" in told.value.fix
     assert Restore().training_step({name: torch.zeros(4, 1, 27, 27) for name in batch}).ndim == 0
+    broken = Restore()
     with pytest.raises(ValueError, match="no such column"):
-        Restore().broken_step(batch["clean"])
+        broken.broken_step(batch["clean"])
+    # What sizes have nothing to do with is not called again.
+    assert len(broken.calls) == 1
 
 
 @pytest.mark.parametrize(

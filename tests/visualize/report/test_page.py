@@ -218,7 +218,7 @@ def test_a_finished_scan_gives_the_same_report(folder: Path, tmp_path: Path) -> 
     [
         ({"model": "weights"}, r"scan: its weights is 'random, for a test', here it is 'others'"),
         ({"model": "changed"}, r"scan: unit \d+ of layer '4' is \S+ in it and \S+ here; the weights or the pictures"),
-        ({"layers": ["0"]}, r"scan: layer '0' is not in it; it holds 4; scan with layers=0"),
+        ({"layers": ["0"]}, r"scan: layer '0' is not in it; it holds 4; scan with layers=\['0'\]"),
         ({"top": 10}, r"scan: it holds 9 places of each unit, 10 are asked for; scan with top=10"),
         ({"images": "fewer"}, r"scan: it is of 21 pictures, here are 20"),
         ({"images": "renamed"}, r"scan: its picture \d+ is '\S+.*', here it is "),

@@ -21,6 +21,8 @@ InputSize: TypeAlias = Any
 # The side of ImageNet's pictures, taken where no size is given.
 SIDE = 224
 MOST_AXES = 3
+# A first number below it may be channels: (2, 16000) is a signal in stereo.
+FEWEST = 5
 
 
 def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace") -> Sizes:
@@ -32,9 +34,10 @@ def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace")
             - (channels, *axes) with one to three axes;
             - the same with the batch in front, where the model's first convolution tells that there is one;
             - a tensor or an array: its shape, with or without the batch;
-            - the axes alone, ``(224, 224)``, where the first convolution tells how many there are;
+            - the axes alone, ``(224, 224)``, for a model that begins with a convolution of so many axes; not where the
+              first number is so small that it may be channels, as in (2, 16000);
             - an int: the side of a picture, whose channels the first convolution tells; for a model that begins with
-              a linear layer of so many features, their number;
+              a linear layer and has no convolution but transposed ones, the features of that;
             - text: ``"3x224x224"``, ``"224x224"``, ``"224"``;
             - None: what the model says of itself (as timm's do), else pictures of 224 × 224; for generators that begin
               with a linear layer its features.
@@ -54,7 +57,7 @@ def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace")
     >>> as_input_sizes(None, generator), as_input_sizes(100, generator)
     (((100,),), ((100,),))
     """
-    known = _Known(first_convolution(model), leading_features(model))
+    known = _Known(first_convolution(model), first_with_weights(model))
     if given is None:
         return (_assumed(model, known, operation),)
     if isinstance(given, Sequence) and not isinstance(given, str) and given and not any(map(_is_number, given)):
@@ -67,7 +70,13 @@ class _Known:
     """What a model's own layers tell of its input."""
 
     first: nn.modules.conv._ConvNd | None
-    features: int | None
+    begins: nn.Module | None
+
+    @property
+    def features(self) -> int | None:
+        """What a model takes that begins with a linear layer, and has no convolution but transposed ones."""
+        pictures = self.first is not None and not isinstance(self.first, nn.modules.conv._ConvTransposeNd)
+        return self.begins.in_features if isinstance(self.begins, nn.Linear) and not pictures else None
 
     @property
     def axes(self) -> int | None:
@@ -96,19 +105,13 @@ def first_convolution(model: nn.Module) -> nn.modules.conv._ConvNd | None:
     return next((one for one in model.modules() if isinstance(one, kinds) and one.in_channels), None)
 
 
-def leading_features(model: nn.Module) -> int | None:
-    """How many features a model takes whose first layer with weights, in the order of its modules, is a linear one.
+def first_with_weights(model: nn.Module) -> nn.Module | None:
+    """The first layer with weights of its own, in the order of a model's modules; None without one.
 
-    >>> leading_features(nn.Sequential(nn.Flatten(), nn.Linear(784, 10))), leading_features(nn.Conv2d(3, 8, 3))
-    (784, None)
+    >>> first_with_weights(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+    Linear(in_features=784, out_features=10, bias=True)
     """
-    leaves = (
-        one
-        for one in model.modules()
-        if next(one.children(), None) is None and next(one.parameters(), None) is not None
-    )
-    first = next(leaves, None)
-    return first.in_features if isinstance(first, nn.Linear) else None
+    return next((one for one in model.modules() if next(one.parameters(recurse=False), None) is not None), None)
 
 
 def _one(given: Any, known: _Known, everything: Any, operation: str, alone: bool) -> Shape:
@@ -143,7 +146,7 @@ def _one(given: Any, known: _Known, everything: Any, operation: str, alone: bool
     if first is not None and axes is not None and len(size) == axes + 2 and size[1] == first.in_channels:
         size = size[1:]
     # Two numbers for a convolution of pictures are height and width: with channels there were three.
-    if alone and first is not None and axes is not None and len(size) == axes > 1:
+    if alone and first is not None and known.begins is first and len(size) == axes and size[0] >= FEWEST:
         size = (first.in_channels, *size)
     return _checked(size, everything, operation)
 

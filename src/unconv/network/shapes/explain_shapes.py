@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -51,6 +52,8 @@ class ShapeError(UnconvError, RuntimeError):
         RuntimeError.__init__(self, "\n".join(lines))
 
 
+# What torch's errors about sizes speak of.
+_ABOUT_SIZES = re.compile(r"\b(sizes?|shapes?|dimensions?|channels|broadcast\w*|match)\b", re.IGNORECASE)
 # Set while a call is made again, so that what is decorated inside of it is silent.
 _EXPLAINING: ContextVar[bool] = ContextVar("explaining", default=False)
 
@@ -63,8 +66,7 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
 
     As a decorator, ``@explain_shapes`` does the same for every call of a function or a method, as ``forward`` or
     Lightning's ``training_step``, and there also for what stands between the modules, as a loss; name, documentation
-    and signature of it stay. Raises UnconvError for what is no plain
-    function: a class, a coroutine, a generator.
+    and signature of it stay. Raises UnconvError for what is no plain function: a class, a coroutine, a generator.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 14 * 14, 10))
     >>> import torch
@@ -101,8 +103,7 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
             try:
                 return function(*args, **kwargs)
             except Exception as error:
-                inner = error.__traceback__.tb_next if error.__traceback__ is not None else None
-                _explain_failure(error, lambda: _find_call(function, args, kwargs, inner))
+                _explain_failure(error, functools.partial(_find_call, function, args, kwargs, error))
                 raise
 
         return explained
@@ -124,9 +125,10 @@ def _explain_failure(error: BaseException | None, find_call: Callable[[], Call |
 
 
 def _find_call(
-    function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], traceback: TracebackType | None
+    function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], error: Exception
 ) -> Call | None:
     """What failed in a call of a function: a module's ``forward``, a module that it calls, a method of a module."""
+    traceback = error.__traceback__.tb_next if error.__traceback__ is not None else None
     if not args or not isinstance(args[0], nn.Module):
         return _outermost_call(traceback)
     module, *given = args
@@ -135,8 +137,10 @@ def _find_call(
         return module, given, kwargs, None
     outer = _outermost_call(traceback)
     # A module without weights, as a loss, says little by itself: what came in was made outside of it.
-    weights = outer is not None and next(outer[0].parameters(), None) is not None
-    return outer if weights else (module, given, kwargs, function)
+    if outer is not None and next(outer[0].parameters(), None) is not None:
+        return outer
+    # A method does more than to compute; it is called again only where sizes are to blame.
+    return (module, given, kwargs, function) if _ABOUT_SIZES.search(str(error)) else outer
 
 
 def _is_plain(function: object) -> bool:

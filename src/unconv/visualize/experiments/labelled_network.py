@@ -75,7 +75,7 @@ def _read(network: OpenedModel, images: Any, operation: str) -> Tensor:
             "images as it wants them, (batch, channel, height, width), or load_model's network"
         )
     batches = []
-    for batch in image_batches(network.module, images, network.preprocess):
+    for batch in image_batches(network.module, images, network.preprocess, operation):
         if batch.skipped:
             raise UnconvError(f"{operation}: {batch.skipped[0]}; leave it out")
         batches.append(batch.images)

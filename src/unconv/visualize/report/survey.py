@@ -132,5 +132,5 @@ def check_layers(found: TopActivations, layers: Sequence[str]) -> None:
         more = f" and {len(found.layers) - LISTED} more" if len(found.layers) > LISTED else ""
         raise UnconvError(
             f"scan: layer {missing[0]!r} is not in it; it holds {', '.join(found.layers[:LISTED])}{more}; "
-            f"scan with layers={','.join(layers)}"
+            f"scan with layers={list(layers)}"
         )

@@ -164,9 +164,9 @@ def scan(
     if not state.peaks:
         reasons = "; ".join(map(str, state.skipped[:3])) or "there are none"
         raise UnconvError(f"scan: no image could be used: {reasons}")
-    # What is assumed of pictures is told where there were some: a dataset's own tensors go in as they are.
-    assumed = opened.weights == "as given" and prepare is not None and not prepare.asked
-    told = {"notes": list(opened.notes)} if opened.notes and not assumed else {}
+    # What is assumed of a bare module's pictures is told where there were some: tensors of a dataset go in as they are.
+    needless = opened.weights == "as given" and prepare is not None and not prepare.asked
+    told = {"notes": list(opened.notes)} if opened.notes and not needless else {}
     found = tuple(layer for layer in names if layer in state.peaks)
     return replace(_result(state, found, {**about, **told, **_paths(images)}), scanned=Scanned.of(opened, images))
 

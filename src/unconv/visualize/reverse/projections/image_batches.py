@@ -25,7 +25,9 @@ Tensors: TypeAlias = Any
 BATCH = 32
 
 
-def image_batches(module: nn.Module, images: Any, prepare: Prepare | None) -> Iterator[Batch]:
+def image_batches(
+    module: nn.Module, images: Any, prepare: Prepare | None, operation: str = "project"
+) -> Iterator[Batch]:
     """Images in batches on the device of a network, and in its precision where they are pictures.
 
     Args:
@@ -33,6 +35,7 @@ def image_batches(module: nn.Module, images: Any, prepare: Prepare | None) -> It
         images: a tensor, with or without the batch, or a list of tensors, which are taken as they are; else whatever
             :func:`~unconv.data.read.batches.collection_of` takes.
         prepare: what the network wants done to a picture.
+        operation: who asks; messages begin with it.
 
     Raises :class:`~unconv.errors.ImageError` where nothing could be read, UnconvError for tensors of several sizes.
 
@@ -56,7 +59,7 @@ def image_batches(module: nn.Module, images: Any, prepare: Prepare | None) -> It
             yield batch
     if empty:
         told = "; ".join(map(str, skipped[:3])) or "there are none"
-        raise ImageError(f"project: no image could be used: {told}")
+        raise ImageError(f"{operation}: no image could be used: {told}")
 
 
 def open_for_images(model: Any, operation: str, images: Any, transform: Transform | None = None) -> OpenedModel:
