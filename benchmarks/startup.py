@@ -1,4 +1,5 @@
-"""How long do ``import unconv`` and ``unconv --help`` take, each in a fresh process? The goal: under 0.3 s.
+"""How long do ``import unconv`` and ``unconv --help`` take, each in a fresh process? The goal: under 0.03 s and
+0.15 s.
 
 The interpreter's own start is measured with them and shown, not subtracted: it is what a user waits for. Modules
 are compiled before, as they are after the first start anywhere, whatever the environment says of bytecode.
@@ -14,7 +15,7 @@ from typing import Any
 
 from benchmarks.harness import goal, interleave, spread
 
-TARGET = 0.3
+TARGETS = {"import unconv": 0.03, "unconv --help": 0.15}
 COMMANDS = {
     "python -c pass": ("-c", "pass"),
     "import unconv": ("-c", "import unconv"),
@@ -32,7 +33,9 @@ def run(quick: bool = False) -> dict[str, Any]:
         "columns": {"command": "command", "seconds": "seconds, median and quartiles"},
         "rows": rows,
         "goals": [
-            goal(f"{row['command']}: seconds", row["seconds"]["median"], TARGET, at_least=False) for row in rows[1:]
+            goal(f"{row['command']}: seconds", row["seconds"]["median"], TARGETS[row["command"]], at_least=False)
+            for row in rows
+            if row["command"] in TARGETS
         ],
     }
 

@@ -8,11 +8,13 @@ imported when they are first used, so that ``import unconv`` costs nothing.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from unconv._lazy import lazy_names
 from unconv._moved import MOVED_NAMES, MovedFinder
 from unconv._version import __version__ as __version__
+
+# For type checkers, which know the name; the module typing would be half of this import's time.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from unconv import (
