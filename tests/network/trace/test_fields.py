@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from unconv.network.trace.trace import trace
 
 sys.path.insert(0, str(Path(__file__).parent))
-from connections import boxes, positive, probes, stages
+from connections import boxes, gradient_box, positive, probes, stages
 
 SIZES = {1: (5, 24), 2: (4, 9), 3: (3, 5)}
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -59,6 +59,18 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=self.factor, mode=self.mode)
+
+
+class Meeting(nn.Module):
+    """A branch at half the size, resized to meet what went around it."""
+
+    def __init__(self, corners: bool) -> None:
+        super().__init__()
+        self.corners = corners
+
+    def forward(self, x: Tensor) -> Tensor:
+        small = F.avg_pool2d(x, 2)
+        return x + F.interpolate(small, size=x.shape[2:], mode="bilinear", align_corners=self.corners)
 
 
 class Crop(nn.Module):
@@ -143,6 +155,24 @@ def test_every_units_box_equals_its_connections(network: tuple[nn.Sequential, tu
         assert str(name) in graph
         for unit, box in truth.items():
             assert graph.field_box(str(name), unit) == box, (name, unit)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=3), st.integers(5, 12), st.integers(5, 12))
+def test_branches_resized_to_meet_are_followed_cell_by_cell(corners: list[bool], height: int, width: int) -> None:
+    size = (height, width)
+    children = [child for corner in corners for child in (nn.Conv2d(2, 2, 3, padding=1), Meeting(corner))]
+    model = positive(nn.Sequential(*children))
+    graph = trace(model, (2, *size))
+    image = torch.ones((1, 2, *size), dtype=torch.float64, requires_grad=True)
+    output = model(image).sum(1)[0]
+    for unit, most in boxes(model(probes(2, size)), size).items():
+        least, box = gradient_box(output[unit], image), graph.field_box(graph.layers[-1], unit)
+        for (start, stop), (first, last), (one, end) in zip(least, box, most, strict=True):
+            # Between what reaches the unit and what torch reads, cells of weight 0 among it.
+            assert one <= first <= start < stop <= last <= end, unit
+    for layer in graph:
+        assert all(axis.period <= extent for axis, extent in zip(layer.receptive_field.axes, size, strict=True))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -67,6 +67,20 @@ def test_field_of_a_chain_is_the_hull_of_what_it_reaches(layers: list[Geometry],
 
 
 @settings(max_examples=200, deadline=None)
+@given(chains(), st.integers(1, 12))
+def test_units_of_a_layer_that_has_few_see_what_they_see_without_an_end(layers: list[Geometry], extent: int) -> None:
+    *before, last = layers
+    field = ReceptiveField.of_pixels(1)
+    for layer in before:
+        field = field.then(layer.receptive_field)
+    (below,), (axis,) = field.axes, last.receptive_field.axes
+    endless, cut = below.then(axis), below.then(axis, extent)
+    assert cut.stride == endless.stride
+    assert cut.period <= max(extent, axis.period)
+    assert [cut.of(unit) for unit in range(extent)] == [endless.of(unit) for unit in range(extent)]
+
+
+@settings(max_examples=200, deadline=None)
 @given(chains(), chains(), st.integers(0, 30))
 def test_union_is_the_hull_of_both_branches(one: list[Geometry], two: list[Geometry], unit: int) -> None:
     fields = []

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, prod
+from math import lcm, prod
 
-from unconv.errors import GeometryError
 from unconv.network.trace import layout as lay
 from unconv.network.trace.layout import Atom, Layout
 from unconv.network.trace.links import Link, Whole, link_cells
@@ -95,13 +94,12 @@ def join_fields(one: AxisField, two: AxisField, extent: int, size: int) -> AxisF
     for field in (one, two):
         if is_whole(field, size):
             return field
-    if one.advance and two.advance:
-        try:
-            return one.union(two)
-        except GeometryError:
-            pass  # the strides differ, as where a resized branch meets a skip connection of odd size
+    # Strides differ where a resized branch meets a skip connection of odd size.
+    alike = one.stride == two.stride != 0 and one.spacing is two.spacing is None
+    if alike and lcm(one.period, two.period) <= extent:
+        return one.union(two)
     hulls = []
     for unit in range(extent):
         intervals = [(a, b) for a, b in (one.of(unit), two.of(unit)) if a < b]
         hulls.append((min(a for a, _ in intervals), max(b for _, b in intervals)) if intervals else one.of(unit))
-    return listed_field(hulls, max(ceil(one.stride * extent), ceil(two.stride * extent)))
+    return listed_field(hulls, max(one.stride, two.stride))

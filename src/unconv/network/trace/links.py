@@ -11,9 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
 
-from unconv.operators.geometry.receptive import AxisField, listed_field, transpose_field, window_field
+from unconv.operators.geometry.receptive import AxisField, Interval, listed_field, transpose_field, window_field
 from unconv.operators.geometry.sizes import effective_kernel_size
 
 
@@ -151,7 +150,7 @@ def link_cells(reads: Sequence[Sequence[int]], size: int) -> Listed:
     (0, 1)
     """
     hulls = [(min(cells), max(cells) + 1) if cells else (0, 0) for cells in reads]
-    return Listed(tuple(map(tuple, reads)), listed_field(hulls, size))
+    return Listed(tuple(map(tuple, reads)), listed_field(hulls, Fraction(size, len(hulls))))
 
 
 def link_padding(size: int, before: int, after: int, mode: str) -> Listed:
@@ -184,10 +183,62 @@ def link_adaptive_pool(size: int, output_size: int) -> Link | None:
     if output_size == 1:
         return Whole(size)
     intervals = [(unit * size // output_size, -(-(unit + 1) * size // output_size)) for unit in range(output_size)]
-    return Listed(tuple(tuple(range(*interval)) for interval in intervals), listed_field(intervals, size))
+    return Listed(
+        tuple(tuple(range(*interval)) for interval in intervals), listed_field(intervals, Fraction(size, output_size))
+    )
 
 
 _TAPS_BEFORE_AFTER = {"nearest": (0, 1), "linear": (0, 2), "cubic": (-1, 3)}
+_REACH = {"linear_aa": 1, "cubic_aa": 2}
+
+
+@dataclass(frozen=True)
+class Resize(Link):
+    """Interpolation: unit o reads the cells around ``ratio`` · o, those next to a border more than once.
+
+    ``kind`` is ``nearest``, ``nearest_exact``, ``linear``, ``cubic``, or ``linear_aa``/``cubic_aa`` (antialiased). With
+    ``corners`` the first and last cells lie on the first and last units, otherwise the ends of both axes do. ``told``
+    is whether torch was given the ratio; from a size alone it makes another ratio of another input.
+
+    >>> Resize(Fraction(1, 2), "linear").field().of(2)
+    (0, 2)
+    """
+
+    ratio: Fraction
+    kind: str
+    corners: bool = False
+    told: bool = False
+
+    @property
+    def steady(self) -> bool:
+        """Resizing by a factor."""
+        return self.told and not self.corners
+
+    def field(self) -> AxisField:
+        """The intervals of an endless axis."""
+        return listed_field([self._interval(unit) for unit in range(self.ratio.denominator)], self.ratio)
+
+    def cells(self, units: Iterable[int], size: int) -> frozenset[int]:
+        """The interval of each unit, held inside the axis."""
+        intervals = set(map(self._interval, units))
+        held = [(min(max(a, 0), size - 1), min(max(b - 1, 0), size - 1)) for a, b in intervals]
+        return frozenset(cell for first, last in held for cell in range(first, last + 1))
+
+    def _interval(self, unit: int) -> Interval:
+        """[start, stop) that a unit reads on an endless axis."""
+        cells, units = self.ratio.numerator, self.ratio.denominator
+        # The middle of the unit, in halves of a cell of an axis that is `units` times as fine.
+        middle = (2 * unit + 1) * cells
+        if self.kind in _REACH:
+            reach = 2 * _REACH[self.kind] * max(cells, units)
+            return (middle - reach + units) // (2 * units), -((-middle - reach - units) // (2 * units))
+        if self.kind == "nearest_exact":
+            return middle // (2 * units), middle // (2 * units) + 1
+        below = unit * cells // units
+        if self.kind != "nearest" and not self.corners:
+            below = (middle - units) // (2 * units)
+        before, after = _TAPS_BEFORE_AFTER[self.kind]
+        return below + before, below + after
 
 
 def link_resize(
@@ -195,12 +246,11 @@ def link_resize(
 ) -> Link | None:
     """Interpolation to another size; None where nothing changes.
 
-    ``kind`` is ``nearest``, ``nearest_exact``, ``linear``, ``cubic``, or ``linear_aa``/``cubic_aa`` (antialiased).
     ``scale`` is input cells per unit where torch was told a factor; otherwise i/n, or (i − 1)/(n − 1) with
     ``align_corners``. A cell counts as read where torch reads it, also with weight 0.
 
-    >>> link_resize(4, 8, "linear").field().of(2)
-    (0, 2)
+    >>> sorted(link_resize(4, 8, "linear").cells({0, 7}, size=4))
+    [0, 1, 2, 3]
     """
     if output_size == size and scale in (None, 1):
         return None
@@ -208,28 +258,5 @@ def link_resize(
         ratio = Fraction(size - 1, output_size - 1) if output_size > 1 else Fraction(0)
     else:
         ratio = scale if scale is not None else Fraction(size, output_size)
-    intervals = [_resize_interval(unit, ratio, kind, align_corners) for unit in range(output_size)]
-    last = size - 1
-    reads = tuple(tuple(range(min(max(a, 0), last), min(max(b - 1, 0), last) + 1)) for a, b in intervals)
-    if ratio == 0:
-        return link_cells(reads, size)
-    count = ratio.denominator
-    pattern = [_resize_interval(unit, ratio, kind, align_corners) for unit in range(count)]
-    # Told a size and no factor, torch makes another factor of another input.
-    return Listed(reads, listed_field(pattern, ratio.numerator), moves_along=scale is not None and not align_corners)
-
-
-def _resize_interval(unit: int, ratio: Fraction, kind: str, align_corners: bool) -> tuple[int, int]:
-    """[start, stop) that a unit reads on an endless axis."""
-    half = Fraction(1, 2)
-    if kind.endswith("_aa"):
-        centre = ratio * (unit + half)
-        reach = (1 if kind == "linear_aa" else 2) * max(ratio, Fraction(1))
-        return floor(centre - reach + half), ceil(centre + reach + half)
-    if kind == "nearest":
-        return floor(unit * ratio), floor(unit * ratio) + 1
-    if kind == "nearest_exact":
-        return floor((unit + half) * ratio), floor((unit + half) * ratio) + 1
-    source = unit * ratio if align_corners else (unit + half) * ratio - half
-    before, after = _TAPS_BEFORE_AFTER[kind]
-    return floor(source) + before, floor(source) + after
+    link = Resize(ratio, kind, align_corners, told=scale is not None)
+    return link if ratio else link_cells([sorted(link.cells({0}, size))] * output_size, size)

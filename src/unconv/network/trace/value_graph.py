@@ -162,7 +162,7 @@ class ValueGraph:
     ) -> Value:
         axes, certain = [], []
         for axis, extent in enumerate(extents):
-            fields = [self._chained(value.field.axes[axis], links[axis], axis) for value, links in parents]
+            fields = [self._chained(value.field.axes[axis], links[axis], axis, extent) for value, links in parents]
             joined = fields[0]
             for field in fields[1:]:
                 joined = join_fields(joined, field, extent, self.input_size[axis])
@@ -174,10 +174,10 @@ class ValueGraph:
         sources = tuple((value.index, links) for value, links in parents)
         return self._add(layout, extents, ReceptiveField(tuple(axes)), tuple(certain), sources)
 
-    def _chained(self, below: AxisField, link: Link | None, axis: int) -> AxisField:
+    def _chained(self, below: AxisField, link: Link | None, axis: int, extent: int) -> AxisField:
         if link is None:
             return below
-        field = below.then(link.field())
+        field = below.then(link.field(), extent)
         if field.advance:
             return field
         size = self.input_size[axis]

@@ -3,15 +3,19 @@
 Along one axis the fields of a layer's units repeat: after a whole period of units the field has moved on by a whole
 number of input cells. A convolution has period 1 and moves by its stride; a transposed convolution has period s and
 moves by 1, since its output phases see different inputs. Chaining (:meth:`AxisField.then`) and joining of branches
-(:meth:`AxisField.union`) keep that form, so nothing is rounded and nothing is traced by gradients.
+(:meth:`AxisField.union`) keep that form, so nothing is rounded and nothing is traced by gradients. Periods multiply
+where resizings to uneven sizes follow each other: where one would be longer than the layer has units, these are listed
+one by one instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from math import gcd, lcm
+from functools import cached_property
+from itertools import pairwise
+from math import ceil, gcd, lcm
 
 from unconv.describe import by_size, listed
 from unconv.errors import GeometryError
@@ -36,6 +40,8 @@ class AxisField:
     starts: tuple[int, ...]
     stops: tuple[int, ...]
     advance: int
+    spacing: Fraction | None = field(default=None, repr=False)
+    """The stride, where units are listed one by one and their fields repeat after no whole number of input cells."""
 
     @property
     def period(self) -> int:
@@ -50,7 +56,7 @@ class AxisField:
     @property
     def stride(self) -> Fraction:
         """Input cells from one unit to the next: below 1 after upsampling, 0 where every unit sees everything."""
-        return Fraction(self.advance, self.period)
+        return Fraction(self.advance, self.period) if self.spacing is None else self.spacing
 
     def of(self, unit: int) -> Interval:
         """[start, stop) of one unit's field; cells below 0 or past the input's end are padding."""
@@ -59,6 +65,8 @@ class AxisField:
 
     def hull(self, first: int, last: int) -> Interval:
         """[start, stop) of all that the units first … last − 1 see together."""
+        if self._ordered and first < last:
+            return self.of(first)[0], self.of(last - 1)[1]
         near = range(first, min(last, first + self.period))
         far = range(max(first, last - self.period), last)
         starts = [start for start, stop in map(self.of, near) if start < stop]
@@ -68,18 +76,28 @@ class AxisField:
             return start, start
         return min(starts), max(stops)
 
-    def then(self, layer: AxisField) -> AxisField:
-        """Fields, in this one's input, of a layer that reads this one's units.
+    @cached_property
+    def _ordered(self) -> bool:
+        """Whether every unit sees something, and none starts or stops before the one in front of it."""
+        rows = [(row, row[0] + self.advance) for row in (self.starts, self.stops)]
+        rising = all(one <= two for row, after in rows for one, two in pairwise((*row, after)))
+        return rising and all(start < stop for start, stop in zip(self.starts, self.stops, strict=True))
+
+    def then(self, layer: AxisField, extent: int | None = None) -> AxisField:
+        """Fields, in this one's input, of a layer that reads this one's units, and has ``extent`` of its own.
 
         >>> three = AxisField((-1,), (2,), advance=1)
         >>> three.then(three).size
         5
         """
         turns = self.period // gcd(self.period, layer.advance)
-        units = range(turns * layer.period)
-        intervals = [self.hull(*layer.of(unit)) for unit in units]
-        advance = turns * layer.advance * self.advance // self.period
-        return _shortest(intervals, advance)
+        period = turns * layer.period
+        whole = self.spacing is None and layer.spacing is None
+        if whole and (extent is None or period <= extent):
+            intervals = [self.hull(*layer.of(unit)) for unit in range(period)]
+            return _shortest(intervals, turns * layer.advance * self.advance // self.period)
+        intervals = [self.hull(*layer.of(unit)) for unit in range(period if extent is None else extent)]
+        return listed_field(intervals, self.stride * layer.stride)
 
     def union(self, other: AxisField) -> AxisField:
         """Fields of units that join two branches, as adding or concatenating does: the hull of both.
@@ -112,20 +130,25 @@ def _shortest(intervals: Sequence[Interval], advance: int) -> AxisField:
     count = len(intervals)
     for period in (p for p in range(1, count + 1) if count % p == 0 and (advance * p) % count == 0):
         step = advance * period // count
-        shifted = [(start + step, stop + step) for start, stop in intervals[: count - period]]
-        if shifted == list(intervals[period:]):
+        pairs = zip(intervals, intervals[period:], strict=False)
+        if all(start + step == later and stop + step == end for (start, stop), (later, end) in pairs):
             chosen = intervals[:period]
             return AxisField(tuple(s for s, _ in chosen), tuple(e for _, e in chosen), step)
     raise AssertionError("a field always repeats after its own period")
 
 
-def listed_field(intervals: Sequence[Interval], advance: int) -> AxisField:
+def listed_field(intervals: Sequence[Interval], stride: Fraction) -> AxisField:
     """The field of units whose intervals are listed one by one, in its shortest form.
 
-    >>> listed_field([(0, 1), (0, 1), (1, 2), (1, 2)], advance=2)     # nearest neighbour, twice the size
+    Where so many strides come to no whole number of input cells, the units listed are taken to be all there are.
+
+    >>> listed_field([(0, 1), (0, 1), (1, 2), (1, 2)], Fraction(1, 2))     # nearest neighbour, twice the size
     AxisField(starts=(0, 0), stops=(1, 1), advance=1)
     """
-    return _shortest(intervals, advance)
+    cells = stride * len(intervals)
+    if cells.denominator == 1:
+        return _shortest(intervals, int(cells))
+    return AxisField(tuple(a for a, _ in intervals), tuple(b for _, b in intervals), ceil(cells), stride)
 
 
 def window_field(kernel_span: int, stride: int, pad_before: int) -> AxisField:

@@ -53,7 +53,7 @@ def fields_from(graph: Graph, source: int, last: int) -> dict[int, tuple[AxisFie
         axes = []
         for axis, extent in enumerate(value.extents):
             below = [(fields[parent][axis], links[axis]) for parent, links in value.parents if parent in fields]
-            chained = [field if link is None else field.then(link.field()) for field, link in below]
+            chained = [field if link is None else field.then(link.field(), extent) for field, link in below]
             joined = chained[0]
             for field in chained[1:]:
                 joined = join_fields(joined, field, extent, origin.extents[axis])
