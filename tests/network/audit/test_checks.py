@@ -127,6 +127,7 @@ FAULTS: dict[str, list[Case]] = {
         (lambda: nn.Conv2d(3, 4, 2, stride=2), (3, 9, 8), ""),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2)), (3, 8, 15), "1"),
         (lambda: nn.Conv2d(3, 4, 4, stride=4), (3, 30, 32), ""),
+        (lambda: nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(3, 4, 4, stride=4)), (3, 32, 32), "1"),
     ],
     "skipped-cells": [
         (lambda: nn.Conv2d(3, 4, 1, stride=2), (3, 8, 8), ""),
@@ -139,6 +140,8 @@ FAULTS: dict[str, list[Case]] = {
     "only-padding": [
         (lambda: nn.Conv2d(3, 4, 3, padding=3), (3, 12, 12), ""),
         (lambda: nn.Conv2d(3, 4, 1, padding=1), (3, 12, 12), ""),
+        (lambda: nn.Sequential(nn.ZeroPad2d(4), nn.ReLU(), nn.Conv2d(3, 4, 3)), (3, 12, 12), "2"),
+        (lambda: nn.Sequential(nn.ConstantPad2d(2, 0.5), nn.Conv2d(3, 4, 3, padding=1)), (3, 12, 12), "1"),
     ],
     "small-field": [
         (lambda: shallow(3, 64)[0], (3, 64, 64), "2"),
@@ -234,6 +237,8 @@ NEAR: dict[str, list[tuple[Callable[[], nn.Module], Size]]] = {
     "only-padding": [
         (lambda: nn.Conv2d(3, 4, 3, padding=2), (3, 12, 12)),
         (lambda: nn.MaxPool2d(3, 2, padding=1), (3, 12, 12)),
+        (lambda: nn.Sequential(nn.ReflectionPad2d(4), nn.Conv2d(3, 4, 3)), (3, 12, 12)),
+        (lambda: nn.Sequential(nn.ZeroPad2d(2), nn.Conv2d(3, 4, 3)), (3, 12, 12)),
     ],
     "small-field": [
         (lambda: shallow(3, 6)[0], (3, 6, 6)),
@@ -261,6 +266,7 @@ NEAR: dict[str, list[tuple[Callable[[], nn.Module], Size]]] = {
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding=1), (3, 33, 33)),
         (lambda: nn.Conv2d(3, 4, 3, padding=1), (3, 32, 32)),
         (lambda: nn.Conv2d(3, 4, 3, stride=2), (3, 32, 32)),
+        (lambda: nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 4, 3, stride=2)), (3, 32, 32)),
     ],
 }
 

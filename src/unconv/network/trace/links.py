@@ -107,6 +107,8 @@ class Listed(Link):
     reads: tuple[tuple[int, ...], ...]
     pattern: AxisField
     moves_along: bool = False
+    repeated: tuple[int, int] = (0, 0)
+    """Units in front and at the end that are padding, and repeat others."""
 
     @property
     def steady(self) -> bool:
@@ -169,7 +171,8 @@ def link_padding(size: int, before: int, after: int, mode: str) -> Listed:
     else:
         period = max(2 * size - 2, 1)
         cells = [min(unit % period, period - unit % period) for unit in units]
-    return Listed(tuple((cell,) for cell in cells), window_field(1, 1, before), moves_along=mode != "circular")
+    reads, moves_along = tuple((cell,) for cell in cells), mode != "circular"
+    return Listed(reads, window_field(1, 1, before), moves_along, repeated=(before, after))
 
 
 def link_adaptive_pool(size: int, output_size: int) -> Link | None:
@@ -249,8 +252,8 @@ def link_resize(
     ``scale`` is input cells per unit where torch was told a factor; otherwise i/n, or (i − 1)/(n − 1) with
     ``align_corners``. A cell counts as read where torch reads it, also with weight 0.
 
-    >>> sorted(link_resize(4, 8, "linear").cells({0, 7}, size=4))
-    [0, 1, 2, 3]
+    >>> sorted(link_resize(4, 8, "linear").cells({0, 3}, size=4))
+    [0, 1, 2]
     """
     if output_size == size and scale in (None, 1):
         return None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from unconv.network.audit.checks.padding_before import padded_walks, padding_ends
 from unconv.network.audit.finding import Finding, Subject, argument, by_size
 from unconv.network.trace.graph import Layer
 from unconv.operators.geometry.base import Geometry
+from unconv.operators.geometry.sizes import effective_kernel_size
 from unconv.operators.geometry.walk import Walk
+
+Walks = tuple[Walk, ...]
 
 _Told = list[tuple[int, str, str]]
 """Axis, message with a place for its name, and fix."""
@@ -15,57 +19,65 @@ _Told = list[tuple[int, str, str]]
 
 def check_borders(subject: Subject) -> Iterator[Finding]:
     """``dropped-border``, ``skipped-cells``, ``only-padding``, ``idle-taps`` and ``same-differs``."""
+    graph = subject.graph
+    ends = padding_ends(graph)
     moved = []
-    for layer in subject.graph:
+    for layer in graph:
         geometry = layer.geometry
         if geometry is None or geometry.transposed:
             continue
-        yield from _unread(layer, geometry)
-        yield from _padding_only(layer, geometry)
-        if layer.operator in ("conv", "max_pool") and _same_differs(geometry):
-            moved.append(layer)
+        yield from _unread(layer, geometry, padded_walks(graph, ends, layer))
+        # Cells that repeat others carry something of the input, and SAME never pads by these.
+        walks = padded_walks(graph, ends, layer, constant=True)
+        yield from _padding_only(layer, geometry, walks)
+        if layer.operator in ("conv", "max_pool") and _same_differs(walks):
+            moved.append((layer, walks))
     if moved:
-        first = moved[0].geometry
-        assert first is not None
-        front = argument(tuple(_same(axis, first)[0] for axis in range(first.dimensions)))
-        least = ', value=float("-inf")' if moved[0].operator == "max_pool" else ""
-        others = f", and {len(moved) - 1} more" if len(moved) > 1 else ""
-        yield Finding(
-            "same-differs",
-            moved[0].name,
-            f"pads {argument(tuple(before for before, _ in first.padding))} on both sides, where SAME pads "
-            f"{front} in front{others}: weights that come from TensorFlow or Keras see the input moved",
-            f"F.pad(x, {_pad_order(first)}{least}) before the layer and padding=0 in it, if weights come from there",
-        )
+        yield _moved(*moved[0], len(moved) - 1)
 
 
-def _unread(layer: Layer, geometry: Geometry) -> Iterator[Finding]:
-    span = geometry.effective_kernel_size
-    rows = list(zip(geometry.kernel_size, geometry.stride, span, strict=True))
-    if any(stride > k for k, stride, _ in rows):
+def _moved(layer: Layer, walks: Walks, more: int) -> Finding:
+    front = argument(tuple(_same(walk)[0] for walk in walks))
+    least = ', value=float("-inf")' if layer.operator == "max_pool" else ""
+    others = f", and {more} more" if more else ""
+    sides = [side for walk in reversed(walks) for side in _same(walk)]
+    assert layer.geometry is not None
+    before = [pad for pad, _ in layer.geometry.padding] != [walk.pad_before for walk in walks]
+    instead = "in place of the padding before the layer" if before else "before the layer"
+    return Finding(
+        "same-differs",
+        layer.name,
+        f"pads {argument(tuple(walk.pad_before for walk in walks))} on both sides, where SAME pads "
+        f"{front} in front{others}: weights that come from TensorFlow or Keras see the input moved",
+        f"F.pad(x, {sides}{least}) {instead} and padding=0 in it, if weights come from there",
+    )
+
+
+def _unread(layer: Layer, geometry: Geometry, walks: Walks) -> Iterator[Finding]:
+    if any(walk.stride > span for walk, span in zip(walks, geometry.effective_kernel_size, strict=True)):
         read = 1.0
-        for walk in geometry.walks:
+        for walk in walks:
             read *= sum(bool(walk.touching(cell)) for cell in range(walk.input_size)) / walk.input_size
         yield Finding(
             "skipped-cells",
             layer.name,
             f"kernel {argument(geometry.kernel_size)} with stride {argument(geometry.stride)} reads {100 * read:.0f}% "
-            f"of its input {by_size(geometry.input_size)}",
+            f"of its input {by_size(tuple(walk.input_size for walk in walks))}",
             f"nn.AvgPool{geometry.dimensions}d({argument(geometry.stride)}) before the layer and stride=1 in it, "
             "as ResNet-D does",
         )
         return
-    dropped = [_dropped(walk) for walk in geometry.walks]
-    more = [walk.stride - count if count else 0 for walk, count in zip(geometry.walks, dropped, strict=True)]
+    dropped = [_dropped(walk) for walk in walks]
+    more = [walk.stride - count if count else 0 for walk, count in zip(walks, dropped, strict=True)]
     sides = ", ".join(f"0, {count}" for count in reversed(more))
     fix = "ceil_mode=True in the layer" if layer.operator.endswith("pool") else f"F.pad(x, ({sides})) before the layer"
     told: _Told = []
-    for axis, (walk, count) in enumerate(zip(geometry.walks, dropped, strict=True)):
+    for axis, (walk, count) in enumerate(zip(walks, dropped, strict=True)):
         if count:
             size = walk.input_size
             what = (
                 f"{'is' if count == 1 else 'are'} read by no window (kernel {walk.kernel_size}, stride {walk.stride}, "
-                f"padding {geometry.padding[axis][0]}); sizes {size - count} and {size - count + walk.stride} fit"
+                f"padding {walk.pad_before}); sizes {size - count} and {size - count + walk.stride} fit"
             )
             told.append((axis, f"the last {count} of {size} cells{{axis}} {what}", fix))
     yield from _by_axis("dropped-border", layer, geometry, told)
@@ -79,24 +91,26 @@ def _dropped(walk: Walk) -> int:
     return count
 
 
-def _padding_only(layer: Layer, geometry: Geometry) -> Iterator[Finding]:
+def _padding_only(layer: Layer, geometry: Geometry, walks: Walks) -> Iterator[Finding]:
     told: _Told = []
-    for axis, walk in enumerate(geometry.walks):
+    for axis, walk in enumerate(walks):
         blind = [o for o in range(walk.output_size) if not walk.touched(o)]
         if blind:
             largest = walk.dilation * (walk.kernel_size - 1)
             keeps = largest // 2 if walk.stride == 1 and largest % 2 == 0 else None
+            before = walk.pad_before - geometry.padding[axis][0]
+            where = f", {before} of it before the layer" if before else ""
             what = f"see only padding (kernel {walk.kernel_size}, dilation {walk.dilation}, padding "
             told.append(
                 (
                     axis,
-                    f"{len(blind)} of {walk.output_size} outputs{{axis}} {what}{geometry.padding[axis][0]})",
+                    f"{len(blind)} of {walk.output_size} outputs{{axis}} {what}{walk.pad_before}{where})",
                     f"padding={largest} at most" + ("" if keeps is None else f"; padding={keeps} keeps the size"),
                 )
             )
     yield from _by_axis("only-padding", layer, geometry, told)
     told = []
-    for axis, walk in enumerate(geometry.walks):
+    for axis, walk in enumerate(walks):
         idle = [tap for tap in range(walk.kernel_size) if not walk.windows_with(tap)]
         if idle:
             what = f"only ever meet padding: dilation {walk.dilation} on an input of {walk.input_size}"
@@ -117,22 +131,15 @@ def _by_axis(rule: str, layer: Layer, geometry: Geometry, told: _Told) -> Iterat
         yield Finding(rule, layer.name, message.format(axis=name), fix)
 
 
-def _same(axis: int, geometry: Geometry) -> tuple[int, int]:
+def _same(walk: Walk) -> tuple[int, int]:
     """What SAME of TensorFlow puts before and after."""
-    size, stride = geometry.input_size[axis], geometry.stride[axis]
-    total = max((-(-size // stride) - 1) * stride + geometry.effective_kernel_size[axis] - size, 0)
+    last = (-(-walk.input_size // walk.stride) - 1) * walk.stride
+    total = max(last + effective_kernel_size(walk.kernel_size, walk.dilation) - walk.input_size, 0)
     return total // 2, total - total // 2
 
 
-def _same_differs(geometry: Geometry) -> bool:
+def _same_differs(walks: Walks) -> bool:
     """Whether a layer comes to the size of SAME, from padding that SAME would share out otherwise."""
-    found = False
-    for axis, (before, _) in enumerate(geometry.padding):
-        if geometry.output_size[axis] != -(-geometry.input_size[axis] // geometry.stride[axis]):
-            return False
-        found |= before > 0 and _same(axis, geometry)[0] != before
-    return found
-
-
-def _pad_order(geometry: Geometry) -> list[int]:
-    return [side for axis in reversed(range(geometry.dimensions)) for side in _same(axis, geometry)]
+    if any(walk.output_size != -(-walk.input_size // walk.stride) for walk in walks):
+        return False
+    return any(walk.pad_before > 0 and _same(walk)[0] != walk.pad_before for walk in walks)
