@@ -27,12 +27,14 @@ from unconv.upsample.change.replace import replace
 from unconv.upsample.change.upsampling import KINDS
 from unconv.upsample.convert import FORMS, convert
 from unconv.upsample.upsamplers import UPSAMPLERS, upsampler
+from unconv.visualize.outputs.reading import READINGS, read_outputs
 from unconv.visualize.report.contact_sheets import FORMATS, check_formats
 from unconv.visualize.reverse.rules import AUTO, REVERSE_RULES, find_rule
 
 TABLES: dict[str, Iterable[str]] = {
     "ReverseRule": REVERSE_RULES,
     "ReverseRuleOrAuto": [AUTO, *REVERSE_RULES],
+    "OutputReading": READINGS,
     "ReportFormat": FORMATS,
     "ViewName": VIEWS,
     "ThemeName": THEMES,
@@ -68,6 +70,7 @@ def learn(**settings: Any) -> object:
 TAKERS: dict[str, Callable[[Any], object]] = {
     "ReverseRule": find_rule,
     "ReverseRuleOrAuto": lambda word: find_rule(word, AUTO) if word != AUTO else None,
+    "OutputReading": lambda word: read_outputs(torch.zeros(1, 2), 1, "see", word),
     "ReportFormat": lambda word: check_formats([word]),
     "ViewName": lambda word: uc.draw(uc.ConvTransposeGeometry(3, 2), word),
     "ThemeName": lambda word: uc.draw(GEOMETRY, theme=word),

@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 # The way back through a rectifier, see unconv.visualize.reverse.rules.
 ReverseRule: TypeAlias = Literal["deconvnet", "guided", "gradient"]
 ReverseRuleOrAuto: TypeAlias = Literal["auto", "deconvnet", "guided", "gradient"]
+# How a network's outputs are read, see unconv.visualize.outputs.reading.
+OutputReading: TypeAlias = Literal["auto", "class", "score", "sigmoid", "softmax"]
 # Files of a report, see unconv.visualize.report.contact_sheets.
 ReportFormat: TypeAlias = Literal["html", "png", "pdf"]
 

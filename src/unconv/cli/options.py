@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from unconv.choices import ReverseRule, ReverseRuleOrAuto
+from unconv.choices import OutputReading, ReverseRule, ReverseRuleOrAuto
 from unconv.cli import spelling
 from unconv.cli.completion import complete_model, complete_words
 from unconv.cli.groups import COMPUTATION, NETWORK, OUTPUT, OptionGroup
@@ -35,6 +35,14 @@ Image: TypeAlias = Annotated[Path, typer.Argument(metavar="IMAGE", help="A pictu
 Rule: TypeAlias = Annotated[str, typer.Option("--rule", help=rule_help(), autocompletion=complete_words(ReverseRule))]
 RuleOrAuto: TypeAlias = Annotated[
     str, typer.Option("--rule", help=rule_help(auto=True), autocompletion=complete_words(ReverseRuleOrAuto))
+]
+Output: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        help="How outputs are read: auto, softmax, sigmoid, class or score.",
+        autocompletion=complete_words(OutputReading),
+    ),
 ]
 Top: TypeAlias = Annotated[
     int, typer.Option("--top", min=1, help="How many of the best: places of a unit, or solutions.")

@@ -45,6 +45,7 @@ def see(
         str, typer.Option("--fidelity", help="Of how many units of each layer it is measured, or all; each costs 7.")
     ] = "2",
     rule: options.RuleOrAuto = "auto",
+    output: options.Output = "auto",
     formats: Annotated[str, typer.Option("--formats", help="html, png, pdf, joined by commas.")] = "html",
     single_file: Annotated[bool, typer.Option("--single-file", help="Put the pictures into the page.")] = False,
     force: options.Force = False,
@@ -81,6 +82,7 @@ def see(
         formats=spelling.names(formats) or (),  # type: ignore[arg-type]
         fidelity=measured,
         force=force,
+        output=output,  # type: ignore[arg-type]
     )
     tell_skipped(report.skipped)
     if job.json:

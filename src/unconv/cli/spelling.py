@@ -55,7 +55,7 @@ def all_axes(option: str, text: str, dims: int | None) -> tuple[int, ...]:
 
 
 # Arguments of Python that messages name, and that the command line has as options.
-_ARGUMENTS = "data|force|layers|random_weights|top|weights"
+_ARGUMENTS = "data|force|layers|output|random_weights|top|weights"
 
 
 def in_shell(message: str) -> str:
@@ -69,7 +69,7 @@ def in_shell(message: str) -> str:
 
     def spelled(found: re.Match[str]) -> str:
         option = "--" + found["name"].replace("_", "-")
-        value = re.sub(r"[\[\]' ]", "", found["value"]) if found["value"].startswith("[") else found["value"]
+        value = re.sub(r"[\[\]' ]", "", found["value"]) if found["value"][0] in "['" else found["value"]
         return option if value == "True" else f"{option} {value}"
 
     # No argument of a call stands behind a space alone.

@@ -66,6 +66,19 @@ def test_occlusion_as_json(place: Path) -> None:  # noqa: ARG001
         assert np.shape(told[name]) == grid
     assert told["layer"] == "4"
     assert told["target"] == told["clean_label"]
+    assert told["output"].startswith("softmax of the 4 outputs")
+
+
+@pytest.mark.parametrize("word", ["score", "sigmoid"])
+def test_outputs_are_read_as_told(place: Path, word: str) -> None:  # noqa: ARG001
+    arguments = (MODEL, "photos/a/0.png", *SMALL, "--output", word)
+    told = told_by("occlusion", *arguments, "--square", 10, "--stride", 10)
+    assert told["output"].startswith(word)
+    assert (told["clean_probability"] is None) == (word == "score")
+    assert f"outputs read as {word}" in run("occlusion", *arguments, "--square", 10, "--stride", 10, "-o", "map.png")
+    curves = ("invariance", *arguments, "--values", "0,4")
+    assert told_by(*curves)["output"].startswith(word)
+    assert f"outputs read as {word}" in run(*curves, "-o", "curves.png")
 
 
 def test_correspondence(place: Path) -> None:
@@ -140,6 +153,7 @@ PICTURE = ("photos/a/0.png", "--size", "32")
         (("occlusion", MODEL, *PICTURE, "--square", "99"), "larger than the image"),
         (("occlusion", MODEL, *PICTURE, "--target", "tabby"), "no class of that name"),
         (("occlusion", MODEL, *PICTURE, "--square", "8", "--target", "9"), "classes 0 to 3"),
+        (("occlusion", MODEL, *PICTURE, "--square", "8", "--output", "logits"), "output 'logits' is unknown"),
         (("occlusion", MODEL, "nowhere.png"), "no such file"),
         (("correspondence", MODEL, *PICTURE, "--parts", "parts.json"), "1 pictures; give 2"),
         (("correspondence", MODEL, "photos/a", "--size", "32", "--parts", "parts.json"), "cannot be read"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from unconv.cli import options, spelling
-from unconv.cli.experiment.input import normalised, parts_file, pictures, target_index
+from unconv.cli.experiment.input import normalised, parts_file, pictures, target_of
 from unconv.cli.experiment.output import ENDINGS, Layers, Out, tell_json
 from unconv.cli.outputs import File, check_outputs, write_figure
 
@@ -36,6 +36,7 @@ def occlusion(
     target: Annotated[
         str | None, typer.Option("--target", help="Class: its index or name; the most probable unless given.")
     ] = None,
+    output: options.Output = "auto",
     layer: Annotated[str | None, options.layer("the last with a grid")] = None,
     square: Annotated[
         str | None,
@@ -58,13 +59,14 @@ def occlusion(
     maps = run(
         loaded,
         batch,
-        target_index(loaded, target),
+        target_of(target),
         layer,
+        output=output,  # type: ignore[arg-type]
         square=sides[0],
         stride=sides[1],
         fill=0.0 if shade is None else normalised(loaded, shade),
     )
-    row, column = divmod(int(maps.probability.argmin()), maps.probability.shape[1])
+    row, column = divmod(int(maps.followed.argmin()), maps.followed.shape[1])
     if out is not None:
         from unconv.visualize.experiments.figures.occlusion import plot_occlusion
 
@@ -84,13 +86,16 @@ def occlusion(
             **{f"clean_{name}": getattr(maps, f"clean_{name}") for name in names},
             names={str(label): name for label, name in maps.names.items()},
             computed=maps.computed,
+            output=maps.output,
         )
         return
-    least = float(maps.probability.min())
-    typer.echo(f"{maps.target_name}: {maps.clean_probability:.3f} without square; {maps.probability.numel()} places")
+    least = float(maps.followed.min())
+    typer.echo(f"{maps.target_name}: {maps.clean_followed:.3f} without square; {maps.followed.numel()} places")
     typer.echo(f"least {least:.3f} with it at rows {_span(maps.rows[row])}, columns {_span(maps.columns[column])}")
-    others = int((maps.label != maps.clean_label).sum())
-    typer.echo(f"another class than {maps.names[maps.clean_label]} is the most probable at {others} places")
+    if maps.probable:
+        others = int((maps.label != maps.clean_label).sum())
+        typer.echo(f"another class than {maps.names[maps.clean_label]} is the most probable at {others} places")
+    typer.echo(f"outputs read as {spelling.in_shell(maps.output)}")
 
 
 def correspondence(
@@ -150,6 +155,7 @@ def invariance(
         str | None, typer.Option("--values", help="Pixels down, factors or degrees, joined by commas.")
     ] = None,
     layers: Layers = None,
+    output: options.Output = "auto",
 ) -> None:
     """Move, enlarge or turn pictures: how far do features and probabilities move?"""
     check_outputs([File("--out", out, ENDINGS, figure=True)], [model, *images, network.weights])
@@ -158,7 +164,14 @@ def invariance(
     batch, _, names = pictures(loaded, images, 1)
     from unconv.visualize.experiments.invariance import invariance as run
 
-    found = run(loaded, batch, transform, chosen, options.layer_names(layers, loaded.module))
+    found = run(
+        loaded,
+        batch,
+        transform,
+        chosen,
+        options.layer_names(layers, loaded.module),
+        output=output,  # type: ignore[arg-type]
+    )
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_invariance
 
@@ -172,13 +185,17 @@ def invariance(
             normalised={layer: found.normalised[layer].tolist() for layer in found.layers},
             classes=list(found.names),
             probability=found.probability.tolist(),
+            score=found.score.tolist(),
+            output=found.output,
         )
         return
     for layer in found.layers:
         mean_of = found.normalised[layer].nanmean(0)
         typer.echo(f"{layer}: normalised distance {float(mean_of.max()):.3f} at most, {float(mean_of.mean()):.3f} mean")
-    for name, label, row in zip(names, found.names, found.probability, strict=False):
+    curves = found.probability if found.probability.shape[1] else found.score
+    for name, label, row in zip(names, found.names, curves, strict=False):
         typer.echo(f"{name}: {label} from {float(row.max()):.3f} down to {float(row.min()):.3f}")
+    typer.echo(f"outputs read as {spelling.in_shell(found.output)}" if found.names else found.output)
 
 
 def _span(interval: tuple[int, int]) -> str:

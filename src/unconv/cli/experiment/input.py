@@ -42,21 +42,13 @@ def normalised(loaded: LoadedModel, colour: list[float]) -> list[float]:
     return [(value - mean) / deviation for value, mean, deviation in zip(colour, means, deviations, strict=True)]
 
 
-def target_index(loaded: LoadedModel, text: str | None) -> int | None:
-    """The class of that index or name."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return int(text)
-    names = loaded.classes or ()
-    same = [index for index, name in enumerate(names) if name.lower() == text.lower()]
-    if len(same) == 1:
-        return same[0]
-    if same:
-        raise UnconvError(f"--target {text!r}: classes {', '.join(map(str, same))} are called so; give an index")
-    near = [name for name in names if text.lower() in name.lower()][:SHOWN]
-    hint = f"; near it: {', '.join(near)}" if near else "; give its index"
-    raise UnconvError(f"--target {text!r}: no class of that name{hint}")
+def target_of(text: str | None) -> int | str | None:
+    """A class by its index, or by its name.
+
+    >>> target_of("281"), target_of("tabby"), target_of(None)
+    (281, 'tabby', None)
+    """
+    return int(text) if text is not None and text.isascii() and text.isdigit() else text
 
 
 def parts_file(path: Path, names: list[str]) -> dict[str, list[tuple[int, int, int, int]]]:

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
+from unconv.network.run.outputs import main_output, output_leaves
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
 from unconv.network.trace.operation import LOSSES, OperatorCall, Outcome, base_name, bind_arguments
@@ -128,7 +129,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def note_output(self, output: Any) -> None:
         """Remember what the model returned."""
-        leaves = [leaf for leaf in tree_leaves(output) if leaf is not None and not isinstance(leaf, (int, float, str))]
+        leaves = [leaf for _, leaf in output_leaves(output) if not isinstance(leaf, (int, float, str, type(None)))]
         values = [self.value_of(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
         if len(values) == len(leaves):
             self.returned = tuple(value.index for value in values if value is not None)
@@ -289,8 +290,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         while self.stack and self.stack[-1].module is not module:
             self.stack.pop()
         run = self.stack.pop()
-        tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        run.returned = self.value_of(tensors[0]) if tensors else None
+        main = main_output(output).tensor
+        run.returned = None if main is None else self.value_of(main)
 
 
 class _Functions(TorchFunctionMode):

@@ -11,14 +11,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unconv.arguments import tell_wrong_arguments
-from unconv.describe import counted, spread
-from unconv.errors import UnconvError
-from unconv.models.load.open_model import AnyModel
+from unconv.choices import OutputReading
+from unconv.describe import by_size, counted, spread
+from unconv.errors import ModelError, UnconvError
+from unconv.models.load.open_model import AnyModel, OpenedModel
+from unconv.network.kept_traces import keep_trace
 from unconv.network.run.name_layers import AnyLayers
+from unconv.network.run.outputs import main_output
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, layers_or_some, open_network, spread_layers
-from unconv.visualize.experiments.partial_forward import check_scores, forward_values
+from unconv.visualize.experiments.partial_forward import forward_values
 from unconv.visualize.experiments.transforms import VALUES, transformed
+from unconv.visualize.outputs.endings import ending_of
+from unconv.visualize.outputs.reading import AUTO, Reading, read_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,9 +39,12 @@ class Invariance(Plotted, Tabled):
         layers: where the features are from, in the order given.
         distance: by layer, ‖f(x) − f(T x)‖, ``(image, value)``.
         normalised: by layer, the same by ‖f(x)‖; NaN where that is 0.
-        targets: the class that is followed in each image; none where the model is no classifier.
-        names: of these classes.
-        probability: of the class, ``(image, value)``; empty, ``(image, 0)``, where the model is no classifier.
+        targets: the output that is followed in each image, its class often; none where no output is.
+        names: of these outputs.
+        probability: of the class, ``(image, value)``; empty, ``(image, 0)``, where outputs are numbers, or none is
+            followed.
+        score: what the model returns for it, ``(image, value)``; empty where none is followed.
+        output: how the network's outputs are read, in words.
     """
 
     transform: str
@@ -47,6 +55,8 @@ class Invariance(Plotted, Tabled):
     targets: Int[Tensor, " followed"]
     names: tuple[str, ...]
     probability: Float[Tensor, "image count"]
+    score: Float[Tensor, "image followed_values"]
+    output: str = ""
 
     def plot(self) -> Figure:
         """Draw it, as :func:`~unconv.visualize.experiments.figures.curves.plot_invariance` does.
@@ -64,14 +74,15 @@ class Invariance(Plotted, Tabled):
         yield self.transform, f"{counted(len(self.values), 'value')}, {spread(self.values)}"
         for layer in self.layers:
             yield layer, f"normalised distance {spread(self.normalised[layer].nanmean(0))}"
-        for name, values in zip(self.names, self.probability, strict=False):
-            yield name, f"probability {spread(values)}"
+        for name, values, scores in zip(self.names, self.probability, self.score, strict=False):
+            yield name, f"probability {spread(values)}" if len(values) else f"score {spread(scores)}"
+        yield "read as", self.output
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         for layer in self.layers:
             for image, (far, share) in enumerate(zip(self.distance[layer], self.normalised[layer], strict=True)):
                 for place, value in enumerate(self.values):
-                    known = self.probability.shape[1] > place
+                    known, followed = self.probability.shape[1] > place, self.score.shape[1] > place
                     yield {
                         "layer": layer,
                         "image": image,
@@ -79,6 +90,7 @@ class Invariance(Plotted, Tabled):
                         "distance": float(far[place]),
                         "normalised": float(share[place]),
                         "probability": float(self.probability[image, place]) if known else None,
+                        "score": float(self.score[image, place]) if followed else None,
                     }
 
 
@@ -90,7 +102,8 @@ def invariance(
     values: Sequence[float | int] | None = None,
     layers: AnyLayers | None = None,
     *,
-    targets: Sequence[int] | None = None,
+    targets: Sequence[int | str] | None = None,
+    output: OutputReading = "auto",
     fill: float | int | Sequence[float | int] = 0.0,
 ) -> Invariance:
     """Transform images by more and more, and follow features and class probabilities.
@@ -106,12 +119,16 @@ def invariance(
         values: pixels downwards, factors, or degrees counter-clockwise; the paper's range unless given.
         layers: any that return tensors: a name, one of the model's modules, a pattern or a list of these, see
             :func:`~unconv.network.run.name_layers.name_layers`; six over the depth unless given.
-        targets: the class to follow in each image; the most probable one unless given.
+        targets: the class to follow in each image, by index or name; the most probable one (the largest output) unless
+            given.
+        output: how the network's outputs are read: ``softmax``, ``sigmoid``, ``score``, ``class`` or ``auto``, as for
+            :func:`~unconv.visualize.experiments.occlusion.sensitivity.occlusion`. Maps that nothing is known of are
+            followed where it is given, or ``targets`` are.
         fill: what comes in from outside the image, one number or one for each channel.
 
     Raises:
         UnconvError: an unknown transform, impossible values, classes that are not there.
-        ModelError: unknown layers, a model that fails, classes asked of a model that is no classifier.
+        ModelError: unknown layers, a model that fails, outputs asked of a model that returns no numbers for an image.
 
     >>> from torch import nn
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
@@ -132,17 +149,21 @@ def invariance(
     colour = colour.expand(batch.shape[1])[:, None, None]
     moved = [transformed(batch, transform, float(value), colour) for value in values]
     names = layers_or_some(module, layers, batch, lambda: spread_layers(module, batch))
-    clean, output = forward_values(module, batch, names, output=True)
-    chosen = _targets(output, targets, len(batch))
+    clean, made = forward_values(module, batch, names, output=True)
+    reading, told = _reading(network, batch, made, output, targets is not None)
+    chosen = torch.zeros(0, dtype=torch.long) if reading is None else _targets(reading, made, targets, len(batch))
     distances: dict[str, list[Tensor]] = {layer: [] for layer in names}
     probabilities: list[Tensor] = []
+    scores: list[Tensor] = []
     for images_moved in moved:
-        found, output = forward_values(module, images_moved, names, output=True)
+        found, made = forward_values(module, images_moved, names, output=True)
         for layer in names:
             distances[layer].append((found[layer] - clean[layer]).flatten(1).norm(dim=1))
-        if len(chosen):
-            scores = check_scores(output, len(batch), "invariance").softmax(1)
-            probabilities.append(scores.gather(1, chosen[:, None])[:, 0])
+        if reading is not None:
+            place = chosen.to(batch.device)[:, None]
+            scores.append(reading.scores(made, len(batch), "invariance").gather(1, place)[:, 0])
+            if reading.probable:
+                probabilities.append(reading.values(made, len(batch), "invariance").gather(1, place)[:, 0])
     by_layer = {layer: torch.stack(parts, dim=1) for layer, parts in distances.items()}
     norms = {layer: clean[layer].flatten(1).norm(dim=1, keepdim=True) for layer in names}
     return Invariance(
@@ -152,23 +173,42 @@ def invariance(
         distance=by_layer,
         normalised={layer: by_layer[layer] / torch.where(norm > 0, norm, torch.nan) for layer, norm in norms.items()},
         targets=chosen,
-        names=tuple(network.label(int(target)) for target in chosen),
+        names=() if reading is None else tuple(reading.name(int(target)) for target in chosen),
         probability=torch.stack(probabilities, dim=1) if probabilities else batch.new_zeros(len(batch), 0),
+        score=torch.stack(scores, dim=1) if scores else batch.new_zeros(len(batch), 0),
+        output=told,
     )
 
 
-def _targets(output: object, targets: Sequence[int] | None, count: int) -> Tensor:
-    """The class of each image; none where nobody asks for one and the model has none."""
+def _reading(network: OpenedModel, batch: Tensor, output: Any, asked: str, targets: bool) -> tuple[Reading | None, str]:
+    """How the outputs are read, None where none is followed; and what is to be said of it."""
+    ending = ending_of(keep_trace(network.module, tuple(batch.shape[1:])).graph, output)
+    wanted = targets or asked != AUTO
+    try:
+        reading = read_outputs(
+            output,
+            len(batch),
+            "invariance",
+            asked,
+            classes=network.classes,
+            ending=ending,
+            image=batch.shape[1:],
+        )
+    except ModelError as refusal:
+        if wanted:
+            raise
+        return None, f"no output is followed: {refusal}"
+    main = main_output(output).tensor
+    if not wanted and ending is None and network.classes is None and main is not None and main.ndim > 2:
+        return None, f"no output is followed: maps {by_size(main.shape[1:])}, of what is not known; say output="
+    return reading, reading.note
+
+
+def _targets(reading: Reading, output: Any, targets: Sequence[int | str] | None, count: int) -> Tensor:
+    """The output of each image that is followed."""
     if targets is None:
-        if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != count:
-            return torch.zeros(0, dtype=torch.long)
-        return check_scores(output, count, "invariance").argmax(1)
-    scores = check_scores(output, count, "invariance")
-    if len(targets) != count:
-        raise UnconvError(f"invariance: {len(targets)} classes for {count} images; give one for each")
-    for target in targets:
-        if not 0 <= target < scores.shape[1]:
-            raise UnconvError(
-                f"invariance: class {target} is not there; the model has classes 0 to {scores.shape[1] - 1}"
-            )
-    return torch.tensor(list(targets))
+        return reading.values(output, count, "invariance").argmax(1).cpu()
+    if isinstance(targets, str) or len(targets) != count:
+        given = 1 if isinstance(targets, str) else len(targets)
+        raise UnconvError(f"invariance: {given} classes for {count} images; give one for each")
+    return torch.tensor([reading.find(target, "invariance", "targets") for target in targets])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from unconv.errors import ModelError, UnconvError
+from unconv.errors import UnconvError
 from unconv.network.run.forward import (
     Arrived,
     Hook,
@@ -23,6 +23,7 @@ from unconv.network.run.forward import (
     run_to_layers,
 )
 from unconv.network.run.model_state import at_rest
+from unconv.network.run.outputs import main_output
 
 
 def run_through(
@@ -109,7 +110,8 @@ class Shortcut:
             except UnconvError:
                 pass
             else:
-                if not isinstance(output, Tensor) or len(output) == len(value):
+                main = main_output(output).tensor
+                if main is None or main.shape[:1] == value.shape[:1]:
                     return output
             self._fakes = FakeTensorMode(allow_non_fake_inputs=True)
             # The mode remembers what it made of a weight only while somebody holds it.
@@ -166,17 +168,3 @@ def forward_values(
     for layer in layers:
         check_value(model, layer, values.get(layer), len(images))
     return values, result
-
-
-def check_scores(output: Any, batch: int, operation: str) -> Tensor:
-    """One number for each image and class, or the refusal.
-
-    >>> check_scores(torch.zeros(2, 10), 2, "occlusion").shape
-    torch.Size([2, 10])
-    """
-    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != batch:
-        shape = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-        raise ModelError(f"{operation}: the model returns {shape}, not (batch, class) scores; give it a classifier")
-    if not bool(output.isfinite().all()):
-        raise ModelError(f"{operation}: the scores contain NaN or infinite values; check the weights and the images")
-    return output

@@ -196,7 +196,11 @@ def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> Pict
         notes=view.notes,
         image=image,
         size=tuple(view.picture.shape[1:]),
-        predictions=tuple(PredictionRow(label, probability) for label, probability in view.predictions),
+        predictions=tuple(
+            PredictionRow(label, value) if view.predictions.probable else PredictionRow(label, None, value)
+            for label, value in view.predictions.classes
+        ),
+        outputs=view.predictions.note,
         layers=tuple(
             _peaks_row(layer, f"{stem}-{number}", view.picture, image, plan, store)
             for number, layer in enumerate(view.layers)

@@ -16,10 +16,9 @@ from unconv.data.read.pictures import Pictures
 from unconv.data.read.read_item import read_item
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
-from unconv.network.run.forward import run_model
-from unconv.network.run.model_state import at_rest
 from unconv.operators.geometry.receptive import Box
 from unconv.visualize.layers import check_feature_maps, like_weights, strongest_units
+from unconv.visualize.outputs.predictions import NO_PREDICTIONS, Predictions, predict
 from unconv.visualize.report.plan import Plan
 from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.passage import Passage, run_forward
@@ -132,14 +131,14 @@ class PictureView:
         name: the picture's name.
         picture: the picture as the network sees it, ``(channel, height, width)`` in [0, 1].
         layers: the layers looked into, in the order given.
-        predictions: the most probable classes and their probabilities; empty where classes are not known.
+        predictions: what the network makes of it as a whole; empty where nothing is known of its outputs.
         notes: what was done when the picture was read.
     """
 
     name: str
     picture: Float[Tensor, "channel height width"]
     layers: tuple[LayerView, ...]
-    predictions: tuple[tuple[str, float], ...] = ()
+    predictions: Predictions = NO_PREDICTIONS
     notes: tuple[str, ...] = ()
 
 
@@ -187,27 +186,6 @@ def _look_into(passage: Passage, picture: Tensor, layer: str, units: int, field_
     return LayerView(layer, tuple(value.shape[1:]), len(value), tuple(views), passage.coverage(layer))
 
 
-def predict(
-    model: nn.Module, image: Float[Tensor, "1 channel height width"], classes: Sequence[str], top: int = 5
-) -> tuple[tuple[str, float], ...]:
-    """The most probable classes of an image, softmax over what the model returns.
-
-    Empty where the model returns something else than one number for each class. Raises ModelError where it fails,
-    as it can behind the layers that were looked into.
-
-    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
-    >>> _ = nn.init.zeros_(model[1].weight), nn.init.constant_(model[1].bias, 0.0)
-    >>> predict(model, torch.rand(1, 3, 2, 2), ["cat", "dog"])
-    (('cat', 0.5), ('dog', 0.5))
-    """
-    with at_rest(model), torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        scores = run_model(model, image)
-    if not isinstance(scores, Tensor) or scores.shape != (1, len(classes)):
-        return ()
-    values, order = scores[0].softmax(0).sort(descending=True, stable=True)
-    return tuple((classes[int(index)], float(value)) for value, index in zip(values[:top], order[:top], strict=True))
-
-
 def view_picture(plan: Plan, pictures: Pictures, number: int) -> PictureView | Skipped:
     """What the network of a plan makes of one picture."""
     model = plan.model.module
@@ -219,6 +197,6 @@ def view_picture(plan: Plan, pictures: Pictures, number: int) -> PictureView | S
         name=shown.name,
         picture=shown.picture,
         layers=look(model, prepared, shown.picture, plan.layers, plan.rule, plan.strongest, plan.fields.box),
-        predictions=predict(model, prepared, plan.model.classes) if plan.model.classes else (),
+        predictions=predict(model, prepared, plan.model.classes, asked=plan.output, graph=plan.graph),
         notes=shown.notes,
     )

@@ -15,6 +15,7 @@ from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite
 from unconv.network.run.name_layers import AnyLayers
+from unconv.network.trace.graph import Graph
 from unconv.visualize.layers import (
     FeatureMaps,
     check_feature_maps,
@@ -24,6 +25,7 @@ from unconv.visualize.layers import (
     view_network,
 )
 from unconv.visualize.map_layers import name_map_layers
+from unconv.visualize.outputs.reading import READINGS
 from unconv.visualize.report.fields import Fields, fields_of
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
 from unconv.visualize.scan.scan import convolutions
@@ -54,6 +56,8 @@ class Plan:
         measured: of how many units of each layer fidelity is measured.
         given: a scan that has been made.
         other: the plan for another network, same layers; None where nothing is compared.
+        output: how the network's outputs are read.
+        graph: the traced network; None where it cannot be traced.
     """
 
     model: LoadedModel
@@ -68,6 +72,8 @@ class Plan:
     measured: int = 0
     given: TopActivations | None = None
     other: Plan | None = None
+    output: str = AUTO
+    graph: Graph | None = None
 
 
 def make_plan(
@@ -80,6 +86,7 @@ def make_plan(
     fidelity: int | str = 0,
     given: TopActivations | None = None,
     compare: AnyModel | None = None,
+    output: str = AUTO,
 ) -> Plan:
     """Check what was asked for, and choose what was left open; each network runs once, on shapes alone.
 
@@ -92,6 +99,8 @@ def make_plan(
     """
     if top < 1:
         raise UnconvError(f"top: {top} places of each unit were asked for; ask for 1 or more")
+    if output not in READINGS:
+        raise UnconvError(f"see: output {output!r} is unknown; it is {', '.join(READINGS)}")
     check_units(units)
     measured = count_measured(fidelity)
     plan = replace(
@@ -101,6 +110,7 @@ def make_plan(
         top=top,
         measured=measured,
         given=given,
+        output=output,
     )
     if compare is None:
         return plan
@@ -126,7 +136,8 @@ def _plan_network(model: LoadedModel, layers: AnyLayers | None, rule: str, among
     if rule == AUTO:
         rule, reason = choose_rule(max(output.switches for output in outputs.values()))
     shapes = {layer: output.shape for layer, output in outputs.items()}
-    return Plan(model, chosen, rule, reason, fields_of(view, model.input_size, chosen), shapes)
+    fields = fields_of(view, model.input_size, chosen)
+    return Plan(model, chosen, rule, reason, fields, shapes, graph=view.graph)
 
 
 def _named(module: nn.Module, layers: AnyLayers | None, blank: Tensor) -> tuple[str, ...] | None:

@@ -250,10 +250,11 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class PredictionRow:
-    """A class, and how probable it is."""
+    """A class, and how probable it is; an output and its value where outputs are numbers."""
 
     label: str
-    probability: float
+    probability: float | None
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,7 @@ class PictureRow:
     image: str
     size: tuple[int, ...]
     predictions: tuple[PredictionRow, ...]
+    outputs: str
     layers: tuple[PeaksRow, ...]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from unconv._renamed import warn_renamed
 from unconv.arguments import tell_wrong_arguments
-from unconv.choices import ReportFormat, ReverseRuleOrAuto
+from unconv.choices import OutputReading, ReportFormat, ReverseRuleOrAuto
 from unconv.data.images import Skipped
 from unconv.data.read.source import pictures_of
 from unconv.folders import check_folder, replacing_folder
@@ -25,7 +25,7 @@ from unconv.visualize.report.files import NAMES, store_for
 from unconv.visualize.report.page import Report, page_row, picture_rows, write_report
 from unconv.visualize.report.plan import as_loaded, make_plan
 from unconv.visualize.report.survey import check_layers, check_scan
-from unconv.visualize.report.unit_rows import Output
+from unconv.visualize.report.unit_rows import Output as Written
 from unconv.visualize.scan.top_activations import TopActivations
 from unconv.visualize.unit_choice import Units, read_units
 
@@ -53,6 +53,7 @@ def see(
     formats: Sequence[ReportFormat] = ("html",),
     fidelity: int | str = 2,
     force: bool = False,
+    output: OutputReading = "auto",
     preprocess: Preprocess | None = None,
 ) -> Report:
     """Look into a network with some pictures: what every unit of some layers is strongest for, over all of them.
@@ -88,6 +89,9 @@ def see(
         fidelity: of how many units of each layer it is measured how far their projections can be trusted, see
             :func:`~unconv.visualize.fidelity.measure.fidelity`; ``"all"``. Each costs as much as seven units without.
         force: replace others' files in ``out`` that have the names of a report's.
+        output: how the network's outputs are read for the predictions of single pictures: ``softmax``, ``sigmoid``,
+            ``score``, ``class``; ``auto`` tells by its end and the names of its classes, and leaves predictions out
+            where nothing is known, see :func:`~unconv.visualize.outputs.reading.read_outputs`.
         preprocess: the name of ``transform`` in version 0.1, with a DeprecationWarning.
 
     Raises:
@@ -120,21 +124,22 @@ def see(
     with progress:
         progress.start(None, "reading the network")
         loaded = as_loaded(model, transform)
-        plan = make_plan(loaded, layers, rule, units=chosen, top=top, fidelity=fidelity, given=given, compare=compare)
+        wanted: dict[str, Any] = {"units": chosen, "top": top, "fidelity": fidelity, "given": given, "compare": compare}
+        plan = make_plan(loaded, layers, rule, **wanted, output=output)
     pictures = pictures_of(images)
     if given is not None:
         check_layers(given, plan.layers)
         check_scan(given, plan.model, pictures, top)
     with replacing_folder(out, "report", force) as folder:
         sheets = ContactSheets(folder, formats, plan.model.name)
-        output = Output(store_for(folder, single_file), progress, sheets.draw if sheets.needed else None)
+        written = Written(store_for(folder, single_file), progress, sheets.draw if sheets.needed else None)
         few = len(pictures) <= FEW
-        rows, unusable = picture_rows(plan, pictures, output.store, progress) if few else ((), [])
+        rows, unusable = picture_rows(plan, pictures, written.store, progress) if few else ((), [])
         collection = comparison = None
         skipped: Sequence[Skipped] = [item for _, item in unusable]
         if not few or given is not None or plan.other is not None or len(rows) > 1:
             usable = pictures.without(unusable)
-            collection, comparison, left_out = report_collection(plan, usable, output, single_file)
+            collection, comparison, left_out = report_collection(plan, usable, written, single_file)
             skipped = skipped if few else left_out
         page = page_row(plan, title, rows, skipped, collection, comparison)
         report = write_report(page, folder, formats, skipped, sheets.close())

@@ -14,9 +14,11 @@ from unconv.errors import UnconvError
 from unconv.jobs import Progress
 from unconv.visualize.display import as_rgb
 from unconv.visualize.layers import like_weights
+from unconv.visualize.outputs.predictions import predict
+from unconv.visualize.outputs.reading import AUTO
 from unconv.visualize.report.files import Store, prefixed
 from unconv.visualize.report.filter_rows import first_layer_row
-from unconv.visualize.report.picture_view import Shown, picture_reader, predict
+from unconv.visualize.report.picture_view import Shown, picture_reader
 from unconv.visualize.report.plan import Plan, Units
 from unconv.visualize.report.redundancy import twins
 from unconv.visualize.report.rows import (
@@ -184,7 +186,8 @@ class Album:
         self.read = picture_reader(pictures, plan.model.preprocess)
         self.rows: dict[str, ThumbnailRow] = {}
         self.sheets: list[SheetRow] = []
-        self.classes = "folders" if pictures.labelled else "predicted" if plan.model.classes else "none"
+        known = plan.model.classes or plan.output != AUTO
+        self.classes = "folders" if pictures.labelled else "predicted" if known else "none"
 
     def add(self, numbers: Iterable[int]) -> None:
         """Put pictures into the album, by their numbers, those that are not in it."""
@@ -209,11 +212,12 @@ class Album:
         return ThumbnailRow(shown.name, label, spot.sheet, spot.column, spot.row)
 
     def _predict(self, shown: Shown) -> str | None:
-        model = self._plan.model
-        if not model.classes:
+        plan, model = self._plan, self._plan.model
+        if self.classes == "none":
             return None
-        found = predict(model.module, like_weights(model.module, shown.image[None]), model.classes, top=1)
-        return found[0][0] if found else None
+        image = like_weights(model.module, shown.image[None])
+        found = predict(model.module, image, model.classes, top=1, asked=plan.output, graph=plan.graph)
+        return found.classes[0][0] if found.classes and found.probable else None
 
 
 def thumbnail(picture: Tensor) -> Tensor:

@@ -221,9 +221,9 @@ def test_covering_the_face_of_the_cat_costs_most() -> None:
     assert float(maps.probability.min()) < 0.75 * maps.clean_probability
 
 
-class Sequences(nn.Module):
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {"out": x}
+class Detections(nn.Module):
+    def forward(self, x: Tensor) -> list[dict[str, Tensor]]:
+        return [{"boxes": one[0]} for one in x]
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,8 @@ def test_bad_input_is_one_line(arguments: dict[str, Any], told: str) -> None:
 
 
 def test_what_is_no_classifier_is_refused() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), Sequences())
-    with pytest.raises(ModelError, match="returns a dict"):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), Detections())
+    with pytest.raises(ModelError, match="returns a list of dict"):
         occlusion(model, torch.rand(3, 24, 24), layer="1", square=8)
     with pytest.raises(UnconvError, match="2 images"):
         occlusion(small(), torch.rand(2, 3, 24, 24), square=8)

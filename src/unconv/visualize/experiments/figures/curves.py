@@ -49,7 +49,7 @@ def plot_correspondence(found: Correspondence) -> Figure:
 
 @tell_wrong_arguments
 def plot_invariance(found: Invariance) -> Figure:
-    """Normalised distance of each layer, mean of the images; and the probability of each image's class.
+    """Normalised distance of each layer, mean of the images; and the probability of each image's class, or its output.
 
     >>> import torch
     >>> from torch import nn
@@ -60,19 +60,23 @@ def plot_invariance(found: Invariance) -> Figure:
     ['factor', 'factor']
     """
     classified = found.probability.shape[1] > 0
-    figure = blank(8.4 if classified else 4.4, 3.0)
-    axes = ruled(figure.add_subplot(1, 2 if classified else 1, 1), "‖f(x) − f(Tx)‖ / ‖f(x)‖", UNITS[found.transform])
+    followed = found.probability if classified else found.score
+    beside = followed.shape[1] > 0
+    figure = blank(8.4 if beside else 4.4, 3.0)
+    axes = ruled(figure.add_subplot(1, 2 if beside else 1, 1), "‖f(x) − f(Tx)‖ / ‖f(x)‖", UNITS[found.transform])
     for layer, colour in zip(found.layers, depth_colours(len(found.layers)), strict=True):
         axes.plot(
             found.values, found.normalised[layer].nanmean(0).cpu().numpy(), color=colour, label=layer, linewidth=1.4
         )
     axes.set_ylim(bottom=0)
     legend(axes)
-    if classified:
-        axes = ruled(figure.add_subplot(1, 2, 2), "probability of the class", UNITS[found.transform])
-        for number, (name, values) in enumerate(zip(found.names, found.probability, strict=True)):
+    if beside:
+        title = "probability of the class" if classified else "output"
+        axes = ruled(figure.add_subplot(1, 2, 2), title, UNITS[found.transform])
+        for number, (name, values) in enumerate(zip(found.names, followed, strict=True)):
             axes.plot(found.values, values.cpu().numpy(), color=SERIES[number % len(SERIES)], label=name, linewidth=1.4)
-        axes.set_ylim(0, 1)
+        if classified:
+            axes.set_ylim(0, 1)
         legend(axes)
     return figure
 

@@ -27,6 +27,8 @@ LONGEST = 16
 def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure:
     """The image with the square, and three maps over its places: probability, feature map, most probable class.
 
+    Where the outputs are numbers, the number stands in place of the probability, and the largest in that of the class.
+
     A cell of a map stands where the middle of the square is.
 
     Args:
@@ -45,15 +47,15 @@ def plot_occlusion(maps: OcclusionMaps, picture: Tensor | None = None) -> Figure
     grid = figure.add_gridspec(2, 4, height_ratios=(1, 0.045))
     first, second, third, fourth = (figure.add_subplot(grid[0, column]) for column in range(4))
     height, width = maps.image.shape[1:]
-    bare(first, f"{maps.target_name} {maps.clean_probability:.2f} without square")
+    bare(first, f"{maps.target_name} {maps.clean_followed:.2f} without square")
     shown = picture_of(maps.image) if picture is None else picture.permute(1, 2, 0).clamp(0, 1)
     first.imshow(shown.numpy(), extent=(0, width, height, 0), cmap="gray")
-    row, column = divmod(int(maps.probability.argmin()), maps.probability.shape[1])
+    row, column = divmod(int(maps.followed.argmin()), maps.followed.shape[1])
     (top, bottom), (left, right) = maps.rows[row], maps.columns[column]
     first.add_patch(Rectangle((left, top), right - left, bottom - top, facecolor="#808080", edgecolor="white"))
     bars = (figure.add_subplot(grid[1, 1]), figure.add_subplot(grid[1, 2]))
-    named = f"probability of {maps.target_name}"
-    _map(second, bars[0], maps, maps.probability, named, maps.clean_probability)
+    named = f"probability of {maps.target_name}" if maps.probable else maps.target_name
+    _map(second, bars[0], maps, maps.followed, named, maps.clean_followed)
     layer = maps.layer if len(maps.layer) <= LONGEST else f"…{maps.layer[1 - LONGEST :]}"
     named = f"{layer}, map {maps.unit}, summed"
     _map(third, bars[1], maps, maps.activation, named, maps.clean_activation)
@@ -101,7 +103,7 @@ def _labels(axes: Axes, below: Axes, maps: OcclusionMaps) -> None:
     for number, label in enumerate(frequent):
         codes[maps.label == label] = number
     colours = ListedColormap([*SERIES[: len(frequent)], OTHER])
-    bare(axes, "most probable class").imshow(
+    bare(axes, "most probable class" if maps.probable else "largest output").imshow(
         codes.numpy(), extent=_extent(maps), cmap=colours, vmin=0, vmax=len(frequent), interpolation="nearest"
     )
     _frame_of(axes, maps)
