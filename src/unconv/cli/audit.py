@@ -227,5 +227,5 @@ def _tell(looked: _Looked, table: bool) -> None:
     told = ", ".join(f"{count} {one}{'' if count == 1 else 's'}" for one, count in counts if count) or "no findings"
     typer.echo(
         f"{looked.model}: {len(found.layers)} layers, {found.parameters:,} parameters, "
-        f"{found.macs:,} multiply-accumulates; {told}"
+        f"{found.graph.macs_text.replace('MACs', 'multiply-accumulates')}; {told}"
     )

@@ -30,7 +30,7 @@ from unconv.network.run.input_sizes import InputSize
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
-from unconv.network.trace.graph import TEXTS, Graph, Layer, rows
+from unconv.network.trace.graph import TEXTS, Graph, Layer, left_out_text, rows
 from unconv.network.trace.trace import attempt
 from unconv.results import Tabled, data_frame, draw_with
 
@@ -118,9 +118,8 @@ class Audit(Tabled):
 
     def __repr__(self) -> str:
         counts = [f"{sum(f.severity == one for f in self.findings)} {one}s" for one in SEVERITIES]
-        return (
-            f"Audit({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs:,} MACs, {', '.join(counts)})"
-        )
+        totals = f"{len(self.layers)} layers, {self.parameters:,} parameters, {self.graph.macs_text}"
+        return f"Audit({totals}, {', '.join(counts)})"
 
     def __str__(self) -> str:
         told: list[str] = []
@@ -132,7 +131,8 @@ class Audit(Tabled):
                 told.append(f"… {counted(len(self.findings) - number, 'more finding')}")
                 break
             told += more
-        layers = rows_text(list(rows(self.graph)), TEXTS, lines=LINES - 1 - max(len(told), 1))
+        lines = LINES - 1 - max(len(told), 1) - bool(self.graph.uncounted)
+        layers = rows_text(list(rows(self.graph)), TEXTS, lines=lines) + left_out_text(self.graph)
         return "\n".join([layers, "", *(cut(line, WIDTH) for line in told or ["no findings"])])
 
     def plot(self) -> Figure:

@@ -42,7 +42,12 @@ def build_graph(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
             if behind:
                 places[run.path] = (behind[-1], run.returned.index)
     total = sum(parameter.numel() for parameter in recorder.model.parameters())
-    return Graph(tuple(layers), sizes, total, tuple(values), places, recorder.returned, recorder.unused)
+    made = {
+        name: tuple(dict.fromkeys((outputs[n].index, *(value.index for value in records[n].outcome.values))))
+        for n, name in enumerate(names)
+    }
+    facts = (recorder.returned, recorder.unused, recorder.kept, made)
+    return Graph(tuple(layers), sizes, total, tuple(values), places, *facts)
 
 
 def _layer(record: Record, name: str, shapes: Sequence[Shape], output: Value, inputs: tuple[str, ...]) -> Layer:
@@ -60,6 +65,7 @@ def _layer(record: Record, name: str, shapes: Sequence[Shape], output: Value, in
         receptive_field=output.field,
         exact=output.exact,
         inputs=inputs,
+        counted=outcome.counted,
         note=outcome.note or ("" if output.exact else _BOUND),
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unconv.describe import by_size, describe, listed, rows_text
+from unconv.describe import LINES, by_size, counted, describe, listed, rows_text
 from unconv.errors import ModelError
 from unconv.files import check_file, write_whole
 from unconv.network.trace.rules.all_rules import RECTIFIERS
@@ -35,8 +36,8 @@ class Layer(Shown):
 
     ``parameters`` are the numbers that the operation holds as parameters, counted where they are first used.
     ``receptive_field`` is in cells of the (first) input; ``exact`` tells whether it is the exact hull of what a unit
-    sees, or an upper bound, and ``note`` why. ``inputs`` are the names of the layers that it reads; the network's own
-    input has none.
+    sees, or an upper bound, and ``note`` why. ``counted`` tells whether ``macs`` are all that there are. ``inputs`` are
+    the names of the layers that it reads; the network's own input has none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Layer(Shown):
     exact: bool
     inputs: tuple[str, ...]
     note: str = ""
+    counted: bool = True
 
     @property
     def input_shape(self) -> Shape:
@@ -75,6 +77,7 @@ class Layer(Shown):
             "groups": self.groups,
             "parameters": self.parameters,
             "macs": self.macs,
+            "macs_counted": self.counted,
             "receptive_field": {
                 "size": list(receptive.size),
                 "stride": [str(step) for step in receptive.stride],
@@ -94,7 +97,7 @@ class Layer(Shown):
         if self.geometry is not None:
             yield "geometry", self.geometry.settings_text() + (f", groups {self.groups}" if self.groups > 1 else "")
         yield "parameters", f"{self.parameters:,}"
-        yield "MACs", f"{self.macs:,}"
+        yield "MACs", f"{self.macs:,}" if self.counted else "not known"
         bound = "" if self.exact else f", at most: {self.note}"
         yield "field", describe(self.receptive_field).partition(": ")[2] + bound
         yield "reads", listed(self.inputs or ("the network's input",))
@@ -119,11 +122,29 @@ class Graph(Tabled):
     """The tensors that the model returns, by index; None where it returns something else than tensors."""
     unused: tuple[str, ...] = ()
     """Parameters that the traced pass does not use."""
+    kept: tuple[int, ...] = ()
+    """The tensors that modules still hold after the pass, as attributes or in buffers, by index."""
+    outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """All tensors that a layer makes, by index: several of a split, say, or of a recurrent layer."""
 
     @property
     def macs(self) -> int:
         """Multiply–accumulates of one input's pass through convolutions, matrix products and attention."""
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def uncounted(self) -> tuple[Layer, ...]:
+        """The layers whose multiply–accumulates are not known and not in the total."""
+        return tuple(layer for layer in self.layers if not layer.counted)
+
+    @property
+    def macs_text(self) -> str:
+        """The total in words: ``"1,024 MACs"``, ``"at least 1,024 MACs (2 layers not counted: fft_r2c)"``."""
+        left_out = self.uncounted
+        if not left_out:
+            return f"{self.macs:,} MACs"
+        operators = listed(dict.fromkeys(layer.operator for layer in left_out))
+        return f"at least {self.macs:,} MACs ({counted(len(left_out), 'layer')} not counted: {operators})"
 
     @property
     def rectifiers(self) -> tuple[Layer, ...]:
@@ -189,18 +210,19 @@ class Graph(Tabled):
             "input_sizes": [list(size) for size in self.input_sizes],
             "parameters": self.parameters,
             "macs": self.macs,
+            "macs_not_counted": [layer.name for layer in self.uncounted],
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
     def __repr__(self) -> str:
-        return f"Graph({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs:,} MACs)"
+        return f"Graph({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs_text})"
 
     def __str__(self) -> str:
-        return rows_text(list(rows(self)), TEXTS)
+        return rows_text(list(rows(self)), TEXTS, lines=LINES - bool(self.uncounted)) + left_out_text(self)
 
     def table(self) -> str:
         """All layers as plain text, however many; ``print(graph)`` leaves out those in the middle of a long one."""
-        return text_table(rows(self), TEXTS)
+        return text_table(rows(self), TEXTS) + left_out_text(self)
 
     def plot(self) -> Figure:
         """Draw MACs, parameters and receptive field of each layer, in the order in which they run.
@@ -242,7 +264,8 @@ class Graph(Tabled):
             }
 
     def _repr_html_(self) -> str:
-        return f'<div style="max-height:32em;overflow:auto">{html_table(rows(self), TEXTS)}</div>'
+        more = f"<p>{escape(left_out_text(self))}</p>" if self.uncounted else ""
+        return f'<div style="max-height:32em;overflow:auto">{html_table(rows(self), TEXTS)}</div>{more}'
 
 
 def _sizes(values: tuple[object, ...]) -> str:
@@ -258,7 +281,7 @@ def _row(layer: Layer) -> tuple[str, ...]:
         layer.operator,
         "×".join(map(str, layer.output_shape)),
         f"{layer.parameters:,}" if layer.parameters else "",
-        f"{layer.macs:,}" if layer.macs else "",
+        f"{layer.macs:,}" if layer.macs else "" if layer.counted else "?",
         ("all" if whole else _sizes(receptive.size)) + ("" if layer.exact else " at most"),
         "" if whole else _sizes(receptive.stride),
     )
@@ -269,7 +292,13 @@ def rows(graph: Graph) -> Iterator[tuple[str, ...]]:
     yield HEADINGS
     for layer in graph.layers:
         yield _row(layer)
-    yield ("total", "", "", f"{graph.parameters:,}", f"{graph.macs:,}", "", "")
+    yield ("total", "", "", f"{graph.parameters:,}", f"{graph.macs:,}{' + ?' if graph.uncounted else ''}", "", "")
+
+
+def left_out_text(graph: Graph) -> str:
+    """A line on what the total of MACs leaves out, below the table; nothing where it is all."""
+    names = dict.fromkeys(f"{layer.name} ({layer.operator})" for layer in graph.uncounted)
+    return f"\nMACs of these are not known, and not in the total: {listed(names)}" if names else ""
 
 
 def _start(name: str, value: Value, position: Sequence[int]) -> list[set[int]]:

@@ -125,6 +125,25 @@ class Listed(Link):
 
 
 @dataclass(frozen=True)
+class Before(Link):
+    """Unit o reads cells 0 … o: recurrent layers, cumulative sums.
+
+    >>> sorted(Before(4).cells({2}, size=4)), Before(4).field().of(2)
+    ([0, 1, 2], (0, 3))
+    """
+
+    size: int
+
+    def field(self) -> AxisField:
+        """Intervals that grow from the first cell on."""
+        return listed_field([(0, unit + 1) for unit in range(self.size)], Fraction(1))
+
+    def cells(self, units: Iterable[int], size: int) -> frozenset[int]:
+        """All cells up to the last of the units."""
+        return frozenset(range(min(max(units, default=-1) + 1, size)))
+
+
+@dataclass(frozen=True)
 class Whole(Link):
     """Every unit reads every cell: global pooling, attention, normalisation over space; or nothing closer is known."""
 

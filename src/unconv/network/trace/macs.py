@@ -1,4 +1,4 @@
-"""Multiply–accumulates of the operations that have them: convolutions, products of matrices, attention."""
+"""Multiply–accumulates of the operations that have them: convolutions, products, attention, recurrent layers."""
 
 from __future__ import annotations
 
@@ -39,6 +39,20 @@ def attention_macs(query: Sequence[int], key: Sequence[int], value: Sequence[int
     """
     pairs = prod(query[:-1]) * key[-2]
     return pairs * query[-1] + pairs * value[-1]
+
+
+def recurrent_macs(gates: int, features: int, hidden: int, state: int, layers: int, directions: int, rows: int) -> int:
+    """MACs of a recurrent layer: every weight of all gates, layers and directions once per step of each sequence.
+
+    A gate has hidden · (features + state) weights, above the first layer hidden · (directions · state + state); where
+    the ``state`` is a projection of the ``hidden`` values, that has hidden · state more.
+
+    >>> recurrent_macs(4, features=3, hidden=5, state=5, layers=1, directions=1, rows=32)
+    5120
+    """
+    read = features + (layers - 1) * directions * state + layers * state
+    projected = layers * hidden * state if state != hidden else 0
+    return rows * directions * (gates * hidden * read + projected)
 
 
 def constant_macs(operator: str, shapes: Sequence[Sequence[int]]) -> int:

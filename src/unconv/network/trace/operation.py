@@ -88,6 +88,8 @@ class Outcome:
     geometry: Geometry | None = None
     groups: int = 1
     macs: int = 0
+    counted: bool = True
+    """Whether these are all, as far as is known."""
     note: str = ""
     reads: tuple[Value, ...] = field(default=(), repr=False)
 

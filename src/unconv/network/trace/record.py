@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.modules import module as module_hooks
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
+from unconv.network.run.held_tensors import held_tensors
 from unconv.network.run.outputs import main_output, output_leaves
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
-from unconv.network.trace.operation import LOSSES, OperatorCall, Outcome, base_name, bind_arguments
+from unconv.network.trace.operation import OperatorCall, Outcome, base_name, bind_arguments
 from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
 from unconv.network.trace.rules.shape import paste
-from unconv.network.trace.rules.window import OperationRule, pad
+from unconv.network.trace.rules.window import OperationRule
 from unconv.network.trace.value_graph import ValueGraph
 from unconv.network.trace.values import Read, Value
 
@@ -82,6 +82,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     stack: list[ModuleCall] = field(default_factory=list)
     returned: tuple[int, ...] | None = None
     """The values that the model returned; None where it returned something that is not known."""
+    kept: tuple[int, ...] = ()
+    """The values that modules hold after the pass."""
     failed: Failed | None = None
 
     def __post_init__(self) -> None:
@@ -128,11 +130,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def note_output(self, output: Any) -> None:
-        """Remember what the model returned."""
+        """Remember what the model returned, and what its modules hold now."""
         leaves = [leaf for _, leaf in output_leaves(output) if not isinstance(leaf, (int, float, str, type(None)))]
         values = [self.value_of(leaf) for leaf in leaves if isinstance(leaf, Tensor)]
         if len(values) == len(leaves):
             self.returned = tuple(value.index for value in values if value is not None)
+        self.kept = tuple(
+            {value.index for one in held_tensors(self.model) if (value := self.value_of(one)) is not None}
+        )
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -149,16 +154,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tuple(value.index if value is not None else None for value in values),
         )
 
-    def pad_circular(self, image: Tensor, amounts: Sequence[int], make: Callable[[], Tensor]) -> Tensor:
-        """One step for circular padding, which torch writes piece by piece into an empty tensor."""
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Operations run, and are not recorded."""
         self._muted = True
         try:
-            output = make()
+            yield
         finally:
             self._muted = False
-        arguments = {"self": image, "pad": list(amounts)}
-        self._record(OperatorCall("circular_pad", "", arguments, (output,), self.graph, self.value_of), pad, [])
-        return output
+
+    def record_whole(
+        self, name: str, arguments: dict[str, Any], outputs: tuple[Tensor, ...], rule: OperationRule
+    ) -> None:
+        """One step for what torch takes apart into several."""
+        self._record(OperatorCall(name, "", arguments, outputs, self.graph, self.value_of), rule, [])
 
     def _run(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """The operation on fake tensors only: weights are not read, and what writes to them writes to a stand-in.
@@ -237,9 +246,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _spread_write(self, tensor: Tensor, value: Value) -> None:
         """A write in place changes every tensor that shares the memory."""
         aliases = [other for other in self._storages[_storage(tensor)] if other is not tensor]
-        if not aliases:
-            return
         piece = self._slices.get(id(tensor))
+        if not aliases and piece is None:
+            return
         base = piece.base if piece else tensor
         if piece is not None:
             value = paste(self.graph, [(value, piece.starts)], tuple(base.shape), self.value_of(base))
@@ -270,8 +279,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             module_hooks.register_module_forward_hook(self._leave),
         ]
         try:
-            with _Functions(self):
-                yield
+            yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -292,28 +300,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         run = self.stack.pop()
         main = main_output(output).tensor
         run.returned = None if main is None else self.value_of(main)
-
-
-class _Functions(TorchFunctionMode):
-    """Catches circular padding before torch takes it apart, and functions that fail before any operation is made."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = kwargs or {}
-        if func is nn.functional.pad:
-            named = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | given
-            if named.get("mode") == "circular":
-                return self.recorder.pad_circular(named["input"], named["pad"], lambda: func(*args, **given))
-        try:
-            return func(*args, **given)
-        except Exception:
-            name = getattr(func, "__name__", "")
-            if name in LOSSES and self.recorder.failed is None:
-                self.recorder.note_failure(name, args, given)
-            raise
 
 
 def _storage(tensor: Tensor) -> int:

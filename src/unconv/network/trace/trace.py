@@ -20,6 +20,7 @@ from unconv.network.run.model_state import at_rest, preserve
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
+from unconv.network.trace.functions import WholeFunctions
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.value_graph import ValueGraph
@@ -135,7 +136,7 @@ def _run(
     call: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], recorder: Recorder, grad: bool = False
 ) -> Exception | None:
     try:
-        with torch.set_grad_enabled(grad), recorder.listening(), recorder:
+        with torch.set_grad_enabled(grad), recorder.listening(), WholeFunctions(recorder), recorder:
             output = call(*args, **kwargs)
     except Exception as error:
         return error

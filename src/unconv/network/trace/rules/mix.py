@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from unconv.network.trace import layout as lay, macs
+from unconv.network.trace.links import Before
 from unconv.network.trace.operation import OperatorCall, Outcome
-from unconv.network.trace.rules.shape import broadcast_reads
+from unconv.network.trace.rules.shape import broadcast_reads, same
 from unconv.network.trace.rules.window import OperationRule
 from unconv.network.trace.values import Read, Value
 
@@ -29,8 +30,18 @@ def _mixing(call: OperatorCall, value: Value, dims: Iterable[int]) -> Value:
     return call.graph.derive([(value, reads)], lay.shape_of(value.layout))
 
 
+def running(call: OperatorCall) -> Outcome:
+    """Sums, products and extremes along the way: each unit from those before it."""
+    value, rank = call.values[0], len(call.shape)
+    if not rank:
+        return same(call)
+    dim = call["dim"] % rank
+    reads = [Read(n, Before(call.shape[n]) if n == dim else None) for n in range(rank)]
+    return Outcome(call.name, (call.graph.derive([(value, reads)], call.shape),) * len(call.outputs))
+
+
 def along_dim(call: OperatorCall) -> Outcome:
-    """Softmax, sums along the way, sorting: mixed along one dimension."""
+    """Softmax, sorting: mixed along one dimension."""
     name = {"safe_softmax": "softmax"}.get(call.name, call.name)
     out = _mixing(call, call.values[0], [call["dim"]])
     return Outcome(name, (out,) * len(call.outputs))
@@ -105,6 +116,23 @@ def attention(call: OperatorCall) -> Outcome:
     return Outcome("attention", (out,) * len(call.outputs), macs=work)
 
 
+def bilinear(call: OperatorCall) -> Outcome:
+    """``nn.Bilinear``: every row of one side with the same row of the other, each weight once a row."""
+    shape = call.shape
+    operands = [(value, [Read(0), *[None] * (len(shape) - 1)]) for value in map(call.value, ("i1", "i3")) if value]
+    if len(operands) != len(call.values):
+        return unknown(call)
+    return Outcome("bilinear", (call.graph.derive(operands, shape),), macs=shape[0] * call["i2"].numel())
+
+
+def quantised_linear(call: OperatorCall) -> Outcome:
+    """A linear layer whose weights are packed as whole numbers."""
+    value, rank = call.values[0], len(call.shape)
+    reads: list[Read | None] = [*(Read(n) for n in range(rank - 1)), None]
+    work = macs.product_macs(call.first.shape, call.shape)
+    return Outcome("linear", (call.graph.derive([(value, reads)], call.shape),), macs=work)
+
+
 def embedding(call: OperatorCall) -> Outcome:
     """Rows of a table, looked up by the input."""
     value = call.value("indices")
@@ -128,7 +156,7 @@ def unknown(call: OperatorCall) -> Outcome:
     """Anything else may read everything, and says so."""
     outs = tuple(call.graph.unknown(call.values, tensor.shape) for tensor in call.outputs)
     note = f"{call.name} is not known to the trace: its units count as seeing everything, its MACs are not counted"
-    return Outcome(call.name, outs, note=note)
+    return Outcome(call.name, outs, counted=False, note=note)
 
 
 _POINTWISE = ("hardswish", "prelu_kernel", "log_sigmoid_forward", "rrelu_with_noise", "copy", "nan_to_num", "dropout")
@@ -136,7 +164,9 @@ _REDUCE = (
     *("mean", "sum", "amax", "amin", "max", "min", "var", "std", "var_mean", "std_mean", "norm", "prod", "any", "all"),
     *("linalg_vector_norm", "logsumexp", "argmax", "argmin", "median", "nansum", "aminmax"),
 )
-_ALONG = ("softmax", "log_softmax", "safe_softmax", "cumsum", "cumprod", "logcumsumexp", "sort", "cummax", "cummin")
+_ALONG = ("softmax", "log_softmax", "safe_softmax", "sort")
+_QUANTISED_LINEAR = ("linear_dynamic", "linear_relu_dynamic", "linear_dynamic_fp16", "linear_relu_dynamic_fp16")
+_RUNNING = ("cumsum", "cumprod", "logcumsumexp", "cummax_helper", "cummin_helper", "cummax", "cummin")
 _ATTENTION = (
     *("scaled_dot_product_flash_attention_for_cpu", "scaled_dot_product_flash_attention"),
     *("scaled_dot_product_efficient_attention", "scaled_dot_product_cudnn_attention"),
@@ -147,6 +177,7 @@ MIX_RULES: dict[str, OperationRule] = {
     **dict.fromkeys(_POINTWISE, pointwise),
     **dict.fromkeys(_REDUCE, reduce),
     **dict.fromkeys(_ALONG, along_dim),
+    **dict.fromkeys(_RUNNING, running),
     **dict.fromkeys(
         ("native_batch_norm", "native_batch_norm_legit", "native_batch_norm_legit_no_training", "cudnn_batch_norm"),
         batch_norm,
@@ -155,6 +186,8 @@ MIX_RULES: dict[str, OperationRule] = {
     "native_layer_norm": layer_norm,
     **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm", "mv", "addmv"), product),
     **dict.fromkeys(_ATTENTION, attention),
+    "trilinear": bilinear,
+    **dict.fromkeys(_QUANTISED_LINEAR, quantised_linear),
     "embedding": embedding,
     "glu": glu,
 }

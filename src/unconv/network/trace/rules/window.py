@@ -54,6 +54,15 @@ def convolution(call: OperatorCall) -> Outcome:
     return Outcome(operator, (out,), geometry=geometry, groups=call["groups"], macs=work)
 
 
+def deformable_convolution(call: OperatorCall) -> Outcome:
+    """A convolution whose taps lie where offsets say, between the cells; interpolation is not counted."""
+    weight = call["weight"].shape
+    work = macs.convolution_macs(call["input"].shape, weight, call.shape, transposed=False)
+    out = call.graph.unknown(call.values, call.shape)
+    note = "its taps lie where its offsets say: every unit counts as seeing everything"
+    return Outcome("deform_conv2d", (out,), groups=call["groups"], macs=work, note=note)
+
+
 def pool(pooling: type[PoolGeometry], call: OperatorCall) -> Outcome:
     """A pooling, with or without its switches."""
     operator, value = pooling.kind.torch, call.values[0]
@@ -166,6 +175,7 @@ OperationRule = Callable[[OperatorCall], Outcome]
 
 WINDOW_RULES: dict[str, OperationRule] = {
     "convolution": convolution,
+    "deform_conv2d": deformable_convolution,
     **{
         f"{pooling.kind.torch}{n}d{ending}": partial(pool, pooling)
         for pooling in POOLINGS
