@@ -46,6 +46,9 @@ def see(
     ] = "2",
     rule: options.RuleOrAuto = "auto",
     output: options.Output = "auto",
+    bands: Annotated[
+        str | None, typer.Option("--bands", help="Channels that are shown, from 0: 3,2,1, or one.", show_default="all")
+    ] = None,
     formats: Annotated[str, typer.Option("--formats", help="html, png, pdf, joined by commas.")] = "html",
     single_file: Annotated[bool, typer.Option("--single-file", help="Put the pictures into the page.")] = False,
     force: options.Force = False,
@@ -63,9 +66,17 @@ def see(
         again = replace(network, weights=file, random_weights=network.random_weights and file is None)
         other = again.load(compare if file is None else model)
     from unconv.jobs import bar
+    from unconv.models.load.written_transform import read_transform
     from unconv.visualize.report.page import to_json
     from unconv.visualize.report.see import see as run
+    from unconv.visualize.scan.top_activations import TopActivations
 
+    # Where the shell says no other, the transform of the scan is taken.
+    told = network.size is not None or network.mean is not None or network.std is not None
+    found = None if scan is None else TopActivations.load(scan)
+    transform = None if found is None or told else read_transform(str(found.about.get("preprocess")))
+    if other is not None and transform is not None:
+        other = replace(other, preprocess=transform)
     report = run(
         loaded,
         images,
@@ -76,13 +87,15 @@ def see(
         top_units=top_units,
         single_file=single_file,
         progress=bar(),
-        scan=scan,
+        scan=found,
+        transform=transform,
         top=top,
         compare=other,
         formats=spelling.names(formats) or (),  # type: ignore[arg-type]
         fidelity=measured,
         force=force,
         output=output,  # type: ignore[arg-type]
+        bands=spelling.indices("--bands", bands),
     )
     tell_skipped(report.skipped)
     if job.json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -29,6 +31,17 @@ def show_projection(
     if scale == 0:
         return torch.full_like(projection, 0.5)
     return (0.5 + projection / (2 * scale)).clamp(0, 1)
+
+
+def show_bands(
+    picture: Float[Tensor, "channel height width"], bands: Sequence[int] = ()
+) -> Float[Tensor, "3 height width"]:
+    """Three channels to show: those that are chosen, one of them repeated; without a choice as :func:`as_rgb`.
+
+    >>> show_bands(torch.arange(4.0)[:, None, None], (3, 1, 0)).flatten().tolist()
+    [3.0, 1.0, 0.0]
+    """
+    return as_rgb(picture[list(bands)] if bands else picture)
 
 
 def as_rgb(picture: Float[Tensor, "channel height width"]) -> Float[Tensor, "3 height width"]:

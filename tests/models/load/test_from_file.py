@@ -88,6 +88,23 @@ def test_one_number_serves_three_channels(write):
     assert preprocess.std == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("channels", "words", "mean", "std"),
+    [
+        (3, "{'mean': 0.5, 'std': 0.25}", (0.5,) * 3, (0.25,) * 3),
+        (1, "{'mean': 0.5, 'std': 0.25}", (0.5,), (0.25,)),
+        (5, "{'mean': [0.5], 'std': 0.25}", (0.5,) * 5, (0.25,) * 5),
+        (4, "{'mean': [0.1, 0.2, 0.3, 0.4]}", (0.1, 0.2, 0.3, 0.4), (1.0,) * 4),
+        (2, "{'size': 8}", (0.0,) * 2, (1.0,) * 2),
+        (3, "{'mean': 0.5}", (0.5,) * 3, (0.229, 0.224, 0.225)),
+    ],
+)
+def test_one_number_serves_as_many_channels_as_the_network_has(write, channels, words, mean, std):
+    path = write(f"from torch import nn\n\ndef build():\n    return nn.Conv2d({channels}, 2, 3), {words}\n")
+    preprocess = file_recipe(path, "build").preprocess
+    assert (preprocess.mean, preprocess.std) == (mean, std)
+
+
 def test_what_is_assumed_is_said():
     colour, sentence = assumed_preprocess(nn.Conv2d(3, 4, 3))
     assert colour.input_size == (3, 224, 224)

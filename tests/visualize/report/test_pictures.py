@@ -57,7 +57,7 @@ def sources(folder: Path) -> dict[str, object]:
 def test_a_scan_counts_the_same_pictures(folder: Path, kind: str) -> None:
     given = sources(folder)[kind]
     model = LoadedModel("net", torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), PREPARE, None, "random")
-    found, pictures = uc.scan(model, given, ["0"]), pictures_of(given)
+    found, pictures = uc.scan(model, given, ["0"], transform=PREPARE), pictures_of(given)
     assert found.count == len(pictures)
     assert found.names == {number: pictures.name(number) for number in found.names}
     for number, image in enumerate(found.images["0"][0].tolist()):

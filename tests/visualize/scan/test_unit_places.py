@@ -15,7 +15,7 @@ from torch import nn
 
 from unconv.errors import UnconvError
 from unconv.models.load.preprocess import Preprocess
-from unconv.models.load.resolve import LoadedModel, load_model
+from unconv.models.load.resolve import load_model
 from unconv.visualize.reverse.project import project
 from unconv.visualize.scan.scan import scan
 from unconv.visualize.scan.top_activations import TopActivations
@@ -101,9 +101,8 @@ def test_other_models_and_images_are_refused(model: nn.Module, found: TopActivat
         unit.project(model, IMAGES[:19])
     with pytest.raises(UnconvError, match="the weights or the pictures have changed since: scan again"):
         unit.project(model, 1 - IMAGES)
-    loaded = LoadedModel("net", model, Preprocess(size=(48, 48), resize=(48, 48)), None, "as given")
     with pytest.raises(UnconvError, match="the transform in the scan was none"):
-        unit.project(loaded, IMAGES)
+        unit.project(model, IMAGES, transform=Preprocess(size=(48, 48), resize=(48, 48)))
     assert "Unit 2 of 3: its 9 strongest places in 20 images" in repr(unit)
     # No model to draw with: a notebook gets the table.
     assert "<img" not in unit._repr_html_()

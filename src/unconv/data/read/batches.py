@@ -17,7 +17,15 @@ from unconv.data.read.items import InMemory, Item, Skipped
 from unconv.data.read.pictures import Pictures
 from unconv.data.read.prefetch import Ahead, ahead
 from unconv.data.read.read_item import open_item, picture_of, read_item
-from unconv.data.read.source import gone_through, is_batched, numbered_items, samples_of, source_of, stack_pictures
+from unconv.data.read.source import (
+    Source,
+    gone_through,
+    is_batched,
+    numbered_items,
+    samples_of,
+    source_of,
+    stack_pictures,
+)
 from unconv.errors import ImageError, printable
 
 Prepare = Callable[[Tensor], Tensor]
@@ -69,7 +77,8 @@ def collection_of(
     """Images in batches, from whatever holds them.
 
     Args:
-        images: a tensor ``(batch, channel, *size)``; a ``DataLoader``, whose batches are taken as they are; or whatever
+        images: a tensor ``(batch, channel, *size)``, the batch left out where ``axes`` tell; a ``DataLoader``, whose
+        batches are taken as they are; or whatever
             :func:`~unconv.data.read.source.source_of` takes.
         prepare: what the network wants done to a picture (channel, height, width) in [0, 1], a batch of one. It is
             applied to pictures: files, Pillow images, arrays, and tensors given as such; not to tensors from a dataset
@@ -88,7 +97,10 @@ def collection_of(
     if isinstance(images, DataLoader):
         batches = _numbered(images, prepare, axes)
         return Collection(ahead(lambda batch: batch, batches), ("loader", type(images.dataset).__name__))
-    source = stack_pictures(images) if isinstance(images, Tensor) else source_of(images, stacks=axes != 3)
+    if isinstance(images, Tensor):
+        source: Source = stack_pictures(images[None] if axes is not None and images.ndim == axes + 1 else images)
+    else:
+        source = source_of(images, stacks=axes != 3)
 
     def load(part: Sequence[tuple[int, Item]]) -> Batch:
         return _batch([(number, _prepared(item, prepare)) for number, item in part])

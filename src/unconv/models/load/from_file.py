@@ -142,20 +142,28 @@ def _module_and_words(made: Any, name: str) -> tuple[nn.Module, Mapping[str, Any
 def assumed_preprocess(module: nn.Module) -> tuple[Preprocess, str]:
     """The picture transform to take for a network that names none, and the sentence that says so.
 
-    ImageNet's, as torchvision trains with it; for a network whose first convolution sees one channel, plain grey.
+    ImageNet's, as torchvision trains with it; for a network whose first convolution sees another number of channels
+    than three, the pictures as they are, in [0, 1].
 
     >>> assumed_preprocess(nn.Conv2d(1, 8, 3))[0].input_size
     (1, 224, 224)
     """
-    first = next((layer.in_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)), 3)
-    if first == 1:
-        return Preprocess(
-            mean=(0.0,), std=(1.0,)
-        ), "the network names no picture transform: 224x224 grey in [0, 1] assumed unless told"
+    first = _channels(module) or 3
+    if first != 3:
+        what = "grey" if first == 1 else f"of {first} channels"
+        return (
+            Preprocess(mean=(0.0,) * first, std=(1.0,) * first),
+            f"the network names no picture transform: 224x224 {what} in [0, 1] assumed unless told",
+        )
     return (
         Preprocess(),
         "the network names no picture transform: ImageNet's at 224x224 assumed unless told",
     )
+
+
+def _channels(module: nn.Module) -> int | None:
+    """What the first convolution of pictures takes; None without one."""
+    return next((one.in_channels for one in module.modules() if isinstance(one, nn.Conv2d) and one.in_channels), None)
 
 
 def _preprocess(module: nn.Module, words: Mapping[str, Any], name: str) -> tuple[Preprocess, str]:
@@ -164,19 +172,32 @@ def _preprocess(module: nn.Module, words: Mapping[str, Any], name: str) -> tuple
         return assumed, note
     try:
         size = _pair(words.get("size", assumed.size))
-        mean, std = (_values(words.get(key, getattr(assumed, key))) for key in ("mean", "std"))
-        channels = max(len(mean), len(std))
+        mean, std = _normalisation(module, words, assumed)
         preprocess = Preprocess(
             size=size,
             resize=_pair(words.get("resize", size)),
-            mean=mean * channels if len(mean) == 1 else mean,
-            std=std * channels if len(std) == 1 else std,
+            mean=mean,
+            std=std,
             interpolation=words.get("interpolation", assumed.interpolation),
             fit=words.get("fit", assumed.fit),
         )
     except (TypeError, ValueError) as error:
         raise ModelError(f"{name}: {one_line(error)}") from error
     return preprocess, ""
+
+
+def _normalisation(
+    module: nn.Module, words: Mapping[str, Any], assumed: Preprocess
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Means and deviations; one number is for every channel, as on the command line."""
+    told = {key: _values(words[key]) for key in ("mean", "std") if key in words}
+    several = max(map(len, told.values()), default=1)
+    # Without a convolution nothing tells the channels but what is said: both numbers are one channel's.
+    alone = 1 if len(told) == 2 else len(assumed.mean)
+    channels = several if several > 1 else _channels(module) or alone
+    values = (told.get(key, getattr(assumed, key)) for key in ("mean", "std"))
+    mean, std = (one * channels if len(one) == 1 else one for one in values)
+    return mean, std
 
 
 def _pair(value: Any) -> tuple[int, int]:

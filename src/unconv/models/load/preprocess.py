@@ -93,14 +93,18 @@ class Preprocess:
     def picture(self, image: Float[Tensor, "channels height width"]) -> Float[Tensor, "out_channels rows columns"]:
         """The picture as the network sees it, still in [0, 1]: what a report puts beside a projection.
 
-        Grey is repeated for a network of three channels, colour turned to grey for one of one. Raises ImageError for
-        pictures of another number of channels, and for strips so thin that covering ``resize`` makes them huge.
+        Grey is repeated for a network of three channels, colour turned to grey for one of one; a network of any other
+        number takes pictures of as many. Raises ImageError for pictures of another number of channels, and for strips
+        so thin that covering ``resize`` makes them huge.
 
         >>> Preprocess(size=(2, 2), resize=(2, 2), fit="stretch").picture(torch.ones(3, 5, 7)).mean()
         tensor(1.)
         """
-        if image.shape[0] not in (1, 3) or 0 in image.shape:
-            raise ImageError(f"picture of shape {tuple(image.shape)}: a network's picture is (1 or 3, height, width)")
+        channels = len(self.mean)
+        takes = (1, 3) if channels in (1, 3) else (channels,)
+        if image.ndim != 3 or image.shape[0] not in takes or 0 in image.shape:
+            shape = f"({' or '.join(map(str, takes))}, height, width)"
+            raise ImageError(f"picture of shape {tuple(image.shape)}: the network takes {shape}")
         return self.pictures(image[None])[0]
 
     def pictures(
@@ -117,7 +121,8 @@ class Preprocess:
         channels = len(self.mean)
         # One below the other: colours do not ask where a pixel is.
         column = images.to(torch.float32).transpose(0, 1).flatten(1, 2)
-        column = finish_picture(column, None, "grey" if channels == 1 else "rgb", 1.0)
+        if channels in (1, 3):
+            column = finish_picture(column, None, "grey" if channels == 1 else "rgb", 1.0)
         planes = column.reshape(channels, count, height, width).transpose(0, 1).flatten(0, 1)
         return _centre(self._resized(planes), self.size).reshape(count, *self.input_size)
 
@@ -294,8 +299,8 @@ def _check_sizes(size: tuple[int, int], resize: tuple[int, int]) -> None:
 
 
 def _check_normalisation(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    if len(mean) not in (1, 3) or len(std) != len(mean):
-        raise ModelError(f"preprocess: {len(mean)} means and {len(std)} stds; both must be 1 (grey) or 3 (colour)")
+    if not mean or len(std) != len(mean):
+        raise ModelError(f"preprocess: {len(mean)} means and {len(std)} stds; give one of each for every channel")
     if not all(abs(value) <= 1 for value in mean):
         raise ModelError(f"preprocess: mean {mean} lies outside pictures, which are in [0, 1]; divide by 255")
     if not all(math.isfinite(value) and value > 0 for value in std):

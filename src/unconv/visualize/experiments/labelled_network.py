@@ -43,9 +43,10 @@ def layers_or_some(
 def as_batch(network: OpenedModel, images: Any, operation: str) -> Tensor:
     """Images (batch, channel, height, width) on the device and in the precision of a network's weights.
 
-    Tensors are taken as they are; a single one (channel, height, width) is a batch of one. Pictures (files, folders,
-    Pillow's, arrays, datasets, lists of these) go through the network's transform; a bare module has none. Raises
-    UnconvError for other shapes, for what cannot be read, and for pictures where no transform is known.
+    Tensors of floats are taken as they are; a single one (channel, height, width) is a batch of one. Pictures (files,
+    folders, Pillow's, arrays, tensors of bytes, datasets, lists of these) go through the network's transform; a bare
+    module has none. Raises UnconvError for other shapes, for what cannot be read, and for pictures where no transform
+    is known.
 
     >>> as_batch(OpenedModel("net", nn.Conv2d(3, 1, 1).double()), torch.rand(3, 8, 8), "occlusion").shape
     torch.Size([1, 3, 8, 8])

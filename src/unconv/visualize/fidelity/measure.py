@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ReverseRule
 from unconv.errors import UnconvError
-from unconv.models.load.open_model import AnyModel, open_model
+from unconv.models.load.open_model import AnyModel
+from unconv.models.load.transforms import Transform
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of
@@ -26,6 +28,7 @@ from unconv.visualize.fidelity.randomise import Randomised, layers_below, random
 from unconv.visualize.fidelity.similarity import Similarity, compare
 from unconv.visualize.fidelity.verdict import Fidelity
 from unconv.visualize.reverse.project_units import PIXELS, Pick, WindowProjections, project_units
+from unconv.visualize.reverse.projections.image_batches import images_by_number, open_for_images
 
 OTHERS = 4
 # Pixels of projections that are held at a time: 256 images of 224².
@@ -35,7 +38,7 @@ HELD = 256 * 224 * 224
 @tell_wrong_arguments
 def fidelity(
     model: AnyModel,
-    images: Sequence[Tensor] | Tensor,
+    images: Any,
     layer: AnyLayer,
     picks: Sequence[Pick],
     rule: ReverseRule = "deconvnet",
@@ -44,6 +47,7 @@ def fidelity(
     others: int = OTHERS,
     seed: int = 0,
     pixels: int = PIXELS,
+    transform: Transform | None = None,
 ) -> dict[int, Fidelity]:
     """How far the projections of some units can be trusted, unit by unit, in the order of the picks.
 
@@ -52,7 +56,9 @@ def fidelity(
 
     Args:
         model: a MODEL string, a loaded model or a module that takes the images as its one argument.
-        images: ``(batch, channel, *size)`` or a sequence of ``(channel, *size)``, as the model wants them.
+        images: ``(batch, channel, *size)`` or a list of ``(channel, *size)``, as the model wants them; or pictures
+            (files, folders, Pillow's, arrays, tensors of bytes), which go through its transform, as for
+            :func:`~unconv.visualize.reverse.project.project`, each read when it is needed.
         layer: its name, or the module itself.
         picks: the projections, of any units: a unit's strongest places, say.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
@@ -60,6 +66,7 @@ def fidelity(
         others: how many other units of the layer each projection is compared with.
         seed: of the other units and of the randomised weights.
         pixels: how many pixels are computed at a time.
+        transform: picture transform in place of the model's own, as for ``project``.
 
     Raises as :func:`~unconv.visualize.reverse.project_units.project_units` does; UnconvError for impossible numbers;
     ModelError for a network that cannot be traced while ``windows`` are left out, and for layers that cannot be
@@ -71,8 +78,10 @@ def fidelity(
     >>> found[5].gate_counts.switches, found[5].gate_counts.switches_used > 0
     (72, True)
     """
+    opened = open_for_images(model, "fidelity", images, transform)
+    images = images_by_number(opened, images, transform)
     _check(picks, images, others, seed)
-    module = open_model(model, "fidelity").module
+    module = opened.module
     layer = name_layer(module, layer)
     way = layers_below(module, images[0][None], layer)
     windows = windows or windows_of(trace(module, tuple(images[0].shape)), layer)

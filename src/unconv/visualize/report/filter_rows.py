@@ -16,13 +16,16 @@ from unconv.visualize.report.rows import FilterRow, FirstLayerRow, SheetRow
 from unconv.visualize.report.tiles import ACROSS, DOWN, Tile, sheet_of, sheet_size, spot_of
 
 
-def first_layer_row(model: LoadedModel, silent: Mapping[str, Sequence[int]], store: Store) -> FirstLayerRow | None:
+def first_layer_row(
+    model: LoadedModel, silent: Mapping[str, Sequence[int]], store: Store, bands: Sequence[int] = ()
+) -> FirstLayerRow | None:
     """What a page shows of a first layer; None for networks without a two-dimensional convolution.
 
     Args:
         model: the network.
         silent: by layer, units that no picture has brought above zero; layers that were not looked at are not in it.
         store: keeps a picture and tells its address.
+        bands: the channels that are shown.
     """
     try:
         found = first_layer(model)
@@ -41,13 +44,13 @@ def first_layer_row(model: LoadedModel, silent: Mapping[str, Sequence[int]], sto
         dead=tuple(row.filter for row in rows if row.dead),
         dominant=tuple(row.filter for row in rows if row.dominant),
         watched=never is not None,
-        sheets=_store_filters(found, tile, store),
+        sheets=_store_filters(found, tile, store, bands),
         filters=rows,
     )
 
 
-def _store_filters(found: FirstLayer, tile: Tile, store: Store) -> tuple[SheetRow, ...]:
-    drawn = [draw_filter(one, tile) for one in found.filters]
+def _store_filters(found: FirstLayer, tile: Tile, store: Store, bands: Sequence[int]) -> tuple[SheetRow, ...]:
+    drawn = [draw_filter(one[list(bands)] if bands else one, tile) for one in found.filters]
     sheets = [drawn[first : first + ACROSS * DOWN] for first in range(0, len(drawn), ACROSS * DOWN)]
     return tuple(
         SheetRow(store(f"filters-{number}", sheet_of(some), tile.lossless), sheet_size(len(some)))

@@ -19,10 +19,10 @@ from unconv.describe import counted, listed
 from unconv.errors import ImageError, UnconvError, printable
 from unconv.jobs import Progress
 from unconv.results import Shown
-from unconv.visualize.display import as_rgb, show_projection
+from unconv.visualize.display import show_bands, show_projection
 from unconv.visualize.report.files import LOSSLESS_SIDE, Store, write_file
 from unconv.visualize.report.picture_view import LayerView, PictureView, UnitView, view_picture
-from unconv.visualize.report.plan import Plan
+from unconv.visualize.report.plan import Plan, bands_note
 from unconv.visualize.report.rows import (
     CollectionRow,
     ComparisonRow,
@@ -136,7 +136,7 @@ def page_row(
         unconv=unconv.__version__,
         model=plan.model.name,
         weights=plan.model.weights,
-        notes=(*plan.model.notes, *plan.fields.notes),
+        notes=(*plan.model.notes, *plan.fields.notes, *bands_note(plan)),
         preprocess=str(plan.model.preprocess),
         input_size=tuple(plan.model.input_size),
         rule=plan.rule,
@@ -216,11 +216,14 @@ def _peaks_row(layer: LayerView, stem: str, picture: Tensor, image: str, plan: P
         field=plan.fields.size(layer.layer),
         coverage=CoverageRow.of(layer.coverage),
         limits=limits(layer.coverage),
-        units=tuple(_peak_row(unit, f"{stem}-{rank}", picture, image, store) for rank, unit in enumerate(layer.units)),
+        units=tuple(
+            _peak_row(unit, f"{stem}-{rank}", picture, image, store, plan.bands)
+            for rank, unit in enumerate(layer.units)
+        ),
     )
 
 
-def _peak_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Store) -> PeakRow:
+def _peak_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Store, bands: Sequence[int]) -> PeakRow:
     (top, bottom), (left, right) = view.box
     height, width = picture.shape[1:]
     whole = (bottom - top, right - left) == (height, width)
@@ -238,7 +241,7 @@ def _peak_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Sto
         silent=bool((view.projection == 0).all()),
         coarse=max(bottom - top, right - left) < LOSSLESS_SIDE,
         patch=image if whole else store(f"{stem}-patch", view.patch),
-        projection=store(f"{stem}-projection", show_projection(as_rgb(view.projection))),
+        projection=store(f"{stem}-projection", show_projection(show_bands(view.projection, bands))),
     )
 
 

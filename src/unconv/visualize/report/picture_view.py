@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from unconv.data.read.items import InMemory, Skipped
 from unconv.data.read.pictures import Pictures
 from unconv.data.read.read_item import read_item
+from unconv.describe import by_size
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.operators.geometry.receptive import Box
+from unconv.visualize.display import show_bands
 from unconv.visualize.layers import check_feature_maps, like_weights, strongest_units
 from unconv.visualize.outputs.predictions import NO_PREDICTIONS, Predictions, predict
 from unconv.visualize.report.plan import Plan
@@ -24,6 +26,8 @@ from unconv.visualize.reverse.coverage import Coverage
 from unconv.visualize.reverse.passage import Passage, run_forward
 
 FieldBox = Callable[[str, tuple[int, ...]], Box]
+# How far outside [0, 1] values of a picture are clipped and not stretched: rounding, and what resizing makes.
+OUTSIDE = 0.05
 # Prepared pictures kept for units that share them.
 CACHED_BYTES = 512 * 2**20
 
@@ -34,19 +38,21 @@ class Shown:
 
     Attributes:
         name: as given or found.
-        picture: ``(channel, height, width)`` in [0, 1].
-        image: the same as the network wants it.
+        picture: ``(channel, height, width)`` in [0, 1], the channels that are shown.
+        image: the same as the network wants it, all of them.
         notes: what was done when the picture was read.
     """
 
     name: str
     picture: Float[Tensor, "channel height width"]
-    image: Float[Tensor, "channel height width"]
+    image: Float[Tensor, "input_channel height width"]
     notes: tuple[str, ...] = ()
 
 
-def show_picture(pictures: Pictures, number: int, preprocess: Preprocess) -> Shown | Skipped:
+def show_picture(pictures: Pictures, number: int, preprocess: Preprocess, bands: Sequence[int] = ()) -> Shown | Skipped:
     """One picture read and prepared; tensors of a dataset are taken as the dataset has prepared them.
+
+    The channels that are shown are ``bands``; all of grey and of colour, and the mean of any other number, without.
 
     >>> import torch
     >>> from unconv.data.read.source import pictures_of
@@ -56,7 +62,11 @@ def show_picture(pictures: Pictures, number: int, preprocess: Preprocess) -> Sho
     """
     item = pictures[number]
     if isinstance(item, InMemory) and item.ready:
-        return Shown(pictures.name(number), preprocess.denormalise(item.value).clamp(0, 1), item.value)
+        if tuple(item.value.shape) != preprocess.input_size:
+            here, there = by_size(item.value.shape), by_size(preprocess.input_size)
+            return Skipped(pictures.name(number), f"a tensor of {here}, where the network is given {there}")
+        shown, notes = _stretched(preprocess.denormalise(item.value))
+        return Shown(pictures.name(number), _shown(shown, bands), item.value, notes)
     found = read_item(item)
     if isinstance(found, Skipped):
         return found
@@ -64,17 +74,29 @@ def show_picture(pictures: Pictures, number: int, preprocess: Preprocess) -> Sho
         picture = preprocess.picture(found.tensor)
     except ImageError as error:
         return Skipped(found.name, str(error), found.path)
-    return Shown(pictures.name(number), picture, preprocess.normalise(picture), found.notes)
+    return Shown(pictures.name(number), _shown(picture, bands), preprocess.normalise(picture), found.notes)
 
 
-def picture_reader(pictures: Pictures, preprocess: Preprocess) -> Callable[[int], Shown]:
+def _shown(picture: Tensor, bands: Sequence[int]) -> Tensor:
+    return show_bands(picture, bands) if bands or len(picture) not in (1, 3) else picture
+
+
+def _stretched(values: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+    """A picture in [0, 1]; stretched to that where its values are far outside, and then a note says so."""
+    low, high = (float(bound) for bound in values.aminmax())
+    if (low >= -OUTSIDE and high <= 1 + OUTSIDE) or low == high:
+        return values.clamp(0, 1), ()
+    return (values - low) / (high - low), (f"shown stretched: values from {low:.3g} to {high:.3g} are black to white",)
+
+
+def picture_reader(pictures: Pictures, preprocess: Preprocess, bands: Sequence[int] = ()) -> Callable[[int], Shown]:
     """Reads pictures by number and keeps the last ones, within a limit of memory.
 
     What a scan has read and cannot be read any more raises :class:`~unconv.errors.ImageError`.
     """
 
     def read(number: int) -> Shown:
-        shown = show_picture(pictures, number, preprocess)
+        shown = show_picture(pictures, number, preprocess, bands)
         if isinstance(shown, Skipped):
             raise ImageError(f"see: {shown}; it could be read when the pictures were scanned")
         return shown
@@ -101,7 +123,7 @@ class UnitView:
     activation: float
     box: Box
     patch: Float[Tensor, "channel height width"]
-    projection: Float[Tensor, "channel height width"]
+    projection: Float[Tensor, "input_channel height width"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +166,7 @@ class PictureView:
 
 def look(
     model: nn.Module,
-    image: Float[Tensor, "1 channel height width"],
+    image: Float[Tensor, "1 input_channel height width"],
     picture: Float[Tensor, "channel height width"],
     layers: Sequence[str],
     rule: str,
@@ -189,7 +211,7 @@ def _look_into(passage: Passage, picture: Tensor, layer: str, units: int, field_
 def view_picture(plan: Plan, pictures: Pictures, number: int) -> PictureView | Skipped:
     """What the network of a plan makes of one picture."""
     model = plan.model.module
-    shown = show_picture(pictures, number, plan.model.preprocess)
+    shown = show_picture(pictures, number, plan.model.preprocess, plan.bands)
     if isinstance(shown, Skipped):
         return shown
     prepared = like_weights(model, shown.image[None])

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unconv.describe import by_size
 from unconv.errors import UnconvError
-from unconv.models.load.open_model import AnyModel, open_model
+from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
+from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights import check_finite
 from unconv.network.run.name_layers import AnyLayers
@@ -58,6 +60,7 @@ class Plan:
         other: the plan for another network, same layers; None where nothing is compared.
         output: how the network's outputs are read.
         graph: the traced network; None where it cannot be traced.
+        bands: the channels of pictures that are shown; none: all of grey and colour, the mean of any other number.
     """
 
     model: LoadedModel
@@ -74,6 +77,7 @@ class Plan:
     other: Plan | None = None
     output: str = AUTO
     graph: Graph | None = None
+    bands: tuple[int, ...] = ()
 
 
 def make_plan(
@@ -87,6 +91,7 @@ def make_plan(
     given: TopActivations | None = None,
     compare: AnyModel | None = None,
     output: str = AUTO,
+    bands: Sequence[int] | None = None,
 ) -> Plan:
     """Check what was asked for, and choose what was left open; each network runs once, on shapes alone.
 
@@ -103,6 +108,7 @@ def make_plan(
         raise UnconvError(f"see: output {output!r} is unknown; it is {', '.join(READINGS)}")
     check_units(units)
     measured = count_measured(fidelity)
+    shown = read_bands(bands, model.input_size[0])
     plan = replace(
         _plan_network(model, layers, rule, None if given is None else given.layers),
         units=SHOWN if units is None else units,
@@ -111,13 +117,14 @@ def make_plan(
         measured=measured,
         given=given,
         output=output,
+        bands=shown,
     )
     if compare is None:
         return plan
     # A bare module is given the first one's pictures.
     loaded = as_loaded(compare, model.preprocess if isinstance(compare, nn.Module) else None)
     beside = _plan_network(loaded, plan.layers, plan.rule)
-    return replace(plan, other=replace(beside, top=top, measured=measured))
+    return replace(plan, other=replace(beside, top=top, measured=measured, output=output, bands=shown))
 
 
 def _plan_network(model: LoadedModel, layers: AnyLayers | None, rule: str, among: Sequence[str] | None = None) -> Plan:
@@ -167,18 +174,63 @@ def _choose(
     return every if all_of_them else [every[place] for place in spread(len(every), CHOSEN)]
 
 
-def as_loaded(model: Any, transform: Any = None) -> LoadedModel:
+def read_bands(bands: Sequence[int] | None, channels: int) -> tuple[int, ...]:
+    """The channels to show, one or three of them, numbered from 0; none where the choice is left open.
+
+    >>> read_bands([3, 2, 1], 4), read_bands(None, 4)
+    ((3, 2, 1), ())
+    """
+    if bands is None:
+        return ()
+    chosen = tuple(int(band) for band in bands)
+    if len(chosen) not in (1, 3) or not all(0 <= band < channels for band in chosen):
+        raise UnconvError(
+            f"see: bands {', '.join(map(str, chosen)) or 'none'}; give one or three channels of 0 to {channels - 1}"
+        )
+    return chosen
+
+
+def bands_note(plan: Plan) -> tuple[str, ...]:
+    """What is shown of pictures that have neither one channel nor three."""
+    channels = plan.model.input_size[0]
+    if plan.bands:
+        return (f"shown are the channels {', '.join(map(str, plan.bands))} of {channels}, numbered from 0",)
+    return () if channels in (1, 3) else (f"the mean of the {channels} channels is shown; bands= chooses one or three",)
+
+
+def as_loaded(model: Any, transform: Any = None, tensor: Sequence[int] | None = None) -> LoadedModel:
     """A model however it is held as a loaded model, with the picture transform that was given, or its own.
 
     For a bare module without either it is ImageNet's, and a note says so. Raises ModelError as open_model does.
+
+    Args:
+        model: a MODEL string, a loaded model or a module.
+        transform: picture transform in place of the model's own.
+        tensor: (channel, height, width) of tensors that go in as they are, without a transform: they set the size.
 
     >>> from unconv.models.load.preprocess import Preprocess
     >>> as_loaded(nn.Conv2d(3, 8, 3), Preprocess(size=(32, 32), resize=(32, 32))).input_size
     (3, 32, 32)
     """
-    opened = open_model(model, "see", transform=transform).for_pictures()
+    opened = open_model(model, "see", transform=transform)
+    opened = opened.for_pictures() if tensor is None or transform is not None else _for_tensors(opened, tensor)
     assert opened.preprocess is not None
     return LoadedModel(opened.name, opened.module, opened.preprocess, opened.classes, opened.weights, opened.notes)
+
+
+def _for_tensors(opened: OpenedModel, shape: Sequence[int]) -> OpenedModel:
+    """A network that is given tensors of one shape as they are: its transform is what they were normalised with."""
+    if len(shape) != 3:
+        raise UnconvError(
+            f"see: tensors of shape {by_size(shape)}; the page shows pictures (channel, height, width), and project "
+            "and scan take signals and volumes too"
+        )
+    size, known = (int(shape[1]), int(shape[2])), opened.preprocess
+    if known is not None and len(known.mean) == shape[0]:
+        return replace(opened, preprocess=Preprocess(size, size, known.mean, known.std))
+    note = "tensors go in as they are; what they were normalised with is not known, and they are shown as they are"
+    plain = Preprocess(size, size, (0.0,) * shape[0], (1.0,) * shape[0])
+    return replace(opened, preprocess=plain, notes=(note, *opened.notes))
 
 
 def check_units(units: Units | None) -> None:

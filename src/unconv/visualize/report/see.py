@@ -11,13 +11,14 @@ from unconv._renamed import warn_renamed
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import OutputReading, ReportFormat, ReverseRuleOrAuto
 from unconv.data.images import Skipped
-from unconv.data.read.source import pictures_of
 from unconv.folders import check_folder, replacing_folder
 from unconv.inputs import files_named, paths_in, refuse_inputs
 from unconv.jobs import Progress, quiet
 from unconv.models.load.open_model import AnyModel
 from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.transforms import Transform
+from unconv.models.load.written_transform import read_transform
 from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.report.collection_report import report_collection
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
@@ -26,6 +27,7 @@ from unconv.visualize.report.page import Report, page_row, picture_rows, write_r
 from unconv.visualize.report.plan import as_loaded, make_plan
 from unconv.visualize.report.survey import check_layers, check_scan
 from unconv.visualize.report.unit_rows import Output as Written
+from unconv.visualize.reverse.projections.image_batches import pictures_for, tensor_shape
 from unconv.visualize.scan.top_activations import TopActivations
 from unconv.visualize.unit_choice import Units, read_units
 
@@ -54,6 +56,7 @@ def see(
     fidelity: int | str = 2,
     force: bool = False,
     output: OutputReading = "auto",
+    bands: Sequence[int] | None = None,
     preprocess: Preprocess | None = None,
 ) -> Report:
     """Look into a network with some pictures: what every unit of some layers is strongest for, over all of them.
@@ -64,7 +67,8 @@ def see(
     Args:
         model: a MODEL string as for load_model, a loaded model, or any module that takes images as its one argument.
         images: whatever read_images takes: files, folders, a ``.tar`` of pictures, arrays, a dataset of torch, a
-            loader that does not shuffle. What cannot be read is skipped and listed.
+            loader that does not shuffle.
+            Tensors of floats go in as they are, unless a transform is given. What cannot be read is skipped and listed.
         layers: those that return feature maps: a name as in ``model.named_modules()``, one of the model's modules, a
             pattern (``"layer3.*"``), or a list of these, see :func:`~unconv.network.run.name_layers.name_layers`;
             ``"all"``: every convolution; None: five, spread over the depth (of those of the scan, where one is given).
@@ -81,7 +85,7 @@ def see(
         title: heading of the report.
         progress: as :func:`unconv.jobs.bar` makes it; counts pictures, batches of the scan, and units.
         scan: what :func:`~unconv.visualize.scan.scan.scan` has found in the same pictures with the same network, or its
-            file.
+            file; where neither ``transform`` nor a loaded model says another, its picture transform is taken.
         top: places shown of each unit.
         compare: another network, whose units are matched with those of this one by what they answer to.
         formats: of ``html``, ``png`` (contact sheets of every layer) and ``pdf`` (the same); ``report.json`` is always
@@ -92,6 +96,8 @@ def see(
         output: how the network's outputs are read for the predictions of single pictures: ``softmax``, ``sigmoid``,
             ``score``, ``class``; ``auto`` tells by its end and the names of its classes, and leaves predictions out
             where nothing is known, see :func:`~unconv.visualize.outputs.reading.read_outputs`.
+        bands: channels that are shown of pictures with more than three, or fewer: one or three of them, numbered from
+            0; their mean unless given.
         preprocess: the name of ``transform`` in version 0.1, with a DeprecationWarning.
 
     Raises:
@@ -123,13 +129,17 @@ def see(
     given = TopActivations.load(scan) if isinstance(scan, str | os.PathLike) else scan
     with progress:
         progress.start(None, "reading the network")
-        loaded = as_loaded(model, transform)
+        if transform is None and given is not None and not isinstance(model, LoadedModel):
+            # Nobody says another: that of the scan.
+            transform = read_transform(str(given.about.get("preprocess")))
+        pictures = pictures_for(images, transform is not None)
+        tensor = tensor_shape(pictures) if transform is None else None
+        loaded = as_loaded(model, transform, tensor)
         wanted: dict[str, Any] = {"units": chosen, "top": top, "fidelity": fidelity, "given": given, "compare": compare}
-        plan = make_plan(loaded, layers, rule, **wanted, output=output)
-    pictures = pictures_of(images)
+        plan = make_plan(loaded, layers, rule, **wanted, output=output, bands=bands)
     if given is not None:
         check_layers(given, plan.layers)
-        check_scan(given, plan.model, pictures, top)
+        check_scan(given, plan.model, pictures, top, transformed=tensor is None)
     with replacing_folder(out, "report", force) as folder:
         sheets = ContactSheets(folder, formats, plan.model.name)
         written = Written(store_for(folder, single_file), progress, sheets.draw if sheets.needed else None)

@@ -99,20 +99,25 @@ def cut(found: TopActivations, layers: Sequence[str], top: int) -> TopActivation
     )
 
 
-def check_scan(found: TopActivations, model: LoadedModel, pictures: Pictures, top: int) -> None:
+def check_scan(
+    found: TopActivations, model: LoadedModel, pictures: Pictures, top: int, *, transformed: bool = True
+) -> None:
     """Refuse a scan of another network, other weights, another transform or other pictures.
+
+    Tensors that go in as they are (not ``transformed``) have no transform that could differ.
 
     Raises :class:`~unconv.errors.UnconvError`, naming the first difference.
     """
     told = {
         "model": model.name,
         "weights": model.weights,
-        "preprocess": repr(model.preprocess),
+        **({"preprocess": repr(model.preprocess)} if transformed else {}),
     }
     for key, here in told.items():
         there = found.about.get(key)
         if there != here:
-            raise UnconvError(f"scan: its {key} is {there!r}, here it is {here!r}; scan again, or give the same")
+            named, way = ("transform", f"transform={there}") if key == "preprocess" else (key, "the same")
+            raise UnconvError(f"scan: its {named} is {there!r}, here it is {here!r}; scan again, or give {way}")
     if found.count != len(pictures):
         raise UnconvError(f"scan: it is of {found.count} pictures, here are {len(pictures)}; give the same pictures")
     for number, name in sorted(found.names.items()):

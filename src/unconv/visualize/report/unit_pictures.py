@@ -13,7 +13,7 @@ from unconv.choices import ReverseRule
 from unconv.errors import UnconvError
 from unconv.network.windows import Windows
 from unconv.operators.geometry.receptive import Box
-from unconv.visualize.display import as_rgb, show_projection
+from unconv.visualize.display import as_rgb, show_bands, show_projection
 from unconv.visualize.fidelity.measure import fidelity
 from unconv.visualize.fidelity.verdict import Fidelity
 from unconv.visualize.layers import like_weights
@@ -126,6 +126,7 @@ def _render_some(
     images = [like_weights(layer.module, one.image) for one in shown]
     back = project_units(layer.module, images, layer.windows, picks, layer.plan.rule)  # type: ignore[arg-type]
     _check_values(found, layer.layer, places, back.activation)
+    bands = layer.plan.bands
     tiles: dict[int, list[tuple[Place, Tensor, Tensor]]] = {unit: [] for unit in units}
     for number, ((unit, rank, image), pick) in enumerate(zip(places, picks, strict=True)):
         box = layer.plan.fields.box(layer.layer, pick.position)
@@ -135,7 +136,7 @@ def _render_some(
         place = Place(image, activation, pick.position, box, silent=not bool(inside.count_nonzero()))
         size = (int(picture.shape[1]), int(picture.shape[2]))
         patch = layer.tile.of_region(as_rgb(picture[_cut(box, (0, 0))]), box, size)
-        signal = layer.tile.of_region(show_projection(as_rgb(inside.float().cpu())), box, size)
+        signal = layer.tile.of_region(show_projection(show_bands(inside.float().cpu(), bands)), box, size)
         tiles[unit].append((place, patch, signal))
     return [_arrange(layer.tile, unit, tiles[unit], top) for unit in units], back.coverage
 

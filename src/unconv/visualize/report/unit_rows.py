@@ -111,7 +111,7 @@ def collect_units(
         layers=tuple(layers),
         images=album.rows,
         thumbnails=tuple(album.sheets),
-        first_layer=first_layer_row(plan.model, dead, output.store),
+        first_layer=first_layer_row(plan.model, dead, output.store, plan.bands),
     )
 
 
@@ -183,7 +183,7 @@ class Album:
     def __init__(self, plan: Plan, pictures: Pictures, store: Store) -> None:
         self._plan, self._pictures, self._store = plan, pictures, store
         self._waiting: list[Tensor] = []
-        self.read = picture_reader(pictures, plan.model.preprocess)
+        self.read = picture_reader(pictures, plan.model.preprocess, plan.bands)
         self.rows: dict[str, ThumbnailRow] = {}
         self.sheets: list[SheetRow] = []
         known = plan.model.classes or plan.output != AUTO

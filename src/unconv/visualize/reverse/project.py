@@ -10,11 +10,11 @@ from torch import nn
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import ReverseRuleOrAuto
 from unconv.data.read.batches import Batch
-from unconv.models.load.open_model import AnyModel, open_model
+from unconv.models.load.open_model import AnyModel
 from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import check_open
 from unconv.network.run.name_layers import AnyLayer, name_layer
-from unconv.visualize.reverse.projections.image_batches import holds_tensors, image_batches
+from unconv.visualize.reverse.projections.image_batches import image_batches, open_for_images, prepare_for
 from unconv.visualize.reverse.projections.places import Places, peaks, read_units
 from unconv.visualize.reverse.projections.projection import Projection, join_batches
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
@@ -49,12 +49,13 @@ def project(
     Args:
         model: a MODEL string as for load_model, a loaded model, or any module that takes the images as its one
             argument.
-        images: a tensor ``(batch, channel, *size)``, with or without the batch, or a list of tensors: taken as they
-            are, as the model wants them (normalised). Or pictures, which go through the model's transform: files,
-            folders, a ``.tar``, Pillow pictures, arrays, a dataset or loader (whose tensors are taken as they are), a
-            list of these, as :func:`~unconv.data.read.batches.collection_of` takes them. They are read 32 at a
-            time; what cannot be read is in ``Projection.skipped``. The result holds an image for each unit and image:
-            for large collections :func:`~unconv.visualize.scan.scan.scan` finds those that matter.
+        images: a tensor ``(batch, channel, *size)`` of floats, with or without the batch, or a list of tensors: taken
+            as they are, as the model wants them (normalised), unless a transform is given. Or pictures, which go
+            through the model's transform: files, folders, a ``.tar``, Pillow pictures, arrays, tensors of bytes, a
+            dataset or loader (whose float tensors are taken as they are), a list of these, as
+            :func:`~unconv.data.read.batches.collection_of` takes them. They are read 32 at a time; what cannot be read
+            is in ``Projection.skipped``. The result holds an image for each unit and image: for large collections
+            :func:`~unconv.visualize.scan.scan.scan` finds those that matter.
         layer: a module of the model, or its name as in ``model.named_modules()``. Its value is what the module
             returns at that moment: later in-place operations do not count. A module called several times counts with
             its first call.
@@ -89,12 +90,13 @@ def project(
     (torch.Size([2, 2, 1, 12, 12]), 'deconvnet', torch.Size([2, 1, 12, 12]))
     """
     find_rule(*((rule,) if rule != AUTO else ("deconvnet",)), AUTO)
-    opened = open_model(model, "project", transform=transform).for_pictures()
+    opened = open_for_images(model, "project", images, transform)
     check_open(opened.module)
     name = _name(opened.module, layer)
     units, several = read_units(unit)
     places = None if position is None else Places.of(position, len(units))
-    prepare, notes = (None, ()) if holds_tensors(images) else (opened.preprocess, opened.notes)
+    prepare = prepare_for(opened, images, transform)
+    notes = () if prepare is None else opened.notes
     asked = Asked(opened.module, name, units, rule)
     parts: list[Projection] = []
     skipped: list[Any] = []

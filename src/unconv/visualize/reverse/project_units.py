@@ -166,7 +166,7 @@ def project_units(
     opened = open_model(model, "project_units", transform=transform)
     if not picks:
         raise UnconvError("project_units: an empty list of picks; give one or more")
-    tensors = images_by_number(opened, images)
+    tensors = images_by_number(opened, images, transform)
     _check(tensors, windows, picks)
     return project_picks(opened.module, tensors, UnitCones(windows), picks, rule, pixels=pixels, watch=watch)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -20,6 +19,7 @@ from unconv.errors import ModelError, UnconvError
 from unconv.jobs import Checkpoint, Executor, Progress, Running, raising_causes, run
 from unconv.models.load.open_model import AnyModel
 from unconv.models.load.transforms import Transform
+from unconv.network.run.channels_last import channels_last
 from unconv.network.run.forward import (
     Arrived,
     Hook,
@@ -29,9 +29,9 @@ from unconv.network.run.forward import (
     not_called,
     run_model,
 )
-from unconv.network.run.model_state import at_rest, preserve
+from unconv.network.run.model_state import at_rest
 from unconv.network.run.name_layers import AnyLayers, NamedLayers, name_layers
-from unconv.visualize.reverse.projections.image_batches import axes_of, open_for_images
+from unconv.visualize.reverse.projections.image_batches import axes_of, open_for_images, prepare_for
 from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
@@ -111,9 +111,9 @@ def scan(
 
     Args:
         model: a MODEL string as for load_model, a loaded model, or a module that takes images as its one argument.
-        images: files and folders, a dataset or loader of torch, a tar of webdataset, a tensor (batch, channel, *size),
-            a list of these, or any iterable: see :func:`~unconv.data.read.batches.collection_of`. What cannot be read
-            is skipped, counted and listed.
+        images: files and folders, a dataset or loader of torch, a tar of webdataset, a tensor (batch, channel, *size)
+            of floats, which goes in as it is unless a transform is given, a list of these, or any iterable: see
+            :func:`~unconv.data.read.batches.collection_of`. What cannot be read is skipped, counted and listed.
         layers: a name as in ``model.named_modules()``, one of the model's modules, a pattern (``"layer3.*"``: the
             convolutions among what matches, or all of it where none is one), or a list of these, see
             :func:`~unconv.network.run.name_layers.name_layers`; a layer that is called several times counts with its
@@ -121,10 +121,11 @@ def scan(
         top: how many places each unit keeps.
         per_image: how many of them one image may hold.
         batch_size: images computed together; a part of a checkpoint.
-        transform: what is done to pictures (not to tensors that a data set has prepared) in place of the model's own:
-            a :class:`~unconv.models.load.preprocess.Preprocess`, torchvision's ``weights.transforms()``, a ``Compose``,
-            any callable, see :func:`~unconv.models.load.transforms.as_preprocess`. That of a bare module is ImageNet's
-            (224 × 224) unless given, which the result notes.
+        transform: what is done to pictures (not to tensors that a data set has prepared) in place of the model's own,
+            and to tensors given by themselves: a :class:`~unconv.models.load.preprocess.Preprocess`, torchvision's
+            ``weights.transforms()``, a ``Compose``, any callable, see
+            :func:`~unconv.models.load.transforms.as_preprocess`. That of a bare module is ImageNet's (224 × 224) unless
+            given, which the result notes.
         dtype: precision of the pass; that of the weights unless given. ``torch.bfloat16`` is quicker on some machines.
         executor: computes the batches; :class:`~unconv.jobs.Serial` unless given, as torch has threads of its own.
         checkpoint: a folder; a scan that was killed is resumed from there and ends the same.
@@ -145,7 +146,8 @@ def scan(
             raise UnconvError(f"scan: {name} {number}; give 1 or more")
     opened = open_for_images(model, "scan", images, transform)
     module = opened.module
-    prepare = None if opened.preprocess is None else Asked(opened.preprocess)
+    transformed = prepare_for(opened, images, transform)
+    prepare = None if transformed is None else Asked(transformed)
     check_open(module)
     names, needed = _layers(module, layers)
     source = collection_of(images, prepare, batch_size, axes_of(module))
@@ -156,7 +158,7 @@ def scan(
         "per_image": per_image,
         "dtype": str(dtype or _dtype_of(module)).removeprefix("torch."),
         "batch_size": batch_size,
-        "preprocess": repr(opened.preprocess) if opened.preprocess is not None else "none",
+        "preprocess": repr(transformed) if transformed is not None else "none",
     }
     running = Running(executor, checkpoint, progress=progress)
     keeper = _checkpoint(running, about, names, source, module)
@@ -249,21 +251,6 @@ class Watcher(local):
                 raise Arrived
 
         return seen
-
-
-@contextmanager
-def channels_last(model: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
-    """The weights in another precision and with channels last, which convolutions are quicker with; then as before."""
-    with preserve(model, buffers=False):
-        for tensor in (*model.parameters(), *model.buffers()):
-            if not tensor.is_floating_point():
-                continue
-            changed = tensor.data if dtype is None else tensor.data.to(dtype)
-            if changed.ndim == 4:
-                changed = changed.contiguous(memory_format=torch.channels_last)
-            if changed is not tensor.data:
-                tensor.data = changed
-        yield
 
 
 def look_at(

@@ -15,14 +15,16 @@ from unconv.data.read.source import pictures_of, stack_pictures
 from unconv.describe import listed, spread
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
+from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.transforms import Transform
+from unconv.models.load.written_transform import read_transform
 from unconv.network.kept_traces import keep_trace
 from unconv.network.windows import Windows, windows_of
 from unconv.operators.geometry.receptive import Box, ReceptiveField
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.cone.unit_cones import UnitCones
 from unconv.visualize.reverse.project_units import Pick, WindowProjections, project_picks
-from unconv.visualize.reverse.projections.image_batches import NumberedImages
+from unconv.visualize.reverse.projections.image_batches import NumberedImages, axes_of
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
 from unconv.visualize.reverse.ways import Asked, count_switches
 
@@ -107,7 +109,7 @@ class UnitPlaces(Plotted, Tabled):
             images: the same as in the scan; may be left out right after it, and where it read files that are still
                 there.
             model: the network; may be left out right after the scan, and where ``load_model`` knows it by its name.
-            transform: that of the scan, where one was given.
+            transform: that of the scan; may be left out where the scan tells its values and the model is no loaded one.
 
         Raises as :meth:`project` does.
         """
@@ -194,15 +196,21 @@ class UnitPlaces(Plotted, Tabled):
             raise UnconvError(
                 f"unit: the scan was of a module, {name}, which has no name to load it by; give it: unit.plot(model)"
             )
+        scanned = self.about.get("preprocess", "none")
+        if transform is None and not isinstance(model, LoadedModel | OpenedModel):
+            # Nobody says another: that of the scan, where its values are known.
+            transform = read_transform(scanned)
         # Random weights are the same every time.
         drawn = str(weights).startswith("random")
         opened = open_model(name if model is None else model, "unit", any_weights=drawn, transform=transform)
-        if self.about.get("preprocess", "none") != "none":
+        if scanned != "none":
             opened = opened.for_pictures()
-        prepared = "none" if opened.preprocess is None else repr(opened.preprocess)
+        # Tensors went in as they were.
+        prepare = opened.preprocess if scanned != "none" or transform is not None else None
+        prepared = "none" if prepare is None else repr(prepare)
         for told, here, there in (
             ("weights", opened.weights, weights if model is None else opened.weights),
-            ("transform", prepared, self.about.get("preprocess", prepared)),
+            ("transform", prepared, scanned),
         ):
             if here != there:
                 raise UnconvError(
@@ -212,7 +220,11 @@ class UnitPlaces(Plotted, Tabled):
             images = self.about.get(PATHS, None if self.scanned is None else self.scanned.images)
         if images is None:
             raise UnconvError("unit: the scan does not know where its images can be read again; give images=, the same")
-        pictures = stack_pictures(images) if isinstance(images, Tensor) else pictures_of(images)
+        axes = axes_of(opened.module)
+        if isinstance(images, Tensor):
+            pictures = stack_pictures(images[None] if axes is not None and images.ndim == axes + 1 else images)
+        else:
+            pictures = pictures_of(images)
         if len(pictures) != self.count:
             raise UnconvError(f"unit: the scan was of {self.count} images, here are {len(pictures)}; give the same")
         for number, called in zip(self.images, self.names, strict=True):
@@ -221,7 +233,7 @@ class UnitPlaces(Plotted, Tabled):
                     f"unit: image {number} was {called!r} in the scan, here it is {pictures.name(number)!r}; give the "
                     "same images in the same order"
                 )
-        return opened, NumberedImages(opened.module, pictures, opened.preprocess)
+        return opened, NumberedImages(opened.module, pictures, prepare)
 
     def _windows(self, opened: OpenedModel, tensors: NumberedImages) -> Windows:
         first = tensors[self.images[0]]

@@ -17,6 +17,7 @@ from unconv.describe import by_size
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
 from unconv.network.kept_traces import keep_trace
+from unconv.network.run.channels_last import channels_last
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.operators.geometry.receptive import Interval
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, last_feature_maps, open_network
@@ -27,7 +28,6 @@ from unconv.visualize.experiments.partial_forward import forward_values, quiet
 from unconv.visualize.layers import check_feature_maps
 from unconv.visualize.outputs.endings import ending_of
 from unconv.visualize.outputs.reading import Reading, read_outputs
-from unconv.visualize.scan.scan import channels_last
 
 BATCH = 16
 

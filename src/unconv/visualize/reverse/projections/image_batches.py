@@ -10,12 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unconv.data.arrays import WHITE
+from unconv.data.convert import unit_range
 from unconv.data.read.batches import Batch, Prepare, collection_of
+from unconv.data.read.items import InMemory
 from unconv.data.read.pictures import Pictures
-from unconv.data.read.source import pictures_of
+from unconv.data.read.source import pictures_of, stack_pictures
 from unconv.describe import by_size
 from unconv.errors import ImageError, UnconvError
 from unconv.models.load.open_model import OpenedModel, open_model
+from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import check_images
 
@@ -32,9 +36,9 @@ def image_batches(
 
     Args:
         module: the network.
-        images: a tensor, with or without the batch, or a list of tensors, which are taken as they are; else whatever
-            :func:`~unconv.data.read.batches.collection_of` takes.
-        prepare: what the network wants done to a picture.
+        images: a tensor, with or without the batch, or a list of tensors, which are taken as they are where there is
+            nothing to prepare; else whatever :func:`~unconv.data.read.batches.collection_of` takes.
+        prepare: what the network wants done to a picture, see :func:`prepare_for`.
         operation: who asks; messages begin with it.
 
     Raises :class:`~unconv.errors.ImageError` where nothing could be read, UnconvError for tensors of several sizes.
@@ -43,7 +47,7 @@ def image_batches(
     [torch.Size([1, 3, 8, 8])]
     """
     axes = axes_of(module)
-    given = _as_tensors(images, axes)
+    given = _as_tensors(images, axes) if prepare is None else None
     if given is not None:
         check_images(given)
         numbers = tuple(range(len(given)))
@@ -60,6 +64,20 @@ def image_batches(
     if empty:
         told = "; ".join(map(str, skipped[:3])) or "there are none"
         raise ImageError(f"{operation}: no image could be used: {told}")
+
+
+def prepare_for(opened: OpenedModel, images: Any, transform: Transform | None = None) -> Preprocess | None:
+    """What images go through before the network: the one rule for all that look into networks.
+
+    Tensors of floats are what the network takes: they go in as they are, unless a transform is given, which they go
+    through then. Everything else is a picture and goes through the network's transform: files, Pillow pictures, arrays,
+    and tensors of bytes. (Float tensors that a dataset or a loader makes have been prepared by it.)
+
+    >>> opened = OpenedModel("net", nn.Conv2d(3, 4, 3)).for_pictures()
+    >>> prepare_for(opened, torch.rand(2, 3, 8, 8)) is None, prepare_for(opened, "photos") is None
+    (True, False)
+    """
+    return None if transform is None and holds_tensors(images) else opened.preprocess
 
 
 def open_for_images(model: Any, operation: str, images: Any, transform: Transform | None = None) -> OpenedModel:
@@ -110,26 +128,57 @@ class NumberedImages(Sequence[Tensor]):
         return like_weights(self._module, batch.images)[0]
 
 
-def images_by_number(opened: OpenedModel, images: Any) -> Tensors:
-    """Images ``(channel, *size)`` by their numbers: tensors as they are, else pictures, read when they are asked for.
+def pictures_for(images: Any, transformed: bool) -> Pictures:
+    """Images as pictures that can be read again; tensors of floats are prepared already unless they are transformed.
+
+    >>> pictures_for(torch.rand(2, 3, 8, 8), transformed=False)[1].ready
+    True
+    """
+    tensors = _as_tensors(images, 2) if not transformed and holds_tensors(images) else None
+    if tensors is None:
+        return pictures_of(images)
+    return Pictures(tuple(InMemory(f"image {number}", one, prepared=True) for number, one in enumerate(tensors)))
+
+
+def tensor_shape(pictures: Pictures) -> tuple[int, ...] | None:
+    """The shape of prepared tensors, by the first of some pictures; None for pictures that are still to be prepared.
+
+    >>> tensor_shape(pictures_for(torch.rand(2, 3, 8, 8), transformed=False))
+    (3, 8, 8)
+    """
+    first = pictures[0] if len(pictures) else None
+    return tuple(first.value.shape) if isinstance(first, InMemory) and first.ready else None
+
+
+def images_by_number(opened: OpenedModel, images: Any, transform: Transform | None = None) -> Tensors:
+    """Images ``(channel, *size)`` by their numbers: as they are where :func:`prepare_for` says so, else as pictures.
 
     >>> len(images_by_number(OpenedModel("net", nn.Conv2d(3, 4, 3)), torch.rand(2, 3, 8, 8)))
     2
     """
-    if isinstance(images, NumberedImages) or holds_tensors(images):
+    if isinstance(images, NumberedImages):
         return images
-    return NumberedImages(opened.module, pictures_of(images), opened.for_pictures().preprocess)
+    axes = axes_of(opened.module)
+    if prepare_for(opened, images, transform) is None and holds_tensors(images):
+        single = isinstance(images, Tensor) and axes is not None and images.ndim == axes + 1
+        return images[None] if single else images
+    if isinstance(images, Tensor) and axes is not None:
+        images = stack_pictures(images[None] if images.ndim == axes + 1 else images)
+    opened = opened.for_pictures() if axes in (None, 2) else opened
+    return NumberedImages(opened.module, pictures_of(images), opened.preprocess)
 
 
 def holds_tensors(images: Any) -> bool:
-    """Whether images are tensors alone, which are taken as they are.
+    """Whether images are tensors alone, as a network takes them; those of bytes are pictures.
 
     >>> holds_tensors(torch.rand(3, 8, 8)), holds_tensors([torch.rand(3, 8, 8)]), holds_tensors("cat.png")
     (True, True, False)
+    >>> holds_tensors(torch.zeros(3, 8, 8, dtype=torch.uint8))
+    False
     """
     if isinstance(images, list | tuple):
-        return bool(images) and all(isinstance(one, Tensor) for one in images)
-    return isinstance(images, Tensor)
+        return bool(images) and all(map(holds_tensors, images))
+    return isinstance(images, Tensor) and images.dtype not in WHITE
 
 
 def _as_tensors(images: Any, axes: int | None) -> Tensor | None:
@@ -137,6 +186,10 @@ def _as_tensors(images: Any, axes: int | None) -> Tensor | None:
     if isinstance(images, np.ndarray) and axes not in (None, 2):
         # No picture: a signal or a volume.
         images = torch.from_numpy(images)
+    if isinstance(images, Tensor) and images.dtype in WHITE:
+        if axes in (None, 2):
+            return None
+        images = unit_range(images)
     if isinstance(images, list | tuple) and holds_tensors(images):
         shapes = {tuple(one.shape) for one in images}
         if len(shapes) > 1:
