@@ -119,3 +119,22 @@ def test_a_network_that_is_gone_leaves_nothing() -> None:
     del model
     gc.collect()
     assert gone() is None
+
+
+def test_a_trace_that_a_buffer_decides_on_is_made_again() -> None:
+    class Pruned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mask", torch.tensor([True, True, False]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, self.mask].relu()
+
+    model = Pruned()
+    shapes = []
+    for keeps in (True, False):
+        model.mask[1] = keeps
+        graph = keep_trace(model, (3, 8, 8)).graph
+        assert graph is not None
+        shapes.append(graph.layers[-1].output_shape)
+    assert shapes == [(2, 8, 8), (1, 8, 8)]

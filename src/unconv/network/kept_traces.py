@@ -60,7 +60,8 @@ def keep_trace(model: nn.Module, input_size: Sequence[int]) -> Traced:
     """The graph of a network, traced unless it was before and the network is still built as it was then.
 
     What the weights are does not matter for a graph; everything else that modules hold does, and is compared. A network
-    whose structure cannot be compared is traced every time: see :func:`structure_of`.
+    whose structure cannot be compared is traced every time, see :func:`structure_of`, and so is one whose path weights
+    or buffers decide on.
 
     Args:
         model: any module that takes images as its one argument.
@@ -84,6 +85,8 @@ def keep_trace(model: nn.Module, input_size: Sequence[int]) -> Traced:
     size = tuple(input_size)
     if size not in kept.graphs:
         traced = _trace(model, size)
+        if traced.graph is not None and traced.graph.decided:
+            return traced
         while len(kept.graphs) >= SIZES:
             kept.graphs.pop(next(iter(kept.graphs)))
         kept.graphs[size] = traced

@@ -46,7 +46,7 @@ def build_graph(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
         name: tuple(dict.fromkeys((outputs[n].index, *(value.index for value in records[n].outcome.values))))
         for n, name in enumerate(names)
     }
-    facts = (recorder.returned, recorder.unused, recorder.kept, made)
+    facts = (recorder.returned, recorder.unused, recorder.known.decided, recorder.kept, made)
     return Graph(tuple(layers), sizes, total, tuple(values), places, *facts)
 
 

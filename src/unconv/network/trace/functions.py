@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 from unconv.network.trace.operation import LOSSES
 from unconv.network.trace.record import Recorder
-from unconv.network.trace.rules.recurrent import recurrent
+from unconv.network.trace.rules.recurrent import pack, recurrent, unpack
 from unconv.network.trace.rules.window import pad
 
 _RECURRENT = {
@@ -22,6 +23,7 @@ _RECURRENT = {
     torch.quantized_lstm: "lstm",
     torch.quantized_gru: "gru",
 }
+_TO_NUMBERS = frozenset({torch.Tensor.numpy, torch.Tensor.__array__, torch.Tensor.tolist})
 _NAMES = ("hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first")
 
 
@@ -45,6 +47,13 @@ class WholeFunctions(TorchFunctionMode):
                     output = func(*args, **given)
                 self.recorder.record_whole("circular_pad", arguments, (output,), pad)
                 return output
+        if func in _TO_NUMBERS and (values := self.recorder.known.values(args[0])) is not None:
+            with _disable_current_modes():
+                return func(values, *args[1:], **given)
+        if func is torch._VF._pack_padded_sequence:
+            return self._pack(*args, **given)
+        if func is torch._VF._pad_packed_sequence:
+            return self._unpack(*args, **given)
         if func in _RECURRENT and len(args) >= 8:
             return self._recurrent(func, args, given)
         try:
@@ -54,6 +63,32 @@ class WholeFunctions(TorchFunctionMode):
             if name in LOSSES and self.recorder.failed is None:
                 self.recorder.note_failure(name, args, given)
             raise
+
+    def _pack(self, steps: Tensor, lengths: Tensor, batch_first: bool) -> Any:
+        known = self.recorder.known.values(lengths)
+        if known is None:
+            return torch._VF._pack_padded_sequence(steps, lengths, batch_first)
+        shape = steps.shape[:2]
+        with _disable_current_modes():
+            rows, sizes = torch._VF._pack_padded_sequence(
+                torch.arange(shape.numel()).view(*shape, 1), known, batch_first
+            )
+        with self.recorder.muted():
+            data = steps.flatten(0, 1).index_select(0, rows.flatten())
+        self.recorder.record_whole("pack", {"input": steps, "batch_first": batch_first}, (data,), pack)
+        return data, sizes
+
+    def _unpack(self, data: Tensor, sizes: Tensor, batch_first: bool, padding: float, total: int) -> Any:
+        known = self.recorder.known.values(sizes)
+        if known is None:
+            return torch._VF._pad_packed_sequence(data, sizes, batch_first, padding, total)
+        with _disable_current_modes():
+            numbers = torch.arange(1, len(data) + 1).view(-1, 1)
+            rows, lengths = torch._VF._pad_packed_sequence(numbers, known, batch_first, 0, total)
+        with self.recorder.muted():
+            steps = data.index_select(0, (rows.flatten() - 1).clamp(min=0)).view(*rows.shape[:2], *data.shape[1:])
+        self.recorder.record_whole("unpack", {"input": data, "batch_first": batch_first}, (steps,), unpack)
+        return steps, lengths
 
     def _recurrent(self, func: Any, args: Sequence[Any], given: dict[str, Any]) -> Any:
         packed = isinstance(args[1], Tensor) and isinstance(args[3], (list, tuple))

@@ -122,6 +122,8 @@ class Graph(Tabled):
     """The tensors that the model returns, by index; None where it returns something else than tensors."""
     unused: tuple[str, ...] = ()
     """Parameters that the traced pass does not use."""
+    decided: bool = False
+    """Whether values of weights or buffers decided on a path or a size: with others the graph may be another."""
     kept: tuple[int, ...] = ()
     """The tensors that modules still hold after the pass, as attributes or in buffers, by index."""
     outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)

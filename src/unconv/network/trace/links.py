@@ -79,6 +79,12 @@ class Spread(Link):
     stride: int
     pad_before: int
     dilation: int
+    certain: bool = True
+
+    @property
+    def exact(self) -> bool:
+        """False where a unit may read less."""
+        return self.certain
 
     @property
     def steady(self) -> bool:

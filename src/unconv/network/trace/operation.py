@@ -35,11 +35,12 @@ class OperatorCall:
     """An operation with its arguments bound to the names of its schema, and its outputs."""
 
     name: str
-    overload: str
     arguments: dict[str, Any]
     outputs: tuple[Tensor, ...]
     graph: ValueGraph
     value_of: Callable[[Tensor], Value | None]
+    known: Callable[[Tensor], list[Any] | None]
+    """The numbers in a tensor that does not depend on the network's input; None where they are not known."""
 
     def __getitem__(self, argument: str) -> Any:
         return self.arguments[argument]

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from torch.nn.modules import module as module_hooks
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.network.run.held_tensors import held_tensors
 from unconv.network.run.outputs import main_output, output_leaves
+from unconv.network.trace.known_values import KnownValues
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
 from unconv.network.trace.operation import OperatorCall, Outcome, base_name, bind_arguments
@@ -88,6 +89,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.known = KnownValues(self.fakes, (*self.model.parameters(), *self.model.buffers()))
         self._values: dict[int, Value] = {}
         self._seen: dict[int, Tensor] = {}
         self._storages: dict[int, list[Tensor]] = defaultdict(list)
@@ -123,9 +125,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._muted:
             return result
         outputs = tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        self.known.note(func, args, kwargs or {}, outputs)
         if outputs:
             arguments = bind_arguments(func, args, kwargs or {})
-            call = OperatorCall(base_name(func), func._overloadname, arguments, outputs, self.graph, self.value_of)
+            call = self._call(base_name(func), arguments, outputs)
             self._record(call, rule_for(func, call.name), _written(func, call))
         return result
 
@@ -167,20 +170,28 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, name: str, arguments: dict[str, Any], outputs: tuple[Tensor, ...], rule: OperationRule
     ) -> None:
         """One step for what torch takes apart into several."""
-        self._record(OperatorCall(name, "", arguments, outputs, self.graph, self.value_of), rule, [])
+        self._record(self._call(name, arguments, outputs), rule, [])
+
+    def _call(self, name: str, arguments: dict[str, Any], outputs: tuple[Tensor, ...]) -> OperatorCall:
+        return OperatorCall(name, arguments, outputs, self.graph, self.value_of, self.known.numbers)
 
     def _run(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """The operation on fake tensors only: weights are not read, and what writes to them writes to a stand-in.
 
-        Values of weights and buffers on which the model's path depends are the exception: they are known.
+        What the model's path or a size depends on is the exception, if it follows from weights and buffers alone.
         """
         leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if _needs_values(func):
+            if all(self.known.of(leaf) is not None for leaf in leaves):
+                return self.known.compute(func, args, kwargs)
+            if torch.Tag.data_dependent_output in func.tags:
+                raise DataDependentOutputException(func)
+            if base_name(func) == "index":
+                args = (args[0], [one for index in args[1] for one in self.known.cells_of(index)])
+            leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         real = [leaf for leaf in leaves if not isinstance(leaf, FakeTensor)]
         if not real:
             return func(*args, **kwargs)
-        if len(real) == len(leaves) and _needs_values(func):
-            with _disable_current_modes():
-                return func(*args, **kwargs)
         stand_ins = {id(leaf): self.fakes.from_tensor(leaf, static_shapes=True) for leaf in real}
         originals = {id(fake): leaf for leaf, fake in zip(real, stand_ins.values(), strict=False)}
         fake_args, fake_kwargs = tree_map(lambda leaf: stand_ins.get(id(leaf), leaf), (tuple(args), kwargs))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from unconv.network.trace.rules.mix import MIX_RULES, pointwise, unknown
+from unconv.network.trace.rules.places import PLACE_RULES
 from unconv.network.trace.rules.shape import SHAPE_RULES
 from unconv.network.trace.rules.window import WINDOW_RULES, OperationRule
 
-OPERATION_RULES: dict[str, OperationRule] = {**WINDOW_RULES, **SHAPE_RULES, **MIX_RULES}
+OPERATION_RULES: dict[str, OperationRule] = {**WINDOW_RULES, **SHAPE_RULES, **MIX_RULES, **PLACE_RULES}
 
 RECTIFIERS = frozenset(
     {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from unconv.network.trace.links import Before
+from unconv.network.trace.links import Before, Window
 from unconv.network.trace.macs import recurrent_macs
 from unconv.network.trace.operation import OperatorCall, Outcome
 from unconv.network.trace.values import Read, Value
@@ -50,3 +50,24 @@ def recurrent(call: OperatorCall) -> Outcome:
         last.append((value, [None, read, None]))
     states = [graph.derive(last, tensor.shape) for tensor in call.outputs[1:]]
     return Outcome(call.name, (graph.derive(first, call.shape), *states), macs=work)
+
+
+def pack(call: OperatorCall) -> Outcome:
+    """Sequences of a batch packed into one: a single one is cut to its length, several are mixed step by step."""
+    value, steps = call.values[0], call["input"].shape
+    time = 1 if call["batch_first"] else 0
+    if steps[1 - time] > 1:
+        return Outcome("pack", (call.graph.unknown([value], call.shape),), visible=False)
+    reads = [Read(time, Window()), *(Read(n) for n in range(2, len(steps)))]
+    return Outcome("pack", (call.graph.derive([(value, reads)], call.shape),), visible=False)
+
+
+def unpack(call: OperatorCall) -> Outcome:
+    """Sequences unpacked into a batch again, padded at the end."""
+    value = call.values[0]
+    time = 1 if call["batch_first"] else 0
+    if call.shape[1 - time] > 1:
+        return Outcome("unpack", (call.graph.unknown([value], call.shape),), visible=False)
+    reads: list[Read | None] = [None, None, *(Read(n) for n in range(1, len(value.layout)))]
+    reads[time] = Read(0, Window())
+    return Outcome("unpack", (call.graph.derive([(value, reads)], call.shape),), visible=False)
