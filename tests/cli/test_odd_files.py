@@ -207,5 +207,6 @@ def test_weights_that_would_run_code_are_refused_in_one_line(
         assert done.returncode == 2
         assert done.stdout == ""
         line, _ = done.stderr.strip().splitlines()
-        assert line.startswith("unconv: weights weights.pth: holds Python objects, not tensors alone")
+        assert line.startswith("unconv: weights weights.pth: no tensors by name in it")
+        assert "neither imported nor run: " in line
     assert not (place / "trapped").exists()

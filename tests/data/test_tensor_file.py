@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from unconv.data.tensor_file import TensorFormat, read_tensors, write_tensors
 from unconv.errors import ModelError, SparseError, UnconvError
 from unconv.models.load.trained import FORMAT as TRAINED, about_trained
-from unconv.models.load.weights import read_state_dict
+from unconv.models.load.weights.files import read_state_dict
 from unconv.sparse.code.encoding import Encoding
 from unconv.sparse.learn.dictionaries import load_dictionary
 from unconv.visualize.scan.top_activations import TopActivations

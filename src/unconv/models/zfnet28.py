@@ -96,7 +96,7 @@ def zfnet28_recipe(name: str = "zfnet-28") -> Recipe:
     """
 
     def pretrained() -> nn.Module:
-        from unconv.models.load.weights import read_state_dict
+        from unconv.models.load.weights.files import read_state_dict
 
         module = ZFNet28()
         module.load_state_dict(read_state_dict(WEIGHTS))

@@ -135,7 +135,7 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path):
         load_model("efficientnet-lite0", weights=tmp_path / "r18.pth")
     message = str(caught.value)
     assert "r18.pth: do not fit efficientnet-lite0: 247 missing (features.0.conv.weight" in message
-    assert "122 unexpected (conv1.weight, bn1.weight, bn1.bias, …)" in message
+    assert "122 unexpected (conv1.weight, bn1.weight, bn1.bias, bn1.running_mean, bn1.running_var, …)" in message
     assert "\n" not in message
 
 

@@ -10,7 +10,7 @@ import torch
 
 from unconv.errors import ModelError, UnconvError
 from unconv.models.load.trained import about_trained, save_trained, trained_classes, trained_preprocess
-from unconv.models.load.weights import read_state_dict
+from unconv.models.load.weights.files import read_state_dict
 
 
 def test_tensors_come_back_in_any_memory_order(tmp_path: Path) -> None:

@@ -99,10 +99,13 @@ def test_model_is_as_before_also_when_it_fails() -> None:
     assert model.training
 
 
-def test_files_with_objects_are_not_unpickled(tmp_path: Path) -> None:
-    torch.save(network(), tmp_path / "whole.pt")
-    with pytest.raises(ModelError, match="holds Python objects"):
-        evolution(network(), [tmp_path / "whole.pt"], images(), "5")
+def test_whole_modules_give_their_tensors_and_parts_of_files_are_taken_by_name(tmp_path: Path) -> None:
+    first, last = network(), network()
+    torch.save(first, tmp_path / "whole.pt")
+    torch.save({"model": first.state_dict(), "ema": last.state_dict()}, tmp_path / "both.pt")
+    found = evolution(network(), [tmp_path / "whole.pt", f"{tmp_path}/both.pt:ema"], images(), "5", units=[0])
+    wanted = evolution(network(), [first.state_dict(), last.state_dict()], images(), "5", units=[0])
+    assert torch.equal(found.activations, wanted.activations)
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,19 @@ import contextlib
 import io
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from unconv.errors import MissingExtraError, ModelError, one_line
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
-from unconv.models.load.weights import current_densenet_names
 
 # Published with a change of scale inside the network that their builders add only together with the weights.
 _RESCALING = ("googlenet", "inception_v3")
+# Published DenseNet files still carry the names of the first release.
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12])\.(weight|bias|running_mean|running_var)$")
 
 
 def torchvision_models() -> tuple[str, ...]:
@@ -138,3 +140,13 @@ def _pretrained(name: str, weights: Any) -> nn.Module:
             "give weights=FILE or random_weights=True"
         ) from error
     return network
+
+
+def current_densenet_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names of today's torchvision for the tensors of its published DenseNet files, all others untouched.
+
+    >>> import torch
+    >>> list(current_densenet_names({"features.denseblock1.denselayer2.norm.1.bias": torch.zeros(1)}))
+    ['features.denseblock1.denselayer2.norm1.bias']
+    """
+    return {_OLD_DENSENET.sub(r"\1\2.\3", key): value for key, value in state.items()}

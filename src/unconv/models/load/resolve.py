@@ -25,12 +25,13 @@ from unconv.models.load.from_file import callables_in, file_recipe
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
 from unconv.models.load.sources import find_source, proposed_sources, source_names
-from unconv.models.load.trained import trained_classes, trained_preprocess
+from unconv.models.load.trained import trained_preprocess
 from unconv.models.load.transforms import Transform, as_preprocess, first_channels
-from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
+from unconv.models.load.weights.files import WeightsPath
+from unconv.models.load.weights.finite import check_finite
+from unconv.models.load.weights.make_network import SEED, make_network
 from unconv.results import Shown
 
-SEED = 0
 # What list_models calls the networks of this package.
 BUILT_IN_SOURCE = "built-in"
 
@@ -135,8 +136,9 @@ def load_model(
         recipe = recipe_of(model)
         if random_weights and recipe.seedless:
             raise ModelError(f"{model}: the file itself makes the weights; leave random weights out")
-        module, classes, source = _made(recipe, Path(weights) if weights is not None else None, random_weights)
-        own = trained_preprocess(Path(weights)) if weights is not None else None
+        file = None if weights is None else WeightsPath.read(weights)
+        module, classes, source, fitted = make_network(recipe, file, random_weights)
+        own = None if file is None else trained_preprocess(file.path)
     if own is not None:
         recipe = replace(recipe, preprocess=own, assumed="")
     if transform is not None:
@@ -145,7 +147,7 @@ def load_model(
     else:
         preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
-    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes, recipe.takes)
+    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, (*fitted, *notes), recipe.takes)
 
 
 def load_structure(model: str) -> LoadedModel:
@@ -158,7 +160,7 @@ def load_structure(model: str) -> LoadedModel:
     """
     with _seeded():
         recipe = recipe_of(model)
-        module, classes, source = _made(recipe, None, not recipe.seedless)
+        module, classes, source, _ = make_network(recipe, None, not recipe.seedless)
     preprocess, notes = _looked_at(recipe, None, None, None)
     return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, notes, recipe.takes)
 
@@ -246,24 +248,6 @@ def _models_of(source: str) -> tuple[str, ...]:
 
 def _matches(model: str, pattern: str) -> bool:
     return fnmatchcase(model, pattern) or fnmatchcase(model.partition(":")[2], pattern)
-
-
-def _made(recipe: Recipe, weights: Path | None, random: bool) -> tuple[nn.Module, tuple[str, ...] | None, str]:
-    if weights is not None:
-        where = f"weights {printable(weights)}: do not fit {recipe.name}"
-        module = fit_weights(recipe.build, read_state_dict(weights), recipe.names, where)
-        return module, trained_classes(weights) or _classes_for(recipe, module), f"from {printable(weights)}"
-    if random:
-        return recipe.build(None), None, f"random (seed {SEED})"
-    return recipe.pretrained(), recipe.classes(), recipe.weights
-
-
-def _classes_for(recipe: Recipe, module: nn.Module) -> tuple[str, ...] | None:
-    """The published names, if the network still tells as many classes apart."""
-    classes = recipe.classes()
-    last = [layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
-    outputs = [layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels for layer in last]
-    return classes if classes is not None and outputs == [len(classes)] else None
 
 
 def recipe_of(model: str) -> Recipe:

@@ -18,7 +18,7 @@ from unconv.data.scenes import SIZE
 from unconv.errors import UnconvError, printable
 from unconv.jobs import Executor, Progress, Running, Serial, Threads
 from unconv.models.load.resolve import LoadedModel, untrained_model
-from unconv.models.load.weights import read_state_dict
+from unconv.models.load.weights.files import read_state_dict
 from unconv.models.transfer_weights import carry_over
 from unconv.train.data.augment import Augment, check_shift, draw_moves, moved
 from unconv.train.data.examples import Batch, Examples

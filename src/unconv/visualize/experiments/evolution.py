@@ -17,7 +17,10 @@ from unconv.choices import ReverseRule
 from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import UnconvError, printable
 from unconv.models.load.open_model import AnyModel
-from unconv.models.load.weights import check_finite, fit_weights, read_state_dict
+from unconv.models.load.weights.contents import contents_of
+from unconv.models.load.weights.files import WeightsPath, read_weights
+from unconv.models.load.weights.finite import check_finite
+from unconv.models.load.weights.fit import fit_weights
 from unconv.network.run.model_state import preserve
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.results import Plotted, Tabled, draw_with
@@ -174,12 +177,13 @@ class _Stage:
     """A checkpoint: its name, and where its weights are."""
 
     name: str
-    weights: Path | Mapping[str, Tensor]
+    weights: WeightsPath | Mapping[str, Tensor]
 
     def load(self, module: nn.Module) -> None:
-        state = read_state_dict(self.weights) if isinstance(self.weights, Path) else dict(self.weights)
+        file = self.weights if isinstance(self.weights, WeightsPath) else None
+        contents = contents_of(self.weights) if file is None else read_weights(file.path)
         where = f"evolution: checkpoint {self.name!r} does not fit {type(module).__name__}"
-        fit_weights(lambda _classes: module, state, dict, where)
+        fit_weights(lambda _classes: module, contents, dict, where, file.part if file else "")
         check_finite(module, f"evolution: checkpoint {self.name!r}")
 
 
@@ -193,7 +197,7 @@ def _stages(module: nn.Module, checkpoints: Sequence[Checkpoint] | Mapping[str, 
     stages = []
     for name, checkpoint in named:
         if isinstance(checkpoint, str | PathLike):
-            stages.append(_Stage(name, Path(checkpoint)))
+            stages.append(_Stage(name, WeightsPath.read(checkpoint)))
         elif isinstance(checkpoint, Mapping):
             stages.append(_Stage(name, checkpoint))
         elif callable(checkpoint):

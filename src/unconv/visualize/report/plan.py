@@ -15,7 +15,7 @@ from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
-from unconv.models.load.weights import check_finite
+from unconv.models.load.weights.finite import check_finite
 from unconv.network.run.name_layers import AnyLayers
 from unconv.network.trace.graph import Graph
 from unconv.visualize.layers import (

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 import warnings
 
 import pytest
-import safetensors.torch
 import torch
 from torch import nn
 from torchvision import models
 
 from unconv.errors import ModelError
-from unconv.models.load.weights import check_finite, current_densenet_names, fit_weights, read_state_dict
+from unconv.models.load.from_torchvision import current_densenet_names
+from unconv.models.load.weights.contents import contents_of
+from unconv.models.load.weights.finite import check_finite
+from unconv.models.load.weights.fit import fit_weights
 
 
 def small(classes=None):
@@ -21,75 +22,11 @@ def small(classes=None):
 
 
 def fit(state, build=small):
-    return fit_weights(build, state, dict, "weights")
+    return fit_weights(build, contents_of(state), dict, "weights").module
 
 
 def equal(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-
-
-@pytest.mark.parametrize(
-    "form", ["torch", "legacy torch", "safetensors", "checkpoint", "lightning", "parallel", "compiled"]
-)
-def test_every_way_of_saving_is_read(tmp_path, form):
-    path, state = tmp_path / "weights", small().state_dict()
-    if form == "safetensors":
-        safetensors.torch.save_file(state, path)
-    elif form == "legacy torch":
-        torch.save(state, path, _use_new_zipfile_serialization=False)
-    elif form == "checkpoint":
-        torch.save({"epoch": 3, "model_state_dict": state, "optimizer": {"state": {}}}, path)
-    elif form == "lightning":
-        torch.save({"state_dict": {f"model.{key}": value for key, value in state.items()}}, path)
-    elif form == "parallel":
-        torch.save({f"module.{key}": value for key, value in state.items()}, path)
-    elif form == "compiled":
-        torch.save({f"_orig_mod.{key}": value for key, value in state.items()}, path)
-    else:
-        torch.save(state, path)
-    assert equal(fit(read_state_dict(path)).state_dict(), state)
-
-
-class Surprise:
-    """Unpickling this would run code."""
-
-    def __reduce__(self):
-        return (print, ("run",))
-
-
-@pytest.mark.parametrize(
-    ("make", "rule"),
-    [
-        (lambda _: None, "there is no such file"),
-        (lambda path: path.mkdir(), "cannot be read: Is a directory"),
-        (lambda path: path.write_bytes(b""), "cannot be read"),
-        (lambda path: path.write_text("no weights here"), "is no weights file"),
-        (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)), "cannot be read"),
-        (lambda path: path.write_bytes(b"\x10\0\0\0\0\0\0\0{" + bytes(100)), "cannot be read"),
-        (lambda path: path.write_bytes(pickle.dumps(Surprise())), "holds Python objects"),
-        (lambda path: torch.save(Surprise(), path), "holds Python objects"),
-        (lambda path: torch.save(small(), path), "holds Python objects"),
-        (lambda path: torch.save({"epoch": 3}, path), "no tensors by name"),
-        (lambda path: torch.save([torch.zeros(3)], path), "no tensors by name"),
-        (lambda path: torch.save({"state_dict": {}}, path), "no tensors by name"),
-    ],
-)
-def test_what_is_no_file_of_tensors_is_refused_in_one_line(tmp_path, make, rule, capsys):
-    make(tmp_path / "weights.pth")
-    with pytest.raises(ModelError, match=rule) as caught:
-        read_state_dict(tmp_path / "weights.pth")
-    assert "\n" not in str(caught.value)
-    assert "weights.pth" in str(caught.value)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_truncated_file_is_refused(tmp_path):
-    path = tmp_path / "weights.pth"
-    torch.save(small().state_dict(), path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelError, match="cannot be read"):
-        read_state_dict(path)
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_counted_and_named():
@@ -100,7 +37,7 @@ def test_missing_unexpected_and_misshapen_tensors_are_counted_and_named():
     with pytest.raises(ModelError) as caught:
         fit(state)
     assert str(caught.value) == (
-        "weights: 4 missing (1.weight, 1.bias, 1.running_mean, …), 1 unexpected (head.weight), "
+        "weights: 4 missing (1.weight, 1.bias, 1.running_mean, 1.running_var), 1 unexpected (head.weight), "
         "1 of another shape (0.weight [4, 1, 5, 5] for [4, 1, 3, 3])"
     )
 
@@ -160,3 +97,37 @@ def test_lazy_layers_are_refused():
         lazy = nn.Sequential(nn.LazyConv2d(4, 3))
     with pytest.raises(ModelError, match="lazy layer"):
         check_finite(lazy, "net")
+
+
+def test_five_names_of_each_side_are_shown():
+    state = {f"stage{number}.kernel": torch.zeros(1) for number in range(8)}
+    with pytest.raises(ModelError) as caught:
+        fit(state)
+    assert str(caught.value) == (
+        "weights: 8 missing (0.weight, 0.bias, 1.weight, 1.bias, 1.running_mean, …), "
+        "8 unexpected (stage0.kernel, stage1.kernel, stage2.kernel, stage3.kernel, stage4.kernel, …)"
+    )
+
+
+def test_names_that_fit_in_part_are_compared_without_their_prefix():
+    state = {f"net.{name}": tensor for name, tensor in small().state_dict().items() if name != "3.bias"}
+    with pytest.raises(ModelError) as caught:
+        fit(state | {"net.3.offset": torch.zeros(1)})
+    assert str(caught.value) == "weights: under net. of the file, 1 missing (3.bias), 1 unexpected (3.offset)"
+
+
+def test_tensors_without_values_and_networks_without_tensors_are_refused():
+    with pytest.raises(ModelError, match=r"without values \(0.weight, .*\): saved on the meta device"):
+        fit({name: tensor.to("meta") for name, tensor in small().state_dict().items()})
+    with pytest.raises(ModelError, match="the network has no weights"):
+        fit(small().state_dict(), lambda _: nn.ReLU())
+
+
+def test_what_torch_refuses_is_told_in_one_line():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        packed = torch.quantize_per_tensor(torch.zeros(10, 4), 0.1, 0, torch.qint8)
+    state = small().state_dict() | {"3.weight": packed}
+    with pytest.raises(ModelError, match="torch refuses them: ") as caught:
+        fit(state)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""Weight files: read without running anything of theirs, and fitted to a network."""
