@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from unconv.cli.main import app
+from unconv.cli.main import app, run as run_main
 from unconv.errors import UnconvError
 
 NET = """
@@ -139,3 +139,62 @@ def test_findings_point_to_the_line_that_makes_the_layer(net: str, tmp_path: Pat
     }
     told = json.loads(CliRunner().invoke(app, ["audit", net, *options, "--json"]).stdout)
     assert told["findings"][0]["location"]["line"] == line
+
+
+ENDINGS = """
+import sys
+from torch import nn
+
+def exits():
+    sys.exit(1)
+
+def raises():
+    raise KeyError("x")
+
+class Ends(nn.Module):
+    def forward(self, x):
+        sys.exit(1)
+
+class Locked(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.ConvTranspose2d(1, 8, 3, stride=2))
+        self.kept = (one for one in [])
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [("exits", "SystemExit: 1"), ("raises", "KeyError"), ("Ends", "ended the program"), ("Locked", "cannot be copied")],
+)
+def test_code_that_ends_or_fails_is_no_finding(function: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(ENDINGS)
+    options = ["--input-size", "1x8x8", "--no-measure", "--fix", str(tmp_path / "patched.py")]
+    run = CliRunner().invoke(app, ["audit", f"{tmp_path / 'net.py'}:{function}", *options])
+    assert isinstance(run.exception, UnconvError)
+    assert told in str(run.exception)
+    assert "\n" not in str(run.exception)
+
+
+def test_a_fault_of_our_own_is_one_line_and_no_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("unconv.network.audit.audit.build_graph", {}.__getitem__)
+    monkeypatch.setattr("sys.argv", ["unconv", "audit", "lenet5", "--no-measure"])
+    with pytest.raises(SystemExit) as end:
+        run_main()
+    assert end.value.code == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "a fault of unconv itself" in line
+    assert "audit.py" in line
+
+
+def test_a_fix_is_audited_again_and_told_as_data(net: str, tmp_path: Path) -> None:
+    options = ["--input-size", "1x32x32", "--no-measure", "--json", "--fix", str(tmp_path / "patched.py")]
+    run = CliRunner().invoke(app, ["audit", net, *options])
+    fix = json.loads(run.stdout)["fix"]
+    assert [(one["layer"], one["rule"]) for one in fix["changes"]] == [("up", "uneven-overlap")]
+    assert "uneven-overlap" not in {one["rule"] for one in fix["findings"]}
+    assert fix["refused"] == []
+    assert Path(fix["file"]).exists()
+    assert "audited again: " in run.stderr

@@ -69,7 +69,10 @@ def audit(
     ] = True,
     force: options.Force = False,
 ) -> None:
-    """Look through models: a table of layers, findings, and the fix for each. No weights are needed."""
+    """Look through models: a table of layers, findings, and the fix for each. No weights are needed.
+
+    Exit codes: 0, no finding as grave as --fail-on; 1, there is one; 2, not audited or not written.
+    """
     if fail_on not in _LEVELS:
         raise UnconvError(f"--fail-on {fail_on!r} is not one of {', '.join(_LEVELS)}")
     told = None if input_size is None else _sizes(input_size)
@@ -92,15 +95,17 @@ def audit(
     found = looked.audit
     if out is not None:
         found.save(out, title=looked.model)
-    if job.json:
-        typer.echo(json_format.dumps(looked.to_dict(), ensure_ascii=False))
-    else:
+    if not job.json:
         _tell(looked, table)
         if out is not None:
             typer.echo(f"wrote {out}")
         _tell_weights([looked])
+    fixed = {}
     if fix is not None:
-        _patch(found, fix, looked.model, looked.stand_in or network.random_weights, force, quiet=job.json)
+        random_weights = looked.stand_in or network.random_weights
+        fixed = {"fix": _patch(found, fix, looked.model, random_weights, force, quiet=job.json)}
+    if job.json:
+        typer.echo(json_format.dumps({**looked.to_dict(), **fixed}, ensure_ascii=False))
     raise typer.Exit(_code(found, fail_on))
 
 
@@ -125,7 +130,11 @@ def _look(model: str, network: options.Sized, told: tuple[str, ...] | None, meas
     own = re.search(r"\.py:", model) is not None or network.weights is not None
     loaded = network.load(model, random_weights=network.random_weights or not own)
     sizes = told if told is not None else (loaded.takes or loaded.input_size,)
-    found = run(loaded.module, sizes, measure=measure).without(rules)  # type: ignore[arg-type]
+    try:
+        found = run(loaded.module, sizes, measure=measure).without(rules)  # type: ignore[arg-type]
+    except SystemExit as end:
+        # By the model's own code: with 1 it would pass for a finding.
+        raise UnconvError(f"audit: {model} ended the program (SystemExit: {end.code}) when it was run") from None
     return _Looked(model, loaded.weights, found, not own and not network.random_weights)
 
 
@@ -188,21 +197,27 @@ def _fixed(path: Path | None, model: str, force: bool) -> list[File]:
     return [File("--fix", path, (".py",)), File("--fix (its weights)", path.with_suffix(".safetensors"), WEIGHTS)]
 
 
-def _patch(found: Audit, path: Path, model: str, random_weights: bool, force: bool, quiet: bool) -> None:
+def _patch(found: Audit, path: Path, model: str, random_weights: bool, force: bool, quiet: bool) -> dict[str, Any]:
+    """Write the patched model and tell what was done; the same as plain data."""
     from unconv.upsample.change.patch import patch
 
     patched = patch(found)
+    for refused in patched.refused:
+        typer.echo(f"left {refused.finding.layer} [{refused.finding.rule}]: {refused.reason}", err=quiet)
     if not patched.changes:
-        typer.echo("nothing to fix: what was found needs a decision, or is nothing", err=quiet)
-        return
+        if not patched.refused:
+            typer.echo("nothing to fix: what was found needs a decision, or is nothing", err=quiet)
+        return patched.to_dict()
     for change in patched.changes:
         typer.echo(f"fixed {change.finding.layer} [{change.finding.rule}]: {change.told}", err=quiet)
     if patched.difference is not None:
         typer.echo(
             f"the whole model, layers in other forms: equal, {patched.difference:.1g} apart, relative", err=quiet
         )
+    typer.echo(f"audited again: {_counts(patched.audit)}", err=quiet)
     file, weights = patched.save(path, model, random_weights, force)
     typer.echo(f"wrote {file} and {weights}; use it as {file}:build", err=quiet)
+    return {**patched.to_dict(), "file": str(file), "weights": str(weights)}
 
 
 def _sizes(text: str) -> tuple[str, ...]:
@@ -223,9 +238,12 @@ def _tell(looked: _Looked, table: bool) -> None:
         typer.echo(f"    fix: {finding.fix}")
         if finding.location is not None:
             typer.echo(f"    at:  {finding.location}")
-    counts = [(one, sum(f.severity == one for f in found.findings)) for one in _LEVELS[:3]]
-    told = ", ".join(f"{count} {one}{'' if count == 1 else 's'}" for one, count in counts if count) or "no findings"
     typer.echo(
         f"{looked.model}: {len(found.layers)} layers, {found.parameters:,} parameters, "
-        f"{found.graph.macs_text.replace('MACs', 'multiply-accumulates')}; {told}"
+        f"{found.graph.macs_text.replace('MACs', 'multiply-accumulates')}; {_counts(found)}"
     )
+
+
+def _counts(found: Audit) -> str:
+    counts = [(one, sum(f.severity == one for f in found.findings)) for one in _LEVELS[:3]]
+    return ", ".join(f"{count} {one}{'' if count == 1 else 's'}" for one, count in counts if count) or "no findings"

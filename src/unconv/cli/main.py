@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from unconv.cli.experiment import group as experiment
 from unconv.cli.sparse import denoise, encode, inpaint, learn
 from unconv.cli.spelling import in_shell
 from unconv.cli.train import group as train, sample
-from unconv.errors import UnconvError
+from unconv.errors import UnconvError, one_line
 
 # What typer raises where a command line cannot be read: the family of BadParameter, wherever it comes from.
 USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -113,6 +114,19 @@ def run() -> None:
         print(f"unconv: cannot read or write{place}: {failure.strerror or failure}", file=sys.stderr)
         _drop_output()
         sys.exit(2)
+    except Exception as fault:  # none that is foreseen; Python would exit with 1, which is that of findings
+        if os.environ.get("UNCONV_TRACEBACK"):
+            traceback.print_exc()
+        print(f"unconv: {_tell_fault(fault)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _tell_fault(fault: Exception) -> str:
+    """A fault of unconv's own, in a line that can be reported."""
+    places = [one for one in traceback.extract_tb(fault.__traceback__) if f"{os.sep}unconv{os.sep}" in one.filename]
+    where = f" ({places[-1].filename.rpartition(f'{os.sep}unconv{os.sep}')[2]}:{places[-1].lineno})" if places else ""
+    told = f"{type(fault).__name__}: {one_line(fault)}{where}"
+    return f"a fault of unconv itself, please report it: {told}; UNCONV_TRACEBACK=1 shows the traceback"
 
 
 def tell_misuse(misuse: Any) -> int:

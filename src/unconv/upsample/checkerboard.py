@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import TransposedForm
 from unconv.errors import UnconvError
+from unconv.network.run.computed_weights import computed_by, set_weight, weight_of
 from unconv.operators import checkerboard as of_weights
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.conv import ConvTransposeGeometry
@@ -74,7 +75,7 @@ def checkerboard_score(
     _own("checkerboard score", layer, stride, dilation)
     one = _upsampler(layer)
     if isinstance(one, _SUB_PIXEL):
-        return of_weights.subpixel_score(one.conv.weight, prod(one.scale_factor), inputs)
+        return of_weights.subpixel_score(_weight("checkerboard score", one.conv), prod(one.scale_factor), inputs)
     kernels = _kernels("checkerboard score", one)
     # What is interpolated, or repeated, has one value for a constant.
     return 0.0 if kernels is None else of_weights.checkerboard_score(*kernels[:3], inputs, kernels.groups)
@@ -122,7 +123,8 @@ def equalised_(
     else:
         kernels = _kernels("equalised", one)
         if kernels is not None:
-            weights_.equalised_(kernels.weight, kernels.stride, kernels.dilation, initialise)
+            weight = kernels.weight.detach().clone()
+            set_weight(one, weights_.equalised_(weight, kernels.stride, kernels.dilation, initialise))
     return layer
 
 
@@ -174,7 +176,7 @@ def _kernels(operation: str, layer: nn.Module) -> _Kernels | None:
     """The kernels of a layer; None where it interpolates."""
     one: Any = convert(layer, "transposed") if isinstance(layer, SubPixelForm | ZeroInsertion) else layer
     if isinstance(one, _TRANSPOSED):
-        return _Kernels(one.weight, tuple(one.stride), tuple(one.dilation), one.groups)
+        return _Kernels(_weight(operation, one), tuple(one.stride), tuple(one.dilation), one.groups)
     if isinstance(one, _BILINEAR):
         return None if one.weight is None else _Kernels(one.weight, one.scale_factor, 1, one.channels)
     if isinstance(one, _RESIZED):
@@ -189,14 +191,19 @@ def _equalise_phases(
     layer: SubPixel1d | SubPixel2d | SubPixel3d, initialise: Callable[[Tensor], object] | None
 ) -> None:
     if initialise is not None:
+        weight = _weight("equalised", layer.conv).detach().clone()
         with torch.no_grad():
-            initialise(layer.conv.weight)
-    weights_.equalised_phases_(layer.conv.weight, layer.scale_factor)
-    if layer.conv.bias is not None:
-        phases = prod(layer.scale_factor)
-        with torch.no_grad():
-            means = layer.conv.bias.reshape(-1, phases).mean(1)
-            layer.conv.bias.copy_(means.repeat_interleave(phases))
+            initialise(weight)
+        set_weight(layer.conv, weight)
+    weights_.equalised_phases_(layer.conv, layer.scale_factor)
+
+
+def _weight(operation: str, layer: nn.Module) -> Tensor:
+    """The weight with which a layer computes, whatever that is computed of."""
+    weight = weight_of(layer)
+    if weight is None:
+        raise UnconvError(f"{operation}: {computed_by(layer)} computes the weight of {type(layer).__name__}, unseen")
+    return weight
 
 
 def _telling_size(layer: Any) -> tuple[int, ...]:

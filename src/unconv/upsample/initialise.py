@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from unconv._renamed import renamed
 from unconv.arguments import tell_wrong_arguments
 from unconv.errors import GeometryError, UnconvError
+from unconv.network.run.computed_weights import set_weight, weight_of
 from unconv.operators.checkerboard import equalised
 from unconv.operators.geometry.sizes import Size, per_axis
+
+_Given = TypeVar("_Given", Tensor, nn.Module)
 
 
 @tell_wrong_arguments
@@ -122,19 +126,27 @@ def equalised_(
 
 @tell_wrong_arguments
 @renamed(factor="scale_factor")
-def equalised_phases_(
-    weight: Float[Tensor, "out_phases in *kernel"], scale_factor: Size
-) -> Float[Tensor, "out_phases in *kernel"]:
+def equalised_phases_(weight: _Given, scale_factor: Size) -> _Given:
     """Sub-pixel kernels whose phases pass the same of a constant, the nearest to what they are (Sugawara et al. 2018).
 
-    As :func:`equalised_` for a transposed convolution. ``scale_factor`` is that of the shuffle behind, an int, or
-    one per axis. Raises :class:`~unconv.errors.GeometryError` where the output channels are no multiple of the phases.
+    As :func:`equalised_` for a transposed convolution.
+
+    Args:
+        weight: of the convolution, (out · phases, in, *kernel); or that layer: its bias is then averaged over the
+            phases, too, and where its weight is computed of others, as by ``weight_norm``, these are changed.
+        scale_factor: of the shuffle behind, an int, or one per axis.
+
+    Raises :class:`~unconv.errors.GeometryError` where the output channels are no multiple of the phases,
+    :class:`~unconv.errors.UnconvError` for another layer, and where its weight cannot be changed.
 
     >>> weight = equalised_phases_(nn.Conv2d(3, 8, 3).weight, scale_factor=2)
     >>> gains = weight.sum((2, 3)).reshape(2, 4, 3)
     >>> bool(torch.allclose(gains, gains[:, :1].expand_as(gains), atol=1e-6))
     True
     """
+    if isinstance(weight, nn.Module):
+        _equalise_layer(weight, scale_factor)
+        return weight
     phases = prod(per_axis("equalised phases", "scale_factor", scale_factor, weight.ndim - 2, least=1))
     if weight.shape[0] % phases:
         raise GeometryError(
@@ -145,3 +157,16 @@ def equalised_phases_(
         gains = split.mean(tuple(range(3, split.ndim)), keepdim=True)
         weight.copy_((split + gains.mean(1, keepdim=True) - gains).reshape(weight.shape))
     return weight
+
+
+def _equalise_layer(layer: nn.Module, scale_factor: Size) -> None:
+    weight = weight_of(layer)
+    if weight is None or weight.ndim < 3:
+        raise UnconvError(f"equalised phases: {type(layer).__name__} is no convolution with a weight that is known")
+    weight = equalised_phases_(weight.detach().clone(), scale_factor)
+    set_weight(layer, weight)
+    bias = getattr(layer, "bias", None)
+    if isinstance(bias, Tensor):
+        phases = prod(per_axis("equalised phases", "scale_factor", scale_factor, weight.ndim - 2, least=1))
+        with torch.no_grad():
+            bias.copy_(bias.reshape(-1, phases).mean(1).repeat_interleave(phases))

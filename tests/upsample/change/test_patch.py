@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
+import unconv as uc
+from tests.network.run.test_computed_weights import WAYS
 from unconv.cli.main import app
 from unconv.errors import UnconvError
 from unconv.models.load.resolve import load_model
@@ -110,3 +113,129 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3))
     with pytest.raises(UnconvError, match=r"ends in \.py"):
         patch(found_in(model)).save(tmp_path / "patched.pt", "net.py:build")
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in ("orthogonal", "pruned")])
+def test_weights_that_are_computed_are_mended_through_others_and_saved(way: str, shuffled: bool) -> None:
+    torch.manual_seed(0)
+    layer = WAYS[way](nn.Conv2d(3, 12, 3) if shuffled else nn.ConvTranspose2d(3, 4, 3, stride=2))
+    model = nn.Sequential(layer, nn.PixelShuffle(2) if shuffled else nn.Identity())
+    names = set(model.state_dict())
+    found = audit(model, (3, 12, 12), measure=False)
+    rule = "unequal-phases" if shuffled else "uneven-overlap"
+    assert [(one.rule, one.layer) for one in found.findings] == [(rule, "0")]
+    patched = patch(found)
+    assert [change.finding.rule for change in patched.changes] == [rule]
+    assert patched.audit.findings == patched.left == patched.refused == ()
+    assert set(patched.model.state_dict()) == names
+    # What it says holds for the weights as they are saved, and for what a pass returns.
+    fresh = nn.Conv2d(3, 12, 3) if shuffled else nn.ConvTranspose2d(3, 4, 3, stride=2)
+    twin = nn.Sequential(WAYS[way](fresh), model[1])
+    twin.load_state_dict(patched.model.state_dict())
+    assert audit(twin, (3, 12, 12), measure=False).findings == ()
+    ones = torch.ones(1, 3, 12, 12)
+    with torch.no_grad():
+        assert stride_pattern(twin.eval()(ones)[..., 4:-4, 4:-4], 2) < 1e-3
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("way", WAYS)
+def test_fixes_mend_layers_whose_weights_are_computed(way: str, shuffled: bool) -> None:
+    torch.manual_seed(0)
+    layer = WAYS[way](nn.Conv2d(3, 12, 3) if shuffled else nn.ConvTranspose2d(3, 4, 4, stride=2))
+    model = nn.Sequential(layer, nn.PixelShuffle(2) if shuffled else nn.Identity())
+    (finding,) = audit(model, (3, 12, 12), measure=False).findings
+    line = finding.fix.removesuffix(" after it").rpartition(" before training, or ")[2]
+    if way in ("orthogonal", "pruned"):
+        assert patch(audit(model, (3, 12, 12), measure=False)).refused[0].reason
+        return
+    exec(line, {"model": model, "uc": uc})
+    assert audit(model, (3, 12, 12), measure=False).findings == ()
+
+
+class Tied(nn.Module):
+    """A decoder with the weights of its encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 8, 3, stride=2)
+        self.up = nn.ConvTranspose2d(8, 3, 3, stride=2)
+        self.up.weight = self.down.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.up(self.down(x))
+        return y
+
+
+class Functional(nn.Module):
+    """A transposed convolution without a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(3, 3, 3, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv_transpose2d(x, self.kernel, stride=2)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (Tied, "its weight is that of down, too"),
+        (Functional, "no weight that is known"),
+        (lambda: nn.Sequential(WAYS["orthogonal"](nn.ConvTranspose2d(3, 3, 3, stride=2))), "orthogonal computes"),
+        (lambda: nn.Sequential(WAYS["pruned"](nn.ConvTranspose2d(3, 3, 3, stride=2))), "L1Unstructured computes"),
+        (lambda: nn.Sequential(nn.ConvTranspose2d(3, 3, 3, stride=2)).to("meta"), "meta"),
+    ],
+)
+def test_what_cannot_be_changed_is_left_with_the_reason(make: Callable[[], nn.Module], reason: str) -> None:
+    torch.manual_seed(0)
+    model = make()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    patched = patch(audit(model, (3, 17, 17), measure=False))
+    assert patched.changes == ()
+    assert [one.finding.rule for one in patched.refused] == ["uneven-overlap"]
+    assert reason in patched.refused[0].reason
+    assert "\n" not in patched.refused[0].reason
+    for name, value in patched.model.state_dict().items():
+        assert value.is_meta or torch.equal(value, before[name])
+
+
+def test_models_of_one_layer_and_layers_that_run_twice_are_mended_once() -> None:
+    torch.manual_seed(0)
+    patched = patch(audit(nn.ConvTranspose2d(3, 3, 3, stride=2), (3, 9, 9), measure=False))
+    assert [change.code for change in patched.changes] == ["uc.upsample.equalised_(model)"]
+    up = nn.ConvTranspose2d(3, 3, 3, stride=2)
+    twice = patch(audit(nn.Sequential(up, up), (3, 9, 9), measure=False))
+    assert len(twice.changes) == 1
+    assert twice.left == twice.audit.findings == ()
+
+
+def test_whole_numbers_that_come_in_stay_such() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(4, 3)
+            self.up = nn.ConvTranspose1d(3, 3, 4, stride=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.up(self.embed(x).transpose(1, 2))
+            return y
+
+    model = Tokens()
+    found = audit(model, (9,), dtype=torch.int64, measure=False)
+    asked = Audit(found.graph, (Finding("faster-form", "up", "told", "fix"),), model, torch.int64)
+    patched = patch(asked)
+    assert [change.equal for change in patched.changes] == [True]
+
+
+def test_a_model_that_takes_no_two_inputs_is_left_with_the_reason() -> None:
+    class Single(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = super().forward(x).reshape(3, 34, 34)
+            return y
+
+    patched = patch(found_in(Single(nn.ConvTranspose2d(3, 3, 4, stride=2)), ("faster-form", "0")))
+    assert patched.changes == ()
+    assert "does not run on random inputs" in patched.refused[0].reason

@@ -89,7 +89,7 @@ def test_a_layer_of_an_odd_name_is_put_in_its_place(name: str) -> None:
     block.add_module(name, nn.ConvTranspose2d(3, 3, 4, stride=2))
     block.forward = lambda x: getattr(block, name)(x)  # type: ignore[method-assign]
     from unconv.network.audit.finding import Finding
-    from unconv.upsample.change.patch import _other_form
+    from unconv.upsample.change.mend import _other_form
 
     model = nn.Sequential(block)
     change = _other_form(model, f"0.{name}", block.get_submodule(name), Finding("faster-form", f"0.{name}", "", ""))

@@ -22,10 +22,11 @@ from unconv.network.audit.checks.borders import check_borders
 from unconv.network.audit.checks.ends import check_ends
 from unconv.network.audit.checks.fields import check_fields
 from unconv.network.audit.checks.forms import check_forms
-from unconv.network.audit.checks.meeting import check_other_sizes, find_mismatch, report_mismatch
+from unconv.network.audit.checks.meeting import Dtype, check_other_sizes, find_mismatch, report_mismatch
 from unconv.network.audit.checks.pattern import check_pattern
 from unconv.network.audit.finding import Finding, Subject, findings_table, module_of
 from unconv.network.audit.sites.locate import locate
+from unconv.network.run.computed_weights import has_parts
 from unconv.network.run.input_sizes import InputSize
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
@@ -51,11 +52,14 @@ class Audit(Tabled):
         graph: its layers; where sizes do not meet, those up to there.
         findings: the gravest first, then by layer.
         model: what was looked at.
+        dtype, images: with which, as in :func:`audit`.
     """
 
     graph: Graph
     findings: tuple[Finding, ...]
     model: nn.Module = field(repr=False, compare=False)
+    dtype: Dtype = field(default=None, repr=False, compare=False)
+    images: Sequence[Tensor] | None = field(default=None, repr=False, compare=False)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -203,7 +207,7 @@ def audit(
                 if isinstance(error, UnconvError)
                 else ModelError(explain_failure(error, recorder.stack).replace("trace:", "audit:", 1))
             ) from error
-        return Audit(mismatch.graph, _located([report_mismatch(model, sizes, mismatch, dtype)], model), model)
+        return Audit(mismatch.graph, _located([report_mismatch(model, sizes, mismatch, dtype)], model), model, dtype)
     if not recorder.records:
         raise ModelError("audit: the model does nothing with its input; there is no layer to show")
     subject = Subject(model, build_graph(recorder, sizes))
@@ -214,12 +218,12 @@ def audit(
         found.extend(check_forms(subject))
     order = {layer.name: n for n, layer in enumerate(subject.graph)}
     found.sort(key=lambda one: (SEVERITIES.index(one.severity), order.get(one.layer, len(order))))
-    return Audit(subject.graph, _located(found, model), model)
+    return Audit(subject.graph, _located(found, model), model, dtype, shown)
 
 
 def _located(found: Sequence[Finding], model: nn.Module) -> tuple[Finding, ...]:
     """The findings with the lines that make their layers; of a network that is one layer, the line that makes it."""
-    single = not any(True for _ in model.children())
+    single = not has_parts(model)
     return tuple(replace(one, location=locate(model, "" if single else module_of(one.layer))) for one in found)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from unconv.network.audit.audit_rules import AUDIT_RULES, Severity
 from unconv.network.audit.sites.location import Location
+from unconv.network.run.computed_weights import class_name, has_parts
 from unconv.network.trace.graph import Graph, Layer
 
 
@@ -76,8 +77,8 @@ class Subject:
 
     def module(self, layer: Layer) -> nn.Module | None:
         """The module that a layer is the main operation of; None where there is none of that name."""
-        if not any(True for _ in self.model.children()):
-            return self.model if layer.module_type == type(self.model).__name__ else None
+        if not has_parts(self.model):
+            return self.model if layer.module_type == class_name(self.model) else None
         try:
             return self.model.get_submodule(module_of(layer.name))
         except AttributeError:

@@ -15,6 +15,7 @@ from torch.nn.modules import module as module_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from unconv.network.run.computed_weights import class_name, has_parts
 from unconv.network.run.held_tensors import held_tensors
 from unconv.network.run.outputs import main_output, output_leaves
 from unconv.network.trace.known_values import KnownValues
@@ -297,11 +298,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
         """Operations from here on are those of a module, which has been called with such inputs."""
-        path = self._paths.get(id(module))
-        if path is None:
-            path = ".".join(filter(None, (self.stack[-1].path if self.stack else "", type(module).__name__)))
+        inside = ".".join(filter(None, (self.stack[-1].path if self.stack else "", class_name(module))))
+        path = self._paths.get(id(module), inside)
         shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor))
-        run = ModuleCall(path, type(module).__name__, not any(True for _ in module.children()), shapes, module)
+        run = ModuleCall(path, class_name(module), not has_parts(module), shapes, module)
         self.stack.append(run)
         self.runs.append(run)
 

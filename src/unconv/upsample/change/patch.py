@@ -5,47 +5,38 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isqrt
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from unconv.describe import counted
-from unconv.errors import UnconvError
-from unconv.network.audit.audit import Audit
-from unconv.network.audit.finding import Finding, quoted
+from unconv.errors import UnconvError, one_line
+from unconv.network.audit.audit import Audit, audit as audit_module
+from unconv.network.audit.finding import Finding
+from unconv.network.run.computed_weights import detached_weights
 from unconv.network.run.model_state import at_rest
-from unconv.network.trace.graph import Graph
-from unconv.operators.checkerboard import checkerboard_score, subpixel_score
+from unconv.network.run.outputs import output_leaves
 from unconv.results import Shown
+from unconv.upsample.change.mend import Change, mend, relative
 from unconv.upsample.change.patched_file import check_patched_file, write_patched_file
-from unconv.upsample.convert import convert
-from unconv.upsample.initialise import equalised_, equalised_phases_
 
-EQUAL, WHOLE = 1e-5, 1e-4
-"""Largest difference of a layer's outputs, and of the model's, which adds up the rounding of all layers behind."""
-
-_CHANGED = ": outputs change by the pattern that is taken out"
+WHOLE = 1e-4
+"""Largest difference of the model's outputs, which adds up the rounding of all layers in other forms."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """One layer that was changed.
+class Refused:
+    """A finding that could be mended in other layers, and not in this one.
 
     Attributes:
-        finding: that asked for it.
-        code: what was done, as code that does it again.
-        told: what it does to the outputs, with numbers.
-        equal: whether the layer returns what it returned.
+        finding: that is left.
+        reason: why.
     """
 
     finding: Finding
-    code: str
-    told: str
-    equal: bool
+    reason: str
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,7 +46,9 @@ class Patched(Shown):
     Attributes:
         model: the copy.
         changes: what was done.
-        left: findings that cannot be mended without a decision, or retraining.
+        left: findings that are as they were: they need a decision, or retraining, or are refused.
+        audit: of the copy, without forms that are measured: findings that were mended are not among its own.
+        refused: of those left, the ones of layers that cannot be changed, with the reason.
         difference: of all that the model returns for random inputs, before and after the changes that are to leave
             them equal: the largest, relative. None where there are none of these.
     """
@@ -63,6 +56,8 @@ class Patched(Shown):
     model: nn.Module
     changes: tuple[Change, ...]
     left: tuple[Finding, ...]
+    audit: Audit
+    refused: tuple[Refused, ...] = ()
     difference: float | None = None
 
     def _heading(self) -> str:
@@ -71,10 +66,26 @@ class Patched(Shown):
     def _facts(self) -> Iterator[tuple[str, str]]:
         for change in self.changes:
             yield f"{change.finding.layer} [{change.finding.rule}]", change.told
+        reasons = {id(one.finding): one.reason for one in self.refused}
         for finding in self.left:
-            yield f"{finding.layer or 'model'} [{finding.rule}]", f"left as it is: {finding.message}"
+            told = reasons.get(id(finding), finding.message)
+            yield f"{finding.layer or 'model'} [{finding.rule}]", f"left as it is: {told}"
         if self.difference is not None:
             yield "the whole model", f"{self.difference:.1g} apart, relative, where it is to be equal"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was done and what was not, as plain data, for JSON."""
+        return {
+            "changes": [
+                {"layer": one.finding.layer, "rule": one.finding.rule, "told": one.told, "equal": one.equal}
+                for one in self.changes
+            ],
+            "refused": [
+                {"layer": one.finding.layer, "rule": one.finding.rule, "reason": one.reason} for one in self.refused
+            ],
+            "difference": self.difference,
+            "findings": [finding.to_dict() for finding in self.audit.findings],
+        }
 
     def save(
         self, path: str | Path, source: str, random_weights: bool = False, force: bool = False
@@ -96,121 +107,129 @@ class Patched(Shown):
 
 
 def patch(audit: Audit) -> Patched:
-    """A copy of an audited model in which what can be mended is.
+    """A copy of an audited model in which what can be mended is; audited again.
 
     Transposed convolutions that another form computes sooner are put into that form, and have to return the same on
     random inputs, each by itself and the model as a whole; where phases pass unequal amounts of a constant, the nearest
-    kernels that do not are put in.
+    kernels that do not are put in, through what computes them where they are computed. What the second audit finds
+    again is as it was, and among those refused.
 
-    Raises :class:`~unconv.errors.UnconvError` if the model as a whole returns something else than before.
+    Raises :class:`~unconv.errors.UnconvError` if the model as a whole returns something else than before, and if it
+    cannot be copied.
 
-    >>> from unconv.network.audit.audit import audit
-    >>> patched = patch(audit(nn.Sequential(nn.ConvTranspose2d(8, 3, 3, stride=2)), (8, 16, 16), measure=False))
-    >>> [change.finding.rule for change in patched.changes], patched.changes[0].code
-    (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0"))')
+    >>> patched = patch(audit_module(nn.Sequential(nn.ConvTranspose2d(8, 3, 3, stride=2)), (8, 16, 16), measure=False))
+    >>> [change.finding.rule for change in patched.changes], patched.changes[0].code, patched.audit.findings
+    (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0"))', ())
     """
-    model = copy.deepcopy(audit.model)
+    mended = _mended(audit, {})
+    again = _audited(audit, mended.model)
+    still = {id(one.finding): "the audit of the result finds it again" for one in mended.changes if _is_in(one, again)}
+    if still:
+        mended = _mended(audit, still)
+        again = _audited(audit, mended.model)
+    changed = {id(finding) for change in mended.changes for finding in _alike(audit, change.finding)}
+    left = tuple(one for one in audit.findings if id(one) not in changed)
+    return Patched(mended.model, tuple(mended.changes), left, again, tuple(mended.refused), mended.difference)
+
+
+@dataclass(frozen=True)
+class _Mended:
+    model: nn.Module
+    changes: list[Change]
+    refused: list[Refused]
+    difference: float | None
+
+
+_RULES = ("uneven-overlap", "unequal-phases", "faster-form")
+
+
+def _mended(audit: Audit, refused: dict[int, str]) -> _Mended:
+    """A changed copy; ``refused`` are the findings, by their ids, that are to be left, and why."""
+    model = _copied(audit.model)
     changes: list[Change] = []
-    left: list[Finding] = []
+    kept = [Refused(one, refused[id(one)]) for one in audit.findings if id(one) in refused]
     # Weights first: a layer in another form is no transposed convolution any more.
     order = sorted(audit.findings, key=lambda one: one.rule == "faster-form")
+    done: set[int] = set()
     before: list[Tensor] | None = None
-    inputs = _inputs(model, audit.graph)
+    inputs = _inputs(model, audit)
     for finding in order:
-        if finding.rule == "faster-form" and before is None:
-            before = _outputs(model, inputs)
-        change = _mended(model, audit.graph, finding) if finding.rule in _MENDED else None
-        if change is None:
-            left.append(finding)
-        else:
-            changes.append(change)
+        if finding.rule not in _RULES or id(finding) in {*refused, *done}:
+            continue
+        try:
+            if finding.rule == "faster-form" and before is None:
+                before = _outputs(model, inputs)
+            changes.append(mend(model, audit.graph, finding))
+        except UnconvError as reason:
+            kept.append(Refused(finding, str(reason)))
+            continue
+        # A layer that runs several times is found as often, and mended once.
+        done.update(id(one) for one in _alike(audit, finding))
     difference = None
     if before is not None and any(change.equal for change in changes):
-        pairs = zip(_outputs(model, inputs), before, strict=True)
-        difference = max((_relative(one, other) for one, other in pairs), default=0.0)
-        if not difference <= WHOLE:
-            raise UnconvError(
-                f"audit: with layers in other forms the model returns something else, by {difference:.1g} of its "
-                f"largest value, not {WHOLE:g}; leave them as they are with --ignore faster-form"
-            )
-    return Patched(model, tuple(changes), tuple(one for one in audit.findings if one in left), difference)
+        difference = _compared(_outputs(model, inputs), before)
+    return _Mended(model, changes, kept, difference)
 
 
-def _inputs(model: nn.Module, graph: Graph) -> list[Tensor]:
-    """Random inputs, two of each."""
+def _alike(audit: Audit, finding: Finding) -> list[Finding]:
+    """All findings of that rule in the same module."""
+    name = finding.layer.partition("#")[0]
+    return [one for one in audit.findings if one.rule == finding.rule and one.layer.partition("#")[0] == name]
+
+
+def _audited(audit: Audit, model: nn.Module) -> Audit:
+    sizes = audit.graph.input_sizes
+    return audit_module(model, sizes, dtype=audit.dtype, measure=False, images=audit.images)
+
+
+def _is_in(change: Change, again: Audit) -> bool:
+    """Whether a pattern that was taken out is found again."""
+    name = change.finding.layer.partition("#")[0]
+    layers = [one.layer.partition("#")[0] for one in again.findings if one.rule in _RULES]
+    return not change.equal and any(one == name or one.startswith(f"{name}.") for one in layers)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model, detached_weights(model))
+    except Exception as error:
+        raise UnconvError(
+            f"audit: {type(model).__name__} cannot be copied, and is not patched: {one_line(error)}"
+        ) from error
+
+
+def _inputs(model: nn.Module, audit: Audit) -> list[Tensor]:
+    """Random inputs, two of each; of whole numbers zeros, which stand for something everywhere."""
     like = next((one for one in model.parameters() if one.is_floating_point()), torch.empty(0))
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(2, *size, generator=generator).to(like) for size in graph.input_sizes]
+    sizes = audit.graph.input_sizes
+    given = [audit.dtype] * len(sizes) if audit.dtype is None or isinstance(audit.dtype, torch.dtype) else audit.dtype
+    kinds = [one or like.dtype for one in given]
+    return [
+        torch.randn(2, *size, generator=generator).to(like.device, kind)
+        if kind.is_floating_point
+        else torch.zeros(2, *size, dtype=kind, device=like.device)
+        for size, kind in zip(sizes, kinds, strict=True)
+    ]
 
 
 def _outputs(model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-    """All floating tensors that a model returns, in eval mode."""
-    with at_rest(model, frozen=False), torch.no_grad():
-        returned = tree_leaves(model(*inputs))
+    """All floating tensors that a model returns, in eval mode; raises UnconvError where it does not run."""
+    try:
+        with at_rest(model, frozen=False), torch.no_grad():
+            returned = [leaf for _, leaf in output_leaves(model(*inputs))]
+    except Exception as error:
+        raise UnconvError(f"the model does not run on random inputs, to compare: {one_line(error)}") from error
     return [one for one in returned if isinstance(one, Tensor) and one.is_floating_point()]
 
 
-_MENDED = ("uneven-overlap", "unequal-phases", "faster-form")
-
-
-def _mended(model: nn.Module, graph: Graph, finding: Finding) -> Change | None:
-    name = finding.layer.partition("#")[0]
-    try:
-        layer: Any = model.get_submodule(name)
-    except AttributeError:
-        return None
-    if isinstance(layer, nn.Conv2d) and finding.rule == "unequal-phases" and not layer.weight.is_meta:
-        return _shuffled(layer, graph, finding)
-    if type(layer) not in (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d) or layer.weight.is_meta:
-        return None
-    at = f"model.get_submodule({quoted(name)})"
-    if finding.rule == "faster-form":
-        return _other_form(model, name, layer, finding)
-    before = checkerboard_score(layer.weight, layer.stride, layer.dilation)
-    try:
-        with torch.no_grad():
-            equalised_(layer.weight, layer.stride, layer.dilation)
-    except UnconvError:
-        return None
-    after = checkerboard_score(layer.weight, layer.stride, layer.dilation)
-    told = f"pattern score {before:.2g} before, {after:.1g} after{_CHANGED}"
-    return Change(finding, f"uc.upsample.equalised_({at})", told, equal=False)
-
-
-def _shuffled(layer: nn.Conv2d, graph: Graph, finding: Finding) -> Change | None:
-    """A convolution whose output channels are the phases of the pixel shuffle behind it."""
-    behind = next((one for one in graph if one.operator == "pixel_shuffle" and finding.layer in one.inputs), None)
-    if behind is None:
-        return None
-    factor = isqrt(behind.input_shape[0] // behind.output_shape[0])
-    before = subpixel_score(layer.weight, factor**2)
-    equalised_phases_(layer.weight, factor)
-    if layer.bias is not None:
-        with torch.no_grad():
-            means = layer.bias.reshape(-1, factor**2).mean(1)
-            layer.bias.copy_(means.repeat_interleave(factor**2))
-    after = subpixel_score(layer.weight, factor**2)
-    name = finding.layer.partition("#")[0]
-    code = f"uc.upsample.equalised_phases_(model.get_submodule({quoted(name)}).weight, {factor})"
-    return Change(finding, code, f"pattern score {before:.2g} before, {after:.1g} after{_CHANGED}", equal=False)
-
-
-def _other_form(model: nn.Module, name: str, layer: Any, finding: Finding) -> Change | None:
-    parent, _, child = name.rpartition(".")
-    if not child:
-        return None
-    other = convert(layer, "sub-pixel")
-    size = [max(8, kernel) for kernel in layer.kernel_size]
-    x = torch.randn(2, layer.in_channels, *size, dtype=layer.weight.dtype, device=layer.weight.device)
-    with torch.no_grad():
-        difference = _relative(other(x), layer(x))
-    if difference > EQUAL:
-        return None
-    setattr(model.get_submodule(parent), child, other)
-    made = f'uc.upsample.convert(model.get_submodule({quoted(name)}), "sub-pixel")'
-    code = f"setattr(model.get_submodule({quoted(parent)}), {quoted(child)}, {made})"
-    return Change(finding, code, f"equal outputs: largest difference {difference:.1g}, relative", equal=True)
-
-
-def _relative(one: Tensor, other: Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max().clamp(min=1e-30))
+def _compared(after: list[Tensor], before: list[Tensor]) -> float:
+    """How far outputs are apart; raises UnconvError where that is more than rounding."""
+    pairs = zip(after, before, strict=False)
+    difference = max((relative(one, other) for one, other in pairs), default=0.0)
+    if len(after) != len(before) or not difference <= WHOLE:
+        raise UnconvError(
+            f"audit: with layers in other forms the model returns something else, by {difference:.1g} of its "
+            f"largest value, not {WHOLE:g}; leave them as they are with --ignore faster-form"
+        )
+    return difference

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unconv.network.audit.finding import Finding, Subject, assigned, module_of
+from unconv.network.run.computed_weights import computed_by
 from unconv.network.trace.graph import Layer
 from unconv.operators.by_axes import CONV_TRANSPOSE
 from unconv.operators.geometry.conv import ConvTransposeGeometry
@@ -35,6 +36,8 @@ def check_forms(subject: Subject) -> Iterator[Finding]:
             continue  # a layer of its own making may take whichever form it likes
         if any(before != after for before, after in geometry.padding):
             continue
+        if module is not None and computed_by(module):
+            continue  # in another form its weights would be fixed numbers
         torch_time, other_time = _times(layer.input_shape[0], layer.output_shape[0], geometry)
         if torch_time > GAIN * other_time:
             yield Finding(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unconv.network.audit.channel_means import channel_means
 from unconv.network.audit.finding import Finding, Subject, argument
+from unconv.network.run.computed_weights import computed_by, weight_of
 from unconv.network.trace.graph import Layer
 from unconv.operators.checkerboard import checkerboard_score, subpixel_score
 from unconv.operators.geometry.conv import ConvTransposeGeometry
@@ -137,18 +138,20 @@ def _shuffled(subject: Subject, layer: Layer, means: dict[nn.Module, Tensor], so
     actual = None if inputs is None else subpixel_score(weight, phases, inputs)
     score = Score(subpixel_score(weight, phases), actual, source)
     if score.noticeable:
-        name = subject.spelled(before)
+        name, factor = subject.spelled(before), isqrt(phases)
+        fix = f"uc.upsample.equalised_phases_({name}, scale_factor={factor})"
+        if not computed_by(module):
+            fix = f"uc.upsample.icnr_({name}.weight, scale_factor={factor}) before training, or {fix} after it"
         yield Finding(
             "unequal-phases",
             before.name,
             f"makes the {phases} phases of a pixel shuffle, which pass unequal amounts of a constant: {score}",
-            f"uc.upsample.icnr_({name}.weight, scale_factor={isqrt(phases)}) before training, or "
-            f"uc.upsample.equalised_phases_({name}.weight, scale_factor={isqrt(phases)}) after it",
+            fix,
         )
 
 
 def _weight(module: nn.Module | None) -> Tensor | None:
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, Tensor) or weight.is_meta or weight.ndim < 3 or not weight.is_floating_point():
+    weight = weight_of(module)
+    if weight is None or weight.is_meta or weight.ndim < 3 or not weight.is_floating_point():
         return None
     return weight if bool(weight.isfinite().all()) else None

@@ -13,6 +13,7 @@ from math import prod
 from torch import nn
 
 from unconv.errors import UnconvError
+from unconv.network.run.computed_weights import has_parts
 from unconv.network.run.forward import takes_hooks
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace
@@ -128,7 +129,7 @@ def _stops(model: nn.Module, graph: Graph) -> dict[int, str]:
     found: dict[int, str] = {}
     for name, (_, index) in graph.places.items():
         parts = any(other.startswith((f"{name}.", f"{name}#")) for other in graph.places)
-        leaf = name in modules and not any(True for _ in modules[name].children())
+        leaf = name in modules and not has_parts(modules[name])
         # A module without children and with several operations returns another tensor than bears its name.
         if name in modules and takes_hooks(modules[name]) and not (leaf and parts):
             found.setdefault(index, name)
