@@ -15,6 +15,7 @@ from unconv.models.load.from_file import assumed_preprocess
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel, load_model, load_structure
 from unconv.models.load.transforms import Transform, as_preprocess, first_channels
+from unconv.network.run.held_inputs import Inputs, Keywords, hold_inputs
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.results import Shown
 
@@ -71,7 +72,13 @@ class OpenedModel(Shown):
 
 @tell_wrong_arguments
 def open_model(
-    model: Any, operation: str = "model", *, any_weights: bool = False, transform: Transform | None = None
+    model: Any,
+    operation: str = "model",
+    *,
+    any_weights: bool = False,
+    transform: Transform | None = None,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> OpenedModel:
     """The network behind whatever a user holds.
 
@@ -83,6 +90,9 @@ def open_model(
             nothing is downloaded.
         transform: the picture transform, in place of the one that belongs to the model, in any form that
             :func:`~unconv.models.load.transforms.as_preprocess` takes.
+        inputs: what a model of several inputs takes beside its images, held while these change: see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: likewise, by keyword.
 
     Raises:
         ModelError: as load_model for a MODEL string; in one line that says what would be right for a class or function
@@ -94,6 +104,9 @@ def open_model(
     Traceback (most recent call last):
     unconv.errors.ModelError: scan: the model is the class ReLU; give an instance of it: ReLU(...)
     """
+    if inputs is not None or kwargs is not None:
+        opened = open_model(model, operation, any_weights=any_weights, transform=transform)
+        return replace(opened, module=hold_inputs(opened.module, inputs, kwargs, operation))
     if transform is not None:
         opened = open_model(model, operation, any_weights=any_weights)
         preprocess, notes = as_preprocess(transform, first_channels(opened.module))

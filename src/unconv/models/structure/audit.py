@@ -9,8 +9,9 @@ from torch import Tensor
 
 from unconv.arguments import tell_wrong_arguments
 from unconv.models.load.open_model import AnyModel, open_model
-from unconv.models.structure.trace import size_for
+from unconv.models.structure.trace import held_and_size
 from unconv.network.audit.audit import Audit, audit as audit_module
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.input_sizes import InputSize
 
 
@@ -22,6 +23,8 @@ def audit(
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     measure: bool = True,
     images: Tensor | Sequence[Tensor] | None = None,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> Audit:
     """A model's layers with sizes, receptive fields, parameters and MACs, and what is likely to be wrong.
 
@@ -36,6 +39,11 @@ def audit(
             machine.
         images: what the model is for, (batch, channels, *axes), one tensor for each input: checkerboard patterns are
             then judged by what these bring to each upsampling layer.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes.
+        Without
+            an input size they are all that it takes, the image among them: tensors, dicts, numbers; see
+            :func:`~unconv.network.run.held_inputs.hold_for_trace`.
+        kwargs: arguments by keyword, likewise.
 
     Raises :class:`~unconv.errors.ModelError` for what is no model or no size, where the model does not take such an
     input, or its path depends on values; tensors of different sizes that are joined are no error but a finding.
@@ -49,5 +57,6 @@ def audit(
     ((1, 32, 32),)
     """
     opened = open_model(model, "audit", any_weights=True)
-    size = images if input_size is None and images is not None else size_for(opened, input_size)
-    return audit_module(opened.module, size, dtype=dtype, measure=measure, images=images)
+    told = images if input_size is None and images is not None else input_size
+    module, size = held_and_size(opened, told, inputs, kwargs, "audit")
+    return audit_module(module, size, dtype=dtype, measure=measure, images=images)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from unconv.arguments import tell_wrong_arguments
 from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
-from unconv.network.run.input_sizes import InputSize
+from unconv.network.run.held_inputs import Inputs, Keywords, hold_for_trace
+from unconv.network.run.input_sizes import InputSize, as_input_sizes
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace as trace_module
 
@@ -20,6 +22,8 @@ def trace(
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     grad: bool = False,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> Graph:
     """A model as a graph of geometries: names, shapes, parameters, MACs and exact receptive fields.
 
@@ -34,6 +38,11 @@ def trace(
         dtype: of the inputs, one for all or one for each; that of the model's parameters unless given, and of tensors
             of whole numbers (tokens) their own.
         grad: whether autograd follows the pass, for hooks on the model.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes.
+        Without
+            an input size they are all that it takes, the image among them: tensors, dicts, numbers; see
+            :func:`~unconv.network.run.held_inputs.hold_for_trace`.
+        kwargs: arguments by keyword, likewise.
 
     Raises :class:`~unconv.errors.ModelError` for what is no model or no size, where the model does not take such an
     input, or where its path depends on values.
@@ -46,7 +55,24 @@ def trace(
     ((1, 28, 28),)
     """
     opened = open_model(model, "trace", any_weights=True)
-    return trace_module(opened.module, size_for(opened, input_size), dtype=dtype, grad=grad)
+    module, size = held_and_size(opened, input_size, inputs, kwargs, "trace")
+    return trace_module(module, size, dtype=dtype, grad=grad)
+
+
+def held_and_size(
+    opened: OpenedModel, input_size: InputSize, inputs: Inputs, kwargs: Keywords, operation: str
+) -> tuple[nn.Module, InputSize]:
+    """The network as one of images alone, and their sizes.
+
+    >>> opened = open_model("lenet5", any_weights=True)
+    >>> held_and_size(opened, 48, None, None, "trace")[1]
+    (1, 48, 48)
+    """
+    if inputs is None and kwargs is None:
+        return opened.module, size_for(opened, input_size)
+    if input_size is not None:
+        input_size = as_input_sizes(size_for(opened, input_size), opened.module, operation)[0]
+    return hold_for_trace(opened.module, input_size, inputs, kwargs, operation)
 
 
 def size_for(opened: OpenedModel, input_size: InputSize) -> InputSize:

@@ -16,6 +16,7 @@ from unconv.describe import by_size, counted, spread
 from unconv.errors import ModelError, UnconvError
 from unconv.models.load.open_model import AnyModel, OpenedModel
 from unconv.network.kept_traces import keep_trace
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayers
 from unconv.network.run.outputs import main_output
 from unconv.results import Plotted, Tabled, draw_with
@@ -105,6 +106,8 @@ def invariance(
     targets: Sequence[int | str] | None = None,
     output: OutputReading = "auto",
     fill: float | int | Sequence[float | int] = 0.0,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> Invariance:
     """Transform images by more and more, and follow features and class probabilities.
 
@@ -125,6 +128,9 @@ def invariance(
             :func:`~unconv.visualize.experiments.occlusion.sensitivity.occlusion`. Maps that nothing is known of are
             followed where it is given, or ``targets`` are.
         fill: what comes in from outside the image, one number or one for each channel.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
 
     Raises:
         UnconvError: an unknown transform, impossible values, classes that are not there.
@@ -136,7 +142,7 @@ def invariance(
     >>> found.distance["1"].shape, bool((found.distance["2"][:, 0] == 0).all()), found.probability.shape
     (torch.Size([2, 2]), True, torch.Size([2, 2]))
     """
-    network = open_network(model, "invariance")
+    network = open_network(model, "invariance", inputs, kwargs)
     module = network.module
     batch = as_batch(network, images, "invariance")
     if values is None and transform in VALUES:

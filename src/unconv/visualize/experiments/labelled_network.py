@@ -11,19 +11,20 @@ from torch import Tensor, nn
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import OpenedModel, open_model
 from unconv.network.run.forward import check_images, check_open
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.layers import list_feature_maps
 from unconv.visualize.map_layers import name_map_layers
 from unconv.visualize.reverse.projections.image_batches import holds_tensors, image_batches
 
 
-def open_network(model: Any, operation: str = "model") -> OpenedModel:
-    """The network behind a MODEL string, a loaded model or a module.
+def open_network(model: Any, operation: str = "model", inputs: Inputs = None, kwargs: Keywords = None) -> OpenedModel:
+    """The network behind a MODEL string, a loaded model or a module, its other inputs held.
 
     >>> open_network(nn.ReLU()).label(3)
     'class 3'
     """
-    opened = open_model(model, operation)
+    opened = open_model(model, operation, inputs=inputs, kwargs=kwargs)
     check_open(opened.module)
     return opened
 

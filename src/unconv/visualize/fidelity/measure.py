@@ -20,6 +20,7 @@ from unconv.choices import ReverseRule
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
 from unconv.models.load.transforms import Transform
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.network.trace.trace import trace
 from unconv.network.windows import Windows, windows_of
@@ -48,6 +49,8 @@ def fidelity(
     seed: int = 0,
     pixels: int = PIXELS,
     transform: Transform | None = None,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> dict[int, Fidelity]:
     """How far the projections of some units can be trusted, unit by unit, in the order of the picks.
 
@@ -67,6 +70,9 @@ def fidelity(
         seed: of the other units and of the randomised weights.
         pixels: how many pixels are computed at a time.
         transform: picture transform in place of the model's own, as for ``project``.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
 
     Raises as :func:`~unconv.visualize.reverse.project_units.project_units` does; UnconvError for impossible numbers;
     ModelError for a network that cannot be traced while ``windows`` are left out, and for layers that cannot be
@@ -78,7 +84,7 @@ def fidelity(
     >>> found[5].gate_counts.switches, found[5].gate_counts.switches_used > 0
     (72, True)
     """
-    opened = open_for_images(model, "fidelity", images, transform)
+    opened = open_for_images(model, "fidelity", images, transform, inputs, kwargs)
     images = images_by_number(opened, images, transform)
     _check(picks, images, others, seed)
     module = opened.module

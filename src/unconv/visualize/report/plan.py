@@ -16,6 +16,7 @@ from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.weights.finite import check_finite
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayers
 from unconv.network.trace.graph import Graph
 from unconv.visualize.layers import (
@@ -198,7 +199,13 @@ def bands_note(plan: Plan) -> tuple[str, ...]:
     return () if channels in (1, 3) else (f"the mean of the {channels} channels is shown; bands= chooses one or three",)
 
 
-def as_loaded(model: Any, transform: Any = None, tensor: Sequence[int] | None = None) -> LoadedModel:
+def as_loaded(
+    model: Any,
+    transform: Any = None,
+    tensor: Sequence[int] | None = None,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
+) -> LoadedModel:
     """A model however it is held as a loaded model, with the picture transform that was given, or its own.
 
     For a bare module without either it is ImageNet's, and a note says so. Raises ModelError as open_model does.
@@ -207,12 +214,14 @@ def as_loaded(model: Any, transform: Any = None, tensor: Sequence[int] | None = 
         model: a MODEL string, a loaded model or a module.
         transform: picture transform in place of the model's own.
         tensor: (channel, height, width) of tensors that go in as they are, without a transform: they set the size.
+        inputs: what the model takes beside its images.
+        kwargs: likewise, by keyword.
 
     >>> from unconv.models.load.preprocess import Preprocess
     >>> as_loaded(nn.Conv2d(3, 8, 3), Preprocess(size=(32, 32), resize=(32, 32))).input_size
     (3, 32, 32)
     """
-    opened = open_model(model, "see", transform=transform)
+    opened = open_model(model, "see", transform=transform, inputs=inputs, kwargs=kwargs)
     opened = opened.for_pictures() if tensor is None or transform is not None else _for_tensors(opened, tensor)
     assert opened.preprocess is not None
     return LoadedModel(opened.name, opened.module, opened.preprocess, opened.classes, opened.weights, opened.notes)

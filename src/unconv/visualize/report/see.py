@@ -19,6 +19,7 @@ from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.transforms import Transform
 from unconv.models.load.written_transform import read_transform
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.report.collection_report import report_collection
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
@@ -57,6 +58,8 @@ def see(
     force: bool = False,
     output: OutputReading = "auto",
     bands: Sequence[int] | None = None,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
     preprocess: Preprocess | None = None,
 ) -> Report:
     """Look into a network with some pictures: what every unit of some layers is strongest for, over all of them.
@@ -98,6 +101,9 @@ def see(
             where nothing is known, see :func:`~unconv.visualize.outputs.reading.read_outputs`.
         bands: channels that are shown of pictures with more than three, or fewer: one or three of them, numbered from
             0; their mean unless given.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
         preprocess: the name of ``transform`` in version 0.1, with a DeprecationWarning.
 
     Raises:
@@ -134,7 +140,7 @@ def see(
             transform = read_transform(str(given.about.get("preprocess")))
         pictures = pictures_for(images, transform is not None)
         tensor = tensor_shape(pictures) if transform is None else None
-        loaded = as_loaded(model, transform, tensor)
+        loaded = as_loaded(model, transform, tensor, inputs, kwargs)
         wanted: dict[str, Any] = {"units": chosen, "top": top, "fidelity": fidelity, "given": given, "compare": compare}
         plan = make_plan(loaded, layers, rule, **wanted, output=output, bands=bands)
     if given is not None:

@@ -13,6 +13,7 @@ from unconv.data.read.batches import Batch
 from unconv.models.load.open_model import AnyModel
 from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import check_open
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.visualize.reverse.projections.image_batches import image_batches, open_for_images, prepare_for
 from unconv.visualize.reverse.projections.places import Places, peaks, read_units
@@ -33,6 +34,8 @@ def project(
     rule: ReverseRuleOrAuto = "deconvnet",
     *,
     transform: Transform | None = None,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> Projection:
     """Send units back to pixel space: all other activations zero, then unpool with switches, rectify, Cᵀ.
 
@@ -68,6 +71,9 @@ def project(
         transform: picture transform in place of the model's own, in any form that
             :func:`~unconv.models.load.transforms.as_preprocess` takes; a bare module's is ImageNet's
             (224 × 224) unless given.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
 
     Raises:
         ModelError: unknown models and layers, layers that are never called or return no tensor, NaN weights, a model
@@ -90,7 +96,7 @@ def project(
     (torch.Size([2, 2, 1, 12, 12]), 'deconvnet', torch.Size([2, 1, 12, 12]))
     """
     find_rule(*((rule,) if rule != AUTO else ("deconvnet",)), AUTO)
-    opened = open_for_images(model, "project", images, transform)
+    opened = open_for_images(model, "project", images, transform, inputs, kwargs)
     check_open(opened.module)
     name = _name(opened.module, layer)
     units, several = read_units(unit)

@@ -29,6 +29,7 @@ from unconv.network.run.forward import (
     not_called,
     run_model,
 )
+from unconv.network.run.held_inputs import Inputs, Keywords, describe_held
 from unconv.network.run.model_state import at_rest
 from unconv.network.run.name_layers import AnyLayers, NamedLayers, name_layers
 from unconv.visualize.reverse.projections.image_batches import axes_of, open_for_images, prepare_for
@@ -103,6 +104,8 @@ def scan(
     executor: Executor | None = None,
     checkpoint: str | PathLike[str] | None = None,
     progress: Progress | None = None,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> TopActivations:
     """Find, for every unit of some layers, the images and places at which it is strongest; one pass over the images.
 
@@ -130,6 +133,9 @@ def scan(
         executor: computes the batches; :class:`~unconv.jobs.Serial` unless given, as torch has threads of its own.
         checkpoint: a folder; a scan that was killed is resumed from there and ends the same.
         progress: as :func:`unconv.jobs.bar` makes it; counts batches.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
 
     Raises:
         ModelError: unknown layers, layers that are never called or return no tensor, NaN, a model that fails.
@@ -144,7 +150,7 @@ def scan(
     for name, number in (("top", top), ("per_image", per_image), ("batch_size", batch_size)):
         if number < 1:
             raise UnconvError(f"scan: {name} {number}; give 1 or more")
-    opened = open_for_images(model, "scan", images, transform)
+    opened = open_for_images(model, "scan", images, transform, inputs, kwargs)
     module = opened.module
     transformed = prepare_for(opened, images, transform)
     prepare = None if transformed is None else Asked(transformed)
@@ -160,6 +166,8 @@ def scan(
         "batch_size": batch_size,
         "preprocess": repr(transformed) if transformed is not None else "none",
     }
+    if inputs is not None or kwargs is not None:
+        about["held"] = describe_held(inputs, kwargs)
     running = Running(executor, checkpoint, progress=progress)
     keeper = _checkpoint(running, about, names, source, module)
     state = _scan(module, source, Layers(top, per_image), names, needed, dtype, running, keeper)

@@ -18,6 +18,7 @@ from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
 from unconv.network.kept_traces import keep_trace
 from unconv.network.run.channels_last import channels_last
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.operators.geometry.receptive import Interval
 from unconv.visualize.experiments.labelled_network import as_batch, check_count, last_feature_maps, open_network
@@ -45,6 +46,8 @@ def occlusion(
     fill: float | int | Sequence[float | int] = 0.0,
     batch_size: int = BATCH,
     reuse: bool = True,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
     size: int | tuple[int, int] | None = None,
 ) -> OcclusionMaps:
     """Slide a grey square over an image and record what the network still makes of it.
@@ -72,6 +75,9 @@ def occlusion(
             are normalised.
         batch_size: occluded images computed together.
         reuse: compute layers only where the square can have changed them; False to compute all of every image.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
         size: what ``square`` was called before.
 
     Raises:
@@ -84,7 +90,7 @@ def occlusion(
     >>> maps.probability.shape, maps.layer, maps.rows[-1]
     (torch.Size([5, 5]), '2', (20, 30))
     """
-    network = open_network(model, "occlusion")
+    network = open_network(model, "occlusion", inputs, kwargs)
     module = network.module
     batch = as_batch(network, image, "occlusion")
     if len(batch) != 1:

@@ -22,6 +22,7 @@ from unconv.models.load.open_model import OpenedModel, open_model
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.transforms import Transform
 from unconv.network.run.forward import check_images
+from unconv.network.run.held_inputs import Inputs, Keywords
 
 # Images by their numbers: Sequence[Tensor] | Tensor; not said here, as checking the type of one would read it.
 Tensors: TypeAlias = Any
@@ -80,7 +81,14 @@ def prepare_for(opened: OpenedModel, images: Any, transform: Transform | None = 
     return None if transform is None and holds_tensors(images) else opened.preprocess
 
 
-def open_for_images(model: Any, operation: str, images: Any, transform: Transform | None = None) -> OpenedModel:
+def open_for_images(
+    model: Any,
+    operation: str,
+    images: Any,
+    transform: Transform | None = None,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
+) -> OpenedModel:
     """The network, with the transform that pictures go through; tensors go into a bare module as they are.
 
     >>> open_for_images(nn.Conv2d(3, 4, 3), "scan", torch.rand(2, 3, 8, 8)).preprocess is None
@@ -88,7 +96,7 @@ def open_for_images(model: Any, operation: str, images: Any, transform: Transfor
     >>> open_for_images(nn.Conv2d(3, 4, 3), "scan", "photos").preprocess.size
     (224, 224)
     """
-    opened = open_model(model, operation, transform=transform)
+    opened = open_model(model, operation, transform=transform, inputs=inputs, kwargs=kwargs)
     pictures = axes_of(opened.module) in (None, 2) and not holds_tensors(images)
     return opened.for_pictures() if pictures else opened
 
