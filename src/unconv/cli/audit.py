@@ -14,6 +14,7 @@ import typer
 from unconv.choices import AuditRule
 from unconv.cli import options, spelling
 from unconv.cli.completion import complete_model, complete_words
+from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import WEIGHTS, File, check_outputs
 from unconv.errors import UnconvError
 
@@ -100,6 +101,7 @@ def audit(
         if out is not None:
             typer.echo(f"wrote {out}")
         _tell_weights([looked])
+        tell_notes(looked.notes)
     fixed = {}
     if fix is not None:
         random_weights = looked.stand_in or network.random_weights
@@ -117,10 +119,11 @@ class _Looked:
     weights: str
     audit: Audit
     stand_in: bool
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The audit as plain data, with the model and its weights."""
-        return {"model": self.model, "weights": self.weights, **self.audit.to_dict()}
+        return {"model": self.model, "weights": self.weights, "notes": list(self.notes), **self.audit.to_dict()}
 
 
 def _look(model: str, network: options.Sized, told: tuple[str, ...] | None, measure: bool, rules: list[str]) -> _Looked:
@@ -135,7 +138,7 @@ def _look(model: str, network: options.Sized, told: tuple[str, ...] | None, meas
     except SystemExit as end:
         # By the model's own code: with 1 it would pass for a finding.
         raise UnconvError(f"audit: {model} ended the program (SystemExit: {end.code}) when it was run") from None
-    return _Looked(model, loaded.weights, found, not own and not network.random_weights)
+    return _Looked(model, loaded.weights, found, not own and not network.random_weights, loaded.fitted)
 
 
 def _check_several(network: options.Sized, fix: Path | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unconv.cli import options
+from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import WEIGHTS, File, Folder, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.errors import UnconvError
@@ -68,10 +69,10 @@ def scan(
     )
     seconds = time.perf_counter() - start
     found.save(out)
-    tell(found, out, seconds, job.json)
+    tell(found, loaded.notes, out, seconds, job.json)
 
 
-def tell(found: TopActivations, out: Path, seconds: float, json: bool) -> None:
+def tell(found: TopActivations, notes: tuple[str, ...], out: Path, seconds: float, json: bool) -> None:
     """What has come out, on stdout; what was left out, on stderr."""
     tell_skipped(found.skipped)
     units = sum(len(table) for table in found.values.values())
@@ -81,6 +82,7 @@ def tell(found: TopActivations, out: Path, seconds: float, json: bool) -> None:
             "pictures": found.count,
             "skipped": [str(item) for item in found.skipped],
             "layers": {layer: {"units": len(found.values[layer]), "dead": dead[layer]} for layer in found.layers},
+            "notes": list(notes),
             "seconds": round(seconds, 3),
             "out": str(out),
         }
@@ -92,4 +94,5 @@ def tell(found: TopActivations, out: Path, seconds: float, json: bool) -> None:
     never = sum(dead.values())
     if never:
         typer.echo(f"{never} units are above zero in none of them")
+    tell_notes(notes)
     typer.echo(f"wrote {out}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unconv.cli import options, spelling
+from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import Folder, check_outputs
 from unconv.cli.skipped import tell_skipped
 
@@ -131,7 +132,6 @@ def tell(report: Report) -> None:
     for layer in (numbers["compare"] or {"layers": []})["layers"]:
         died, born = len(layer["died"]), len(layer["born"])
         typer.echo(f"{layer['layer']}: {layer['same']} same, {layer['changed']} changed, {died} died, {born} born")
-    for note in numbers["notes"]:
-        typer.echo(f"note: {spelling.in_shell(note)}")
+    tell_notes(numbers["notes"])
     for path in report.files or (report.path,):
         typer.echo(f"wrote {path}")

@@ -113,7 +113,7 @@ def test_whole_modules_give_their_tensors_and_parts_of_files_are_taken_by_name(t
     [
         ([], {}, "no checkpoint"),
         (["nowhere.pt"], {}, "there is no such file"),
-        ([{"0.weight": torch.zeros(8, 3, 5, 5)}], {}, "does not fit Sequential"),
+        ([{"0.weight": torch.zeros(8, 3, 5, 5)}], {}, "do not fit Sequential"),
         (None, {"units": []}, "units: an empty list was given"),
         (None, {"units": [6]}, "unit 6 is not in layer"),
         (None, {"top_units": 0}, "0 units of each layer"),

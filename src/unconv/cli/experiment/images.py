@@ -10,6 +10,7 @@ import typer
 from unconv.cli import options, spelling
 from unconv.cli.experiment.input import normalised, parts_file, pictures, target_of
 from unconv.cli.experiment.output import ENDINGS, Layers, Out, tell_json
+from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import File, check_outputs, write_figure
 
 OCCLUSION = (
@@ -74,6 +75,7 @@ def occlusion(
     if job.json:
         names = ("probability", "score", "activation", "label")
         tell_json(
+            notes=list(loaded.notes),
             target=maps.target,
             target_name=maps.target_name,
             layer=maps.layer,
@@ -96,6 +98,7 @@ def occlusion(
         others = int((maps.label != maps.clean_label).sum())
         typer.echo(f"another class than {maps.names[maps.clean_label]} is the most probable at {others} places")
     typer.echo(f"outputs read as {spelling.in_shell(maps.output)}")
+    tell_notes(loaded.notes)
 
 
 def correspondence(
@@ -129,6 +132,7 @@ def correspondence(
         write_figure(plot_correspondence(found), out)
     if job.json:
         tell_json(
+            notes=list(loaded.notes),
             images=names,
             draws=draws,
             layers={
@@ -142,6 +146,7 @@ def correspondence(
     for layer, figures in found.parts.items():
         told = ", ".join(f"{one.part} {one.mean:.3f} ± {one.deviation:.3f}" for one in figures)
         typer.echo(f"{layer}: {told}")
+    tell_notes(loaded.notes)
 
 
 def invariance(
@@ -178,6 +183,7 @@ def invariance(
         write_figure(plot_invariance(found), out)
     if job.json:
         tell_json(
+            notes=list(loaded.notes),
             transform=transform,
             values=list(found.values),
             images=names,
@@ -196,6 +202,7 @@ def invariance(
     for name, label, row in zip(names, found.names, curves, strict=False):
         typer.echo(f"{name}: {label} from {float(row.max()):.3f} down to {float(row.min()):.3f}")
     typer.echo(f"outputs read as {spelling.in_shell(found.output)}" if found.names else found.output)
+    tell_notes(loaded.notes)
 
 
 def _span(interval: tuple[int, int]) -> str:

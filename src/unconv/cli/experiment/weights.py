@@ -11,6 +11,7 @@ from unconv.cli import options
 from unconv.cli.experiment.input import class_folders, labelled, pictures
 from unconv.cli.experiment.output import ENDINGS, Layers, Out, tell_json
 from unconv.cli.groups import NETWORK
+from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import File, check_outputs, write_figure
 
 EVOLUTION = (
@@ -55,12 +56,14 @@ def evolution(
     from unconv.visualize.experiments.evolution import evolution as run
 
     found = run(loaded, list(weights), batch, layer, chosen, top_units=top_units, rule=rule)  # type: ignore[arg-type]
+    notes = [*found.notes, *(note for note in loaded.notes if note not in loaded.fitted)]
     if out is not None:
         from unconv.visualize.experiments.figures.pictures import plot_evolution
 
         write_figure(plot_evolution(found), out)
     if job.json:
         tell_json(
+            notes=notes,
             checkpoints=list(found.checkpoints),
             layer=layer,
             units=list(found.units),
@@ -77,6 +80,7 @@ def evolution(
         typer.echo(
             f"unit {unit}: {jumps} changes of picture, {last} at the end ({float(found.activations[-1, column]):.3g})"
         )
+    tell_notes(notes)
 
 
 def first_layer(
@@ -96,12 +100,15 @@ def first_layer(
     from unconv.visualize.experiments.first_layer import first_layer as run
 
     found = run(loaded, batch, layer)
+    # Without pictures there is nothing to assume of them.
+    notes = list(loaded.notes if images else loaded.fitted)
     if out is not None:
         from unconv.visualize.experiments.figures.pictures import plot_first_layer
 
         write_figure(plot_first_layer(found), out)
     if job.json:
         tell_json(
+            notes=notes,
             layer=found.layer,
             size=list(found.filters.shape[1:]),
             stride=list(found.stride),
@@ -121,6 +128,7 @@ def first_layer(
     silent = f"{int(found.silent.sum())} never fire in {found.images} pictures" if found.images else "no pictures given"
     typer.echo(f"{int(found.weak.sum())} weak, {silent}, {int(found.dominant.sum())} dominant")
     typer.echo(f"{found.total_aliasing:.1%} of the energy of all filters is beyond the Nyquist frequency of the stride")
+    tell_notes(notes)
 
 
 def transfer(
@@ -161,6 +169,7 @@ def transfer(
     mean_of, spread = found.accuracy.mean(1).tolist(), found.accuracy.std(1, correction=0).tolist()
     if job.json:
         tell_json(
+            notes=list(loaded.notes),
             classes=[one.name for one in classes],
             images=found.images,
             chance=found.chance,
@@ -175,3 +184,4 @@ def transfer(
     typer.echo(f"{found.images} pictures, {found.classes} classes; the most frequent is {found.chance:.1%} of them")
     for layer, count, accuracy, deviation in zip(found.layers, found.features, mean_of, spread, strict=True):
         typer.echo(f"{layer}: {accuracy:.1%} ± {deviation:.1%} ({count} features)")
+    tell_notes(loaded.notes)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import options, spelling
+from unconv.cli import options
+from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.cli.train.options import (
@@ -114,8 +115,7 @@ def tell(trained: Classifier, out: Path, plot: Path | None, seconds: float, json
         }
         typer.echo(json_format.dumps(report, ensure_ascii=False))
         return
-    for note in trained.notes:
-        typer.echo(f"note: {spelling.in_shell(note)}")
+    tell_notes(trained.notes)
     for line in class_lines(classes, told):
         typer.echo(line)
     typer.echo(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import options, spelling
+from unconv.cli import options
+from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.cli.train.options import (
@@ -98,8 +99,7 @@ def tell(trained: Generated, written: list[Path], seconds: float, json: bool) ->
         about = {**trained.about, "notes": trained.notes, "skipped": trained.skipped, "seconds": round(seconds, 3)}
         typer.echo(json_format.dumps({**about, "out": list(map(str, written))}, ensure_ascii=False))
         return
-    for note in trained.notes:
-        typer.echo(f"note: {spelling.in_shell(note)}")
+    tell_notes(trained.notes)
     first, last = trained.about["untrained"], trained.about["trained"]
     part = 100 * last["distance"] / first["distance"] if first["distance"] else 100.0
     typer.echo(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unconv.cli import options, spelling
+from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import File, check_outputs
 from unconv.cli.skipped import tell_skipped
 from unconv.cli.train.options import (
@@ -110,8 +111,7 @@ def tell(trained: Segmenter, out: Path, plot: Path | None, seconds: float, json:
         told = {**about, "seconds": round(seconds, 3), "out": str(out), "plot": None if plot is None else str(plot)}
         typer.echo(json_format.dumps(told, ensure_ascii=False))
         return
-    for note in trained.notes:
-        typer.echo(f"note: {spelling.in_shell(note)}")
+    tell_notes(trained.notes)
     numbers = trained.epoch.held_out
     width = max(map(len, trained.classes))
     for name in trained.classes:

@@ -48,6 +48,7 @@ class LoadedModel(Shown):
         weights: where the weights came from, as a phrase.
         notes: what had to be assumed, and what else a reader should know.
         takes: shape of one input, where the network takes something else than pictures.
+        fitted: those of the notes that say what was done to fit the weights of a file.
 
     >>> loaded = load_model("efficientnet-lite0")
     >>> loaded.input_size, loaded.label(281)
@@ -63,6 +64,7 @@ class LoadedModel(Shown):
     weights: str
     notes: tuple[str, ...] = ()
     takes: tuple[int, ...] = ()
+    fitted: tuple[str, ...] = ()
 
     def __call__(self, images: Any) -> Any:
         """What the network makes of images as it wants them, (batch, channels, *size)."""
@@ -147,7 +149,7 @@ def load_model(
     else:
         preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
-    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, (*fitted, *notes), recipe.takes)
+    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, (*fitted, *notes), recipe.takes, fitted)
 
 
 def load_structure(model: str) -> LoadedModel:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -56,6 +55,7 @@ class Evolution(Plotted, Tabled):
         projections: ``(checkpoint, unit, channel, height, width)``.
         moved: ‖p_t − p_{t−1}‖ / ‖p_t‖, how much a projection differs from that of the checkpoint before,
             ``(checkpoint, unit)``; NaN in the first row, and where a projection is zero.
+        notes: what was done to fit the weights of a checkpoint, with its name in front.
     """
 
     checkpoints: tuple[str, ...]
@@ -67,6 +67,7 @@ class Evolution(Plotted, Tabled):
     activations: Float[Tensor, "checkpoint unit"]
     projections: Float[Tensor, "checkpoint unit channel height width"]
     moved: Float[Tensor, "checkpoint unit"]
+    notes: tuple[str, ...] = ()
 
     def plot(self) -> Figure:
         """Draw it, as :func:`~unconv.visualize.experiments.figures.pictures.plot_evolution` does.
@@ -89,6 +90,8 @@ class Evolution(Plotted, Tabled):
             yield f"unit {unit}", f"activation {spread(self.activations[:, place])}; images {images}"
         if len(self.units) > UNITS:
             yield "units", f"{len(self.units) - UNITS} more"
+        if self.notes:
+            yield "notes", "; ".join(self.notes)
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         for stage, checkpoint in enumerate(self.checkpoints):
@@ -154,7 +157,10 @@ def evolution(
     with preserve(module, parameters=True):
         stages = _stages(module, checkpoints)
         chosen = _units(module, stages[-1], batch, layer, asked, batch_size)
-        found = [_look(module, stage, batch, layer, chosen, rule, batch_size) for stage in stages]
+        found, notes = [], []
+        for stage in stages:
+            notes += [f"{stage.name}: {note}" for note in stage.load(module)]
+            found.append(_look(module, batch, layer, chosen, rule, batch_size))
     projections = torch.stack([projection for _, _, _, projection in found])
     step = (projections[1:] - projections[:-1]).flatten(2).norm(dim=2)
     size = projections[1:].flatten(2).norm(dim=2)
@@ -169,6 +175,7 @@ def evolution(
         activations=torch.stack([activation for _, _, activation, _ in found]),
         projections=projections,
         moved=torch.cat([first, step / torch.where(size > 0, size, torch.nan)]),
+        notes=tuple(notes),
     )
 
 
@@ -179,12 +186,15 @@ class _Stage:
     name: str
     weights: WeightsPath | Mapping[str, Tensor]
 
-    def load(self, module: nn.Module) -> None:
+    def load(self, module: nn.Module) -> tuple[str, ...]:
+        """Give a module the weights; what was done to fit them."""
         file = self.weights if isinstance(self.weights, WeightsPath) else None
         contents = contents_of(self.weights) if file is None else read_weights(file.path)
-        where = f"evolution: checkpoint {self.name!r} does not fit {type(module).__name__}"
-        fit_weights(lambda _classes: module, contents, dict, where, file.part if file else "")
+        where = f"evolution: weights of checkpoint {self.name!r}"
+        kind, name, part = type(module).__name__, printable(file.path) if file else "FILE", file.part if file else ""
+        _, notes = fit_weights(lambda _classes: module, contents, dict, where, kind, part=part, file=name)
         check_finite(module, f"evolution: checkpoint {self.name!r}")
+        return notes
 
 
 def _stages(module: nn.Module, checkpoints: Sequence[Checkpoint] | Mapping[str, Checkpoint]) -> list[_Stage]:
@@ -212,7 +222,10 @@ def _stages(module: nn.Module, checkpoints: Sequence[Checkpoint] | Mapping[str, 
 
 
 def _name(checkpoint: Any, number: int) -> str:
-    return printable(Path(checkpoint).stem) if isinstance(checkpoint, str | PathLike) else f"checkpoint {number}"
+    if not isinstance(checkpoint, str | PathLike):
+        return f"checkpoint {number}"
+    file = WeightsPath.read(checkpoint)
+    return printable(f"{file.path.stem}:{file.part}" if file.part else file.path.stem)
 
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:
@@ -254,7 +267,6 @@ def _strongest(
 
 def _look(
     module: nn.Module,
-    stage: _Stage,
     batch: Tensor,
     layer: str,
     units: tuple[int, ...],
@@ -262,7 +274,6 @@ def _look(
     batch_size: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Of each unit at one checkpoint: image, position, activation and projection."""
-    stage.load(module)
     values, images, places = (found[list(units)] for found in _strongest(module, batch, layer, batch_size))
     projections = []
     for unit, image, place in zip(units, images.tolist(), places.tolist(), strict=True):

@@ -33,7 +33,7 @@ def trained(classes=10):
 def loaded(path, build=lambda classes: Net(classes or 10), rename=dict):
     """What a file's weights come to in a network of these names."""
     wanted = WeightsPath.read(path)
-    return fit_weights(build, read_weights(wanted.path), rename, "weights", wanted.part, wanted.path.name)
+    return fit_weights(build, read_weights(wanted.path), rename, "weights", part=wanted.part, file=wanted.path.name)
 
 
 def equal(first, second):

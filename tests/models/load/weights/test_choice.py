@@ -166,7 +166,7 @@ def test_buffers_that_the_network_makes_itself_may_be_in_the_file(tmp_path):
 )
 def test_tensors_that_would_belong_to_the_network_are_no_others(tmp_path, name):
     torch.save(trained().state_dict() | {name: torch.zeros(2)}, tmp_path / "other.pt")
-    with pytest.raises(ModelError, match=rf"^weights: 1 unexpected \({name}\)$"):
+    with pytest.raises(ModelError, match=rf"^weights: do not fit the network: 1 unexpected \({name}\)$"):
         loaded(tmp_path / "other.pt")
 
 

@@ -37,8 +37,8 @@ def test_missing_unexpected_and_misshapen_tensors_are_counted_and_named():
     with pytest.raises(ModelError) as caught:
         fit(state)
     assert str(caught.value) == (
-        "weights: 4 missing (1.weight, 1.bias, 1.running_mean, 1.running_var), 1 unexpected (head.weight), "
-        "1 of another shape (0.weight [4, 1, 5, 5] for [4, 1, 3, 3])"
+        "weights: do not fit the network: 4 missing (1.weight, 1.bias, 1.running_mean, 1.running_var), "
+        "1 unexpected (head.weight), 1 of another shape (0.weight [4, 1, 5, 5] for [4, 1, 3, 3])"
     )
 
 
@@ -104,7 +104,7 @@ def test_five_names_of_each_side_are_shown():
     with pytest.raises(ModelError) as caught:
         fit(state)
     assert str(caught.value) == (
-        "weights: 8 missing (0.weight, 0.bias, 1.weight, 1.bias, 1.running_mean, …), "
+        "weights: do not fit the network: 8 missing (0.weight, 0.bias, 1.weight, 1.bias, 1.running_mean, …), "
         "8 unexpected (stage0.kernel, stage1.kernel, stage2.kernel, stage3.kernel, stage4.kernel, …)"
     )
 
@@ -113,13 +113,15 @@ def test_names_that_fit_in_part_are_compared_without_their_prefix():
     state = {f"net.{name}": tensor for name, tensor in small().state_dict().items() if name != "3.bias"}
     with pytest.raises(ModelError) as caught:
         fit(state | {"net.3.offset": torch.zeros(1)})
-    assert str(caught.value) == "weights: under net. of the file, 1 missing (3.bias), 1 unexpected (3.offset)"
+    assert str(caught.value) == (
+        "weights: do not fit the network: under net. of the file, 1 missing (3.bias), 1 unexpected (3.offset)"
+    )
 
 
 def test_tensors_without_values_and_networks_without_tensors_are_refused():
     with pytest.raises(ModelError, match=r"without values \(0.weight, .*\): saved on the meta device"):
         fit({name: tensor.to("meta") for name, tensor in small().state_dict().items()})
-    with pytest.raises(ModelError, match="the network has no weights"):
+    with pytest.raises(ModelError, match="the network, which has no weights"):
         fit(small().state_dict(), lambda _: nn.ReLU())
 
 

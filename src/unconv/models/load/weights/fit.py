@@ -26,7 +26,14 @@ class Fitted(NamedTuple):
 
 
 def fit_weights(
-    build: Build, contents: Contents, rename: Renaming, where: str, part: str = "", file: str = "FILE"
+    build: Build,
+    contents: Contents,
+    rename: Renaming,
+    where: str,
+    network: str = "the network",
+    *,
+    part: str = "",
+    file: str = "FILE",
 ) -> Fitted:
     """Build a network and load tensors into it; where only the number of classes differs, the network follows the file.
 
@@ -34,7 +41,8 @@ def fit_weights(
         build: makes the network, of its usual number of classes for None.
         contents: tensors by name, nested in whatever the file has around them.
         rename: gives tensors of another naming the network's names.
-        where: the file and the network, for messages: ``weights r18.pth: torchvision:resnet18``.
+        where: what messages begin with: ``weights r18.pth``.
+        network: what they call the network.
         part: of the file, by name; ``ema`` for averaged weights.
         file: what a user would write for the file, for notes.
 
@@ -49,19 +57,19 @@ def fit_weights(
     Fitted(module=Linear(in_features=4, out_features=7, bias=True), notes=('weights taken from model of the file',))
     >>> fit_weights(build, held(nn.Linear(4, 7, bias=False)), dict, "weights")
     Traceback (most recent call last):
-    unconv.errors.ModelError: weights: under model. of the file, 1 missing (bias), 1 of another shape (weight ...)
+    unconv.errors.ModelError: weights: do not fit the network: under model. of the file, 1 missing (bias), ...
     """
     if part:
         contents = part_of(contents, part, where)
     first = build(None)
     own = OwnNames.of(first)
     if not own.all:
-        raise ModelError(f"{where}: the network has no weights")
+        raise ModelError(f"{where}: do not fit {network}, which has no weights")
     candidates = find_candidates(contents, own, rename)
     tried = [(one, _module_for(one, first, build)) for one in candidates if not _names_differ(one, own)]
     modules = {one: module for one, module in tried if module is not None}
     if not modules:
-        raise ModelError(f"{where}: {_difference(candidates[0], own, first)}")
+        raise ModelError(f"{where}: do not fit {network}: {_difference(candidates[0], own, first)}")
     chosen = choose(tuple(modules), where, part)
     _load(modules[chosen], chosen, where)
     return Fitted(modules[chosen], (*describe_choice(chosen, tuple(modules), contents, file), *contents.notes))

@@ -36,8 +36,9 @@ def make_network(recipe: Recipe, weights: WeightsPath | None, random: bool) -> M
     """
     if weights is not None:
         file, contents = printable(weights.path), read_weights(weights.path)
-        where = f"weights {file}: do not fit {recipe.name}"
-        module, notes = fit_weights(recipe.build, contents, recipe.names, where, weights.part, file)
+        module, notes = fit_weights(
+            recipe.build, contents, recipe.names, f"weights {file}", recipe.name, part=weights.part, file=file
+        )
         classes = trained_classes(weights.path) or _classes_for(recipe, module)
         return Made(module, classes, f"from {weights}", notes)
     if random:
