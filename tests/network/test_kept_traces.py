@@ -138,3 +138,21 @@ def test_a_trace_that_a_buffer_decides_on_is_made_again() -> None:
         assert graph is not None
         shapes.append(graph.layers[-1].output_shape)
     assert shapes == [(2, 8, 8), (1, 8, 8)]
+
+
+def test_of_a_network_that_cannot_be_traced_the_part_up_to_a_layer_is() -> None:
+    class Decides(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.body(x)
+            return y if y.sum() > 0 else y[y > 0]
+
+    model = Decides()
+    assert keep_trace(model, (3, 8, 8)).graph is None
+    kept = keep_trace(model, (3, 8, 8), "body")
+    assert kept.graph is not None
+    assert kept.graph["body"].receptive_field.size == (3, 3)
+    assert keep_trace(model, (3, 8, 8), "body") is kept

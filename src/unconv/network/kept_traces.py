@@ -47,16 +47,16 @@ class Traced:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What is kept of a network: how it is built, and its graphs by the size of the images."""
+    """What is kept of a network: how it is built, and its graphs by the size of the images and where they end."""
 
     structure: Any
-    graphs: dict[tuple[int, ...], Traced] = field(default_factory=dict)
+    graphs: dict[tuple[tuple[int, ...], tuple[str, ...]], Traced] = field(default_factory=dict)
 
 
 _KEPT: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
 
 
-def keep_trace(model: nn.Module, input_size: Sequence[int]) -> Traced:
+def keep_trace(model: nn.Module, input_size: Sequence[int], layer: str | None = None) -> Traced:
     """The graph of a network, traced unless it was before and the network is still built as it was then.
 
     What the weights are does not matter for a graph; everything else that modules hold does, and is compared. A network
@@ -66,6 +66,7 @@ def keep_trace(model: nn.Module, input_size: Sequence[int]) -> Traced:
     Args:
         model: any module that takes images as its one argument.
         input_size: (channels, \\*size) of an image.
+        layer: where the whole network cannot be traced, the part up to this one will do.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3))
     >>> first = keep_trace(model, (3, 32, 32))
@@ -78,24 +79,30 @@ def keep_trace(model: nn.Module, input_size: Sequence[int]) -> Traced:
     model = unwrap_compiled(model)
     structure = structure_of(model)
     if structure is None:
-        return _trace(model, tuple(input_size))
+        whole = _trace(model, tuple(input_size))
+        return whole if whole.graph is not None or layer is None else _trace(model, tuple(input_size), (layer,))
     kept = _KEPT.get(model)
     if kept is None or kept.structure != structure:
         kept = _KEPT[model] = _Kept(structure)
-    size = tuple(input_size)
-    if size not in kept.graphs:
-        traced = _trace(model, size)
+    whole = _kept(model, kept, tuple(input_size), ())
+    return whole if whole.graph is not None or layer is None else _kept(model, kept, tuple(input_size), (layer,))
+
+
+def _kept(model: nn.Module, kept: _Kept, size: tuple[int, ...], layers: tuple[str, ...]) -> Traced:
+    key = (size, layers)
+    if key not in kept.graphs:
+        traced = _trace(model, size, layers)
         if traced.graph is not None and traced.graph.decided:
             return traced
         while len(kept.graphs) >= SIZES:
             kept.graphs.pop(next(iter(kept.graphs)))
-        kept.graphs[size] = traced
-    return kept.graphs[size]
+        kept.graphs[key] = traced
+    return kept.graphs[key]
 
 
-def _trace(model: nn.Module, size: tuple[int, ...]) -> Traced:
+def _trace(model: nn.Module, size: tuple[int, ...], layers: tuple[str, ...] = ()) -> Traced:
     try:
-        return Traced(trace(model, size))
+        return Traced(trace(model, size, layers=layers))
     except UnconvError as error:
         return Traced(None, str(error))
 

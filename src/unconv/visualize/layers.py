@@ -154,12 +154,21 @@ def view_network(model: nn.Module, image: Tensor, layers: Sequence[str] | None =
             graph = trace(model, tuple(image.shape[1:]), grad=True)
     except UnconvError as error:
         refusal = str(error)
+        graph = _traced_until(model, image, layers) if layers else None
         watcher = _Watcher(image.shape, layers, stops=True)
         watcher.run(model, image)
     for layer in layers or ():
         if layer not in watcher.outputs:
             raise not_called(model, layer)
     return NetworkView(watcher.feature_maps, watcher.outputs, graph, refusal)
+
+
+def _traced_until(model: nn.Module, image: Tensor, layers: Sequence[str]) -> Graph | None:
+    """The network as far as some layers; None where that cannot be traced either."""
+    try:
+        return trace(model, tuple(image.shape[1:]), layers=layers)
+    except UnconvError:
+        return None
 
 
 class _Watcher:

@@ -70,4 +70,6 @@ def gradient_box(unit: Tensor, image: Tensor) -> tuple[tuple[int, int], ...]:
     """The box of pixels on which a unit depends: in a positive network no two paths cancel."""
     (gradient,) = torch.autograd.grad(unit, image, retain_graph=True)
     cells = gradient.abs().sum((0, 1)).nonzero()
+    if not len(cells):
+        return ((0, 0),) * (image.dim() - 2)
     return tuple((int(a), int(b) + 1) for a, b in zip(cells.amin(0), cells.amax(0), strict=True))

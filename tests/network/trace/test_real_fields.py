@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.segmentation import fcn_resnet50
 
+from unconv.network.run.forward import run_to_layers
 from unconv.network.trace.trace import trace
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -75,6 +76,39 @@ def test_boxes_equal_gradients(name: str) -> None:
         for unit in {(0, 0), (height // 2, width // 3), (height - 1, width - 1), (0, width - 1)}:
             channels = found[layer][(0, slice(None), *unit)]
             assert graph.field_box(layer, unit) == gradient_box(channels.sum(), image), (layer, unit)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("fasterrcnn_resnet50_fpn", ["backbone.body.layer2", "backbone.fpn.inner_blocks.3"]),
+        ("keypointrcnn_resnet50_fpn", ["backbone.body.layer1"]),
+        ("ssd300_vgg16", ["backbone.features.4"]),
+    ],
+)
+def test_backbones_of_detectors_are_traced_up_to_the_layers_asked_for(name: str, layers: list[str]) -> None:
+    settings = {} if name.startswith("ssd") else {"min_size": 70, "max_size": 120}
+    make = getattr(torchvision.models.detection, name)
+    model = make(weights=None, weights_backbone=None, **settings)
+    graph = trace(model, (3, 50, 60), layers=layers)
+    # Bright, so that what the detector normalises is positive.
+    image = torch.full((1, 3, 50, 60), 2.0, dtype=torch.float64, requires_grad=True)
+    found: dict[str, Tensor] = {}
+    positive(linear_pools(model))
+    run_to_layers(model, image, layers, lambda layer, value: found.__setitem__(layer, value))
+    for layer in layers:
+        assert graph[layer].exact
+        height, width = found[layer].shape[2:]
+        for unit in {(0, 0), (height // 2, width // 3), (height - 1, width - 1)}:
+            truth = gradient_box(found[layer][(0, slice(None), *unit)].sum(), image)
+            box = graph.field_box(layer, unit)
+            if truth[0] == (0, 0):
+                assert (0, 0) in box, "sees the padding at the end alone"
+                continue
+            for (start, stop), (first, last) in zip(truth, box, strict=True):
+                # Resizing reads a cell of weight 0 here and there.
+                assert first <= start <= first + 1
+                assert last - 1 <= stop <= last
 
 
 def test_windowed_attention_is_followed_exactly() -> None:

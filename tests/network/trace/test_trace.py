@@ -417,3 +417,46 @@ class Cuts(nn.Module):
 def test_only_cutting_off_at_zero_rectifies() -> None:
     graph = trace(Cuts(), (1, 4, 4))
     assert [layer.is_rectifier for layer in graph] == [True, False, False, False, False, True, True]
+
+
+class Deciding(nn.Module):
+    """A backbone, and a head whose path depends on what comes in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3))
+        self.head, self.never = nn.Conv2d(4, 2, 1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)
+        z: Tensor = self.head(y[y > 0].view(1, 4, -1, 1))
+        return z
+
+
+def test_a_trace_ends_behind_the_last_layer_asked_for() -> None:
+    model = Deciding()
+    with pytest.raises(ModelError, match="takes a path or a size from values"):
+        trace(model, (3, 16, 16))
+    graph = trace(model, (3, 16, 16), layers=["body.1", "body.0"])
+    assert [layer.name for layer in graph] == ["body.0", "body.1"]
+    assert graph["body.1"].exact
+    assert "body" in trace(model, (3, 16, 16), layers=["body"])
+
+
+def test_layers_that_are_not_there_or_not_called_are_refused() -> None:
+    with pytest.raises(ModelError, match="has no layer of that name; the nearest names are body"):
+        trace(Deciding(), (3, 16, 16), layers=["bodi"])
+    with pytest.raises(ModelError, match="'spare': is not called"):
+        trace(Spare(), (3, 16, 16), layers=["spare"])
+
+
+class Spare(nn.Module):
+    """Holds a layer that it does not call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.spare = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.used(x)
+        return y

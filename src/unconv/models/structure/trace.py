@@ -11,6 +11,7 @@ from unconv.arguments import tell_wrong_arguments
 from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.network.run.held_inputs import Inputs, Keywords, hold_for_trace
 from unconv.network.run.input_sizes import InputSize, as_input_sizes
+from unconv.network.run.name_layers import AnyLayers, name_layers
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace as trace_module
 
@@ -24,6 +25,7 @@ def trace(
     grad: bool = False,
     inputs: Inputs = None,
     kwargs: Keywords = None,
+    layers: AnyLayers | None = None,
 ) -> Graph:
     """A model as a graph of geometries: names, shapes, parameters, MACs and exact receptive fields.
 
@@ -43,6 +45,8 @@ def trace(
             an input size they are all that it takes, the image among them: tensors, dicts, numbers; see
             :func:`~unconv.network.run.held_inputs.hold_for_trace`.
         kwargs: arguments by keyword, likewise.
+        layers: where the pass ends once all of them have been called: a name, a module, a pattern, or a list of these.
+            What comes behind, as the proposals of a detector, need not be traceable. None: the whole model.
 
     Raises :class:`~unconv.errors.ModelError` for what is no model or no size, where the model does not take such an
     input, or where its path depends on values.
@@ -56,7 +60,8 @@ def trace(
     """
     opened = open_model(model, "trace", any_weights=True)
     module, size = held_and_size(opened, input_size, inputs, kwargs, "trace")
-    return trace_module(module, size, dtype=dtype, grad=grad)
+    names = () if layers is None else name_layers(module, layers).names
+    return trace_module(module, size, dtype=dtype, grad=grad, layers=names)
 
 
 def held_and_size(

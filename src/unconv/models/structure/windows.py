@@ -40,4 +40,4 @@ def windows_of(model: Graph | AnyModel, layer: str | nn.Module, input_size: Inpu
         return windows_in(model, layer)
     opened = open_model(model, "windows_of", any_weights=True)
     name = name_layer(opened.module, layer)
-    return windows_in(trace(opened.module, size_for(opened, input_size)), name)
+    return windows_in(trace(opened.module, size_for(opened, input_size), layers=[name]), name)

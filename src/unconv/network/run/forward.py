@@ -46,6 +46,22 @@ def run_to_layers(
     >>> run_to_layers(model, torch.rand(1, 3, 8, 8), ["1"], lambda layer, value: print(layer, value.shape))
     1 torch.Size([1, 4, 6, 6])
     """
+    with stopping(model, layers, see, stop=stop):
+        return run_model(model, images)
+
+
+@contextmanager
+def stopping(
+    model: nn.Module, layers: Sequence[str], see: Callable[[str, Any], None] | None = None, *, stop: bool = True
+) -> Iterator[None]:
+    """Hooks that end a pass, by :class:`Arrived`, once some layers have been called; none ends it where there are none.
+
+    Raises as :func:`hooked` does.
+
+    >>> model = nn.Sequential(nn.ReLU(), nn.Flatten(5))
+    >>> with stopping(model, ["0"]):
+    ...     run_model(model, torch.rand(1))
+    """
     called: set[str] = set()
     names = tuple(dict.fromkeys(layers))
 
@@ -54,14 +70,15 @@ def run_to_layers(
             if layer in called:
                 return
             called.add(layer)
-            see(layer, output)
+            if see is not None:
+                see(layer, output)
             if stop and len(called) == len(names):
                 raise Arrived
 
         return seen
 
     with hooked(model, [(layer, hook(layer)) for layer in names]):
-        return run_model(model, images)
+        yield
 
 
 @contextmanager

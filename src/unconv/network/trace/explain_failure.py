@@ -25,7 +25,7 @@ def explain_failure(error: Exception, stack: Sequence[ModuleCall], failed: Faile
     if isinstance(error, (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)):
         return (
             f"trace: {where} takes a path or a size from values ({_first_line(error)}); a trace knows shapes only: "
-            "trace the part before it"
+            "trace the part before it, uc.trace(model, size, layers=NAMES)"
         )
     if "scalar types: Long, Int" in str(error):
         return f"trace: {where} takes whole numbers, not {_got_type(error)}; say so with dtype=torch.int64"

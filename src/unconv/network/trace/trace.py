@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import ModelError, UnconvError
+from unconv.network.run.forward import Arrived, not_called, stopping
 from unconv.network.run.input_sizes import InputSize, as_input_sizes, input_dtypes
 from unconv.network.run.model_state import at_rest, preserve
 from unconv.network.run.unwrap_compiled import unwrap_compiled
@@ -32,6 +33,7 @@ def trace(
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     grad: bool = False,
+    layers: Sequence[str] = (),
 ) -> Graph:
     """A model as a graph of geometries: names, shapes, parameters, MACs and exact receptive fields.
 
@@ -46,6 +48,8 @@ def trace(
     parameters unless given, one for all inputs or one for each (``torch.int64`` for tokens, taken from tensors of
     them).
     With ``grad`` autograd follows the pass, so that hooks on the model find out what its values were computed by.
+    The pass ends once all of ``layers``, by name, have been called; what comes behind the last of them, as a detector's
+    proposals, is not looked at.
     Raises :class:`~unconv.errors.ModelError` where the model does not take such an input, or where its path depends
     on values.
 
@@ -56,13 +60,17 @@ def trace(
     >>> graph["2"].receptive_field.size, graph.field_box("2", (0, 0))
     ((7, 7), ((0, 6), (0, 6)))
     """
-    recorder, sizes, error = attempt(model, input_size, dtype=dtype, grad=grad)
+    recorder, sizes, error = attempt(model, input_size, dtype=dtype, grad=grad, layers=layers)
     if isinstance(error, UnconvError):
         raise error
     if error is not None:
         raise ModelError(explain_failure(error, recorder.stack, recorder.failed)) from error
     if not recorder.records:
         raise ModelError("trace: the model does nothing with its input; there is no layer to show")
+    called = {run.path for run in recorder.runs}
+    for layer in layers:
+        if layer and layer not in called:
+            raise not_called(model, layer)
     return build_graph(recorder, sizes)
 
 
@@ -72,6 +80,7 @@ def attempt(
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     grad: bool = False,
+    layers: Sequence[str] = (),
 ) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None]:
     """What a pass of the model showed, up to where it failed, if it did: recorder, input sizes, and the failure.
 
@@ -90,7 +99,13 @@ def attempt(
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(graph, model, fakes)
     # In inference mode torch hands other, compound operations on.
-    with at_rest(model, frozen=False, buffers=False), _quiet(), torch.inference_mode(False), fakes:
+    with (
+        at_rest(model, frozen=False, buffers=False),
+        stopping(model, layers),
+        _quiet(),
+        torch.inference_mode(False),
+        fakes,
+    ):
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
         if grad:
             inputs = [_watch(tensor) for tensor in inputs]
@@ -138,6 +153,8 @@ def _run(
     try:
         with torch.set_grad_enabled(grad), recorder.listening(), WholeFunctions(recorder), recorder:
             output = call(*args, **kwargs)
+    except Arrived:
+        return None
     except Exception as error:
         return error
     recorder.note_output(output)

@@ -90,7 +90,7 @@ def fidelity(
     module = opened.module
     layer = name_layer(module, layer)
     way = layers_below(module, images[0][None], layer)
-    windows = windows or windows_of(trace(module, tuple(images[0].shape)), layer)
+    windows = windows or windows_of(trace(module, tuple(images[0].shape), layers=[layer]), layer)
     below, above = (
         randomise_layers(module, {name: way[name] for name in half}, seed) if half else None
         for half in split_layers(module, way)

@@ -108,7 +108,7 @@ def _find_windows(asked: Asked, images: Tensor, searched: bool) -> UnitCones | s
         return "images are small"
     if projections < MANY and (searched or structure_of(asked.module) is None):
         return "for few images a network is not traced"
-    traced = keep_trace(asked.module, tuple(images.shape[1:]))
+    traced = keep_trace(asked.module, tuple(images.shape[1:]), asked.layer)
     if traced.graph is None:
         return f"windows are not known ({traced.refusal})"
     if asked.layer not in traced.graph:

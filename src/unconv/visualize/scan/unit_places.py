@@ -237,7 +237,7 @@ class UnitPlaces(Plotted, Tabled):
 
     def _windows(self, opened: OpenedModel, tensors: NumberedImages) -> Windows:
         first = tensors[self.images[0]]
-        traced = keep_trace(opened.module, tuple(first.shape))
+        traced = keep_trace(opened.module, tuple(first.shape), self.layer)
         if traced.graph is not None and self.layer in traced.graph:
             return windows_of(traced.graph, self.layer)
         size = tuple(first.shape[1:])
