@@ -18,6 +18,7 @@ from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
 from unconv.network.shapes.module_answers import Sizes, answer_shapes
 from unconv.network.shapes.shape_error import ShapeAnswer
+from unconv.network.shapes.tape import Program, Tape, gather_modules, steps_of
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.trace import replay
 from unconv.network.working_sizes import deepest_stride, working_sizes
@@ -61,12 +62,13 @@ _EXPLAINING: ContextVar[bool] = ContextVar("explaining", default=False)
 class explain_shapes(AbstractContextManager[None]):  # noqa: N801
     """A context, or a decorator, in which a model's errors about sizes say what is wrong, where, and what mends it.
 
-    Costs nothing as long as there is no error; then the call that failed is made again with shapes only. Errors that
+    Modules and what stands between and behind them, as a loss, are explained alike. While there is no error, a step
+    costs some microseconds for each function of torch; then what failed is made again with shapes only. Errors that
     are not about shapes pass as they are.
 
     As a decorator, ``@explain_shapes`` does the same for every call of a function or a method, as ``forward`` or
-    Lightning's ``training_step``, and there also for what stands between the modules, as a loss; name, documentation
-    and signature of it stay. Raises UnconvError for what is no plain function: a class, a coroutine, a generator.
+    Lightning's ``training_step``; name, documentation and signature of it stay. Raises UnconvError for what is no
+    plain function: a class, a coroutine, a generator.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 14 * 14, 10))
     >>> import torch
@@ -82,13 +84,21 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
         made = super().__new__(cls)
         return made if function is None else made(function)
 
+    def __init__(self, function: Callable[..., Any] | None = None) -> None:
+        # One context may be entered in another, and again.
+        self._tapes: list[Tape] = []
+
     def __enter__(self) -> None:
-        return None
+        self._tapes.append(Tape())
+        self._tapes[-1].__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _explain_failure(error, lambda: _outermost_call(traceback))
+        tape = self._tapes.pop()
+        tape.__exit__(kind, error, traceback)
+        if isinstance(error, Exception):
+            _explain_failure(error, lambda: _taped_call(tape, error, traceback))
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """The function, with its errors about sizes explained."""
@@ -100,6 +110,9 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
 
         @functools.wraps(function)
         def explained(*args: P.args, **kwargs: P.kwargs) -> T:
+            if not args or not isinstance(args[0], nn.Module):
+                with explain_shapes():
+                    return function(*args, **kwargs)
             try:
                 return function(*args, **kwargs)
             except Exception as error:
@@ -127,10 +140,8 @@ def _explain_failure(error: BaseException | None, find_call: Callable[[], Call |
 def _find_call(
     function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], error: Exception
 ) -> Call | None:
-    """What failed in a call of a function: a module's ``forward``, a module that it calls, a method of a module."""
+    """What failed in a call of a module's method: its ``forward``, a module that it calls, or the method itself."""
     traceback = error.__traceback__.tb_next if error.__traceback__ is not None else None
-    if not args or not isinstance(args[0], nn.Module):
-        return _outermost_call(traceback)
     module, *given = args
     its = getattr(type(module), "forward", None)
     if its is not None and inspect.unwrap(its) is inspect.unwrap(function):
@@ -141,6 +152,31 @@ def _find_call(
         return outer
     # A method does more than to compute; it is called again only where sizes are to blame.
     return (module, given, kwargs, function) if _ABOUT_SIZES.search(str(error)) else outer
+
+
+def _taped_call(tape: Tape, error: Exception, traceback: TracebackType | None) -> Call | None:
+    """What failed in a context: a module, or a function of what modules made."""
+    outer = _outermost_call(traceback)
+    if outer is not None and next(outer[0].parameters(), None) is not None:
+        return outer
+    failure = tape.failure
+    if outer is not None:
+        # A module without weights, as a loss, says little by itself: what came in was made outside of it.
+        module, args, kwargs, _ = outer
+        failed = tape.step(module, args, kwargs)
+    elif failure is not None and failure.error is error:
+        failed = failure.step
+    else:
+        return None
+    if not _ABOUT_SIZES.search(str(error)):
+        return outer
+    program = Program(tuple(steps_of(failed)))
+    if not program.modules:
+        return outer
+    frame = traceback.tb_frame if traceback is not None else None
+    names = {**frame.f_globals, **frame.f_locals} if frame is not None else {}
+    model = program.modules[0] if len(program.modules) == 1 else gather_modules(program.modules, names)
+    return model, program.inputs, {}, lambda _model, *inputs: program.run(*inputs)
 
 
 def _is_plain(function: object) -> bool:
