@@ -102,7 +102,7 @@ def test_what_a_step_does_between_modules_is_explained() -> None:
     batch = {"clean": torch.zeros(4, 1, 28, 28), "noise": torch.zeros(4, 1, 28, 28)}
     with pytest.raises(ShapeError) as told:
         Restore().training_step(batch, scale=2.0)
-    assert str(told.value).startswith("up comes to 27×27 and the input to 28×28; the model joins them (sub)")
+    assert str(told.value).startswith("up comes to 27×27 and the first input to 28×28; the model joins them (sub)")
     assert "output_padding=1" in told.value.fix
     assert Restore().training_step({name: torch.zeros(4, 1, 27, 27) for name in batch}).ndim == 0
     broken = Restore()
@@ -133,7 +133,7 @@ def test_the_loss_of_a_step_is_explained(loss: Callable[[Tensor, Tensor], Tensor
     with warnings.catch_warnings():
         # torch's own, of a target of another size.
         warnings.simplefilter("ignore")
-        with pytest.raises(ShapeError, match="up comes to 27×27 and the input to 28×28") as told:
+        with pytest.raises(ShapeError, match="up comes to 27×27 and the target to 28×28") as told:
             Step().validation_step(torch.zeros(2, 1, 28, 28))
     assert "output_padding=1" in told.value.fix
     assert torch.isfinite(Step().validation_step(torch.zeros(2, 1, 27, 27)))
@@ -166,7 +166,7 @@ class Weighted(nn.Module):
 
 
 def test_what_is_no_batch_is_not_cut() -> None:
-    with pytest.raises(ShapeError, match=r"the input to 15×16") as told:
+    with pytest.raises(ShapeError, match="the third input to 15×16") as told:
         Weighted().training_step((torch.zeros(3, 1, 8, 8), torch.zeros(16, 16), torch.zeros(3, 1, 15, 16)))
     assert "(sub)" in str(told.value)
 

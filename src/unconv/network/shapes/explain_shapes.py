@@ -79,14 +79,14 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
     ...
     """
 
+    _tapes: list[Tape]
+
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         """Also ``@explain_shapes``, without brackets."""
         made = super().__new__(cls)
+        # One may be entered again before it is left.
+        made._tapes = []
         return made if function is None else made(function)
-
-    def __init__(self, function: Callable[..., Any] | None = None) -> None:
-        # One context may be entered in another, and again.
-        self._tapes: list[Tape] = []
 
     def __enter__(self) -> None:
         self._tapes.append(Tape())

@@ -10,11 +10,13 @@ from torch import nn
 
 from unconv.network.audit.checks.meeting import Mismatch, find_mismatch, maker_of, upsampled_first, way_out
 from unconv.network.audit.finding import argument, by_size
+from unconv.network.shapes.loss_answers import answer_loss
 from unconv.network.shapes.shape_error import ShapeAnswer
-from unconv.network.shapes.size_story import size_story
+from unconv.network.shapes.size_story import size_stories, size_story
 from unconv.network.shapes.transposed_answers import answer_transposed
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.graph import Graph
+from unconv.network.trace.operation import CLASS_LOSSES, LOSSES
 from unconv.network.trace.record import Failed, ModuleCall, Recorder
 
 Sizes = tuple[tuple[int, ...], ...]
@@ -27,10 +29,13 @@ def answer_shapes(recorder: Recorder, sizes: Sizes, error: Exception) -> ShapeAn
     graph = build_graph(recorder, sizes) if recorder.records else None
     module = stack[-1] if stack else None
     if failed is not None:
+        name = failed.operator.rstrip("_")
+        loss = answer_loss(failed, graph) if graph is not None and name in LOSSES | CLASS_LOSSES else None
+        if loss is not None:
+            return loss
         mismatch = find_mismatch(recorder, sizes)
         if mismatch is not None:
             return _meeting(mismatch)
-        name = failed.operator.rstrip("_")
         for names, answers in _BY_OPERATOR:
             if name in names:
                 return answers(failed, graph, module, error)
@@ -39,11 +44,9 @@ def answer_shapes(recorder: Recorder, sizes: Sizes, error: Exception) -> ShapeAn
 
 def _meeting(found: Mismatch) -> ShapeAnswer:
     (first, one), (second, two) = upsampled_first(found)
-    story = []
-    for axis, (a, b) in enumerate(zip(one, two, strict=True)):
-        if a != b:
-            for name in (first, second):
-                story += [f"{name}, axis {axis}:", *(f"  {line}" for line in size_story(found.graph, name, axis))]
+    axes = [axis for axis, (a, b) in enumerate(zip(one, two, strict=True)) if a != b]
+    # What an input's size is stands in the first line.
+    story = [line for name in (first, second) if name in found.graph for line in size_stories(found.graph, name, axes)]
     return ShapeAnswer(
         f"{first} comes to {by_size(one)} and {second} to {by_size(two)}; {found.where or 'the model'} joins them "
         f"({found.operator})",
@@ -235,8 +238,8 @@ def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Except
 def _name(graph: Graph | None, index: int | None) -> str:
     if index is None:
         return "a tensor that does not depend on the input"
-    if index == 0 or graph is None:
-        return "the input"
+    if graph is None:
+        return "the input" if index == 0 else f"input {index + 1}"
     return maker_of(graph, index)
 
 

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from unconv.network.trace.graph import Graph, Layer
 
 LONGEST = 8
+
+
+def size_stories(graph: Graph, name: str, axes: Sequence[int]) -> tuple[str, ...]:
+    """How a layer came to its size along some axes: what is the same for all of them once.
+
+    >>> from torch import nn
+    >>> from unconv.network.trace.trace import trace
+    >>> size_stories(trace(nn.Sequential(nn.MaxPool2d(2)), (1, 45, 45)), "0", [0, 1])
+    ('0, every axis:', '  the input: 45', '  0 (max_pool): o = ⌊(45 − 2)/2⌋ + 1 = 22')
+    """
+    stories = {axis: size_story(graph, name, axis) for axis in axes}
+    if len(stories) > 1 and len({tuple(lines) for lines in stories.values()}) == 1:
+        return (f"{name}, every axis:", *(f"  {line}" for line in stories[axes[0]]))
+    return tuple(line for axis in axes for line in (f"{name}, axis {axis}:", *(f"  {line}" for line in stories[axis])))
 
 
 def size_story(graph: Graph, name: str, axis: int) -> list[str]:
@@ -16,7 +32,6 @@ def size_story(graph: Graph, name: str, axis: int) -> list[str]:
     >>> size_story(graph, "1", axis=0)
     ['the input: 45', '1 (max_pool): o = ⌊(45 − 2)/2⌋ + 1 = 22']
     """
-    sizes = graph.input_sizes[0][1:]
     lines: list[str] = []
     layer = _found(graph, name)
     while layer is not None:
@@ -27,8 +42,10 @@ def size_story(graph: Graph, name: str, axis: int) -> list[str]:
         layer = source
     if len(lines) > LONGEST:
         lines = [*lines[: LONGEST - 1], "..."]
+    root = graph.root_of(name)
+    sizes = graph.input_sizes[root][1:]
     if axis < len(sizes):
-        lines.append(f"the input: {sizes[axis]}")
+        lines.append(f"{graph.input_name(root)}: {sizes[axis]}")
     return lines[::-1]
 
 

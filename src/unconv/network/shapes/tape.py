@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import get_ident
@@ -58,7 +58,8 @@ class Failure:
 class Tape(TorchFunctionMode):
     """Keeps the calls of functions and modules, outside of modules, that made the tensors which are still in use.
 
-    A tensor that nothing holds any more takes its step with it; what modules compute inside is not kept.
+    A tensor that nothing holds any more takes its step with it; what modules compute inside is not kept, nor what is
+    written through a view or an index: it changes values, and no shape.
 
     >>> import torch
     >>> layer, x = nn.Linear(3, 2), torch.ones(1, 3)
@@ -71,7 +72,7 @@ class Tape(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.failure: Failure | None = None
-        self._made = WeakTensorKeyDictionary()
+        self._made: MutableMapping[Tensor, Made] = WeakTensorKeyDictionary()
         self._depth = 0
         self._thread = get_ident()
         self._hooks = ExitStack()
@@ -83,14 +84,14 @@ class Tape(TorchFunctionMode):
             module_hooks.register_module_forward_hook(self._leave_module, with_kwargs=True, always_call=True),
         ):
             self._hooks.callback(handle.remove)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop listening."""
-        super().__exit__(kind, error, traceback)
+        super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]
         self._hooks.close()
 
     def step_of(self, tensor: Tensor) -> Step | None:
@@ -187,8 +188,8 @@ class Program:
         object.__setattr__(self, "inputs", tuple(inputs.values()))
         object.__setattr__(self, "modules", tuple(with_weights))
 
-    def run(self, *inputs: Tensor) -> None:
-        """Make all steps again, of other inputs."""
+    def run(self, *inputs: Tensor) -> list[Tensor]:
+        """Make all steps again, of other inputs: the tensors of the last one."""
         instead = {id(one): other for one, other in zip(self.inputs, inputs, strict=True)}
         results: dict[int, list[Tensor]] = {}
 
@@ -201,6 +202,7 @@ class Program:
             args, kwargs = tree_map(value, (step.args, step.kwargs))
             result = step.call(*args, **kwargs)
             results[id(step)] = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        return results[id(self.steps[-1])]
 
 
 def gather_modules(modules: Sequence[nn.Module], names: Mapping[str, Any]) -> nn.Module:

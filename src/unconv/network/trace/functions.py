@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
-from unconv.network.trace.operation import LOSSES
+from unconv.network.trace.operation import CLASS_LOSSES, LOSSES
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.rules.recurrent import pack, recurrent, unpack
 from unconv.network.trace.rules.window import pad
@@ -56,11 +56,14 @@ class WholeFunctions(TorchFunctionMode):
             return self._unpack(*args, **given)
         if func in _RECURRENT and len(args) >= 8:
             return self._recurrent(func, args, given)
+        name = getattr(func, "__name__", "")
+        if name not in LOSSES | CLASS_LOSSES:
+            return func(*args, **given)
         try:
+            _check_classes(name, dict(zip(("input", "target"), args, strict=False)) | given)
             return func(*args, **given)
         except Exception:
-            name = getattr(func, "__name__", "")
-            if name in LOSSES and self.recorder.failed is None:
+            if self.recorder.failed is None:
                 self.recorder.note_failure(name, args, given)
             raise
 
@@ -115,3 +118,12 @@ class WholeFunctions(TorchFunctionMode):
         }
         self.recorder.record_whole(_RECURRENT[func], arguments, (output, *ends), recurrent)
         return (output, *ends)
+
+
+def _check_classes(name: str, given: Mapping[str, Any]) -> None:
+    """The sizes of an output and of its classes' numbers, which torch does not compare where it only has shapes."""
+    if name not in CLASS_LOSSES:
+        return
+    output, target = tuple(given["input"].shape), tuple(given["target"].shape)
+    if len(target) == len(output) - 1 and target != (*output[:1], *output[2:]):
+        raise RuntimeError(f"size mismatch (got input: {output}, target: {target})")

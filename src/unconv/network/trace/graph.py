@@ -29,6 +29,8 @@ Shape = tuple[int, ...]
 HEADINGS = ("layer", "operator", "output", "parameters", "MACs", "field", "stride")
 TEXTS = 3
 
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+
 
 @dataclass(frozen=True, repr=False)
 class Layer(Shown):
@@ -179,6 +181,19 @@ class Graph(Tabled):
         """The name of the layer that a tensor, by its index, is part of."""
         later = [(value, self.layers[layer].name) for layer, value in self.places.values() if value >= index]
         return min(later)[1] if later else "the network"
+
+    def root_of(self, name: str) -> int:
+        """The input, by its place, that a layer comes from: of several, the first; for "", the first of all."""
+        index = self.value_of(name).index if name in self else 0
+        while self.values[index].parents:
+            index = min(parent for parent, _ in self.values[index].parents)
+        return index
+
+    def input_name(self, place: int) -> str:
+        """What messages call an input: "the input" where there is one."""
+        if len(self.input_sizes) == 1:
+            return "the input"
+        return f"the {_ORDINALS[place]} input" if place < len(_ORDINALS) else f"input {place + 1}"
 
     def field_box(self, layer: Layer | str, position: Sequence[int] = ()) -> Box:
         """The box of input cells, [start, stop) per axis, that one unit of a layer sees.

@@ -26,6 +26,8 @@ LOSSES = frozenset(
         "kl_div",
     }
 )
+# Those whose targets are numbers of classes, by the names of functions and of what torch makes of them.
+CLASS_LOSSES = frozenset({"cross_entropy", "nll_loss", "nll_loss_forward", "nll_loss2d_forward", "nll_loss_nd"})
 # Operations whose tensors have to be of one size, but for axes of 1 and the one along which they are put together.
 JOINS = LOSSES | {"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "addcmul"}
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -102,6 +103,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._efforts: dict[int, frozenset[tuple[int, int]]] = defaultdict(frozenset)
         self._efforts_made: set[tuple[int, int]] = set()
         self._muted = False
+        self._thread = get_ident()
 
     def bind(self, tensor: Tensor, value: Value | None) -> None:
         """Remember what a tensor is."""
@@ -298,6 +300,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
         """Operations from here on are those of a module, which has been called with such inputs."""
+        # The hooks are torch's own of all modules: another thread may be at work with its model.
+        if get_ident() != self._thread:
+            return
         inside = ".".join(filter(None, (self.stack[-1].path if self.stack else "", class_name(module))))
         path = self._paths.get(id(module), inside)
         shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor))
@@ -306,6 +311,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.runs.append(run)
 
     def _leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        if get_ident() != self._thread:
+            return
         while self.stack and self.stack[-1].module is not module:
             self.stack.pop()
         run = self.stack.pop()

@@ -120,26 +120,42 @@ def tell_working_sizes(model: nn.Module, sizes: Sizes, dtype: Dtype, stride: int
 def way_out(found: Mismatch, first: tuple[str, tuple[int, ...]], second: tuple[str, tuple[int, ...]]) -> str:
     """What to write so that the first of two layers comes to the size of the second."""
     graph = found.graph
-    known = first[0] in graph and len(first[1]) == len(second[1])
-    if not known or graph[first[0]].operator not in UPSAMPLING:
+    maker = sized_by(graph, first[0])
+    known = maker in graph and len(first[1]) == len(second[1])
+    if not known or graph[maker].operator not in UPSAMPLING:
         return f"F.interpolate(x, size=skip.shape[2:]) on one of them, or pad the input to {by_size(second[1])}"
-    layer = graph[first[0]]
+    layer = graph[maker]
     geometry = layer.geometry
     if not isinstance(geometry, ConvTransposeGeometry):
         return "F.interpolate(x, size=skip.shape[2:])"
     rows = zip(second[1], first[1], geometry.output_padding, strict=True)
     extra = tuple(wanted - now + already for wanted, now, already in rows)
-    name = spelled(found.model, module_of(first[0]), "self")
+    name = spelled(found.model, module_of(maker), "self")
     if all(0 <= more < step for more, step in zip(extra, geometry.stride, strict=True)):
+        if second[0] not in graph:
+            return f"output_padding={argument(extra)} in layer {maker}, which then comes to the size of {second[0]}"
         return f"{name}(x, output_size=skip.shape[2:]), here output_padding={argument(extra)}"
     resized = f"F.interpolate({name}(x), size=skip.shape[2:])"
     return f"{resized}, or a crop: no output_padding of it comes to {by_size(second[1])}"
 
 
+def sized_by(graph: Graph, name: str) -> str:
+    """The layer that gave a layer's output its size: itself, or the last before it that changed the size."""
+    while name in graph:
+        layer = graph[name]
+        size = layer.output_shape[1:]
+        alike = [one for one in layer.inputs if one in graph and graph[one].output_shape[1:] == size]
+        if layer.operator in UPSAMPLING or not alike:
+            break
+        name = alike[0]
+    return name
+
+
 def upsampled_first(found: Mismatch) -> tuple[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]]]:
     """The two layers with their sizes, one that was upsampled before one that was not."""
     pairs = [(name, shape[2:] or shape) for name, shape in zip(found.layers, found.shapes, strict=True)]
-    upsampled = [name in found.graph and found.graph[name].operator in UPSAMPLING for name in found.layers]
+    makers = [sized_by(found.graph, name) for name in found.layers]
+    upsampled = [name in found.graph and found.graph[name].operator in UPSAMPLING for name in makers]
     if upsampled == [False, True]:
         pairs.reverse()
     return pairs[0], pairs[1]
@@ -153,11 +169,11 @@ def _differ(one: tuple[int, ...], two: tuple[int, ...]) -> bool:
 
 
 def maker_of(graph: Graph, index: int) -> str:
-    """The layer that made a tensor, by the index of that, through views and slices; "the input" where none did."""
+    """The layer that made a tensor, by the index of that, through views and slices; the input where none did."""
     made = {graph.value_of(layer.name).index: layer.name for layer in graph}
     while index not in made:
         parents = [parent for parent, _ in graph.values[index].parents]
         if not parents:
-            return "the input"
+            return graph.input_name(index)
         index = max(parents)
     return made[index]
