@@ -9,8 +9,7 @@ from unconv.network.audit.finding import argument, by_size
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.size_story import size_stories
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.operation import LOSSES
-from unconv.network.trace.record import Failed
+from unconv.network.trace.operation import LOSSES, Failed
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 
 Shape = tuple[int, ...]

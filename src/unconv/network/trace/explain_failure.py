@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from unconv.network.trace.operation import JOINS
-from unconv.network.trace.record import Failed, ModuleCall
+from unconv.network.trace.operation import JOINS, Failed
+from unconv.network.trace.record import ModuleCall
 
 _TAKES = {
     "in_channels": "channels",

@@ -22,7 +22,7 @@ from unconv.network.run.outputs import main_output, output_leaves
 from unconv.network.trace.known_values import KnownValues
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
-from unconv.network.trace.operation import OperatorCall, Outcome, base_name, bind_arguments
+from unconv.network.trace.operation import Failed, OperatorCall, Outcome, base_name, bind_arguments
 from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
 from unconv.network.trace.rules.shape import paste
 from unconv.network.trace.rules.window import OperationRule
@@ -53,16 +53,6 @@ class Record:
     parameters: int
     constant_macs: int
     """Of what was computed of weights alone, and is used here first."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The operation that failed: its name, and what came in."""
-
-    operator: str
-    shapes: tuple[tuple[int, ...], ...]
-    values: tuple[int | None, ...]
-    """Of each tensor that came in; None where it does not depend on the network's input."""
 
 
 @dataclass(frozen=True)
