@@ -34,7 +34,7 @@ from unconv.network.trace.trace import trace
 from unconv.visualize.reverse.autograd_nodes import is_switch, nodes_from
 from unconv.visualize.reverse.coverage import clipped_from, ends_convolved, ends_rectified
 from unconv.visualize.reverse.passage import follow_rule
-from unconv.visualize.reverse.rectifier_marks import MarkRectifiers
+from unconv.visualize.reverse.rectifiers.marks import MarkRectifiers
 
 # Borders and rounding make the strides of two axes differ a little; channels in the place of an axis, a lot.
 MOST_UNEVEN = 1.5

@@ -45,7 +45,8 @@ def attention(x: Tensor) -> Tensor:
         (lambda x: x * F.relu6(excited(x) + 3) / 6, {"squeeze-excite": 1}),
         (by_linear, {"squeeze-excite": 1}),
         (lambda x: x * F.conv2d(x, KERNEL).sigmoid(), {"gate (product of activations)": 1}),
-        (lambda x: x * x.sigmoid(), {"gate (product of activations)": 1}),
+        # A rectifier, SiLU.
+        (lambda x: x * x.sigmoid(), {}),
         (lambda x: excited(x) * pooled(x).sigmoid(), {"gate (product of activations)": 1}),
         (lambda x: x * F.conv2d(x, KERNEL), {"product of activations": 1}),
         (lambda x: x.sigmoid() + x, {"sigmoid": 1}),

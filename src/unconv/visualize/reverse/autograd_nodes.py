@@ -36,7 +36,7 @@ RESHAPES = frozenset(
         *("Split", "SplitWithSizes", "Unbind", "Slice", "Select", "Index", "IndexSelect", "Gather", "View"),
         *("UnsafeView", "Reshape", "ReshapeAlias", "Permute", "Transpose", "Squeeze", "Unsqueeze", "Expand", "Repeat"),
         *("Clone", "Copy", "Alias", "AsStrided", "ToCopy", "Flip", "Roll", "Unfold", "T", "Tril", "Triu"),
-        *("Im2Col", "Col2Im", "AccumulateGrad"),
+        *("Im2Col", "Col2Im", "AccumulateGrad", "Anchor"),
     }
 )
 # Linear in the activations, so that autograd is the transpose: Cᵀ for C.

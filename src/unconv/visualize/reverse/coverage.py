@@ -22,6 +22,7 @@ from unconv.visualize.reverse.autograd_nodes import (
     reversible,
 )
 from unconv.visualize.reverse.gates import name_products
+from unconv.visualize.reverse.rectifiers.detached import DETACHED, PART, SCALED
 
 _WORDS = {
     "Div": "quotient of activations",
@@ -99,8 +100,12 @@ def read_coverage(value: Tensor, rule: str) -> Coverage:
             switches += 1
         elif operation_of(node) == NORMED:
             linear.update(("convolution", "batch norm"))
+        elif DETACHED in node.metadata and (kind is not None or node in products):
+            passed[f"{_read_with(node)} with detached activations"] += 1
         elif kind is not None:
             linear[kind] += 1
+        elif PART in node.metadata:
+            passed[node.metadata[PART]] += 1
         else:
             name = operation_of(node)
             passed[products.get(node, _WORDS.get(name, _spelled(name)))] += 1
@@ -125,7 +130,7 @@ def ends_rectified(value: Tensor) -> bool:
         node = queue.pop()
         name = "" if node is None else operation_of(node)
         parents = [] if node is None else [parent for parent, _ in node.next_functions]
-        if name in ("Cat", "Clone"):
+        if name in ("Cat", "Clone") or (node is not None and SCALED in node.metadata):
             queue.extend(parent for parent in parents if parent is not None)
         elif name == "Copy":
             # The second operand is what was copied; the first is what it overwrote.
@@ -148,6 +153,10 @@ def clipped_from(value: Tensor) -> Any:
     if node is None or reversible(node) not in ("relu6", "clamp"):
         return None
     return node.next_functions[0][0]
+
+
+def _read_with(node: Any) -> str:
+    return "product" if operation_of(node) in ("Mul", "Div") else linear_kind(node) or _spelled(operation_of(node))
 
 
 def _spelled(name: str) -> str:

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.visualize.reverse.rectifiers.calls import Call, Slot
 from unconv.visualize.reverse.rules import Back
 
 # As torch spells it: by identity, for others have the same name.
 RELUS = frozenset({F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_})
+
+
+_CALL = Call("relu", torch.relu, (Slot(0),), {})
+_OWN: ContextVar[bool] = ContextVar("own way back", default=False)
+
+
+def goes_own_way() -> bool:
+    """Whether rectifiers go back by their own gradient just now: they are parts of one that is reversed as a whole."""
+    return _OWN.get()
+
+
+@contextmanager
+def own_way() -> Iterator[None]:
+    """In here rectifiers go back by their own gradient."""
+    token = _OWN.set(True)
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
 
 
 class ReversedReLU(torch.autograd.Function):
@@ -20,7 +42,7 @@ class ReversedReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, back: Back, in_place: bool) -> Tensor:
-        ctx.back, ctx.rectifier = back, "relu"
+        ctx.back, ctx.rectifier, ctx.call = back, "relu", _CALL
         y = x.relu_() if in_place else x.relu()
         if in_place:
             ctx.mark_dirty(x)
@@ -31,7 +53,12 @@ class ReversedReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *signals: Any) -> Any:
         y = ctx.saved_tensors[0] if ctx.copy is None else ctx.copy
-        return ctx.back(signals[0], lambda signal: torch.ops.aten.threshold_backward(signal, y, 0)), None, None
+
+        def pull(signal: Tensor) -> Tensor:
+            passed: Tensor = torch.ops.aten.threshold_backward(signal, y, 0)
+            return passed
+
+        return pull(signals[0]) if goes_own_way() else ctx.back(signals[0], pull), None, None
 
 
 def keep_before(changed: Tensor) -> None:

@@ -51,6 +51,17 @@ def recognise(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tu
     return None
 
 
+def decides(func: Any) -> bool:
+    """Whether a function is a rectifier or none by its name and bounds alone.
+
+    >>> import torch
+    >>> decides(torch.clamp), decides(torch.logaddexp)
+    (True, False)
+    """
+    name = getattr(func, "__name__", "").strip("_")
+    return name in RECTIFIERS or name in _BOUNDS or name in ("threshold", "maximum", "max", "fmax")
+
+
 # For each clipping function: where its lower and its upper bound stand, and what they are when left out.
 _BOUNDS: Mapping[str, tuple[tuple[int, str, Any], ...]] = {
     "clamp": ((1, "min", None), (2, "max", None)),

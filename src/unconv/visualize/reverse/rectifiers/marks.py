@@ -10,8 +10,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from unconv.visualize.reverse.autograd_nodes import MARK
-from unconv.visualize.reverse.rectifiers import recognise
-from unconv.visualize.reverse.relu import changes_in_place
+from unconv.visualize.reverse.rectifiers.detached import mark
+from unconv.visualize.reverse.rectifiers.follow import Composite, Follower
+from unconv.visualize.reverse.rectifiers.relu import changes_in_place
+from unconv.visualize.reverse.rectifiers.spellings import recognise
 
 
 class MarkRectifiers(TorchFunctionMode):
@@ -27,21 +29,29 @@ class MarkRectifiers(TorchFunctionMode):
     'relu6'
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._follower = Follower(_mark, goes_back=False)
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         rectifier = _recognise(func, args, kwargs)
         if rectifier is None:
-            return func(*args, **kwargs)
+            return self._follower.call(func, args, kwargs)
         name, index = rectifier
         x = args[index] if args else kwargs["input"]
         # What is changed through a view is no node of its own afterwards.
         marked = x.requires_grad and not (changes_in_place(func, kwargs) and x._is_view())
         shape = x.shape
-        result = func(*args, **kwargs)
-        node: Any = result.grad_fn if isinstance(result, Tensor) and result.shape == shape else None
-        if marked and node is not None:
-            node.metadata[MARK] = name
+        result = self._follower.call(func, args, kwargs, rectifier=True)
+        if marked and isinstance(result, Tensor) and result.shape == shape:
+            mark(result, MARK, name)
         return result
+
+
+def _mark(composite: Composite) -> Tensor:
+    mark(composite.result, MARK, composite.curve.name)
+    return composite.result
 
 
 def _recognise(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, int] | None:
