@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from math import prod
 
 from unconv.network.trace import layout as lay
@@ -17,10 +18,11 @@ from unconv.network.trace.joining import (
     join_layouts,
 )
 from unconv.network.trace.layout import Atom, Layout
-from unconv.network.trace.links import Link, Whole, link_cells
+from unconv.network.trace.links import Link, Resize, Whole
 from unconv.network.trace.values import (
     Links,
     Part,
+    Read,
     Reads,
     Value,
     drop_axes,
@@ -79,7 +81,8 @@ class ValueGraph:
         """A view with another shape; where an axis is cut unevenly its order is lost."""
         layout = lay.reshape_layout(value.layout, shape)
         if layout is not None:
-            return self.relabel(value, layout)
+            view = self.relabel(value, layout)
+            return self._blocks(view) if view.present else view
         lost = set(value.present).union(*(lay.lost_in(dim) for dim in value.layout))
         return self._lose(value, set(value.present), tuple(lay.plain_dim(size, lost) for size in shape))
 
@@ -102,6 +105,31 @@ class ValueGraph:
         )
         return self._lose(value, axes, layout)
 
+    def _blocks(self, value: Value) -> Value:
+        """A view that is an image of blocks, as a pixel shuffle by hand makes it, with the units that it has."""
+        dims = value.layout[2:]
+        if len(dims) != len(value.extents) or all(len(dim) == 1 for dim in dims):
+            return value
+        whole = [dim and dim[0].axis == axis and is_axis(value, dim[0]) for axis, dim in enumerate(dims)]
+        if all(whole) and not any(lay.axes_in(dim[1:]) for dim in dims):
+            for dim in range(2, len(value.layout)):
+                value = self.settle(value, dim)
+        return value
+
+    def _gathered(self, value: Value, reads: Reads) -> Value:
+        """The value with the digits of its axes that an operation mixes into its channels gone from these.
+
+        A pixel unshuffle by hand puts the places inside a block there; a convolution reads all of them.
+        """
+        linked = {read.source for read in reads if read and read.link}
+        axes = frozenset[int]().union(*(lay.axes_in(value.layout[dim]) for dim in linked))
+        if all(dim and is_axis(value, dim[0]) for dim in map(value.layout.__getitem__, linked)):
+            return value
+        kept = {read.source for read in reads if read and not read.mixed}
+        mixed = {n for n, dim in enumerate(value.layout) if n not in kept and lay.axes_in(dim) & axes}
+        rows = [None if n in mixed else Read(n) for n in range(len(value.layout))]
+        return self.derive([(value, rows)], value.shape) if mixed else value
+
     def unknown(self, operands: Sequence[Value], shape: Sequence[int]) -> Value:
         """The output of an operation of which nothing is known: it may read everything."""
         first = operands[0]
@@ -123,8 +151,8 @@ class ValueGraph:
 
     def _repeated(self, value: Value, dim: int, first: Atom, times: int) -> Value:
         axis = first.axis
-        reads = [(unit // times,) for unit in range(first.size * times)]
-        links: Links = tuple(link_cells(reads, first.size) if n == axis else None for n in range(len(value.extents)))
+        repeat = Resize(Fraction(1, times), "nearest", told=True)
+        links: Links = tuple(repeat if n == axis else None for n in range(len(value.extents)))
         layout = tuple((Atom(first.size * times, axis),) if n == dim else d for n, d in enumerate(value.layout))
         extents = tuple(size * times if n == axis else size for n, size in enumerate(value.extents))
         return self._linked(layout, extents, [(value, links)])
@@ -134,6 +162,7 @@ class ValueGraph:
         return self._linked(layout, extents_of(layout, len(links)), [(value, links)])
 
     def _part(self, value: Value, reads: Reads, shape: Sequence[int]) -> Part:
+        value = self._gathered(value, reads)
         for dim in sorted({read.source for read in reads if read and read.link}):
             value = self.settle(value, dim)
         pairs = zip(reads, shape, strict=True)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from unconv.network.trace import layout as lay
 from unconv.network.trace.layout import Atom, Layout
-from unconv.network.trace.links import Link, Whole, link_cells
+from unconv.network.trace.links import Link, Whole, Window, link_cells
 from unconv.operators.geometry.receptive import ReceptiveField
 
 Links: TypeAlias = tuple[Link | None, ...]
@@ -128,6 +128,8 @@ def mixed_digits(
         return Whole(extent), steps
     free = [atom for _, atom in wide if atom not in kept]
     offsets = sorted(sum(c) for c in product(*(range(0, a.size * a.step, a.step) for a in free)))
+    if stays == kept[:1] and offsets == list(range(kept[0].step)):
+        return Window(len(offsets), len(offsets)), steps  # blocks side by side
     reads = []
     for unit in range(width):
         base = sum(unit // steps[atom] % atom.size * atom.step for atom in kept)
