@@ -29,6 +29,7 @@ from unconv.network.run.forward import (
     takes_hooks,
 )
 from unconv.network.run.model_state import at_rest
+from unconv.network.run.outputs import main_output
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace
 from unconv.visualize.reverse.autograd_nodes import is_switch, nodes_from
@@ -213,11 +214,12 @@ class _Watcher:
     def _look(self, name: str, output: Any) -> None:
         self._calls[name] += 1
         if self._layers is not None and name in self._layers and name not in self.outputs:
-            check_tensor(name, output)
+            output = check_tensor(name, output)
             check_shape(name, output, self._image[0])
             check_way_back(name, output)
             self.outputs[name] = LayerOutput(tuple(output.shape[1:]), output.grad_fn)
-        if isinstance(output, Tensor) and output.requires_grad and _is_grid(output.shape, self._image):
+        output = main_output(output).tensor
+        if output is not None and output.requires_grad and _is_grid(output.shape, self._image):
             self._note_maps(name, output)
         if self._stops and self._layers is not None and len(self.outputs) == len(self._layers):
             raise Arrived

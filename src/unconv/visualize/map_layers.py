@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from unconv.network.run.forward import find_layer, run_to_layers, takes_hooks
 from unconv.network.run.model_state import at_rest
 from unconv.network.run.name_layers import AnyLayers, name_layers
+from unconv.network.run.outputs import main_output
 
 
 def name_map_layers(model: nn.Module, layers: AnyLayers, image: Float[Tensor, "1 channel *size"]) -> tuple[str, ...]:
@@ -35,12 +36,8 @@ def _returning_maps(model: nn.Module, names: Sequence[str], image: Tensor) -> li
     found = set()
 
     def see(layer: str, value: Any) -> None:
-        if (
-            isinstance(value, Tensor)
-            and value.ndim == image.ndim
-            and len(value) == len(image)
-            and value[0, 0].numel() > 1
-        ):
+        value = main_output(value).tensor
+        if value is not None and value.ndim == image.ndim and len(value) == len(image) and value[0, 0].numel() > 1:
             found.add(layer)
 
     watched = [name for name in names if takes_hooks(find_layer(model, name))]

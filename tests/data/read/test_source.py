@@ -418,3 +418,22 @@ def test_what_encode_cannot_read_is_refused(place: Path, tmp_path: Path) -> None
     (tmp_path / "torn.png").write_bytes(b"")
     with pytest.raises(SparseError, match=r"encode: .*torn.png: empty file \(0 bytes\); leave it out"):
         encode([paths(place)[0], tmp_path / "torn.png"], DICTIONARY)
+
+
+def test_patterns_are_matched_where_the_shell_has_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quoted, in a configuration file, or from Python: what the shell would have made of them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("b/2.png", "a/1.png", "a/[x].png", "a/.hidden.png", "a/deep/3.png", "a/notes.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        save_image(torch.rand(3, 4, 4), name) if name.endswith("png") else Path(name).write_text("")
+    with tarfile.open("all.tar", "w") as archive:
+        archive.add("b/2.png", "inside.png")
+    named = {given: [item.name for item in source_of(given)] for given in ("a/*.png", "*/*.png", "**/*.png", "*.tar")}
+    assert named["a/*.png"] == ["1.png", "[x].png"]
+    assert named["*/*.png"] == ["a/1.png", "a/[x].png", "b/2.png"]
+    assert named["**/*.png"] == ["a/1.png", "a/[x].png", "a/deep/3.png", "b/2.png"]
+    assert named["*.tar"] == ["inside.png"]
+    # A name that is there means itself.
+    assert [item.name for item in source_of("a/[x].png")] == ["[x].png"]
+    assert [str(item) for item in source_of("c/*.png")] == ["c/*.png: no file matches the pattern"]
+    assert [item.name for item in source_of([str(tmp_path / "a" / "*.png"), "b"])] == ["1.png", "[x].png", "2.png"]

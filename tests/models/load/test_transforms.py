@@ -173,12 +173,13 @@ def test_load_model_scan_and_see_take_them(tmp_path: Path) -> None:
 
 def test_a_bare_module_says_what_was_assumed_and_the_old_name_works(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 7, stride=8), nn.ReLU())
-    report = uc.see(model, PICTURES[:2], "1", tmp_path / "out", top_units=1, top=1, fidelity=0)
+    arrays = [picture.permute(1, 2, 0).numpy() for picture in PICTURES[:2]]
+    report = uc.see(model, arrays, "1", tmp_path / "out", top_units=1, top=1, fidelity=0)
     assert tuple(report.numbers["input_size"]) == (1, 224, 224)
     assert any("names no picture transform" in note for note in report.numbers["notes"])
     small = uc.Preprocess((16, 16), (16, 16), (0.0,), (1.0,))
     with pytest.warns(DeprecationWarning, match="see: preprocess is transform now"):
-        report = uc.see(model, PICTURES[:2], "1", tmp_path / "two", top_units=1, top=1, fidelity=0, preprocess=small)
+        report = uc.see(model, arrays, "1", tmp_path / "two", top_units=1, top=1, fidelity=0, preprocess=small)
     assert tuple(report.numbers["input_size"]) == (1, 16, 16)
 
 
@@ -198,5 +199,7 @@ def test_projections_take_them_too() -> None:
     scanned = uc.scan(model, pictures, "1", top=2, transform=transform)
     projected = scanned.unit("1", 2).project(model, pictures, transform=transform)
     assert torch.allclose(projected.activation, scanned.values["1"][2], atol=1e-5)
+    # The scan's own where nobody says another.
+    assert torch.equal(scanned.unit("1", 2).project(model, pictures).image, projected.image)
     with pytest.raises(uc.UnconvError, match=r"the transform in the scan was .* here it is Preprocess.*; give"):
-        scanned.unit("1", 2).project(model, pictures)
+        scanned.unit("1", 2).project(model, pictures, transform=uc.Preprocess())

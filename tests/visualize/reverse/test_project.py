@@ -241,7 +241,6 @@ SOUND = torch.randn(2, 1, 8, 8)
     [
         (SOUND, {"layer": "convv"}, r"layer 'convv': Awkward has no layer of that name; the nearest names are conv"),
         (SOUND, {"layer": "unused"}, r"layer 'unused': is not called when Awkward runs"),
-        (SOUND, {"layer": "pool"}, r"layer 'pool': returns a tuple, not a tensor"),
         (SOUND, {"layer": "cut"}, r"layer 'cut': nothing leads back from it"),
         (SOUND, {"unit": 2}, r"unit: 2 is not in layer 'conv', which has units 0 to 1"),
         (SOUND, {"unit": -1}, r"unit: -1 is not in layer 'conv'"),
@@ -252,7 +251,7 @@ SOUND = torch.randn(2, 1, 8, 8)
         (torch.randn(2, 3, 8, 8), {}, r"forward: Awkward fails on images of shape 2×3×8×8, torch.float32: .*channels"),
         (torch.randn(2, 1, 2, 2), {}, r"forward: Awkward fails on images of shape 2×1×2×2"),
         (SOUND.double(), {}, r"forward: Awkward fails on images of shape 2×1×8×8, torch.float64: "),
-        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), {}, r"images: torch.uint8 is not floating point"),
+        (torch.zeros(2, 1, 8, 8, dtype=torch.int64), {}, r"images: torch.int64 is not floating point"),
         (torch.randn(8), {}, r"images: shape \(8,\) is not a batch"),
         (torch.randn(0, 1, 8, 8), {}, r"images: shape \(0, 1, 8, 8\) is not a batch"),
         (SOUND / 0, {}, r"images: contain NaN or infinite values"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from glob import has_magic
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from unconv.data.read.archive import SUFFIXES, is_archive, list_members
-from unconv.data.read.files import find_files
+from unconv.data.read.files import files_at, find_files, match_paths
 from unconv.data.read.items import Entry, Image, ImageFile, ImageSet, InMemory, Item, Member, Skipped
 from unconv.data.read.loaders import pictures_in_order
 from unconv.data.read.pictures import Entries, ImageStream, Pictures
@@ -40,7 +41,7 @@ def source_of(inputs: Any, stacks: bool = True) -> Source:
     Args:
         inputs: one of these, or a list or tuple of them, or of lists of them
 
-            - a file, or a folder with or without sub-folders;
+            - a file, or a folder with or without sub-folders; a pattern of them, ``"photos/*.jpg"``;
             - a ``.tar`` file of pictures, as webdataset writes them;
             - a tensor, an array or a Pillow picture; ``(count, …)`` of four axes is a stack of them;
             - a dataset of torch, torchvision or others with a length: items are pictures, paths, tuples that begin
@@ -145,7 +146,7 @@ def _one(given: Any, stacks: bool, start: int = 0, prepared: bool = False) -> So
     if isinstance(given, ImageFile | Member | InMemory | Image | Skipped):
         return Pictures((given,))
     if isinstance(given, str | os.PathLike):
-        return Pictures(tuple(list_members(Path(given)) if is_archive(given) else find_files(given)))
+        return Pictures(tuple(_at_path(given)))
     if isinstance(given, Tensor | np.ndarray):
         images = given if stacks and given.ndim == STACK_AXES else [given]
         return Pictures(tuple(InMemory(f"image {n}", image, prepared) for n, image in enumerate(images, start)))
@@ -158,6 +159,15 @@ def _one(given: Any, stacks: bool, start: int = 0, prepared: bool = False) -> So
     if _is_sample(given):
         return Pictures((sample_item(given, f"image {start}"),))
     return Pictures((InMemory(f"image {start}", given, prepared),))
+
+
+def _at_path(given: str | os.PathLike[str]) -> Iterator[Item]:
+    """The files and members of archives at a path, or at all that a pattern matches."""
+    matches = match_paths(given) if has_magic(os.fspath(given)) else ()
+    for place, name in matches:
+        yield from list_members(place) if is_archive(place) else files_at(place, name)
+    if not matches:
+        yield from list_members(Path(given)) if is_archive(given) else find_files(given)
 
 
 def _is_sample(given: Any) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
+from unconv.network.run.outputs import describe_output, main_output
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 
 Hook = Callable[[nn.Module, Any, Any], Any]
@@ -232,14 +233,15 @@ def check_shape(layer: str, value: Tensor, batch: int) -> None:
 
 
 def check_tensor(layer: str, output: Any) -> Tensor:
-    """What a layer has returned, a tensor; ModelError for anything else.
+    """The tensor that stands for what a layer has returned, as :func:`main_output` tells it; ModelError without one.
 
-    >>> check_tensor("1", torch.zeros(2))
+    >>> check_tensor("1", (torch.zeros(2), None))
     tensor([0., 0.])
     """
-    if not isinstance(output, Tensor):
-        raise ModelError(f"layer {layer!r}: returns a {type(output).__name__}, not a tensor; choose a layer inside it")
-    return output
+    tensor = main_output(output).tensor
+    if tensor is None:
+        raise ModelError(f"layer {layer!r}: returns {describe_output(output)}, not a tensor; choose a layer inside it")
+    return tensor
 
 
 def check_way_back(layer: str, value: Tensor) -> None:

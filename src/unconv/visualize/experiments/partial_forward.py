@@ -69,7 +69,7 @@ def run_through(
 
         hooks: list[tuple[str | None, Hook]] = [(source, enter)]
         if see is not None:
-            hooks.append((layer, _first(see)))
+            hooks.append((layer, _first(str(layer), see)))
         hooks.append((target, leave))
         with hooked(model, [(name, hook) for name, hook in hooks if name is not None]):
             if before is not None:
@@ -122,14 +122,14 @@ class Shortcut:
         return run_through(self.model, value, source, target, images=images, before=self._fakes, **shown)
 
 
-def _first(see: Callable[[Tensor], None]) -> Callable[[nn.Module, Any, Any], None]:
+def _first(layer: str, see: Callable[[Tensor], None]) -> Callable[[nn.Module, Any, Any], None]:
     """A hook that shows what a module returns when it is called first."""
     calls: list[None] = []
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         if not calls:
             calls.append(None)
-            see(output)
+            see(check_tensor(layer, output))
 
     return hook
 

@@ -6,15 +6,17 @@ with the least estimated work.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.network.run.computed_weights import has_parts
-from unconv.network.run.forward import takes_hooks
+from unconv.network.run.forward import Hook, hooked, takes_hooks
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace
 from unconv.operators.geometry.receptive import Interval
@@ -78,13 +80,15 @@ def plan_route(
     >>> [cut.layer for cut in route.cuts], route.share < 0.5
     ([None, '3'], True)
     """
+    alone: set[str] = set()
     try:
-        graph = trace(model, input_size)
+        with hooked(model, [(name, _note_tensors(name, alone)) for name in _watched(model)]):
+            graph = trace(model, input_size)
     except UnconvError as refusal:
         return whole_images(intervals, str(refusal))
     if len(graph.input_sizes) > 1 or layer not in graph:
         return whole_images(intervals, "the way through the network is not known")
-    cuts, total = find_cuts(model, graph, graph.value_of(layer).index)
+    cuts, total = find_cuts(model, graph, graph.value_of(layer).index, alone)
     if not cuts:
         return whole_images(intervals, "no layer that everything passes through comes early")
     return _cheapest(graph, (Cut(None, 0, 0.0), *cuts), total, intervals)
@@ -99,9 +103,28 @@ def whole_images(intervals: tuple[tuple[Interval, ...], ...], reason: str) -> Ro
     return Route((Cut(None, 0, 0.0),), (), (intervals,), 1.0, f"whole images: {reason}")
 
 
-def find_cuts(model: nn.Module, graph: Graph, last: int) -> tuple[tuple[Cut, ...], float]:
-    """The layers that everything passes through, up to a tensor, thinned out; and all work of a whole image."""
-    names = _stops(model, graph)
+def _watched(model: nn.Module) -> list[str]:
+    return [name for name, module in model.named_modules() if name and takes_hooks(module)]
+
+
+def _note_tensors(name: str, alone: set[str]) -> Hook:
+    """A hook that notes a layer whose value is a tensor alone: of a tuple, all would have to be put in its place."""
+
+    def seen(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            alone.add(name)
+
+    return seen
+
+
+def find_cuts(
+    model: nn.Module, graph: Graph, last: int, alone: Collection[str] | None = None
+) -> tuple[tuple[Cut, ...], float]:
+    """The layers that everything passes through, up to a tensor, thinned out; and all work of a whole image.
+
+    ``alone`` are those that return a tensor by itself; all unless given.
+    """
+    names = {index: name for index, name in _stops(model, graph).items() if alone is None or name in alone}
     work = _work(graph)
     spanned = _spanned(graph)
     least = LEAST * work[-1]

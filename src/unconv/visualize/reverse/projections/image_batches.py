@@ -202,7 +202,10 @@ def _as_tensors(images: Any, axes: int | None) -> Tensor | None:
         shapes = {tuple(one.shape) for one in images}
         if len(shapes) > 1:
             sizes = " and ".join(by_size(shape) for shape in sorted(shapes)[:2])
-            raise UnconvError(f"images: tensors of {sizes}; bring them to one size, or give them one after the other")
+            raise UnconvError(
+                f"images: tensors of {sizes}; bring them to one size, give them one after the other, or say transform= "
+                "for pictures in [0, 1]"
+            )
         joined = torch.cat if axes is not None and images[0].ndim == axes + 2 else torch.stack
         images = joined(list(images))
     if not isinstance(images, Tensor):
