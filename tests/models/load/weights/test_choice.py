@@ -50,8 +50,23 @@ BOTH = {
         "ema": ema.state_dict(),
     },
     "ema-pytorch": lucidrains,
+    "latent diffusion": lambda net, ema: {
+        "state_dict": prefixed(net.state_dict(), "model", "net")
+        | {f"model_ema.net{name.replace('.', '')}": one for name, one in ema.named_parameters()}
+        | {"model_ema.decay": torch.tensor(0.5), "model_ema.num_updates": torch.tensor(3)}
+    },
+    "MMCV": lambda net, ema: {
+        "state_dict": prefixed(net.state_dict(), "backbone")
+        | {f"ema_backbone_{name.replace('.', '_')}": one for name, one in ema.named_parameters()}
+    },
+    "MMCV without an envelope": lambda net, ema: (
+        net.state_dict() | {f"ema_{name.replace('.', '_')}": one for name, one in ema.named_parameters()}
+    ),
     "StyleGAN": lambda net, ema: {"g": net.state_dict(), "g_ema": ema.state_dict(), "d": nn.Linear(3, 3).state_dict()},
 }
+
+
+OF_PARAMETERS = ("latent diffusion", "MMCV", "MMCV without an envelope")
 
 
 @pytest.mark.parametrize("form", BOTH)
@@ -64,7 +79,10 @@ def test_averages_are_named_and_taken_where_they_are_asked_for(tmp_path, form):
     assert "averaged weights are there too" in said
     assert "not taken: last.pt:ema takes them" in said
     asked = loaded(f"{path}:ema")
-    assert equal(asked.module.state_dict(), ema.state_dict())
+    # Where parameters alone are averaged, the rest is that of the weights.
+    averaged = dict(ema.named_parameters()) if form in OF_PARAMETERS else ema.state_dict()
+    assert equal(asked.module.state_dict(), net.state_dict() | averaged)
+    assert any(note.startswith("of parameters alone") for note in asked.notes) == (form in OF_PARAMETERS)
     assert "these are averages of the weights over the training" in asked.notes
 
 

@@ -232,3 +232,13 @@ def test_without_a_network_envelopes_and_wrappers_are_taken_off(tmp_path):
 def test_a_colon_in_the_name_of_a_file(tmp_path):
     torch.save(trained().state_dict(), tmp_path / "run:ema")
     assert loaded(f"{tmp_path}/run:ema").notes == ()
+
+
+@pytest.mark.parametrize("set_to", ["1", "true"])
+def test_torchs_own_guard_is_kept_where_the_environment_asks_for_it(tmp_path, monkeypatch, set_to):
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", set_to)
+    torch.save(trained().state_dict(), tmp_path / "plain.pt")
+    assert loaded(tmp_path / "plain.pt").notes == ()
+    torch.save(trained(), tmp_path / "whole.pt")
+    with pytest.raises(ModelError, match="torch refuses under TORCH_FORCE_WEIGHTS_ONLY_LOAD; unset it"):
+        read_weights(tmp_path / "whole.pt")

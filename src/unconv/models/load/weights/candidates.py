@@ -149,7 +149,7 @@ class _View:
         groups = {name: number for number, names in enumerate(self.own.groups) for name in names}
         under: dict[str, set[int]] = defaultdict(set)
         for name in self.file:
-            for place, rest in _splits(name):
+            for place, rest in splits(name):
                 if (group := groups.get(self.short.get(rest, ""))) is not None:
                     under[place].add(group)
         most = max(map(len, under.values()), default=0)
@@ -211,10 +211,10 @@ def _common_prefix(names: Collection[str]) -> str:
     return "".join(f"{part}." for part in parts[0][:common]) if parts else ""
 
 
-def _splits(name: str) -> Iterator[tuple[str, str]]:
+def splits(name: str) -> Iterator[tuple[str, str]]:
     """A name cut into prefix and rest at each dot.
 
-    >>> list(_splits("net.fc.bias"))
+    >>> list(splits("net.fc.bias"))
     [('', 'net.fc.bias'), ('net', 'fc.bias'), ('net.fc', 'bias')]
     """
     yield "", name

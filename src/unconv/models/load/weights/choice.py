@@ -12,36 +12,13 @@ from torch import Tensor
 
 from unconv.describe import counted, listed
 from unconv.errors import ModelError, printable
+from unconv.models.load.weights.averages import AVERAGED_MODEL, EMA, averaged_places, is_averaged
 from unconv.models.load.weights.candidates import COUNTER, PLAIN, Candidate, OwnNames, is_plain
 from unconv.models.load.weights.contents import Contents
 
-EMA = "ema"
-_AVERAGED = re.compile(r"(?:^|_)(?:ema|swa|averaged?|avg|shadow)(?:_|$|\d)", re.IGNORECASE)
-# Of how many steps torch's AveragedModel has made its mean, and what Lightning's callback keeps that under.
-AVERAGED_MODEL, LIGHTNING = "n_averaged", "averaging_state"
 # Tensors that are kept for a training or a count, by their own names and by those of what holds them.
 _BOOKKEEPING = frozenset((COUNTER, "total_ops", "total_params", AVERAGED_MODEL))
 _TRAINING = re.compile(r"(?:^|_)(?:loss|criteri|metric|optim|acc|accuracy|class_weights?|pos_weight)", re.IGNORECASE)
-
-
-def is_averaged(place: str) -> bool:
-    """Whether a place says of its weights that they are averages over the training.
-
-    >>> is_averaged("state_dict_ema.module"), is_averaged("model.avgpool"), is_averaged("schema.0")
-    (True, False, False)
-    """
-    return any(_AVERAGED.search(part) for part in place.split("."))
-
-
-def averaged_places(contents: Contents) -> tuple[str, ...]:
-    """Where a file has averages over the training that no name but the counter of torch's AveragedModel tells.
-
-    >>> averaged_places(Contents({"n_averaged": torch.tensor(3), "module.fc.bias": torch.zeros(1)}, ("",)))
-    ('module',)
-    """
-    around = [name.rpartition(".")[0] for name in contents.tensors if name.rpartition(".")[2] == AVERAGED_MODEL]
-    # Lightning's callback has them changed places: the averages are its state dict.
-    return tuple("state_dict" if place == LIGHTNING else f"{place}.module".lstrip(".") for place in around)
 
 
 def part_of(contents: Contents, part: str, where: str) -> Contents:
@@ -178,6 +155,7 @@ def describe_choice(chosen: Candidate, fits: Sequence[Candidate], contents: Cont
     counted_places = tuple(f"{place}." for place in averaged_places(contents))
     if is_averaged(chosen.place) or f"{chosen.place}.".startswith(counted_places):
         notes.append("these are averages of the weights over the training")
+        notes += [told for place, told in contents.about.items() if f"{chosen.place}.".startswith(f"{place}.")]
     elif averaged:
         names = listed(printable(one.place) for one in averaged)
         notes.append(f"averaged weights are there too ({names}), not taken: {file}:{EMA} takes them")

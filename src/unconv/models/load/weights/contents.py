@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Contents(Shown):
         tensors: by name, the names of what they are nested in in front: ``state_dict.module.conv1.weight``.
         places: what holds tensors directly, by name; empty text for the file itself.
         notes: what was converted or left out when it was read.
+        about: what a reader should know of the tensors of a place, by its name.
 
     >>> contents_of({"epoch": 3, "net": {"fc.bias": torch.zeros(2)}}).places
     ('net',)
@@ -35,6 +36,7 @@ class Contents(Shown):
     tensors: dict[str, Tensor]
     places: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 def contents_of(value: object, notes: tuple[str, ...] = ()) -> Contents:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, printable
+from unconv.models.load.weights.averages import spread_averages
 from unconv.models.load.weights.candidates import Candidate, OwnNames, Renaming, find_candidates
 from unconv.models.load.weights.choice import choose, describe_choice, part_of, unexpected_names
 from unconv.models.load.weights.contents import Contents
@@ -53,12 +54,13 @@ def fit_weights(
     ...     return nn.Linear(4, classes or 1000)
     >>> def held(layer):
     ...     return Contents({f"model.{name}": tensor for name, tensor in layer.state_dict().items()}, ("model",))
-    >>> fit_weights(build, held(nn.Linear(4, 7)), dict, "weights")
-    Fitted(module=Linear(in_features=4, out_features=7, bias=True), notes=('weights taken from model of the file',))
+    >>> fit_weights(build, held(nn.Linear(4, 7)), dict, "weights").notes
+    ('weights taken from model of the file', 'built for the number of classes of the file')
     >>> fit_weights(build, held(nn.Linear(4, 7, bias=False)), dict, "weights")
     Traceback (most recent call last):
     unconv.errors.ModelError: weights: do not fit the network: under model. of the file, 1 missing (bias), ...
     """
+    contents = spread_averages(contents)
     if part:
         contents = part_of(contents, part, where)
     first = build(None)
@@ -71,8 +73,10 @@ def fit_weights(
     if not modules:
         raise ModelError(f"{where}: do not fit {network}: {_difference(candidates[0], own, first)}")
     chosen = choose(tuple(modules), where, part)
-    _load(modules[chosen], chosen, where)
-    return Fitted(modules[chosen], (*describe_choice(chosen, tuple(modules), contents, file), *contents.notes))
+    module = modules[chosen]
+    _load(module, chosen, where)
+    classes = () if module is first else ("built for the number of classes of the file",)
+    return Fitted(module, (*describe_choice(chosen, tuple(modules), contents, file), *classes, *contents.notes))
 
 
 def _names_differ(one: Candidate, own: OwnNames) -> bool:
