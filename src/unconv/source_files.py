@@ -60,6 +60,22 @@ def callables_in(path: Path) -> tuple[str, ...]:
     return tuple(node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_"))
 
 
+def relative_depth(path: Path) -> int:
+    """How many packages around a Python file its relative imports reach for; 0 where it has none.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "net.py"
+    >>> _ = path.write_text("from ..blocks import Block")
+    >>> relative_depth(path)
+    2
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return 0
+    return max((node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)), default=0)
+
+
 def _named_in(path: Path) -> Iterator[Path]:
     """The files that one Python file imports or names."""
     try:

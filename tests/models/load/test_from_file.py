@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from unconv.errors import ModelError
 from unconv.models.load.from_file import assumed_preprocess, callables_in, file_recipe
+from unconv.models.load.resolve import load_model
 
 GOOD = """
 from dataclasses import dataclass
@@ -47,9 +49,7 @@ def write(tmp_path):
 
     write("WIDTH = 5\n", "beside.py")
     write("from torch import nn\n\ndef network():\n    return nn.Conv2d(3, 4, 3)\n", "later.py")
-    yield write
-    for name in ("beside", "later"):
-        sys.modules.pop(name, None)
+    return write
 
 
 def module(path, attribute="build"):
@@ -138,6 +138,8 @@ FAILURES = {
     "def other():\n    pass\n": "net.py:build: no build; the file has other",
     "": "net.py:build: no build in the file",
     "def build():\n    return 3\n": "net.py:build: returned int; an nn.Module",
+    "def build():\n    pass\n": r"net.py:build: returned None \(has it a return\?\); an nn.Module",
+    "from torch import nn\ndef build():\n    return nn.ReLU\n": "returned the class ReLU, not an instance of it; ",
     "def build():\n    return 3, {}\n": r"net.py:build: returned \(int, dict\); an nn.Module",
 }
 DICT_FAILURES = {
@@ -173,3 +175,70 @@ def test_files_that_are_not_there_are_refused(tmp_path):
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(ModelError, match="not a file"):
         file_recipe(tmp_path / "folder.py", "build")
+
+
+def network_of(folder, width):
+    """A folder with a network in one file that takes its width from another."""
+    folder.mkdir(exist_ok=True)
+    (folder / "widths.py").write_text(f"WIDTH = {width}{'  # wide' * (width % 7)}\n")
+    text = "from torch import nn\nfrom {}widths import WIDTH\n\ndef build():\n    return nn.Conv2d(3, WIDTH, 3)\n"
+    (folder / "net.py").write_text(text.format(""))
+    (folder / "relative.py").write_text(text.format("."))
+    return folder
+
+
+@pytest.mark.parametrize("file", ["net.py", "relative.py"])
+def test_files_of_the_same_name_in_other_folders_are_others(tmp_path, file):
+    one, other = network_of(tmp_path / "one", 4), network_of(tmp_path / "other", 8)
+    assert [module(folder / file).out_channels for folder in (one, other, one)] == [4, 8, 4]
+
+
+@pytest.mark.parametrize("file", ["net.py", "relative.py"])
+def test_a_changed_file_beside_is_read_anew(tmp_path, file):
+    assert module(network_of(tmp_path, 4) / file).out_channels == 4
+    assert module(network_of(tmp_path, 5) / file).out_channels == 5
+
+
+def test_modules_of_the_caller_stay_the_callers(tmp_path, monkeypatch):
+    own, other = network_of(tmp_path / "own", 4), network_of(tmp_path / "other", 8)
+    monkeypatch.syspath_prepend(own)
+    widths = importlib.import_module("widths")
+    try:
+        assert module(other / "net.py").out_channels == 8
+        assert sys.modules["widths"] is widths
+        widths.WIDTH = 16
+        assert module(own / "net.py").out_channels == 16
+        assert sys.modules["widths"] is widths
+    finally:
+        del sys.modules["widths"]
+
+
+def test_relative_imports_reach_through_packages(tmp_path):
+    inner = tmp_path / "package" / "inner"
+    inner.mkdir(parents=True)
+    (tmp_path / "package" / "__init__.py").write_text("")
+    (inner / "__init__.py").write_text("")
+    (tmp_path / "package" / "widths.py").write_text("WIDTH = 6\n")
+    (inner / "net.py").write_text(
+        "from torch import nn\nfrom ..widths import WIDTH\nnetwork = nn.Conv2d(3, WIDTH, 3)\n"
+    )
+    assert module(inner / "net.py", "network").out_channels == 6
+    (inner / "net.py").write_text("from ..widths import DEPTH\n")
+    with pytest.raises(ModelError, match=r"net.py:1: ImportError: cannot import name 'DEPTH'"):
+        module(inner / "net.py", "network")
+
+
+def test_what_a_file_prints_is_no_result(write, capsys):
+    module(write("print('imported')\nfrom torch import nn\ndef build():\n    print('made')\n    return nn.ReLU()\n"))
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "imported\nmade\n")
+
+
+def test_methods_of_classes_and_a_home_folder(write, monkeypatch):
+    text = "from torch import nn\nclass Net(nn.ReLU):\n    @classmethod\n    def small(cls):\n        return cls()\n"
+    path = write(text)
+    assert type(module(path, "Net.small")).__name__ == "Net"
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert load_model(f"~/{path.name}:Net.small", size=8).input_size == (3, 8, 8)
+    with pytest.raises(ModelError, match=r"one colon stands between file and callable: net\.py:build"):
+        load_model("net.py::build")

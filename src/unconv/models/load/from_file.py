@@ -9,22 +9,25 @@ returns an ``nn.Module``, or the module and a dict that says how it wants its pi
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 from torch import nn
 
 from unconv.errors import ModelError, UnconvError, one_line, printable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
+from unconv.network.audit.sites.location import is_library, resolved
 from unconv.network.audit.sites.recording import recording
-from unconv.source_files import callables_in as callables_in
+from unconv.source_files import callables_in as callables_in, relative_depth
 
 # What the dict beside a network may say.
 WORDS = ("size", "resize", "mean", "std", "interpolation", "fit", "classes")
@@ -41,9 +44,10 @@ def file_recipe(path: Path, attribute: str) -> Recipe:
     >>> file_recipe(path, "build").preprocess.input_size
     (1, 28, 28)
     """
-    name = f"{printable(path)}:{attribute}"
-    with _importable(path.parent), recording(path):
-        made = _call(_attribute(_run(path), attribute, name), path, name)
+    name, root = f"{printable(path)}:{attribute}", _import_root(path)
+    # What the file prints is no result; the standard output belongs to those.
+    with _importable(path.parent), _importable(root), recording(path), redirect_stdout(sys.stderr):
+        made = _call(_attribute(_run(path, root), attribute, name), path, name)
     module, words = _module_and_words(made, name)
     preprocess, assumed = _preprocess(module, words, name)
     classes = _classes(words, name)
@@ -60,9 +64,14 @@ def file_recipe(path: Path, attribute: str) -> Recipe:
     )
 
 
-def _run(path: Path) -> ModuleType:
+def _run(path: Path, root: Path) -> ModuleType:
     if not path.is_file():
         raise ModelError(f"{printable(path)}: {'not a file' if path.exists() else 'no such file'}; name a Python file")
+    if root != path.resolve().parent:
+        try:
+            return importlib.import_module(".".join(path.resolve().relative_to(root).with_suffix("").parts))
+        except (Exception, SystemExit) as error:
+            raise ModelError(_located(error, path)) from error
     spec = importlib.util.spec_from_file_location(f"_unconv_model_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ModelError(f"{printable(path)}: Python cannot import it; its name must end in .py")
@@ -78,7 +87,9 @@ def _run(path: Path) -> ModuleType:
 
 
 def _attribute(module: ModuleType, attribute: str, name: str) -> Any:
-    found = getattr(module, attribute, None)
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
     if found is None:
         raise ModelError(f"{name}: no {attribute or 'name after the colon'}{_offer(vars(module), attribute)}")
     if not callable(found):
@@ -107,24 +118,69 @@ def _located(error: BaseException, path: Path) -> str:
     """``net.py:12: NameError: name 'x' is not defined``: the innermost line of the user's file."""
     if isinstance(error, UnconvError):
         return f"{printable(path)}: {one_line(error)}"
-    if isinstance(error, SyntaxError) and error.filename == str(path):
+    names = (str(path), str(path.resolve()))
+    if isinstance(error, SyntaxError) and error.filename in names:
         return f"{printable(path)}:{error.lineno}: SyntaxError: {error.msg}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename in names]
     place = f"{printable(path)}:{lines[-1]}" if lines else printable(path)
     kind = type(error).__name__
     said = one_line(error)
     return f"{place}: {kind}" if said == kind else f"{place}: {kind}: {said}"
 
 
+def _import_root(path: Path) -> Path:
+    """The folder that imports start from: the file's own; of one that imports relatively, that around its package."""
+    folder, depth, level = path.resolve().parent, relative_depth(path), 0
+    while depth and (level < depth or (folder / "__init__.py").is_file()):
+        folder, level = folder.parent, level + 1
+    return folder
+
+
+# What files of this kind have imported, each from its own folder.
+_IMPORTED: WeakSet[ModuleType] = WeakSet()
+
+
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    entry = str(folder.resolve())
+    """Where a folder is searched first, and its modules are its own: not those of another file, nor older ones."""
+    folder = folder.resolve()
+    entry, before = str(folder), _put_aside(folder)
+    known = set(sys.modules)
     sys.path.insert(0, entry)
+    importlib.invalidate_caches()
     try:
         yield
     finally:
         if entry in sys.path:
             sys.path.remove(entry)
+        _IMPORTED.update(sys.modules[name] for name in set(sys.modules) - known if _lies_in(sys.modules[name], folder))
+        sys.modules.update({name: module for name, module in before.items() if module not in _IMPORTED})
+
+
+def _put_aside(folder: Path) -> dict[str, ModuleType]:
+    """Take modules out of Python's table whose names a folder has too, and return them; the caller's own of it stay."""
+    if not folder.is_dir():
+        return {}
+    names = {file.stem for file in folder.iterdir() if file.suffix == ".py" or (file / "__init__.py").is_file()}
+    aside = {
+        name: module
+        for name, module in sys.modules.items()
+        if (name.partition(".")[0] in names - {"__main__"} and _is_others(module, folder))
+        or (module in _IMPORTED and _lies_in(module, folder))
+    }
+    for name in aside:
+        del sys.modules[name]
+    return aside
+
+
+def _is_others(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and not is_library(resolved(file)) and not _lies_in(module, folder)
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve().is_relative_to(folder)
 
 
 def _module_and_words(made: Any, name: str) -> tuple[nn.Module, Mapping[str, Any]]:
@@ -136,6 +192,10 @@ def _module_and_words(made: Any, name: str) -> tuple[nn.Module, Mapping[str, Any
             raise ModelError(f"{name}: {', '.join(unknown)} says nothing about pictures; known are {', '.join(WORDS)}")
         return made
     what = f"({', '.join(type(part).__name__ for part in made)})" if isinstance(made, tuple) else type(made).__name__
+    if isinstance(made, type):
+        what = f"the class {made.__name__}, not an instance of it"
+    if made is None:
+        what = "None (has it a return?)"
     raise ModelError(f"{name}: returned {what}; an nn.Module, or (nn.Module, dict about its pictures), is needed")
 
 

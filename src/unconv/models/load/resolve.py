@@ -267,7 +267,7 @@ def recipe_of(model: str) -> Recipe:
         return source.find_recipe(rest)
     file, colon, attribute = model.rpartition(":")
     if colon and file.endswith(".py"):
-        return file_recipe(Path(file), attribute)
+        return file_recipe(Path(file).expanduser(), attribute)
     raise ModelError(_unknown(model))
 
 
@@ -284,6 +284,9 @@ def _built_in_recipe(row: BuiltIn, name: str, variant: str | None) -> Recipe:
 
 
 def _unknown(model: str) -> str:
+    file, colons, attribute = model.partition(".py::")
+    if colons:
+        return f"{printable(model)}: one colon stands between file and callable: {printable(f'{file}.py:{attribute}')}"
     if model.endswith(".py"):
         offered = callables_in(Path(model))
         example = offered[0] if offered else "FUNCTION"

@@ -229,6 +229,14 @@ def test_without_a_network_envelopes_and_wrappers_are_taken_off(tmp_path):
     assert equal(read_state_dict(tmp_path / "two.pt:student"), state)
 
 
+def test_a_home_folder_and_an_address(tmp_path, monkeypatch):
+    torch.save(trained().state_dict(), tmp_path / "last.pt")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert loaded("~/last.pt").notes == ()
+    with pytest.raises(ModelError, match="is an address, not a file; download it"):
+        loaded("https://example.org/last.pt")
+
+
 def test_a_colon_in_the_name_of_a_file(tmp_path):
     torch.save(trained().state_dict(), tmp_path / "run:ema")
     assert loaded(f"{tmp_path}/run:ema").notes == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,11 +64,11 @@ class WeightsPath:
     @classmethod
     def read(cls, text: str | os.PathLike[str]) -> WeightsPath:
         """Of a file whose name has a colon in itself, the file that is there counts."""
-        whole = Path(text)
+        whole = Path(text).expanduser()
         before, colon, part = str(text).rpartition(":")
         if not colon or not before or not part or "/" in part or "\\" in part or whole.exists():
             return cls(whole)
-        return cls(Path(before), part)
+        return cls(Path(before).expanduser(), part)
 
 
 def read_weights(path: Path) -> Contents:
@@ -96,6 +97,8 @@ def read_weights(path: Path) -> Contents:
     except pickle.UnpicklingError as error:
         raise ModelError(f"{name}: is no weights file, or a damaged one; {SAVE}") from error
     except FileNotFoundError as error:
+        if re.match(r"https?:/", str(path)):
+            raise ModelError(f"{name}: is an address, not a file; download it and give the file") from error
         raise ModelError(
             f"{name}: there is no such file; weights are a file of yours, and the published ones are taken without it"
         ) from error
