@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from unconv.errors import UnconvError
 from unconv.network.run.unwrap_compiled import unwrap_compiled
@@ -147,6 +148,8 @@ class _Reader:
             return kind
         if isinstance(value, _PLAIN):
             return value
+        if is_lazy(value):
+            raise _UnknownError
         if isinstance(value, Tensor):
             return tuple(value.shape), value.dtype, value.device
         if isinstance(value, type | BuiltinFunctionType):

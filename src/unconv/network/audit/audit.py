@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from unconv.choices import AuditRule
 from unconv.describe import LINES, WIDTH, counted, cut, rows_text, wrapped
-from unconv.errors import ModelError, UnconvError
+from unconv.errors import GeometryError, ModelError, UnconvError
 from unconv.files import check_file, write_whole
 from unconv.network.audit.audit_rules import AUDIT_RULES, SEVERITIES, Severity
 from unconv.network.audit.checks.borders import check_borders
@@ -204,7 +204,7 @@ def audit(
         if mismatch is None:
             raise (
                 error
-                if isinstance(error, UnconvError)
+                if isinstance(error, UnconvError) and not isinstance(error, GeometryError)
                 else ModelError(explain_failure(error, recorder.stack).replace("trace:", "audit:", 1))
             ) from error
         return Audit(mismatch.graph, _located([report_mismatch(model, sizes, mismatch, dtype)], model), model, dtype)

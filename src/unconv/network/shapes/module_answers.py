@@ -16,8 +16,8 @@ from unconv.network.shapes.size_story import size_stories, size_story
 from unconv.network.shapes.transposed_answers import answer_transposed
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.operation import CLASS_LOSSES, LOSSES, Failed
-from unconv.network.trace.record import ModuleCall, Recorder
+from unconv.network.trace.operation import CLASS_LOSSES, LOSSES, Failed, ModuleCall
+from unconv.network.trace.record import Recorder
 
 Sizes = tuple[tuple[int, ...], ...]
 

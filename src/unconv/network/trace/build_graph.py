@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from unconv.network.trace.graph import Graph, Layer, Shape
-from unconv.network.trace.record import ModuleCall, Record, Recorder
+from unconv.network.trace.operation import ModuleCall
+from unconv.network.trace.record import Record, Recorder
 from unconv.network.trace.values import Value
 
 _BOUND = "an upper bound: before this, rows and columns came into one dimension, or an operation was not known"
@@ -41,13 +42,12 @@ def build_graph(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
             behind = _behind([run.returned.index], values, makers)
             if behind:
                 places[run.path] = (behind[-1], run.returned.index)
-    total = sum(parameter.numel() for parameter in recorder.model.parameters())
     made = {
         name: tuple(dict.fromkeys((outputs[n].index, *(value.index for value in records[n].outcome.values))))
         for n, name in enumerate(names)
     }
     facts = (recorder.returned, recorder.unused, recorder.known.decided, recorder.kept, made)
-    return Graph(tuple(layers), sizes, total, tuple(values), places, *facts)
+    return Graph(tuple(layers), sizes, recorder.parameters, tuple(values), places, *facts)
 
 
 def _layer(record: Record, name: str, shapes: Sequence[Shape], output: Value, inputs: tuple[str, ...]) -> Layer:

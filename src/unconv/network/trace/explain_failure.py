@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from unconv.network.trace.operation import JOINS, Failed
-from unconv.network.trace.record import ModuleCall
+from unconv.network.trace.operation import JOINS, Failed, ModuleCall
 
+# What a module says that it takes, and along which dimension of what comes in.
 _TAKES = {
-    "in_channels": "channels",
-    "in_features": "features in the last dimension",
-    "num_features": "channels",
-    "num_channels": "channels",
-    "normalized_shape": "as its last dimensions",
+    "in_channels": ("channels", 1),
+    "in_features": ("features in the last dimension", -1),
+    "num_features": ("channels", 1),
+    "num_channels": ("channels", 1),
+    "normalized_shape": ("as its last dimensions", -1),
 }
 
 
@@ -31,16 +31,23 @@ def explain_failure(error: Exception, stack: Sequence[ModuleCall], failed: Faile
         return f"trace: {where} takes whole numbers, not {_got_type(error)}; say so with dtype=torch.int64"
     got = " and ".join("×".join(map(str, shape)) for shape in stack[-1].input_shapes) if stack else ""
     reason = _first_line(error)
-    takes = [f"{getattr(stack[-1].module, key)} {text}" for key, text in _TAKES.items() if _has(stack, key)]
-    if got and takes:
-        return f"trace: {where} got {got} (batch first) but takes {takes[0]}: {reason}"
+    takes = _takes_other(stack[-1]) if stack else ""
+    if takes:
+        return f"trace: {where} got {got} (batch first) but takes {takes}: {reason}"
     joined = failed is not None and failed.operator.rstrip("_") in JOINS
     hint = "; unconv.audit with this size says which layers do not meet, and sizes that work" if joined else ""
     return f"trace: {where} failed" + (f" on {got} (batch first)" if got else "") + f": {reason}{hint}"
 
 
-def _has(stack: Sequence[ModuleCall], key: str) -> bool:
-    return bool(stack) and isinstance(getattr(stack[-1].module, key, None), (int, tuple))
+def _takes_other(run: ModuleCall) -> str:
+    """What a module takes, where that is not what came in."""
+    shape = run.input_shapes[0] if run.input_shapes else ()
+    for key, (text, dim) in _TAKES.items():
+        wanted = getattr(run.module, key, None)
+        if wanted and isinstance(wanted, (int, tuple)) and len(shape) > 1:
+            last = wanted if isinstance(wanted, int) else wanted[-1]
+            return f"{wanted} {text}" if shape[dim] != last else ""
+    return ""
 
 
 def _first_line(error: Exception) -> str:

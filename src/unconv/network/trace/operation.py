@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unconv.network.trace.value_graph import ValueGraph
 from unconv.network.trace.values import Value
@@ -30,6 +30,18 @@ LOSSES = frozenset(
 CLASS_LOSSES = frozenset({"cross_entropy", "nll_loss", "nll_loss_forward", "nll_loss2d_forward", "nll_loss_nd"})
 # Operations whose tensors have to be of one size, but for axes of 1 and the one along which they are put together.
 JOINS = LOSSES | {"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "addcmul"}
+
+
+@dataclass
+class ModuleCall:
+    """One run of a module's forward."""
+
+    path: str
+    kind: str
+    leaf: bool
+    input_shapes: tuple[tuple[int, ...], ...]
+    module: nn.Module
+    returned: Value | None = None
 
 
 @dataclass(frozen=True)

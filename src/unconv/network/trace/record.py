@@ -13,33 +13,23 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from torch.nn.modules import module as module_hooks
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.network.run.computed_weights import class_name, has_parts
 from unconv.network.run.held_tensors import held_tensors
+from unconv.network.run.lazy_layers import give_shapes, is_lazy_layer
 from unconv.network.run.outputs import main_output, output_leaves
 from unconv.network.trace.known_values import KnownValues
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
-from unconv.network.trace.operation import Failed, OperatorCall, Outcome, base_name, bind_arguments
+from unconv.network.trace.operation import Failed, ModuleCall, OperatorCall, Outcome, base_name, bind_arguments
 from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
 from unconv.network.trace.rules.shape import paste
 from unconv.network.trace.rules.window import OperationRule
 from unconv.network.trace.value_graph import ValueGraph
 from unconv.network.trace.values import Read, Value
-
-
-@dataclass
-class ModuleCall:
-    """One run of a module's forward."""
-
-    path: str
-    kind: str
-    leaf: bool
-    input_shapes: tuple[tuple[int, ...], ...]
-    module: nn.Module
-    returned: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +77,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._storages: dict[int, list[Tensor]] = defaultdict(list)
         self._slices: dict[int, _Slice] = {}
         self._held: dict[int, frozenset[int]] = {id(p): frozenset({id(p)}) for p in self.model.parameters()}
-        self._sizes = {id(p): p.numel() for p in self.model.parameters()}
+        self._sizes = {id(p): 0 if is_lazy(p) else p.numel() for p in self.model.parameters()}
         self._paths = {id(m): name for name, m in self.model.named_modules()}
         self._claimed: set[int] = set()
         self._efforts: dict[int, frozenset[tuple[int, int]]] = defaultdict(frozenset)
@@ -134,6 +124,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.kept = tuple(
             {value.index for one in held_tensors(self.model) if (value := self.value_of(one)) is not None}
         )
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that the model holds as parameters; those of lazy layers that were not called have none yet."""
+        return sum(self._sizes.values())
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -293,6 +288,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # The hooks are torch's own of all modules: another thread may be at work with its model.
         if get_ident() != self._thread:
             return
+        if is_lazy_layer(module):
+            give_shapes(module, inputs)
+            self._sizes |= {id(one): one.numel() for one in module.parameters(recurse=False)}
         inside = ".".join(filter(None, (self.stack[-1].path if self.stack else "", class_name(module))))
         path = self._paths.get(id(module), inside)
         shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from unconv.errors import ModelError, UnconvError
+from unconv.errors import GeometryError, ModelError, UnconvError
 from unconv.network.run.forward import Arrived, not_called, stopping
 from unconv.network.run.input_sizes import InputSize, as_input_sizes, input_dtypes
 from unconv.network.run.model_state import at_rest, preserve
@@ -61,7 +61,7 @@ def trace(
     ((7, 7), ((0, 6), (0, 6)))
     """
     recorder, sizes, error = attempt(model, input_size, dtype=dtype, grad=grad, layers=layers)
-    if isinstance(error, UnconvError):
+    if isinstance(error, UnconvError) and not isinstance(error, GeometryError):
         raise error
     if error is not None:
         raise ModelError(explain_failure(error, recorder.stack, recorder.failed)) from error
