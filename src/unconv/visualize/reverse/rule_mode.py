@@ -40,9 +40,9 @@ class Reversed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, _x: Tensor, y: tuple[Tensor], pull: Pull, back: Back, rectifier: str, call: Call | None = None
+        ctx: Any, _x: Tensor, y: tuple[Tensor], pull: Pull, back: Back, rectifier: str, spelled: Call | None = None
     ) -> Tensor:
-        ctx.pull, ctx.back, ctx.rectifier, ctx.call = pull, back, rectifier, call
+        ctx.pull, ctx.back, ctx.rectifier, ctx.spelled = pull, back, rectifier, spelled
         # No argument of its own: that would be given back as a view, which nothing may overwrite.
         return y[0]
 

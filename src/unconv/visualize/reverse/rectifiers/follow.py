@@ -307,7 +307,7 @@ def _value_at(node: Any, number: int, shape: torch.Size, version: int) -> Value:
         return _value_at(metadata[_COPIED], 0, shape, -1)
     value: Value | None = metadata.get((_VALUE, number))
     if value is None or (value.version != version and version >= 0 and value.version >= 0):
-        call: Call | None = getattr(node, "call", None)
+        call: Call | None = getattr(node, "spelled", None)
         if call is None:
             value = Value(shape, version)
         else:

@@ -42,7 +42,7 @@ class ReversedReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, back: Back, in_place: bool) -> Tensor:
-        ctx.back, ctx.rectifier, ctx.call = back, "relu", _CALL
+        ctx.back, ctx.rectifier, ctx.spelled = back, "relu", _CALL
         y = x.relu_() if in_place else x.relu()
         if in_place:
             ctx.mark_dirty(x)
