@@ -102,6 +102,12 @@ Std: TypeAlias = Annotated[
 ]
 
 
+Classes: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--classes", help="Names of the outputs: a line each, or JSON.", rich_help_panel=NETWORK),
+]
+
+
 def out(text: str) -> Any:
     """The option of what a command writes."""
     return typer.Option("-o", "--out", help=text)
@@ -159,12 +165,14 @@ class Transform(OptionGroup):
             "std": spelling.numbers("--std", self.std),
         }
 
-    def load(self, model: str, weights: Path | None = None, random_weights: bool = False) -> LoadedModel:
+    def load(
+        self, model: str, weights: Path | None = None, random_weights: bool = False, classes: Path | None = None
+    ) -> LoadedModel:
         """The network; a misspelled option is refused before anything is loaded."""
         transform = self.read()
         from unconv.models.load.resolve import load_model
 
-        return load_model(model, weights=weights, random_weights=random_weights, **transform)
+        return load_model(model, weights=weights, random_weights=random_weights, classes=classes, **transform)
 
 
 @dataclass(frozen=True)
@@ -176,10 +184,12 @@ class Network(OptionGroup):
     size: Size = None
     mean: Mean = None
     std: Std = None
+    classes: Classes = None
 
     def load(self, model: str) -> LoadedModel:
         """The network; a misspelled option is refused before anything is loaded."""
-        return Transform(self.size, self.mean, self.std).load(model, self.weights, self.random_weights)
+        transform = Transform(self.size, self.mean, self.std)
+        return transform.load(model, self.weights, self.random_weights, self.classes)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def see(
         again = replace(network, weights=file, random_weights=network.random_weights and file is None)
         other = again.load(compare if file is None else model)
     from unconv.jobs import bar
-    from unconv.models.load.written_transform import read_transform
+    from unconv.models.load.transforms import read_transform
     from unconv.visualize.report.page import to_json
     from unconv.visualize.report.see import see as run
     from unconv.visualize.scan.top_activations import TopActivations

@@ -81,6 +81,13 @@ def test_outputs_are_read_as_told(place: Path, word: str) -> None:  # noqa: ARG0
     assert f"outputs read as {word}" in run(*curves, "-o", "curves.png")
 
 
+def test_classes_come_from_a_file(place: Path) -> None:
+    (place / "names.txt").write_text("ant\nbee\ncow\ndog\n")
+    arguments = ("occlusion", MODEL, "photos/a/0.png", *SMALL, "--square", 16, "--stride", 16, "--classes", "names.txt")
+    told = told_by(*arguments, "--target", "cow")
+    assert (told["target"], told["target_name"]) == (2, "cow")
+
+
 def test_correspondence(place: Path) -> None:
     boxes = {"eye": {f"{number}.png": [4, 6, 8, 8] for number in range(3)}}
     (place / "parts.json").write_text(json.dumps(boxes))

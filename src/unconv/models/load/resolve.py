@@ -21,6 +21,7 @@ from unconv.arguments import tell_wrong_arguments
 from unconv.describe import by_size, listed
 from unconv.errors import MissingExtraError, ModelError, printable
 from unconv.models.load.built_in import BuiltIn, built_in_names, find_built_in, model_forms
+from unconv.models.load.class_names import AnyClasses, read_class_names
 from unconv.models.load.from_file import callables_in, file_recipe
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
@@ -105,6 +106,7 @@ def load_model(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     transform: Transform | None = None,
+    classes: AnyClasses | None = None,
 ) -> LoadedModel:
     """Load a network by its name.
 
@@ -120,6 +122,8 @@ def load_model(
         transform: the picture transform, in place of the one that belongs to the weights: a
             :class:`~unconv.models.load.preprocess.Preprocess`, torchvision's ``weights.transforms()``, a ``Compose``,
             or any callable, see :func:`~unconv.models.load.transforms.as_preprocess`.
+        classes: names of its outputs, or a file of them, in place of those that belong to the weights, see
+            :func:`~unconv.models.load.class_names.read_class_names`.
 
     Raises ModelError for unknown names, weights that do not fit, cannot be had or are not finite, and for what goes
     wrong in a user's file; MissingExtraError where a package is not installed.
@@ -134,12 +138,13 @@ def load_model(
         raise ModelError(f"{model}: weights from a file and random weights exclude each other; give one of them")
     if transform is not None and not size is mean is std is None:
         raise ModelError(f"{model}: transform says size, mean and std already; give it, or these")
+    named = None if classes is None else read_class_names(classes)
     with _seeded():
         recipe = recipe_of(model)
         if random_weights and recipe.seedless:
             raise ModelError(f"{model}: the file itself makes the weights; leave random weights out")
         file = None if weights is None else WeightsPath.read(weights)
-        module, classes, source, fitted = make_network(recipe, file, random_weights)
+        module, published, source, fitted = make_network(recipe, file, random_weights)
         own = None if file is None else trained_preprocess(file.path)
     if own is not None:
         recipe = replace(recipe, preprocess=own, assumed="")
@@ -149,7 +154,9 @@ def load_model(
     else:
         preprocess, notes = _looked_at(recipe, size, mean, std)
     check_finite(module, recipe.name)
-    return LoadedModel(recipe.name, module.eval(), preprocess, classes, source, (*fitted, *notes), recipe.takes, fitted)
+    return LoadedModel(
+        recipe.name, module.eval(), preprocess, named or published, source, (*fitted, *notes), recipe.takes, fitted
+    )
 
 
 def load_structure(model: str) -> LoadedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -60,6 +61,26 @@ def as_preprocess(transform: Any, channels: int | None = None) -> tuple[Preproce
     own, size, mean, std = try_transform(transform, channels == 1)
     note = f"pictures are prepared by {own}, as it is: they are shown as it leaves them; labels of pixels do not follow"
     return Preprocess(size, size, mean, std, own=own), (note,)
+
+
+def read_transform(text: str) -> Preprocess | None:
+    """The transform that a text of its values stands for, as scans keep it; None for the user's own, and other texts.
+
+    Nothing is executed: the values are literals.
+
+    >>> read_transform(repr(Preprocess(size=(96, 96), resize=(96, 96)))).size
+    (96, 96)
+    >>> read_transform("none") is None
+    True
+    """
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Preprocess":
+            return None
+        values = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg is not None}
+        return Preprocess(**values)
+    except (SyntaxError, ValueError, TypeError, ModelError):
+        return None
 
 
 def first_channels(module: nn.Module) -> int | None:

@@ -17,8 +17,7 @@ from unconv.jobs import Progress, quiet
 from unconv.models.load.open_model import AnyModel
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
-from unconv.models.load.transforms import Transform
-from unconv.models.load.written_transform import read_transform
+from unconv.models.load.transforms import Transform, read_transform
 from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.report.collection_report import report_collection

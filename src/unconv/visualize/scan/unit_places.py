@@ -16,8 +16,7 @@ from unconv.describe import listed, spread
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.models.load.resolve import LoadedModel
-from unconv.models.load.transforms import Transform
-from unconv.models.load.written_transform import read_transform
+from unconv.models.load.transforms import Transform, read_transform
 from unconv.network.kept_traces import keep_trace
 from unconv.network.windows import Windows, windows_of
 from unconv.operators.geometry.receptive import Box, ReceptiveField
