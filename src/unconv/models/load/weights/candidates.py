@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from unconv.models.load.weights.contents import Contents
+from unconv.models.load.weights.parametrised import rename_parametrised
 
 Renaming = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
@@ -96,14 +97,25 @@ def find_candidates(contents: Contents, own: OwnNames, rename: Renaming) -> list
     nearest = [view.candidate(place) for view in views for place in view.places()]
     if complete := _complete(nearest):
         return complete
+    large = _large_places(contents, len(own.groups))
     for view in views:
-        places = (*view.places(), *contents.places, *(f"{place}.{PARALLEL}" for place in contents.places))
-        nearest += [view.candidate(place, rename) for place in dict.fromkeys(places)]
+        nearest += [view.candidate(place, rename) for place in dict.fromkeys((*view.places(), *large))]
     if complete := _complete(nearest):
         return complete
     inner = [view.of_inner_module() for view in views if view.common_prefix]
     nearest += [view.candidate(place) for view in inner for place in view.places() if is_plain(place)]
     return _complete(nearest) or sorted(nearest, key=lambda one: (len(one.missing), -len(one.left)))[:1]
+
+
+def _large_places(contents: Contents, tensors: int) -> list[str]:
+    """Places that may hold another naming of so many tensors: as they are, and parallel."""
+    sizes = dict.fromkeys(contents.places, 0)
+    for name in contents.tensors:
+        for place, _ in splits(name):
+            if place in sizes:
+                sizes[place] += 1
+    large = [place for place, size in sizes.items() if 2 * size >= tensors]
+    return [*large, *(f"{place}.{PARALLEL}".lstrip(".") for place in large)]
 
 
 def _complete(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -161,7 +173,7 @@ class _View:
         under = {name[len(front) :]: full for name, full in self.file.items() if name.startswith(front)}
         named: Mapping[str, Tensor] = {rest: self.tensors[full] for rest, full in under.items()}
         if rename is not None:
-            named = rename(named)
+            named = rename_parametrised(rename(named), self.short)
         tensors = {self.short[name]: tensor for name, tensor in named.items() if name in self.short}
         missing = []
         for names in self.own.groups:
@@ -177,7 +189,7 @@ class _View:
             frozenset(full for rest, full in under.items() if rest in self.short or rename is not None),
             tuple(name for name in named if name not in self.short),
             tuple(sorted(missing, key=lambda name: order[name])),
-            self.turns,
+            self.turns if rename is None else (*self.turns, "names of its tensors translated to the network's"),
         )
 
 
