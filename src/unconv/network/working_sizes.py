@@ -41,7 +41,7 @@ def working_sizes(
     for tried in _candidates(sizes, stride):
         if time.monotonic() > end or len(found) == count:
             break
-        if attempt(model, tried, dtype=dtype)[2] is None:
+        if attempt(model, tried, dtype=dtype, until=end)[2] is None:
             found.append(tried)
     return tuple(sorted(found, key=lambda one: _distance(one, sizes)))
 

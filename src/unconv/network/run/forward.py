@@ -23,6 +23,10 @@ class Arrived(BaseException):
     """Ends a pass behind its last layer; a BaseException, so that no model's ``except`` holds it."""
 
 
+class OutOfTime(BaseException):
+    """Ends a pass whose time is up; a BaseException, so that no model's ``except`` holds it."""
+
+
 def run_to_layers(
     model: nn.Module, images: Tensor, layers: Sequence[str], see: Callable[[str, Any], None], *, stop: bool = True
 ) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from threading import get_ident
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.network.run.computed_weights import class_name, has_parts
+from unconv.network.run.forward import OutOfTime
 from unconv.network.run.held_tensors import held_tensors
 from unconv.network.run.lazy_layers import give_shapes, is_lazy_layer
 from unconv.network.run.outputs import main_output, output_leaves
@@ -67,6 +70,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The values that the model returned; None where it returned something that is not known."""
     kept: tuple[int, ...] = ()
     """The values that modules hold after the pass."""
+    until: float = inf
+    """When the pass has to end, on the clock of ``time.monotonic``."""
     failed: Failed | None = None
 
     def __post_init__(self) -> None:
@@ -100,6 +105,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if time.monotonic() > self.until:
+            raise OutOfTime
         try:
             result = self._run(func, args, kwargs or {})
         except Exception:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import GeometryError, ModelError, UnconvError
-from unconv.network.run.forward import Arrived, not_called, stopping
+from unconv.network.run.forward import Arrived, OutOfTime, not_called, stopping
 from unconv.network.run.input_sizes import InputSize, as_input_sizes, input_dtypes
 from unconv.network.run.model_state import at_rest, preserve
 from unconv.network.run.unwrap_compiled import unwrap_compiled
@@ -81,10 +82,12 @@ def attempt(
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     grad: bool = False,
     layers: Sequence[str] = (),
+    until: float = inf,
 ) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None]:
     """What a pass of the model showed, up to where it failed, if it did: recorder, input sizes, and the failure.
 
-    Arguments, and errors for these, are those of :func:`trace`.
+    Arguments, and errors for these, are those of :func:`trace`. ``until`` is when the pass ends, by the clock of
+    ``time.monotonic``, finished or not.
     """
     if not isinstance(model, nn.Module):
         raise ModelError(f"trace: needs a torch.nn.Module, not {type(model).__name__}")
@@ -97,7 +100,7 @@ def attempt(
         raise ModelError(f"trace: {len(given)} dtypes for {len(sizes)} inputs; give one, or one for each")
     graph = ValueGraph(sizes[0][1:])
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
-    recorder = Recorder(graph, model, fakes)
+    recorder = Recorder(graph, model, fakes, until=until)
     # In inference mode torch hands other, compound operations on.
     with (
         at_rest(model, frozen=False, buffers=False),
@@ -155,6 +158,8 @@ def _run(
             output = call(*args, **kwargs)
     except Arrived:
         return None
+    except OutOfTime:
+        return ModelError("trace: the time that it was given was up before the end of the network")
     except Exception as error:
         return error
     recorder.note_output(output)
