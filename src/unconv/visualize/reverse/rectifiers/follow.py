@@ -105,12 +105,12 @@ class Follower:
             value.start, value.rectified = source.start, source.rectified and scales_up(call)
             if value.rectified:
                 mark(result, SCALED, call.name)
-            self._mark_choice(result, func, args)
             if source.start is not None and (not result.requires_grad or (not source.rectified and flips(call))):
                 result = self._complete(result, value, source.start)
         else:
             value.start = source.start or source
             result = self._complete(result, value, source)
+        self._mark_choice(result, func, args)
         self._remember(result, value)
         return put_back(args[0], result) if on_view else result
 
