@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import urllib.request
 
 import pytest
 import timm
+import torch
 from huggingface_hub import constants
 from torch import nn
 
 from unconv.errors import MissingExtraError, ModelError
 from unconv.models.load import from_timm
 from unconv.models.load.from_timm import timm_models, timm_recipe
+from unconv.models.load.resolve import load_model
 
 
 def test_every_name_is_described():
@@ -96,3 +99,40 @@ def test_without_timm_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtraError, match="needs timm"):
         timm_models()
+
+
+# Names of the code that networks were published with, made of timm's.
+PUBLISHED = {
+    "convnext_atto": (
+        (r"^stem\.(\d)", r"downsample_layers.0.\1"),
+        (r"^stages\.(\d)\.downsample", r"downsample_layers.\1"),
+        (r"^stages\.(\d)\.blocks\.", r"stages.\1."),
+        (r"conv_dw", "dwconv"),
+        (r"mlp\.fc", "pwconv"),
+        (r"^head\.norm", "norm"),
+        (r"^head\.fc", "head"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_files_of_the_published_code_are_read_by_its_names(tmp_path, name):
+    network = timm_recipe(name).build(3)
+    state = network.state_dict()
+    named = {}
+    for key, tensor in state.items():
+        for pattern, other in PUBLISHED[name]:
+            key = re.sub(pattern, other, key)
+        named[key] = tensor
+    assert named.keys() != state.keys()
+    torch.save({"model": named, "optimizer": {"state": {}}}, tmp_path / "published.pth")
+    loaded = load_model(f"timm:{name}", weights=tmp_path / "published.pth")
+    assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.module.state_dict().items())
+    assert "names of its tensors translated to the network's" in loaded.notes
+
+
+def test_a_file_of_another_network_is_refused_not_translated(tmp_path):
+    torch.save(nn.Linear(3, 3).state_dict(), tmp_path / "other.pth")
+    for name in PUBLISHED:
+        with pytest.raises(ModelError, match=f"do not fit timm:{name}: [0-9]+ missing"):
+            load_model(f"timm:{name}", weights=tmp_path / "other.pth")

@@ -7,12 +7,14 @@ import importlib
 import io
 import math
 import socket
+import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlparse
 
-from torch import nn
+from torch import Tensor, nn
 
 from unconv.errors import MissingExtraError, ModelError, one_line
 from unconv.models.load.preprocess import Preprocess
@@ -64,7 +66,23 @@ def timm_recipe(name: str) -> Recipe:
         weights=f"timm's {architecture}.{config['tag']}" if config.get("tag") else f"timm's {name}",
         preprocess=_preprocess(name, config),
         classes=lambda: _classes(config),
+        names=partial(_own_names, name, cache(partial(_build, name, None))),
     )
+
+
+def _own_names(name: str, build: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """timm's names for the tensors of the code that a network was first published with, where timm knows that."""
+    timm = _timm()
+    builder = timm.model_entrypoint(name.partition(".")[0])
+    translate = getattr(sys.modules[builder.__module__], "checkpoint_filter_fn", None)
+    if translate is None:
+        return state
+    try:
+        found: Mapping[str, Any] = translate(dict(state), build())
+    except Exception:
+        # It is written for the files that were published alone.
+        return state
+    return {key: value for key, value in found.items() if isinstance(value, Tensor)}
 
 
 def _preprocess(name: str, config: dict[str, Any]) -> Preprocess:

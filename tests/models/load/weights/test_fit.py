@@ -134,3 +134,8 @@ def test_what_torch_refuses_is_told_in_one_line():
     with pytest.raises(ModelError, match="torch refuses them: ") as caught:
         fit(state)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_with_one_other_tensor_is_refused():
+    with pytest.raises(ModelError, match=r"do not fit the network: 8 missing \(.*\), 1 unexpected \(other\)"):
+        fit({"other": torch.zeros(1)})

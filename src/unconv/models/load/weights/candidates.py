@@ -114,7 +114,9 @@ def _large_places(contents: Contents, tensors: int) -> list[str]:
         for place, _ in splits(name):
             if place in sizes:
                 sizes[place] += 1
-    large = [place for place, size in sizes.items() if 2 * size >= tensors]
+    large = [place for place, size in sizes.items() if 2 * size >= tensors] or sorted(
+        sizes, key=lambda one: -sizes[one]
+    )[:1]
     return [*large, *(f"{place}.{PARALLEL}".lstrip(".") for place in large)]
 
 
