@@ -205,6 +205,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Graph": lambda: found().graph,
     "Graph, long": lambda: uc.trace(uc.load_model("efficientnet-lite0", random_weights=True).module),
     "Layer": lambda: found().graph["<b>"],
+    "WorkingSizes": lambda: uc.working_sizes(uc.load_model("lenet5", random_weights=True)),
     "Audit": found,
     "Finding": lambda: found().findings[0],
     "LayerList": lambda: uc.list_layers(classifier()),

@@ -24,7 +24,7 @@ def test_the_top_is_what_the_first_lines_of_a_script_need() -> None:
     for group in (
         "ConvGeometry ConvTransposeGeometry solve_transpose draw ConvOperator dot_test conv_transpose",
         "load_model list_models list_layers read_images scan see project fidelity experiments",
-        "trace audit explain_shapes upsample",
+        "trace audit working_sizes explain_shapes upsample",
         "encode penalty_max DictionaryLearner denoise inpaint fista",
         "train models operators sparse network visualize errors UnconvError",
     ):

@@ -175,6 +175,7 @@ def test_rows_become_a_data_frame(name: str, tmp_path: Path) -> None:
 ROWS: dict[str, Any] = {
     "Graph": lambda graph: len(graph.layers),
     "Audit": lambda audit: len(audit.layers),
+    "WorkingSizes": lambda found: len(found.axes),
     "LayerList": len,
     "Solutions": len,
     "ImageSet": len,

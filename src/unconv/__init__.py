@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from unconv.models.structure.audit import audit as audit
     from unconv.models.structure.list_layers import list_layers as list_layers
     from unconv.models.structure.trace import trace as trace
+    from unconv.models.structure.working_sizes import working_sizes as working_sizes
     from unconv.network.shapes.explain_shapes import explain_shapes as explain_shapes
     from unconv.operators.conv import ConvOperator as ConvOperator
     from unconv.operators.dottest import dot_test as dot_test
@@ -77,6 +78,7 @@ _HOME = {
     "fidelity": "unconv.visualize.fidelity.measure",
     "trace": "unconv.models.structure.trace",
     "audit": "unconv.models.structure.audit",
+    "working_sizes": "unconv.models.structure.working_sizes",
     "explain_shapes": "unconv.network.shapes.explain_shapes",
     "encode": "unconv.sparse.code.encode",
     "penalty_max": "unconv.sparse.code.encode",

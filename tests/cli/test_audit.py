@@ -198,3 +198,17 @@ def test_a_fix_is_audited_again_and_told_as_data(net: str, tmp_path: Path) -> No
     assert fix["refused"] == []
     assert Path(fix["file"]).exists()
     assert "audited again: " in run.stderr
+
+
+def test_sizes_that_work_are_told_with_code(net: str) -> None:
+    run = CliRunner().invoke(app, ["audit", net, "--input-size", "1x33x32", "--no-table", "--no-measure", "--sizes"])
+    assert run.exit_code == 1
+    assert "works for rows 2n, columns 2n\n" in run.stdout
+    assert "    def any_size(model, *inputs):\n" in run.stdout
+    told = CliRunner().invoke(app, ["audit", net, "--input-size", "1x32x32", "--no-measure", "--sizes", "--json"])
+    found = json.loads(told.stdout)["working_sizes"]
+    assert [(axis["axis"], axis["multiple"], axis["starts"]) for axis in found["axes"]] == [
+        ("rows", 2, [2]),
+        ("columns", 2, [2]),
+    ]
+    assert "any_size" in found["code"]

@@ -20,6 +20,7 @@ from unconv.errors import UnconvError
 
 if TYPE_CHECKING:
     from unconv.network.audit.audit import Audit
+    from unconv.network.working_sizes import WorkingSizes
 
 EXAMPLES = (
     "unconv audit torchvision:resnet50",
@@ -68,6 +69,9 @@ def audit(
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Try faster forms of layers on this machine.")
     ] = True,
+    sizes: Annotated[
+        bool, typer.Option("--sizes", help="Also tell which input sizes work, axis by axis, with code for any size.")
+    ] = False,
     force: options.Force = False,
 ) -> None:
     """Look through models: a table of layers, findings, and the fix for each. No weights are needed.
@@ -88,7 +92,7 @@ def audit(
     rules = spelling.names(ignore) or []
 
     def look(one: str) -> _Looked:
-        return _look(one, network, told, measure, rules)
+        return _look(one, network, told, measure, rules, sizes)
 
     if len(named) > 1:
         raise typer.Exit(_tell_several(named, look, table, out, job.json, fail_on))
@@ -120,13 +124,23 @@ class _Looked:
     audit: Audit
     stand_in: bool
     notes: tuple[str, ...] = ()
+    sizes: WorkingSizes | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The audit as plain data, with the model and its weights."""
-        return {"model": self.model, "weights": self.weights, "notes": list(self.notes), **self.audit.to_dict()}
+        sizes = {} if self.sizes is None else {"working_sizes": self.sizes.to_dict()}
+        named = {"model": self.model, "weights": self.weights, "notes": list(self.notes)}
+        return {**named, **self.audit.to_dict(), **sizes}
 
 
-def _look(model: str, network: options.Sized, told: tuple[str, ...] | None, measure: bool, rules: list[str]) -> _Looked:
+def _look(
+    model: str,
+    network: options.Sized,
+    told: tuple[str, ...] | None,
+    measure: bool,
+    rules: list[str],
+    with_sizes: bool,
+) -> _Looked:
     from unconv.network.audit.audit import audit as run
 
     # A file's own weights are what it makes; of others, random ones do.
@@ -138,7 +152,12 @@ def _look(model: str, network: options.Sized, told: tuple[str, ...] | None, meas
     except SystemExit as end:
         # By the model's own code: with 1 it would pass for a finding.
         raise UnconvError(f"audit: {model} ended the program (SystemExit: {end.code}) when it was run") from None
-    return _Looked(model, loaded.weights, found, not own and not network.random_weights, loaded.fitted)
+    works = None
+    if with_sizes:
+        from unconv.network.find_working_sizes import working_sizes
+
+        works = working_sizes(loaded.module, found.graph.input_sizes)
+    return _Looked(model, loaded.weights, found, not own and not network.random_weights, loaded.fitted, works)
 
 
 def _check_several(network: options.Sized, fix: Path | None) -> None:
@@ -241,6 +260,9 @@ def _tell(looked: _Looked, table: bool) -> None:
         typer.echo(f"    fix: {finding.fix}")
         if finding.location is not None:
             typer.echo(f"    at:  {finding.location}")
+    if looked.sizes is not None:
+        typer.echo(f"works for {looked.sizes.told}")
+        typer.echo("\n".join(f"    {line}".rstrip() for line in looked.sizes.code.splitlines()))
     typer.echo(
         f"{looked.model}: {len(found.layers)} layers, {found.parameters:,} parameters, "
         f"{found.graph.macs_text.replace('MACs', 'multiply-accumulates')}; {_counts(found)}"

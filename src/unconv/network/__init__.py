@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from unconv.network.shapes.explain_shapes import ShapeError as ShapeError, explain_shapes as explain_shapes
     from unconv.network.trace.graph import Graph as Graph, Layer as Layer
     from unconv.network.windows import Windows as Windows
+    from unconv.network.working_sizes import WorkingSizes as WorkingSizes
 
 _HOME = {
     "Graph": "unconv.network.trace.graph",
     "Layer": "unconv.network.trace.graph",
     "Windows": "unconv.network.windows",
     "windows_of": "unconv.models.structure.windows",
+    "WorkingSizes": "unconv.network.working_sizes",
     "Audit": "unconv.network.audit.audit",
     "Finding": "unconv.network.audit.finding",
     "ShapeError": "unconv.network.shapes.explain_shapes",

@@ -1,112 +1,123 @@
-"""Working sizes: input sizes that a model takes, near one that it does not take."""
+"""Working sizes: which input sizes a model takes, axis by axis, as multiples with a remainder."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
-import torch
-from torch import nn
-
-from unconv.network.trace.graph import Graph
-from unconv.network.trace.trace import attempt
+from unconv.describe import by_size, counted
+from unconv.network.pad_and_crop import pad_and_crop_code
+from unconv.results import Shown, Tabled
 
 Sizes = tuple[tuple[int, ...], ...]
 
-MULTIPLES = (2, 4, 8, 16, 32, 64, 128)
-USUAL = (28, 32, 64, 96, 112, 128, 160, 192, 224, 227, 256, 299, 320, 384, 448, 512)
-FARTHEST = 64
+# Of sizes that follow no single rule, so many are written out.
+MOST = 4
 
 
-def working_sizes(
-    model: nn.Module,
-    sizes: Sizes,
-    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
-    *,
-    stride: int = 1,
-    count: int = 2,
-    seconds: float = 4.0,
-) -> tuple[Sizes, ...]:
-    """Sizes that the model takes, the nearest first as far as they were tried; a search that ends after a while.
+@dataclass(frozen=True)
+class AxisSizes:
+    """The sizes that work along one axis, others as they are.
 
-    Multiples of the model's own ``stride`` above and below are tried first, then those of powers of two, usual sizes,
-    and every square nearby.
-
-    >>> model = nn.Sequential(nn.Conv2d(1, 2, 5), nn.Flatten(), nn.Linear(2 * 24 * 24, 10))
-    >>> working_sizes(model, ((1, 32, 32),), count=1)
-    (((1, 28, 28),),)
-    """
-    found: list[Sizes] = []
-    end = time.monotonic() + seconds
-    for tried in _candidates(sizes, stride):
-        if time.monotonic() > end or len(found) == count:
-            break
-        if attempt(model, tried, dtype=dtype, until=end)[2] is None:
-            found.append(tried)
-    return tuple(sorted(found, key=lambda one: _distance(one, sizes)))
-
-
-def deepest_stride(graph: Graph) -> int:
-    """The largest product of the strides on a way from the input, as far as a model was seen.
-
-    >>> from unconv.network.trace.trace import trace
-    >>> deepest_stride(trace(nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(4), nn.Upsample(scale_factor=4)), (1, 32, 32)))
-    8
-    """
-    strides: dict[str, int] = {}
-    for layer in graph:
-        stride = max((strides.get(name, 1) for name in layer.inputs), default=1)
-        if layer.geometry is not None and not layer.geometry.transposed:
-            stride *= max(layer.geometry.stride)
-        elif layer.geometry is not None or layer.operator in ("interpolate", "pixel_shuffle"):
-            pairs = zip(layer.input_shape[1:], layer.output_shape[1:], strict=True)
-            stride = max(1, stride // max(1, *(round(after / before) for before, after in pairs)))
-        strides[layer.name] = stride
-    return max(strides.values(), default=1)
-
-
-def least_multiple(
-    model: nn.Module, sizes: Sizes, dtype: torch.dtype | Sequence[torch.dtype] | None, start: int
-) -> int:
-    """The least power of two all of whose multiples seem to work, looked for around one; 0 where none does.
-
-    Only odd multiples say something: 96 is one of 2, and works where 94 does not.
-
-    >>> least_multiple(nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU()), ((1, 33, 33),), None, start=8)
-    2
+    Attributes:
+        name: of the axis: length; rows, columns; depth, rows, columns; with the inputs, where several change together.
+        places: the axes that change together, as (input, axis) without channels.
+        multiple: m of the sizes s + m·n that work, n = 0, 1, 2, …; 0 where it is fixed.
+        starts: the smallest s of each such row of sizes; of a fixed axis, all that work.
+        output: how the output's size follows along the axis, as (a, c) of a·size + c; None where it has no such axis.
     """
 
-    def works(multiple: int) -> bool:
-        rows = [(size[0], *((side // multiple // 2 * 2 + 1) * multiple for side in size[1:])) for size in sizes]
-        return attempt(model, tuple(rows), dtype=dtype)[2] is None
+    name: str
+    places: tuple[tuple[int, int], ...]
+    multiple: int
+    starts: tuple[int, ...]
+    output: tuple[Fraction, Fraction] | None = None
 
-    below = [multiple for multiple in MULTIPLES if multiple <= start]
-    found = 0
-    for multiple in reversed(below):
-        if not works(multiple):
-            break
-        found = multiple
-    above = (multiple for multiple in MULTIPLES[len(below) :] if works(multiple))
-    return found or next(above, 0)
+    @property
+    def told(self) -> str:
+        """The sizes in a few words.
+
+        >>> AxisSizes("rows", ((0, 0),), 8, (8,)).told, AxisSizes("rows", ((0, 0),), 8, (92,)).told
+        ('8n', '92 + 8n')
+        >>> AxisSizes("rows", ((0, 0),), 1, (33,)).told, AxisSizes("rows", ((0, 0),), 0, (28, 29)).told
+        ('n from 33 on', '28 or 29 only')
+        >>> AxisSizes("depth", ((0, 0),), 1, (1,)).told, AxisSizes("depth", ((0, 0),), 0, ()).told
+        ('any', 'not known')
+        """
+        more = "" if len(self.starts) <= MOST else f", and {len(self.starts) - MOST} more"
+        if not self.starts:
+            return "not known"
+        if not self.multiple:
+            return " or ".join(map(str, self.starts[:MOST])) + more + " only"
+        return " or ".join(_row(start, self.multiple) for start in self.starts[:MOST]) + more
+
+    def takes(self, size: int) -> bool:
+        """Whether a size is one of these."""
+        if not self.multiple:
+            return size in self.starts
+        return any(size >= start and (size - start) % self.multiple == 0 for start in self.starts)
 
 
-def _candidates(sizes: Sizes, stride: int) -> Iterator[Sizes]:
-    seen = {sizes}
-    for tried in _all_candidates(sizes, stride):
-        if tried not in seen and all(side > 0 for size in tried for side in size):
-            seen.add(tried)
-            yield tried
+@dataclass(frozen=True, repr=False)
+class WorkingSizes(Shown, Tabled):
+    """Input sizes that a model takes.
+
+    Attributes:
+        sizes: of each input, (channels, *axes), from which each axis was changed in turn; they work.
+        axes: what works along each.
+        tried: how many sizes were tried.
+        complete: whether every size of a period was; others follow from those that were.
+    """
+
+    sizes: Sizes
+    axes: tuple[AxisSizes, ...]
+    tried: int
+    complete: bool
+
+    @property
+    def told(self) -> str:
+        """All axes in a line: ``rows 8n, columns 16n``."""
+        return ", ".join(f"{axis.name} {axis.told}" for axis in self.axes) or "no axes but channels"
+
+    @property
+    def code(self) -> str:
+        """Python code of a function ``any_size(model, *inputs)`` that pads inputs, and crops what comes out."""
+        return pad_and_crop_code(self)
+
+    def takes(self, sizes: Sizes) -> bool:
+        """Whether inputs of some sizes, (channels, *axes) each, have working sizes along every axis."""
+        return all(axis.takes(sizes[given][1 + place]) for axis in self.axes for given, place in axis.places)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        rows = [{**row, "starts": list(row["starts"])} for row in self._rows()]
+        return {
+            "sizes": [list(size) for size in self.sizes],
+            "axes": rows,
+            "tried": self.tried,
+            "complete": self.complete,
+            "code": self.code,
+        }
+
+    def _heading(self) -> str:
+        return f"Working sizes, around {' and '.join(map(by_size, self.sizes))}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        for axis in self.axes:
+            yield axis.name, axis.told
+        how = "all of a period" if self.complete else "by which others are known, then the time was up"
+        yield "tried", f"{counted(self.tried, 'size')}, {how}"
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        for axis in self.axes:
+            yield {"axis": axis.name, "sizes": axis.told, "multiple": axis.multiple, "starts": axis.starts}
 
 
-def _all_candidates(sizes: Sizes, stride: int) -> Iterator[Sizes]:
-    for multiple in (stride, *MULTIPLES):
-        yield tuple((size[0], *(-(-side // multiple) * multiple for side in size[1:])) for size in sizes)
-        yield tuple((size[0], *(side // multiple * multiple for side in size[1:])) for size in sizes)
-    first = max(sizes[0][1:], default=0)
-    near = [first + sign * step for step in range(1, FARTHEST + 1) for sign in (1, -1)]
-    for side in (*sorted(USUAL, key=lambda one: abs(one - first)), *near):
-        yield tuple((size[0], *(side for _ in size[1:])) for size in sizes)
-
-
-def _distance(one: Sizes, other: Sizes) -> int:
-    return sum(abs(a - b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
+def _row(start: int, multiple: int) -> str:
+    if multiple == 1:
+        return "any" if start == 1 else f"n from {start} on"
+    if start % multiple:
+        return f"{start} + {multiple}n"
+    return f"{multiple}n" if start == multiple else f"{multiple}n from {start} on"

@@ -187,7 +187,7 @@ def test_a_mismatch_with_a_part_of_the_input_says_so() -> None:
     assert finding.message.startswith("up comes to 31×31 and the input to 32×32")
     (hint,) = [one for one in audit(Part(), (3, 33, 33), measure=False).findings if one.rule == "only-some-sizes"]
     assert "meets the input for an input of 33×33" in hint.message
-    assert "nor do powers of two work" in hint.message
+    assert "the model works for rows 33 + 2n, columns 33 + 2n" in hint.message
 
 
 def test_sizes_that_work_are_no_accident() -> None:

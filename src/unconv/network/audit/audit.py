@@ -27,7 +27,7 @@ from unconv.network.audit.checks.pattern import check_pattern
 from unconv.network.audit.finding import Finding, Subject, findings_table, module_of
 from unconv.network.audit.sites.locate import locate
 from unconv.network.run.computed_weights import has_parts
-from unconv.network.run.input_sizes import InputSize
+from unconv.network.run.input_sizes import InputSize, told_dtypes
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
@@ -199,6 +199,7 @@ def audit(
     """
     recorder, sizes, error = attempt(model, input_size, dtype=dtype)
     model = unwrap_compiled(model)
+    dtype = told_dtypes(input_size, model) if dtype is None else dtype
     if error is not None:
         mismatch = find_mismatch(recorder, sizes)
         if mismatch is None:

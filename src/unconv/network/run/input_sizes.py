@@ -95,6 +95,19 @@ def input_dtypes(given: InputSize) -> list[torch.dtype | None]:
     return [one.dtype if whole else None for one, whole in zip(entries, tensors, strict=True)]
 
 
+def told_dtypes(given: InputSize, model: nn.Module) -> list[torch.dtype] | None:
+    """The type of each input where one of them tells: tokens their own, the others that of the parameters.
+
+    >>> told_dtypes([(3, 8), torch.zeros(1, 7, dtype=torch.int64)], nn.Linear(8, 2))
+    [torch.float32, torch.int64]
+    """
+    kinds = input_dtypes(given)
+    if not any(kinds):
+        return None
+    like = next((one.dtype for one in model.parameters() if one.is_floating_point()), torch.get_default_dtype())
+    return [kind or like for kind in kinds]
+
+
 def first_convolution(model: nn.Module) -> nn.modules.conv._ConvNd | None:
     """The first convolution in the order of a model's modules, whose channels are known; None without one.
 

@@ -16,12 +16,12 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
+from unconv.network.near_sizes import deepest_stride, sizes_near
 from unconv.network.shapes.module_answers import Sizes, answer_shapes
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.tape import Program, Tape, gather_modules, steps_of
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.trace import replay
-from unconv.network.working_sizes import deepest_stride, working_sizes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -214,7 +214,7 @@ def explain(
         alone = len(args) == len(sizes) and all(isinstance(one, Tensor) for one in args)
         plain = alone and method is None and not kwargs
         stride = deepest_stride(build_graph(recorder, sizes)) if recorder.records else 1
-        works = working_sizes(model, sizes, stride=stride) if found.by_input and plain else ()
+        works = sizes_near(model, sizes, stride=stride) if found.by_input and plain else ()
         return ShapeError(found, works)
     except UnconvError:
         return None

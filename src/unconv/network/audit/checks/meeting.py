@@ -8,18 +8,24 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from unconv.errors import UnconvError
 from unconv.network.audit.finding import Finding, Subject, argument, by_size, module_of, spelled
+from unconv.network.find_working_sizes import working_sizes
+from unconv.network.near_sizes import FARTHEST
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.operation import JOINS
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.trace import attempt
-from unconv.network.working_sizes import deepest_stride, least_multiple
+from unconv.network.working_sizes import WorkingSizes
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 
 UPSAMPLING = frozenset(
     {"conv_transpose", "interpolate", "pixel_shuffle", "max_unpool2d", "max_unpool3d", "scatter_add"}
 )
+
+# The search for sizes that work ends after so long.
+SECONDS = 4.0
 
 Sizes = tuple[tuple[int, ...], ...]
 Dtype = torch.dtype | Sequence[torch.dtype] | None
@@ -71,7 +77,7 @@ def find_mismatch(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
 def report_mismatch(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -> Finding:
     """``sizes-do-not-meet``: both layers, the sizes for which they do, and what mends it."""
     first, second = upsampled_first(found)
-    works = tell_working_sizes(model, sizes, dtype, deepest_stride(found.graph))
+    works = tell_working_sizes(model, sizes, dtype)
     known = f"; it works for {works}" if works else ""
     return Finding(
         "sizes-do-not-meet",
@@ -94,27 +100,45 @@ def check_other_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     if found is None:
         return
     first, second = upsampled_first(found)
-    multiple = least_multiple(subject.model, sizes, dtype, deepest_stride(graph))
-    told = f"the model works for sizes that are multiples of {multiple}" if multiple else "nor do powers of two work"
+    works = working_sizes(subject.model, sizes, dtype, seconds=SECONDS, every=False)
     yield Finding(
         "only-some-sizes",
         first[0],
         f"meets {second[0]} for an input of {by_size(sizes[0][1:])}, but for {by_size(larger[0][1:])} it comes to "
-        f"{by_size(first[1])} against {by_size(second[1])}; {told}",
+        f"{by_size(first[1])} against {by_size(second[1])}; the model works for {_multiples(works, 'sizes')}",
         way_out(found, first, second),
     )
 
 
-def tell_working_sizes(model: nn.Module, sizes: Sizes, dtype: Dtype, stride: int) -> str:
-    """The nearest input sizes, above and below, that a model takes, in words; "" where none was found."""
-    multiple = least_multiple(model, sizes, dtype, stride)
-    if not multiple:
+def tell_working_sizes(model: nn.Module, sizes: Sizes, dtype: Dtype) -> str:
+    """The input sizes that a model takes, and the nearest below and above, in words; "" where none was found."""
+    try:
+        works = working_sizes(model, sizes, dtype, seconds=SECONDS)
+    except UnconvError:
         return ""
-    below = [tuple(side // multiple * multiple for side in size[1:]) for size in sizes]
-    above = [tuple(-(-side // multiple) * multiple for side in size[1:]) for size in sizes]
-    near = [one[0] for one in (below, above) if all(all(side > 0 for side in size) for size in one)]
-    names = " and ".join(dict.fromkeys(by_size(size) for size in near))
-    return f"input sizes that are multiples of {multiple}, as {names}"
+    near = [_nearest(works, sizes, step) for step in (-1, 1)]
+    names = " and ".join(dict.fromkeys(by_size(size[0][1:]) for size in near if size))
+    return _multiples(works, "input sizes") + (f", as {names}" if names else "")
+
+
+def _multiples(works: WorkingSizes, noun: str) -> str:
+    """Multiples along every axis, by one number where they are alike."""
+    rows = {(axis.multiple, *(start % axis.multiple for start in axis.starts if axis.multiple)) for axis in works.axes}
+    plain = len(rows) == 1 and next(iter(rows))[1:] == (0,)
+    return f"{noun} that are multiples of {works.axes[0].multiple}" if plain else works.told
+
+
+def _nearest(works: WorkingSizes, sizes: Sizes, step: int) -> Sizes | None:
+    """Working sizes, down or up from some others; None where there are none in reach."""
+    rows = [list(size) for size in sizes]
+    for axis in works.axes:
+        given, place = axis.places[0]
+        side = rows[given][1 + place]
+        reach = range(side, side + step * (2 * max(axis.multiple, FARTHEST) + 1), step)
+        size = next((one for one in reach if axis.takes(one)), 0)
+        for given, place in axis.places:
+            rows[given][1 + place] = size
+    return tuple(map(tuple, rows)) if all(side for row in rows for side in row) else None
 
 
 def way_out(found: Mismatch, first: tuple[str, tuple[int, ...]], second: tuple[str, tuple[int, ...]]) -> str:
