@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
 from unconv.network.near_sizes import deepest_stride, sizes_near
+from unconv.network.shapes.failing_place import Call, fails_alike, outermost_call
 from unconv.network.shapes.module_answers import Sizes, answer_shapes
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.tape import Program, Tape, gather_modules, steps_of
@@ -25,8 +25,6 @@ from unconv.network.trace.trace import replay
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# A module, what it was called with, and which of its methods was called unless it is the module itself.
-Call: TypeAlias = tuple[nn.Module, Sequence[Any], dict[str, Any], Callable[..., Any] | None]
 
 
 class ShapeError(UnconvError, RuntimeError):
@@ -55,6 +53,12 @@ class ShapeError(UnconvError, RuntimeError):
 
 # What torch's errors about sizes speak of.
 _ABOUT_SIZES = re.compile(r"\b(sizes?|shapes?|dimensions?|channels|broadcast\w*|match)\b", re.IGNORECASE)
+# What those of other kinds speak of: types of numbers, devices, and what a backend has no operation for.
+_OF_OTHER_KINDS = re.compile(
+    r"dtype|scalar type|Input type|result type|same device|on device|devices?:|not implemented for|Could not run|"
+    r"complex|quanti[sz]ed|c10::|torch\.\w+Tensor|is on \w+, |CUDA|out of memory|bool tensor",
+    re.IGNORECASE,
+)
 # Set while a call is made again, so that what is decorated inside of it is silent.
 _EXPLAINING: ContextVar[bool] = ContextVar("explaining", default=False)
 
@@ -127,10 +131,12 @@ def _explain_failure(error: BaseException | None, find_call: Callable[[], Call |
     kinds = RuntimeError | ValueError | TypeError | AssertionError
     if not isinstance(error, kinds) or isinstance(error, UnconvError) or _EXPLAINING.get():
         return
+    if _OF_OTHER_KINDS.search(str(error)):
+        return
     call = find_call()
     before = _EXPLAINING.set(True)
     try:
-        explained = explain(*call) if call is not None else None
+        explained = explain(*call, error=error) if call is not None else None
     finally:
         _EXPLAINING.reset(before)
     if explained is not None:
@@ -146,7 +152,7 @@ def _find_call(
     its = getattr(type(module), "forward", None)
     if its is not None and inspect.unwrap(its) is inspect.unwrap(function):
         return module, given, kwargs, None
-    outer = _outermost_call(traceback)
+    outer = outermost_call(traceback)
     # A module without weights, as a loss, says little by itself: what came in was made outside of it.
     if outer is not None and next(outer[0].parameters(), None) is not None:
         return outer
@@ -156,7 +162,7 @@ def _find_call(
 
 def _taped_call(tape: Tape, error: Exception, traceback: TracebackType | None) -> Call | None:
     """What failed in a context: a module, or a function of what modules made."""
-    outer = _outermost_call(traceback)
+    outer = outermost_call(traceback)
     if outer is not None and next(outer[0].parameters(), None) is not None:
         return outer
     failure = tape.failure
@@ -194,21 +200,28 @@ def _kind(thing: object) -> str:
 
 
 def explain(
-    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], method: Callable[..., Any] | None = None
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    method: Callable[..., Any] | None,
+    error: Exception,
 ) -> ShapeError | None:
-    """The error that says what does not fit in a call of a model, or of its method; None if that is not known."""
+    """The error that says what does not fit in a call of a model, or of its method; None if that is not known.
+
+    ``error`` is what the call failed by. What the call fails by when it is made again, with shapes only, explains it
+    where both come up in the same place.
+    """
     try:
-        shown = replay(model, *_one_image(args, kwargs), method)
-        if shown is None or shown[2] is None:
-            # One image fits where several do not: then it is about their number.
-            shown = replay(model, args, kwargs, method)
+        shown = replay(model, args, kwargs, method)
         if shown is None:
             return None
-        recorder, sizes, error = shown
-        # A method may fail for reasons of its own when there are only shapes; an operation that failed says enough.
-        if error is None or (method is not None and recorder.failed is None):
+        recorder, sizes, again = shown
+        if again is None or not fails_alike(error, again):
             return None
-        found = answer_shapes(recorder, sizes, error)
+        # A method may fail for reasons of its own when there are only shapes; an operation that failed says enough.
+        if method is not None and recorder.failed is None and not recorder.failed_functions:
+            return None
+        found = answer_shapes(recorder, sizes, again)
         if found is None:
             return None
         alone = len(args) == len(sizes) and all(isinstance(one, Tensor) for one in args)
@@ -218,27 +231,3 @@ def explain(
         return ShapeError(found, works)
     except UnconvError:
         return None
-
-
-def _outermost_call(traceback: TracebackType | None) -> Call | None:
-    """The first module on the way to an error, and what it was called with."""
-    while traceback is not None:
-        frame = traceback.tb_frame
-        if frame.f_code.co_name in ("_call_impl", "_wrapped_call_impl"):
-            module = frame.f_locals.get("self")
-            if isinstance(module, nn.Module):
-                return module, frame.f_locals["args"], frame.f_locals["kwargs"], None
-        traceback = traceback.tb_next
-    return None
-
-
-def _one_image(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-    """The call with the first image of each batch: of all tensors that are as many as the first one."""
-    tensors = [leaf for leaf in tree_leaves((tuple(args), kwargs)) if isinstance(leaf, Tensor) and leaf.ndim >= 2]
-    count = next((len(leaf) for leaf in tensors if leaf.is_floating_point()), 0)
-
-    def first(value: Any) -> Any:
-        return value[:1] if isinstance(value, Tensor) and value.ndim >= 2 and len(value) == count else value
-
-    batch, named = tree_map(first, (tuple(args), kwargs))
-    return batch, named

@@ -8,8 +8,9 @@ from unconv.network.audit.checks.meeting import UPSAMPLING, maker_of, sized_by
 from unconv.network.audit.finding import argument, by_size
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.size_story import size_stories
+from unconv.network.trace.failed import Failed
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.operation import LOSSES, Failed
+from unconv.network.trace.operation import LOSSES
 from unconv.operators.geometry.conv import ConvTransposeGeometry
 
 Shape = tuple[int, ...]

@@ -15,8 +15,9 @@ from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.size_story import size_stories, size_story
 from unconv.network.shapes.transposed_answers import answer_transposed
 from unconv.network.trace.build_graph import build_graph
+from unconv.network.trace.failed import Failed
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.operation import CLASS_LOSSES, LOSSES, Failed, ModuleCall
+from unconv.network.trace.operation import CLASS_LOSSES, LOSSES, ModuleCall
 from unconv.network.trace.record import Recorder
 
 Sizes = tuple[tuple[int, ...], ...]
@@ -183,7 +184,7 @@ def _view(failed: Failed, graph: Graph | None, module: ModuleCall | None, error:
     what = f"{where} reads {name}, {by_size(shape)} (batch first), as {wanted}: {prod(shape):,} numbers do not fill it"
     story = [line for axis in range(len(shape) - 2) for line in (size_story(graph, name, axis) if graph else [])]
     return ShapeAnswer(
-        what, tuple(story), (name, where), f"x.reshape({shape[0]}, -1), or x.flatten(1): {prod(shape[1:])} features"
+        what, tuple(story), (name, where), f"x.reshape(len(x), -1), or x.flatten(1): {prod(shape[1:])} features"
     )
 
 

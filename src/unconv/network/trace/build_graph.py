@@ -35,7 +35,7 @@ def build_graph(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
         alone = n in mains and len(groups[id(record.run)]) == 1 and len(record.run.input_shapes) == 1
         shapes = record.run.input_shapes if alone else record.input_shapes
         inputs = tuple(names[m] for m in _behind(record.inputs, values, makers))
-        layers.append(_layer(record, names[n], shapes, outputs[n], inputs))
+        layers.append(_layer(record, names[n], shapes, outputs[n], inputs, recorder.graph.batch))
     places = {name: (n, outputs[n].index) for n, name in enumerate(names)}
     for run in recorder.runs:
         if run.returned is not None and run.path not in places:
@@ -50,14 +50,16 @@ def build_graph(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
     return Graph(tuple(layers), sizes, recorder.parameters, tuple(values), places, *facts)
 
 
-def _layer(record: Record, name: str, shapes: Sequence[Shape], output: Value, inputs: tuple[str, ...]) -> Layer:
+def _layer(
+    record: Record, name: str, shapes: Sequence[Shape], output: Value, inputs: tuple[str, ...], batch: int
+) -> Layer:
     outcome = record.outcome
     return Layer(
         name=name,
         module_type=record.run.kind,
         operator=outcome.operator,
-        input_shapes=tuple(_unbatched(shape) for shape in shapes),
-        output_shape=_unbatched(output.shape),
+        input_shapes=tuple(_unbatched(shape, batch) for shape in shapes),
+        output_shape=_unbatched(output.shape, batch),
         geometry=outcome.geometry,
         groups=outcome.groups,
         parameters=record.parameters,
@@ -70,8 +72,8 @@ def _layer(record: Record, name: str, shapes: Sequence[Shape], output: Value, in
     )
 
 
-def _unbatched(shape: Shape) -> Shape:
-    return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
+def _unbatched(shape: Shape, batch: int) -> Shape:
+    return shape[1:] if len(shape) > 1 and shape[0] in (1, batch) else shape
 
 
 def _behind(start: Sequence[int], values: Sequence[Value], makers: dict[int, int]) -> tuple[int, ...]:

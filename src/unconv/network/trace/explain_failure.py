@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from unconv.network.trace.operation import JOINS, Failed, ModuleCall
+from unconv.network.trace.failed import Failed
+from unconv.network.trace.operation import JOINS, ModuleCall
 
 # What a module says that it takes, and along which dimension of what comes in.
 _TAKES = {

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
+from unconv.network.trace.failed import describe_failure
 from unconv.network.trace.operation import CLASS_LOSSES, LOSSES
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.rules.recurrent import pack, recurrent, unpack
@@ -57,14 +58,14 @@ class WholeFunctions(TorchFunctionMode):
         if func in _RECURRENT and len(args) >= 8:
             return self._recurrent(func, args, given)
         name = getattr(func, "__name__", "")
-        if name not in LOSSES | CLASS_LOSSES:
-            return func(*args, **given)
         try:
             _check_classes(name, dict(zip(("input", "target"), args, strict=False)) | given)
             return func(*args, **given)
-        except Exception:
-            if self.recorder.failed is None:
-                self.recorder.note_failure(name, args, given)
+        except Exception as error:
+            failed = describe_failure(name, args, given, error, self.recorder.value_of)
+            self.recorder.failed_functions.append(failed)
+            if self.recorder.failed is None and name in LOSSES | CLASS_LOSSES:
+                self.recorder.failed = failed
             raise
 
     def _pack(self, steps: Tensor, lengths: Tensor, batch_first: bool) -> Any:

@@ -109,16 +109,6 @@ class Outcome:
     reads: tuple[Value, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True)
-class Failed:
-    """The operation that failed: its name, and what came in."""
-
-    operator: str
-    shapes: tuple[tuple[int, ...], ...]
-    values: tuple[int | None, ...]
-    """Of each tensor that came in; None where it does not depend on the network's input."""
-
-
 def base_name(func: torch._ops.OpOverload) -> str:
     """The operation without overload, in-place mark and leading underscore.
 

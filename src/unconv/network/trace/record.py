@@ -24,10 +24,11 @@ from unconv.network.run.forward import OutOfTime
 from unconv.network.run.held_tensors import held_tensors
 from unconv.network.run.lazy_layers import give_shapes, is_lazy_layer
 from unconv.network.run.outputs import main_output, output_leaves
+from unconv.network.trace.failed import Failed, describe_failure, led_to
 from unconv.network.trace.known_values import KnownValues
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
-from unconv.network.trace.operation import Failed, ModuleCall, OperatorCall, Outcome, base_name, bind_arguments
+from unconv.network.trace.operation import ModuleCall, OperatorCall, Outcome, base_name, bind_arguments
 from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
 from unconv.network.trace.rules.shape import paste
 from unconv.network.trace.rules.window import OperationRule
@@ -73,6 +74,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     until: float = inf
     """When the pass has to end, on the clock of ``time.monotonic``."""
     failed: Failed | None = None
+    failed_functions: list[Failed] = field(default_factory=list)
+    """The functions of torch in which that happened, the innermost first."""
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -109,8 +112,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise OutOfTime
         try:
             result = self._run(func, args, kwargs or {})
-        except Exception:
-            self.note_failure(base_name(func), args, kwargs or {})
+        except Exception as error:
+            self.failed = describe_failure(base_name(func), args, kwargs or {}, error, self.value_of)
             raise
         if self._muted:
             return result
@@ -142,15 +145,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Names of parameters that nothing seen so far has used."""
         return tuple(name for name, one in self.model.named_parameters() if id(one) not in self._claimed)
 
-    def note_failure(self, operator: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        """Remember the operation that failed, and what came into it."""
-        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        values = [self.value_of(leaf) for leaf in leaves]
-        self.failed = Failed(
-            operator,
-            tuple(tuple(leaf.shape) for leaf in leaves),
-            tuple(value.index if value is not None else None for value in values),
-        )
+    def forget_caught(self, error: Exception) -> None:
+        """Keep only the failures that led to an error."""
+        if self.failed is not None and not led_to(error, self.failed):
+            self.failed = None
+        self.failed_functions = [one for one in self.failed_functions if led_to(error, one)]
 
     @contextmanager
     def muted(self) -> Iterator[None]:

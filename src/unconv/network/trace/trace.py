@@ -135,7 +135,7 @@ def replay(
     images = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.ndim >= 2]
     if not images:
         return None
-    graph = ValueGraph(tuple(images[0].shape[2:]))
+    graph = ValueGraph(tuple(images[0].shape[2:]), batch=len(images[0]))
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(graph, model, fakes)
     with preserve(model, buffers=False), _quiet(), torch.inference_mode(False), fakes:
@@ -161,6 +161,7 @@ def _run(
     except OutOfTime:
         return ModelError("trace: the time that it was given was up before the end of the network")
     except Exception as error:
+        recorder.forget_caught(error)
         return error
     recorder.note_output(output)
     return None

@@ -37,8 +37,9 @@ from unconv.operators.geometry.receptive import AxisField, ReceptiveField
 class ValueGraph:
     """The values of a network, in the order in which they come to be."""
 
-    def __init__(self, input_size: tuple[int, ...]) -> None:
+    def __init__(self, input_size: tuple[int, ...], batch: int = 1) -> None:
         self.input_size = input_size
+        self.batch = batch
         self.values: list[Value] = []
 
     def image(self, shape: Sequence[int]) -> Value:

@@ -25,7 +25,8 @@ def view(call: OperatorCall) -> Outcome:
     """A view with another shape; from a map to a vector it is a layer of its own, ``flatten``."""
     value = call.graph.reshape(call.values[0], call.shape)
     before = tuple(call.first.shape)
-    flat = len(call.shape) == 2 < len(before) and before[0] == call.shape[0] == 1 and before[-1] != call.shape[1]
+    alone = before[:1] == call.shape[:1] == (call.graph.batch,)
+    flat = len(call.shape) == 2 < len(before) and alone and before[-1] != call.shape[1]
     return Outcome("flatten" if flat else call.name, (value,), visible=flat)
 
 
