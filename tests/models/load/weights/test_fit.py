@@ -127,15 +127,34 @@ def test_tensors_without_values_and_networks_without_tensors_are_refused():
 
 
 def test_what_torch_refuses_is_told_in_one_line():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        packed = torch.quantize_per_tensor(torch.zeros(10, 4), 0.1, 0, torch.qint8)
-    state = small().state_dict() | {"3.weight": packed}
     with pytest.raises(ModelError, match="torch refuses them: ") as caught:
-        fit(state)
+        fit(small().state_dict() | {"3.weight": torch.ones(10, 4).to_sparse()})
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_with_one_other_tensor_is_refused():
     with pytest.raises(ModelError, match=r"do not fit the network: 8 missing \(.*\), 1 unexpected \(other\)"):
         fit({"other": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.int8, torch.bool])
+def test_other_numbers_than_the_networks_are_refused(dtype):
+    state = small().state_dict()
+    state["3.weight"] = torch.ones(10, 4, dtype=dtype)
+    with pytest.raises(ModelError, match=r"1 of other numbers \(3.weight \w+ for float32\)"):
+        fit(state)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_another_precision_is_converted_and_told(dtype):
+    state = {name: tensor.to(dtype) for name, tensor in small().state_dict().items()}
+    _, notes = fit_weights(small, contents_of(state), dict, "weights")
+    assert notes == (f"{str(dtype).removeprefix('torch.')} of the file taken as float32",)
+
+
+def test_a_prefix_that_fits_a_few_names_is_not_the_nearest():
+    state = {f"net_{name}": tensor for name, tensor in small().state_dict().items()}
+    with pytest.raises(
+        ModelError, match=r"^weights: do not fit the network: 8 missing \(.*\), 9 unexpected \(net_0.weight"
+    ):
+        fit(state)

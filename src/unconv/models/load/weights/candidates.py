@@ -46,10 +46,11 @@ class OwnNames:
     @classmethod
     def of(cls, module: nn.Module) -> OwnNames:
         """Those of a module; tensors that are shared have several."""
-        state = module.state_dict(keep_vars=True)
+        # Without what modules save of another kind.
+        state = {name: one for name, one in module.state_dict(keep_vars=True).items() if isinstance(one, Tensor)}
         same: dict[int, list[str]] = defaultdict(list)
         for name, tensor in state.items():
-            if isinstance(tensor, Tensor) and not name.endswith(COUNTER):
+            if not name.endswith(COUNTER):
                 same[id(tensor)].append(name)
         buffers = {name for name, _ in module.named_buffers(remove_duplicate=False)}
         groups = tuple(frozenset(names) for names in same.values())
@@ -104,7 +105,9 @@ def find_candidates(contents: Contents, own: OwnNames, rename: Renaming) -> list
         return complete
     inner = [view.of_inner_module() for view in views if view.common_prefix]
     nearest += [view.candidate(place) for view in inner for place in view.places() if is_plain(place)]
-    return _complete(nearest) or sorted(nearest, key=lambda one: (len(one.missing), -len(one.left)))[:1]
+    # A prefix that fits less than half of the names does so by chance.
+    half = len(own.groups) // 2
+    return _complete(nearest) or sorted(nearest, key=lambda one: (max(len(one.missing), half), -len(one.left)))[:1]
 
 
 def _large_places(contents: Contents, tensors: int) -> list[str]:

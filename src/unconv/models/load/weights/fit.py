@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, printable
 from unconv.models.load.weights.averages import spread_averages
-from unconv.models.load.weights.candidates import Candidate, OwnNames, Renaming, find_candidates
+from unconv.models.load.weights.candidates import COUNTER, Candidate, OwnNames, Renaming, find_candidates
 from unconv.models.load.weights.choice import choose, describe_choice, part_of, unexpected_names
 from unconv.models.load.weights.contents import Contents
 
@@ -76,7 +76,8 @@ def fit_weights(
     module = modules[chosen]
     _load(module, chosen, where)
     classes = () if module is first else ("built for the number of classes of the file",)
-    return Fitted(module, (*describe_choice(chosen, tuple(modules), contents, file), *classes, *contents.notes))
+    done = (*describe_choice(chosen, tuple(modules), contents, file), *classes, *_converted(chosen.tensors, module))
+    return Fitted(module, (*done, *contents.notes))
 
 
 def _names_differ(one: Candidate, own: OwnNames) -> bool:
@@ -85,6 +86,8 @@ def _names_differ(one: Candidate, own: OwnNames) -> bool:
 
 def _module_for(one: Candidate, module: nn.Module, build: Build) -> nn.Module | None:
     """The network that a set fits, of another number of classes perhaps; None where shapes differ otherwise."""
+    if _wrong_formats(one.tensors, module):
+        return None
     if not _wrong_shapes(one.tensors, module):
         return module
     classes = _other_number_of_classes(one.tensors, module, build)
@@ -113,6 +116,7 @@ def _difference(one: Candidate, own: OwnNames, module: nn.Module) -> str:
         _told("missing", one.missing),
         _told("unexpected", unexpected),
         _told("of another shape", [f"{name} {shapes}" for name, shapes in wrong.items()]),
+        _told("of other numbers", _wrong_formats(one.tensors, module)),
     )
     compared = f"under {printable(one.place)}. of the file, " if one.place else ""
     return compared + ", ".join(filter(None, told))
@@ -136,6 +140,29 @@ def _wrong_shapes(tensors: Mapping[str, Tensor], module: nn.Module) -> dict[str,
         for name, value in tensors.items()
         if name in own and list(value.shape) != own[name]
     }
+
+
+def _wrong_formats(tensors: Mapping[str, Tensor], module: nn.Module) -> list[str]:
+    """Complex numbers or integers where the network has others: packed weights, say; counters may be averages."""
+    own = module.state_dict()
+    return [
+        f"{name} {_format(value)} for {_format(own[name])}"
+        for name, value in tensors.items()
+        if not name.endswith(COUNTER)
+        and (value.is_complex(), value.is_floating_point() or value.is_complex())
+        != (own[name].is_complex(), own[name].is_floating_point() or own[name].is_complex())
+    ]
+
+
+def _format(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _converted(tensors: Mapping[str, Tensor], module: nn.Module) -> tuple[str, ...]:
+    """Which precision of the file became which other."""
+    own = module.state_dict()
+    pairs = [(_format(tensor), _format(own[name])) for name, tensor in tensors.items() if not name.endswith(COUNTER)]
+    return tuple(f"{there} of the file taken as {here}" for there, here in dict.fromkeys(pairs) if there != here)
 
 
 def _other_number_of_classes(tensors: Mapping[str, Tensor], module: nn.Module, build: Build) -> int | None:
