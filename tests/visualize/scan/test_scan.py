@@ -224,8 +224,9 @@ def test_models_of_all_kinds() -> None:
         assert scan(model, images(5), [layer], top=2).values[layer].shape == (8, 2)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="TorchScript"):
         scan(torch.jit.script(small()), images(5), ["0"])
-    with pytest.raises(ModelError, match="not a tensor"):
-        scan(Dictionary(), images(5), [""])
+    # What is returned in a dict stands for its main tensor.
+    whole = scan(Dictionary(), images(5), [""], top=2)
+    assert torch.equal(whole.values[""], scan(Dictionary().body, images(5), [""], top=2).values[""])
 
 
 @pytest.mark.parametrize(
