@@ -22,7 +22,7 @@ from unconv.visualize.reverse.autograd_nodes import (
     reversible,
 )
 from unconv.visualize.reverse.gates import name_products
-from unconv.visualize.reverse.rectifiers.detached import DETACHED, PART, SCALED
+from unconv.visualize.reverse.rectifiers.detached import BEFORE, DETACHED, PART, SCALED
 
 _WORDS = {
     "Div": "quotient of activations",
@@ -102,10 +102,12 @@ def read_coverage(value: Tensor, rule: str) -> Coverage:
             linear.update(("convolution", "batch norm"))
         elif DETACHED in node.metadata and (kind is not None or node in products):
             passed[f"{_read_with(node)} with detached activations"] += 1
+        elif node.metadata.get(PART):
+            passed[node.metadata[PART]] += 1
         elif kind is not None:
             linear[kind] += 1
         elif PART in node.metadata:
-            passed[node.metadata[PART]] += 1
+            linear[""] += 1
         else:
             name = operation_of(node)
             passed[products.get(node, _WORDS.get(name, _spelled(name)))] += 1
@@ -152,7 +154,8 @@ def clipped_from(value: Tensor) -> Any:
         node = node.next_functions[-1][0]
     if node is None or reversible(node) not in ("relu6", "clamp"):
         return None
-    return node.next_functions[0][0]
+    before = node.metadata.get(BEFORE) or node.next_functions[0][0]
+    return before.next_functions[0][0] if before is not None and operation_of(before) == "Anchor" else before
 
 
 def _read_with(node: Any) -> str:

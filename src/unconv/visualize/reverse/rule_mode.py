@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import torch
 import torch.nn.functional as F
@@ -40,9 +41,9 @@ class Reversed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, _x: Tensor, y: tuple[Tensor], pull: Pull, back: Back, rectifier: str, spelled: Call | None = None
+        ctx: Any, x: Tensor, y: tuple[Tensor], pull: Pull, back: Back, rectifier: str, spelled: Call | None = None
     ) -> Tensor:
-        ctx.pull, ctx.back, ctx.rectifier, ctx.spelled = pull, back, rectifier, spelled
+        ctx.pull, ctx.back, ctx.rectifier, ctx.spelled, ctx.source = pull, back, rectifier, spelled, ref(x)
         # No argument of its own: that would be given back as a view, which nothing may overwrite.
         return y[0]
 

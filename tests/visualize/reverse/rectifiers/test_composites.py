@@ -94,6 +94,7 @@ SPELLINGS: dict[str, tuple[Function, Function]] = {
     "0.5 x + 0.5 |x|": (lambda x: 0.5 * x + torch.abs(x).mul(0.5), F.relu),
     "-min(-x, 0)": (lambda x: -torch.minimum(-x, ZERO.to(x)), F.relu),
     "relu(x) - relu(x - 6)": (lambda x: F.relu(x) - F.relu(x - 6), F.relu6),
+    "relu(x).clamp(max=6)": (lambda x: F.relu(x).clamp(max=6), F.relu6),
     "where twice": (lambda x: torch.where(x > 6, 6.0, torch.where(x < 0, 0.0, x)), F.relu6),
     "maximum(x, x / 10)": (lambda x: torch.maximum(x, 0.1 * x), leaky),
     "max(x / 10, x)": (lambda x: torch.max(x * TENTH.to(x), x), leaky),
@@ -177,6 +178,11 @@ OTHERS: dict[str, tuple[Function, Function]] = {
         lambda x: torch.sigmoid(1.702 * x) * (1 + 1.702 * x * torch.sigmoid(-1.702 * x)),
     ),
     "rectifier of mul, add, sqrt": (lambda x: (x + (x * x + 4).sqrt()) / 2, lambda x: (1 + x / (x * x + 4).sqrt()) / 2),
+    "rectifier of relu, pow": (lambda x: F.relu(x) ** 2, lambda x: 2 * x.clamp(min=0)),
+    "rectifier of relu, div, tanh": (
+        lambda x: torch.tanh(F.relu(x) / 3),
+        lambda x: (1 - torch.tanh(x / 3) ** 2) / 3 * (x > 0),
+    ),
     "rectifier of gt, mul": (lambda x: x * (x > 0.5), lambda x: (x > 0.5).double()),
 }
 

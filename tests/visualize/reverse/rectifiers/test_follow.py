@@ -89,6 +89,15 @@ def by_slices(x: Tensor) -> Tensor:
     return y
 
 
+def by_methods_of_parts(x: Tensor) -> Tensor:
+    y = 2 * x
+    y[:, 0].copy_(x[:, 1])
+    y[:, 1].zero_()
+    y[:, 2].fill_(3.0)
+    F.dropout(y[:, 3], 0.5, training=False, inplace=True)
+    return F.dropout(y.flatten(1), 0.5, training=False, inplace=True)
+
+
 def relu_of_a_part(x: Tensor) -> Tensor:
     y = x.clone()
     y[:, :2].relu_()
@@ -120,10 +129,17 @@ def without_gradient(x: Tensor) -> Tensor:
     return x * mask
 
 
+def test_layer_before_a_composed_clip_is_known() -> None:
+    model, image = Composed(lambda x: F.relu(x).clamp(max=6)), torch.rand(1, 3, 12, 12)
+    for maps in (view_network(model, image).feature_maps, list_feature_maps(model, image)):
+        assert {one.layer: one.unclipped for one in maps} == {"conv": None, "act": "conv", "last": None}
+
+
 DETACHED = "product with detached activations"
 # What a function does, and what of that is rectified and what is listed.
 FOLLOWED: dict[str, tuple[Function, dict[str, int], dict[str, int]]] = {
     "slices": (by_slices, {}, {}),
+    "methods of parts": (by_methods_of_parts, {}, {}),
     "rectifier of a part": (relu_of_a_part, {"relu": 1}, {}),
     "composed rectifier of a part": (composed_of_a_part, {"relu": 1}, {}),
     "exponential of a part": (exponential_of_a_part, {}, {"exp": 1}),
@@ -142,6 +158,11 @@ FOLLOWED: dict[str, tuple[Function, dict[str, int], dict[str, int]]] = {
         lambda x: F.conv2d(x, KERNEL * x.detach().mean()),
         {},
         {"convolution with detached activations": 1},
+    ),
+    "a number read": (
+        lambda x: x * (1 / x.norm().item()),
+        {},
+        {"scaling by a number, perhaps one read from the activations": 1},
     ),
     "straight through": (lambda x: x + (x.round() - x).detach(), {}, {"add with detached activations": 1}),
     "choice by another value": (lambda x: torch.where(F.conv2d(x, KERNEL) > 0, x, 0.0), {}, {"where": 1}),

@@ -9,8 +9,11 @@ from torch import Tensor
 
 # Where a node's metadata say which operation read such values: what looks linear on the graph is not.
 DETACHED = "unconv.detached"
-# Where they say what a choice or a change of a part of a tensor does: empty where it is affine.
+# Where they say what an operation does that the graph does not tell: empty where it is linear, a choice by a constant
+# mask or a change of a part of a tensor.
 PART = "unconv.part"
+# Where they say which operation stands before a rectifier that is several operations.
+BEFORE = "unconv.before"
 # Where they say that a rectifier's result is scaled.
 SCALED = "unconv.scaled"
 # What takes only shapes and types from its arguments, and what from all but the first.
@@ -50,7 +53,7 @@ def read_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterabl
     return tensors_in(args[:1] if any(part in name for part in _READS_FIRST) else (args, kwargs))
 
 
-def mark(tensor: Tensor, key: str, what: str) -> None:
+def mark(tensor: Tensor, key: str, what: Any) -> None:
     """Note something in the metadata of the operation that a tensor comes from."""
     node: Any = tensor.grad_fn
     if node is not None:

@@ -24,12 +24,19 @@ from unconv.visualize.reverse.rectifiers.detached import DETACHED, PART, SCALED,
 from unconv.visualize.reverse.rectifiers.pointwise import Pointwise, pointwise
 from unconv.visualize.reverse.rectifiers.relu import changes_in_place
 from unconv.visualize.reverse.rectifiers.spellings import decides
-from unconv.visualize.reverse.rectifiers.values import Value, between, common_origin, curve_between, signature
+from unconv.visualize.reverse.rectifiers.values import (
+    COPIED,
+    VALUE,
+    Value,
+    between,
+    common_origin,
+    curve_between,
+    signature,
+    value_at,
+    version_of,
+)
 
-# Where a node's metadata say what its result is, with the number of the result.
-_VALUE = "unconv.value"
-# Where they say which operation's result was copied.
-_COPIED = "unconv.copied"
+_NUMBER = "scaling by a number, perhaps one read from the activations"
 # x[mask] and x[mask] = y.
 _CHOICE = Pointwise("choice")
 
@@ -66,6 +73,8 @@ class Follower:
         self._waiting: MutableMapping[Tensor, tuple[Value, Place | None, Curve]] = WeakIdKeyDictionary()
         self._leaves: MutableMapping[Tensor, Value] = WeakIdKeyDictionary()
         self._curves: dict[Any, Curve | None] = {}
+        # Whether the model has read numbers from activations: where they go is not seen.
+        self._reads_numbers = False
 
     def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], rectifier: bool = False) -> Any:
         """What a torch function gives, looked at; ``rectifier``: whether it is known to be one by its name."""
@@ -98,13 +107,15 @@ class Follower:
         if not isinstance(result, Tensor) or (result.shape != source.shape and kind is not _CHOICE):
             self._note_mixed(result, func, args, kwargs)
             return result
-        value = Value(result.shape, _version(result), call, tuple(values), places)
+        value = Value(result.shape, version_of(result), call, tuple(values), places)
         if rectifier:
             value.start, value.rectified = source, True
         elif affine:
             value.start, value.rectified = source.start, source.rectified and scales_up(call)
             if value.rectified:
                 mark(result, SCALED, call.name)
+            if self._reads_numbers and call.name in ("mul", "div") and not call.constants:
+                mark(result, PART, _NUMBER)
             if source.start is not None and (not result.requires_grad or (not source.rectified and flips(call))):
                 result = self._complete(result, value, source.start)
         else:
@@ -117,11 +128,11 @@ class Follower:
     def stand_for(self, tensor: Tensor, result: Tensor) -> None:
         """Take a tensor, from here on, for the result that was copied over it."""
         node: Any = tensor.grad_fn
-        node.metadata[_COPIED] = result.grad_fn
+        node.metadata[COPIED] = result.grad_fn
 
     def value_of(self, tensor: Tensor) -> Value:
         """What is known of an activation."""
-        version = _version(tensor)
+        version = version_of(tensor)
         if self._apart:
             apart = self._apart.get(tensor)
             if apart is not None:
@@ -129,7 +140,7 @@ class Follower:
         node: Any = tensor.grad_fn
         if node is None:
             return self._leaves.setdefault(tensor, Value(tensor.shape, version))
-        return _value_at(node, tensor.output_nr, tensor.shape, version)
+        return value_at(node, tensor.output_nr, tensor.shape, version)
 
     def settle(self, given: Any) -> None:
         """Finish rectifiers among some arguments that a function of autograd computed."""
@@ -140,7 +151,7 @@ class Follower:
                 value, place, curve = self._waiting.pop(tensor)
                 self._apart.pop(tensor, None)
                 # A function that says what it overwrites counts once more.
-                if _version(tensor) - value.version in (0, 1) and not tensor._is_view():
+                if version_of(tensor) - value.version in (0, 1) and not tensor._is_view():
                     self._remember(self._end(tensor, value, place, curve, in_place=True), value)
 
     def note_mixed(self, result: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -174,7 +185,7 @@ class Follower:
     def _end(self, result: Tensor, value: Value, place: Place | None, curve: Curve, in_place: bool) -> Tensor:
         value.rectified = True
         finished = self._finish(Composite(place, result, curve, in_place))
-        value.version = _version(finished)
+        value.version = version_of(finished)
         return finished
 
     def _curve(self, value: Value, start: Value) -> Curve | None:
@@ -243,7 +254,7 @@ class Follower:
         self._forget(tensor, value)
         node: Any = tensor.grad_fn
         if node is not None and torch.is_grad_enabled():
-            node.metadata[_VALUE, tensor.output_nr] = value
+            node.metadata[VALUE, tensor.output_nr] = value
             self._apart.pop(tensor, None)
         else:
             self._apart[tensor] = value
@@ -261,13 +272,16 @@ class Follower:
         if changes:
             self._forget(args[0])
         elif not isinstance(result, (Tensor, tuple, list)):
+            if isinstance(result, float):
+                self._reads_numbers |= any(map(self._is_activation, tensors_in(args)))
             return result
         self._note_mixed(args[0] if changes else result, func, args, kwargs)
         if base is not None:
             self._forget(base)
             kind = pointwise(func)
-            affine = func is Tensor.__setitem__ or (kind is not None and bool(kind.affine))
-            mark(base, PART, "" if affine else f"{kind.name if kind else func.__name__.strip('_')} of a part")
+            name = kind.name if kind else func.__name__.strip("_")
+            affine = func is Tensor.__setitem__ or "dropout" in name or (kind is not None and bool(kind.affine))
+            mark(base, PART, "" if affine else f"{name} of a part")
         elif changes and func is Tensor.__setitem__:
             mark(args[0], PART, "")
         else:
@@ -290,32 +304,9 @@ class Follower:
         for one in tensors_in(result):
             if not one.requires_grad or not led_back:
                 if any(map(self._is_activation, read)):
-                    self._apart[one] = Value(one.shape, _version(one))
+                    self._apart[one] = Value(one.shape, version_of(one))
             elif detached:
                 mark(one, DETACHED, getattr(func, "__name__", "").strip("_"))
-
-
-def _version(tensor: Tensor) -> int:
-    """How often a tensor was overwritten, where torch counts it."""
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def _value_at(node: Any, number: int, shape: torch.Size, version: int) -> Value:
-    """The value of a node's result."""
-    metadata = node.metadata
-    if _COPIED in metadata:
-        return _value_at(metadata[_COPIED], 0, shape, -1)
-    value: Value | None = metadata.get((_VALUE, number))
-    if value is None or (value.version != version and version >= 0 and value.version >= 0):
-        call: Call | None = getattr(node, "spelled", None)
-        if call is None:
-            value = Value(shape, version)
-        else:
-            before, count = node.next_functions[0]
-            source = Value(shape, -1) if before is None else _value_at(before, count, shape, -1)
-            value = Value(shape, -1, call, (source,), (), source, rectified=True)
-        metadata[_VALUE, number] = value
-    return value
 
 
 def _starts(source: Value) -> Iterator[Value]:

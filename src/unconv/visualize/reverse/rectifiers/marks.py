@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from unconv.visualize.reverse.autograd_nodes import MARK
-from unconv.visualize.reverse.rectifiers.detached import mark
+from unconv.visualize.reverse.rectifiers.detached import BEFORE, mark
 from unconv.visualize.reverse.rectifiers.follow import Composite, Follower
 from unconv.visualize.reverse.rectifiers.relu import changes_in_place
 from unconv.visualize.reverse.rectifiers.spellings import recognise
@@ -51,6 +51,8 @@ class MarkRectifiers(TorchFunctionMode):
 
 def _mark(composite: Composite) -> Tensor:
     mark(composite.result, MARK, composite.curve.name)
+    if composite.place is not None:
+        mark(composite.result, BEFORE, composite.place.edge.node)
     return composite.result
 
 

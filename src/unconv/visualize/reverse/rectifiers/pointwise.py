@@ -30,7 +30,19 @@ class Pointwise:
 # Element by element, but without torch's tag for it.
 _UNTAGGED = frozenset(
     RECTIFIERS
-    | {"hardsigmoid", "softsign", "logsigmoid", "log_sigmoid", "tanhshrink", "sinc", "expit", "copy", "masked_fill"}
+    | {
+        "hardsigmoid",
+        "softsign",
+        "logsigmoid",
+        "log_sigmoid",
+        "tanhshrink",
+        "sinc",
+        "expit",
+        "copy",
+        "masked_fill",
+        "zero",
+        "fill",
+    }
     | {"contiguous", "detach", "alias", "fix", "arccos", "arcsin", "arctan", "arctan2", "clip", "square"}
     | {"greater", "greater_equal", "less", "less_equal", "not_equal", "eq", "ne", "ge", "gt", "le", "lt"}
 )
@@ -48,7 +60,7 @@ _SAME = {
 # As Python spells them, with an i or an r in front.
 _OPERATORS = frozenset({"add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"})
 _AFFINE = {
-    **dict.fromkeys(("add", "sub", "rsub", "mul"), frozenset({0, 1})),
+    **dict.fromkeys(("add", "sub", "rsub", "mul", "copy", "zero", "fill"), frozenset({0, 1})),
     **dict.fromkeys(("div", "neg", "positive", "clone", "contiguous", "detach", "alias"), frozenset({0})),
     # By a mask that is constant.
     "masked_fill": frozenset({0}),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import ref
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,7 @@ class ReversedReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, back: Back, in_place: bool) -> Tensor:
-        ctx.back, ctx.rectifier, ctx.spelled = back, "relu", _CALL
+        ctx.back, ctx.rectifier, ctx.spelled, ctx.source = back, "relu", _CALL, ref(x)
         y = x.relu_() if in_place else x.relu()
         if in_place:
             ctx.mark_dirty(x)

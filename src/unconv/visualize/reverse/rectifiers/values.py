@@ -15,6 +15,10 @@ from unconv.visualize.reverse.rectifiers.anchors import Lent, Place
 from unconv.visualize.reverse.rectifiers.calls import Call, replace_tensors
 from unconv.visualize.reverse.rectifiers.curves import FAR, GRID, Curve, recognise_curve
 
+# Where a node's metadata say what its result is, with the number of the result.
+VALUE = "unconv.value"
+# Where they say which operation's result was copied.
+COPIED = "unconv.copied"
 # Of a constant with more numbers a function is not looked at: one a channel it has, hardly one a pixel.
 _MOST = 4096
 
@@ -48,6 +52,29 @@ class Value:
     def __post_init__(self) -> None:
         self.origin = common_origin(self.inputs)
         self.depth = 0 if self.origin is None else self.origin.depth + 1
+
+
+def version_of(tensor: Tensor) -> int:
+    """How often a tensor was overwritten, where torch counts it."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def value_at(node: Any, number: int, shape: torch.Size, version: int) -> Value:
+    """The value of a node's result."""
+    metadata = node.metadata
+    if COPIED in metadata:
+        return value_at(metadata[COPIED], 0, shape, -1)
+    value: Value | None = metadata.get((VALUE, number))
+    if value is None or (value.version != version and version >= 0 and value.version >= 0):
+        call: Call | None = getattr(node, "spelled", None)
+        if call is None:
+            value = Value(shape, version)
+        else:
+            before, count = node.next_functions[0]
+            source = Value(shape, -1) if before is None else value_at(before, count, shape, -1)
+            value = Value(shape, -1, call, (source,), (node.source,), source, rectified=True)
+        metadata[VALUE, number] = value
+    return value
 
 
 def common_origin(values: Iterable[Value]) -> Value | None:
