@@ -84,7 +84,7 @@ Force: TypeAlias = Annotated[
 ]
 
 Weights: TypeAlias = Annotated[
-    Path | None, typer.Option("--weights", help="Weights file: safetensors or state dict.", rich_help_panel=NETWORK)
+    Path | None, typer.Option("--weights", help="Weights: a file, or FILE:ema for a part.", rich_help_panel=NETWORK)
 ]
 RandomWeights: TypeAlias = Annotated[
     bool, typer.Option("--random-weights", help="Leave the network untrained.", rich_help_panel=NETWORK)

@@ -36,7 +36,7 @@ def evolution(
         list[Path],
         typer.Option(
             "--weights",
-            help="Weights file: safetensors or state dict; once for each stage, in the order of training.",
+            help="Weights: a file or FILE:PART; once for each stage, in the order of training.",
             rich_help_panel=NETWORK,
         ),
     ],

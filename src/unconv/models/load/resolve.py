@@ -112,9 +112,9 @@ def load_model(
 
     Args:
         model: a built-in name, ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
-        weights: a file of weights (safetensors, or a torch file of tensors) in place of the published ones. If it was
-            trained on another number of classes, the network gets that number. A file that ``unconv train`` wrote
-            brings its classes and its picture transform with it.
+        weights: a file of weights in place of the published ones: safetensors, a torch file, a checkpoint around them,
+            shards; ``last.pt:ema`` for a part of it. If it was trained on another number of classes, the network gets
+            that number. A file that ``unconv train`` wrote brings its classes and its picture transform with it.
         random_weights: leave the network as it is initialised, with a fixed seed; the generator is put back after.
         size: height and width of the pictures it is given, or one number for both.
         mean: subtracted from pictures in [0, 1]: one number, or one a channel.

@@ -126,9 +126,9 @@ def evolution(
     Args:
         model: a MODEL string, a loaded model or a module that takes images as its one argument; it gets its own weights
             back.
-        checkpoints: in the order of training, by name or not; each a file (safetensors, or a state dict, loaded with
-            weights only), a state dict, or a function that changes the module in place, from where the function before
-            left it.
+        checkpoints: in the order of training, by name or not; each a file (as load_model takes them, ``last.pt:ema``
+            for a part of one), a state dict, or a function that changes the module in place, from where the function
+            before left it.
         images: (batch, channel, height, width), as the model wants them; or pictures
             (files, folders, Pillow's, arrays), which go through the transform of a loaded model.
         layer: returns feature maps; its name, or the module itself.
