@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import UserDict, deque
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
+
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 def held_tensors(model: nn.Module) -> Iterator[Tensor]:
@@ -22,14 +24,14 @@ def held_tensors(model: nn.Module) -> Iterator[Tensor]:
     waiting: deque[Any] = deque([model])
     while waiting:
         value = waiting.popleft()
-        if id(value) in seen:
+        if type(value) in _PLAIN or id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value, Tensor):
             yield value
+        elif isinstance(value, (dict, UserDict)):
+            waiting.extend(value.values())
         elif isinstance(value, nn.Module) or (is_dataclass(value) and not isinstance(value, type)):
             waiting.extend(getattr(value, "__dict__", {}).values())
-        elif isinstance(value, Mapping):
-            waiting.extend(value.values())
         elif isinstance(value, (list, tuple, deque)):
             waiting.extend(value)

@@ -104,9 +104,12 @@ class KnownValues:
 
     def note(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any], outputs: Sequence[Tensor]) -> None:
         """Remember what an operation made, and what it changed."""
+        written, shape_only = written_arguments(func), takes_shape_only(func)
+        # As most do: nothing follows, unless it writes to what shares memory with something known.
+        idle = not shape_only and self._is_unknown(args[0] if args else None)
+        if idle and (not written or (written == (0,) and self._memory(args[0]) not in self._sharing)):
+            return
         leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        written = written_arguments(func)
-        shape_only = reads_shape_only(base_name(func))
         known = {id(leaf): self.of(leaf) or (_blank(leaf) if shape_only else None) for leaf in leaves}
         sure = None not in known.values() and torch.Tag.nondeterministic_seeded not in func.tags
         if not sure and not written:
@@ -124,6 +127,10 @@ class KnownValues:
             if n < len(args) and isinstance(args[n], Tensor):
                 sole = sure and len(written) == 1
                 self._write(args[n], (func, n, given, named) if sole else None)
+
+    def _is_unknown(self, argument: Any) -> bool:
+        first = argument[0] if isinstance(argument, (list, tuple)) and argument else argument
+        return isinstance(first, FakeTensor) and self._known.get(id(first)) is None
 
     def _write(self, tensor: Tensor, change: tuple[Any, ...] | None) -> None:
         """All that shares the memory of a tensor after a change of it; None where that is not known."""
@@ -167,6 +174,16 @@ def _changed(base: Tensor, place: tuple[Any, ...], func: Any, position: int, arg
     given[position] = copied.as_strided(*place)
     func(*given, **kwargs)
     return copied
+
+
+@cache
+def takes_shape_only(func: Any) -> bool:
+    """Whether an operation takes only the shape of a tensor that it is given.
+
+    >>> takes_shape_only(torch.ops.aten.ones_like.default), takes_shape_only(torch.ops.aten.neg.default)
+    (True, False)
+    """
+    return reads_shape_only(base_name(func))
 
 
 @cache

@@ -122,10 +122,10 @@ class ValueGraph:
 
         A pixel unshuffle by hand puts the places inside a block there; a convolution reads all of them.
         """
-        linked = {read.source for read in reads if read and read.link}
-        axes = frozenset[int]().union(*(lay.axes_in(value.layout[dim]) for dim in linked))
-        if all(dim and is_axis(value, dim[0]) for dim in map(value.layout.__getitem__, linked)):
+        linked = [value.layout[read.source] for read in reads if read and read.link]
+        if all(dim and is_axis(value, dim[0]) for dim in linked):
             return value
+        axes = frozenset[int]().union(*map(lay.axes_in, linked))
         kept = {read.source for read in reads if read and not read.mixed}
         mixed = {n for n, dim in enumerate(value.layout) if n not in kept and lay.axes_in(dim) & axes}
         rows = [None if n in mixed else Read(n) for n in range(len(value.layout))]
