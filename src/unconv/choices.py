@@ -57,6 +57,8 @@ AuditRule: TypeAlias = Literal[
     "only-padding",
     "idle-taps",
     "dead-end",
+    "misses-input",
+    "misses-multiple",
     "only-some-sizes",
     "unequal-phases",
     "skipped-cells",

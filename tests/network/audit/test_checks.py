@@ -123,6 +123,15 @@ FAULTS: dict[str, list[Case]] = {
         (lambda: Decoder(UP(8, 8, 2, stride=2)), (3, 44, 44), "up"),
         (lambda: Decoder(nn.Upsample(scale_factor=4), "cat", nn.MaxPool2d(4)), (3, 32, 32), "up"),
     ],
+    "misses-input": [
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), UP(4, 3, 3, 2, 1), nn.ReLU()), (3, 28, 28), "1"),
+        (lambda: nn.Sequential(nn.Conv1d(3, 4, 4, 2, 2), nn.ConvTranspose1d(4, 3, 3, 2, 1)), (3, 28), "1"),
+        (lambda: nn.Sequential(nn.MaxPool2d(2), nn.Upsample(scale_factor=2)), (3, 29, 28), "1"),
+    ],
+    "misses-multiple": [
+        (lambda: nn.ConvTranspose1d(3, 4, 10, stride=5, padding=2), (3, 16), ""),
+        (lambda: nn.Sequential(UP(3, 4, (3, 4), stride=2, padding=1), nn.Conv2d(4, 4, 3)), (3, 9, 9), "0"),
+    ],
     "dropped-border": [
         (lambda: nn.Conv2d(3, 4, 2, stride=2), (3, 9, 8), ""),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(2)), (3, 8, 15), "1"),
@@ -166,6 +175,8 @@ FAULTS: dict[str, list[Case]] = {
     "same-differs": [
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding=1), (3, 32, 32), ""),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(3, 2, padding=1)), (3, 12, 12), "1"),
+        (lambda: UP(3, 4, 3, stride=2, padding=1, output_padding=1), (3, 12, 12), ""),
+        (lambda: nn.ConvTranspose1d(3, 4, 10, stride=5, padding=3, output_padding=1), (3, 12), ""),
     ],
 }
 
@@ -219,6 +230,17 @@ NEAR: dict[str, list[tuple[Callable[[], nn.Module], Size]]] = {
         (lambda: Meets(nn.Identity()), (3, 44, 44)),
         (lambda: Decoder(UP(8, 8, 3, padding=1), "cat", nn.Identity()), (3, 32, 32)),
     ],
+    "misses-input": [
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), UP(4, 3, 3, 2, 1, 1)), (3, 28, 28)),
+        (lambda: nn.Conv2d(3, 4, 2), (3, 28, 28)),
+        (lambda: UP(3, 4, 2, stride=2), (3, 8, 8)),
+    ],
+    "misses-multiple": [
+        # Comes to the size from which it came down.
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), UP(4, 3, 3, 2, 1)), (3, 33, 33)),
+        (lambda: UP(3, 4, 64, stride=32), (3, 4, 4)),
+        (lambda: UP(3, 4, 5), (3, 4, 4)),
+    ],
     "dropped-border": [
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding=1), (3, 8, 8)),
         (lambda: nn.MaxPool2d(2, ceil_mode=True), (3, 9, 9)),
@@ -267,6 +289,9 @@ NEAR: dict[str, list[tuple[Callable[[], nn.Module], Size]]] = {
         (lambda: nn.Conv2d(3, 4, 3, padding=1), (3, 32, 32)),
         (lambda: nn.Conv2d(3, 4, 3, stride=2), (3, 32, 32)),
         (lambda: nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 4, 3, stride=2)), (3, 32, 32)),
+        (lambda: UP(3, 4, 4, stride=2, padding=1), (3, 12, 12)),
+        (lambda: UP(3, 4, 2, stride=3, output_padding=1), (3, 12, 12)),
+        (lambda: UP(3, 4, 3, stride=2, padding=1), (3, 12, 12)),
     ],
 }
 

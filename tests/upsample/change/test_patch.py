@@ -124,16 +124,17 @@ def test_weights_that_are_computed_are_mended_through_others_and_saved(way: str,
     names = set(model.state_dict())
     found = audit(model, (3, 12, 12), measure=False)
     rule = "unequal-phases" if shuffled else "uneven-overlap"
+    found = found.without(["misses-multiple"])
     assert [(one.rule, one.layer) for one in found.findings] == [(rule, "0")]
     patched = patch(found)
     assert [change.finding.rule for change in patched.changes] == [rule]
-    assert patched.audit.findings == patched.left == patched.refused == ()
+    assert patched.audit.without(["misses-multiple"]).findings == patched.left == patched.refused == ()
     assert set(patched.model.state_dict()) == names
     # What it says holds for the weights as they are saved, and for what a pass returns.
     fresh = nn.Conv2d(3, 12, 3) if shuffled else nn.ConvTranspose2d(3, 4, 3, stride=2)
     twin = nn.Sequential(WAYS[way](fresh), model[1])
     twin.load_state_dict(patched.model.state_dict())
-    assert audit(twin, (3, 12, 12), measure=False).findings == ()
+    assert rule not in {one.rule for one in audit(twin, (3, 12, 12), measure=False).findings}
     ones = torch.ones(1, 3, 12, 12)
     with torch.no_grad():
         assert stride_pattern(twin.eval()(ones)[..., 4:-4, 4:-4], 2) < 1e-3
@@ -209,7 +210,7 @@ def test_models_of_one_layer_and_layers_that_run_twice_are_mended_once() -> None
     up = nn.ConvTranspose2d(3, 3, 3, stride=2)
     twice = patch(audit(nn.Sequential(up, up), (3, 9, 9), measure=False))
     assert len(twice.changes) == 1
-    assert twice.left == twice.audit.findings == ()
+    assert {one.rule for one in (*twice.left, *twice.audit.findings)} == {"misses-multiple"}
 
 
 def test_whole_numbers_that_come_in_stay_such() -> None:

@@ -52,7 +52,7 @@ def audit(
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ConvTranspose2d(8, 3, 3, stride=2))
     >>> found = audit(model, 32, measure=False)
     >>> found.macs, [(finding.severity, finding.layer, finding.rule) for finding in found.findings]
-    (442368, [('warning', '1', 'uneven-overlap')])
+    (442368, [('warning', '1', 'uneven-overlap'), ('hint', '1', 'misses-multiple')])
     >>> audit("lenet5", measure=False).graph.input_sizes
     ((1, 32, 32),)
     """

@@ -24,6 +24,7 @@ from unconv.network.audit.checks.fields import check_fields
 from unconv.network.audit.checks.forms import check_forms
 from unconv.network.audit.checks.meeting import Dtype, check_other_sizes, find_mismatch, report_mismatch
 from unconv.network.audit.checks.pattern import check_pattern
+from unconv.network.audit.checks.upsampled_sizes import check_upsampled_sizes
 from unconv.network.audit.finding import Finding, Subject, findings_table, module_of
 from unconv.network.audit.sites.locate import locate
 from unconv.network.run.computed_weights import has_parts
@@ -195,7 +196,7 @@ def audit(
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ConvTranspose2d(8, 3, 3, stride=2))
     >>> found = audit(model, (3, 32, 32), measure=False)
     >>> found.macs, [(finding.severity, finding.layer, finding.rule) for finding in found.findings]
-    (442368, [('warning', '1', 'uneven-overlap')])
+    (442368, [('warning', '1', 'uneven-overlap'), ('hint', '1', 'misses-multiple')])
     """
     recorder, sizes, error = attempt(model, input_size, dtype=dtype)
     model = unwrap_compiled(model)
@@ -214,6 +215,7 @@ def audit(
     subject = Subject(model, build_graph(recorder, sizes))
     shown = _images_of(images, sizes)
     found = [*check_pattern(subject, shown), *check_borders(subject), *check_fields(subject), *check_ends(subject)]
+    found.extend(check_upsampled_sizes(subject))
     found.extend(check_other_sizes(subject, dtype))
     if measure:
         found.extend(check_forms(subject))

@@ -17,6 +17,11 @@ AUDIT_RULES: dict[str, tuple[Severity, str]] = {
     "only-padding": ("warning", "Some outputs of a layer see padding only: they carry nothing of the input."),
     "idle-taps": ("warning", "Some taps of a kernel meet padding only, at every position: they learn nothing."),
     "dead-end": ("warning", "A layer's output is used by nothing and not returned."),
+    "misses-input": ("warning", "The output of an upsampling layer misses the size of the model's input by a cell."),
+    "misses-multiple": (
+        "hint",
+        "A transposed convolution comes to no multiple of its stride, and to the size of no tensor before it.",
+    ),
     "only-some-sizes": ("hint", "A decoder meets its skip connections only for some input sizes."),
     "unequal-phases": (
         "hint",
@@ -31,6 +36,6 @@ AUDIT_RULES: dict[str, tuple[Severity, str]] = {
     "same-differs": (
         "hint",
         "Padding is put on both sides alike, where SAME of TensorFlow and ONNX's SAME_UPPER pad less in front: ported "
-        "weights see the input moved by a cell.",
+        "weights see the input moved by a cell. Of transposed layers, what is cropped in front.",
     ),
 }

@@ -118,8 +118,10 @@ def patch(audit: Audit) -> Patched:
     cannot be copied.
 
     >>> patched = patch(audit_module(nn.Sequential(nn.ConvTranspose2d(8, 3, 3, stride=2)), (8, 16, 16), measure=False))
-    >>> [change.finding.rule for change in patched.changes], patched.changes[0].code, patched.audit.findings
-    (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0"))', ())
+    >>> [change.finding.rule for change in patched.changes], patched.changes[0].code
+    (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0"))')
+    >>> [finding.rule for finding in patched.audit.findings]
+    ['misses-multiple']
     """
     mended = _mended(audit, {})
     again = _audited(audit, mended.model)
