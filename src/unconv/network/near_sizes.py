@@ -9,9 +9,12 @@ import torch
 from torch import nn
 
 from unconv.network.trace.graph import Graph
+from unconv.network.trace.record import Record
 from unconv.network.trace.trace import attempt
 
 Sizes = tuple[tuple[int, ...], ...]
+# The module that joins, by its path, the operation, and how many of the same it has made before.
+Join = tuple[str, str, int]
 
 MULTIPLES = (2, 4, 8, 16, 32, 64, 128)
 USUAL = (28, 32, 64, 96, 112, 128, 160, 192, 224, 227, 256, 299, 320, 384, 448, 512)
@@ -26,11 +29,12 @@ def sizes_near(
     stride: int = 1,
     count: int = 2,
     seconds: float = 4.0,
+    join: Join | None = None,
 ) -> tuple[Sizes, ...]:
     """Sizes that the model takes, the nearest first as far as they were tried; a search that ends after a while.
 
     Multiples of the model's own ``stride`` above and below are tried first, then those of powers of two, usual sizes,
-    and every square nearby.
+    and every square nearby. ``join`` is one that has to be of equal sizes, without any that is repeated.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 2, 5), nn.Flatten(), nn.Linear(2 * 24 * 24, 10))
     >>> sizes_near(model, ((1, 32, 32),), count=1)
@@ -41,9 +45,17 @@ def sizes_near(
     for tried in _candidates(sizes, stride):
         if time.monotonic() > end or len(found) == count:
             break
-        if attempt(model, tried, dtype=dtype, until=end)[2] is None:
+        recorder, _, error = attempt(model, tried, dtype=dtype, until=end)
+        if error is None and (join is None or _meets(recorder.records, join)):
             found.append(tried)
     return tuple(sorted(found, key=lambda one: _distance(one, sizes)))
+
+
+def _meets(records: Sequence[Record], join: Join) -> bool:
+    """Whether the tensors of a join are of one size, so that none is repeated to that of another."""
+    path, operator, count = join
+    alike = [one for one in records if (one.run.path, one.outcome.operator) == (path, operator)]
+    return all(len({shape[2:] for shape in one.input_shapes}) == 1 for one in alike[count : count + 1])
 
 
 def deepest_stride(graph: Graph) -> int:

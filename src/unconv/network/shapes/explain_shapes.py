@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
-from unconv.network.near_sizes import deepest_stride, sizes_near
+from unconv.network.near_sizes import Join, deepest_stride, sizes_near
 from unconv.network.shapes.failing_place import Call, fails_alike, outermost_call
 from unconv.network.shapes.module_answers import Sizes, answer_shapes
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.tape import Program, Tape, gather_modules, steps_of
 from unconv.network.trace.build_graph import build_graph
+from unconv.network.trace.operation import JOINS
+from unconv.network.trace.record import Recorder
 from unconv.network.trace.trace import replay
 
 P = ParamSpec("P")
@@ -227,7 +229,17 @@ def explain(
         alone = len(args) == len(sizes) and all(isinstance(one, Tensor) for one in args)
         plain = alone and method is None and not kwargs
         stride = deepest_stride(build_graph(recorder, sizes)) if recorder.records else 1
-        works = sizes_near(model, sizes, stride=stride) if found.by_input and plain else ()
+        works = sizes_near(model, sizes, stride=stride, join=_join(recorder)) if found.by_input and plain else ()
         return ShapeError(found, works)
     except UnconvError:
         return None
+
+
+def _join(recorder: Recorder) -> Join | None:
+    """The join that failed, if one did."""
+    failed = recorder.failed
+    if failed is None or failed.operator.rstrip("_") not in JOINS:
+        return None
+    path, operator = recorder.stack[-1].path if recorder.stack else "", failed.operator.rstrip("_")
+    before = [one for one in recorder.records if (one.run.path, one.outcome.operator) == (path, operator)]
+    return path, operator, len(before)

@@ -10,7 +10,17 @@ from torch import nn
 
 from unconv.network.audit.checks.meeting import Mismatch, find_mismatch, maker_of, upsampled_first, way_out
 from unconv.network.audit.finding import argument, by_size
+from unconv.network.shapes.layer_answers import answer_layer, answer_one_value, answer_padding, answer_unpooling
 from unconv.network.shapes.loss_answers import answer_loss
+from unconv.network.shapes.rearranged_answers import (
+    answer_channel_shuffle,
+    answer_expand,
+    answer_fold,
+    answer_pixel_shuffle,
+    answer_pixel_unshuffle,
+    answer_unflatten,
+    answer_view,
+)
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.size_story import size_stories, size_story
 from unconv.network.shapes.transposed_answers import answer_transposed
@@ -27,19 +37,26 @@ def answer_shapes(recorder: Recorder, sizes: Sizes, error: Exception) -> ShapeAn
     """The answer to a failed pass; None where its failure is not about shapes."""
     stack = recorder.stack
     failed = recorder.failed
-    graph = build_graph(recorder, sizes) if recorder.records else None
+    graph = build_graph(recorder, sizes)
     module = stack[-1] if stack else None
     if failed is not None:
         name = failed.operator.rstrip("_")
-        loss = answer_loss(failed, graph) if graph is not None and name in LOSSES | CLASS_LOSSES else None
+        loss = answer_loss(failed, graph) if name in LOSSES | CLASS_LOSSES else None
         if loss is not None:
             return loss
         mismatch = find_mismatch(recorder, sizes)
         if mismatch is not None:
             return _meeting(mismatch)
-        for names, answers in _BY_OPERATOR:
-            if name in names:
-                return answers(failed, graph, module, error)
+    # The function that was called says more than what torch makes of it.
+    where = _where(module)
+    for function in reversed(recorder.failed_functions):
+        answers_function = _BY_FUNCTION.get(function.operator.rstrip("_"))
+        answer = answers_function(function, graph, where) if answers_function and function.shapes else None
+        if answer is not None:
+            return answer
+    for names, answers in _BY_OPERATOR if failed is not None else ():
+        if failed is not None and failed.operator.rstrip("_") in names:
+            return answers(failed, graph, module, error)
     return _module_answer(graph, module, error)
 
 
@@ -57,15 +74,15 @@ def _meeting(found: Mismatch) -> ShapeAnswer:
     )
 
 
-def _joined(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
+def _joined(failed: Failed, graph: Graph, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
     """Tensors that are joined and differ in channels or in their number of axes."""
     shapes = failed.shapes
     other = next((n for n, shape in enumerate(shapes) if shape != shapes[0]), None)
     if other is None:
         return None
-    names = tuple(_name(graph, failed.values[n]) for n in (0, other))
+    names = tuple(maker_of(graph, failed.values[n]) for n in (0, other))
     one, two = shapes[0], shapes[other]
-    where = module.path if module is not None and module.path else "the model"
+    where = _where(module)
     what = f"{names[0]} is {by_size(one)} and {names[1]} {by_size(two)}; {where} joins them ({failed.operator})"
     if len(one) != len(two):
         short, long = sorted((one, two), key=len)
@@ -90,13 +107,13 @@ def _joined(failed: Failed, graph: Graph | None, module: ModuleCall | None, _err
     return None
 
 
-def _product(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
+def _product(failed: Failed, graph: Graph, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
     """A product of matrices, mostly of a linear layer behind a flatten."""
     layer = module.module if module is not None else None
     known = next((n for n, value in enumerate(failed.values) if value is not None), None)
-    if known is None or (graph is None and failed.values[known] != 0):
+    if known is None:
         return None
-    shape, name = failed.shapes[known], _name(graph, failed.values[known])
+    shape, name = failed.shapes[known], maker_of(graph, failed.values[known])
     if not isinstance(layer, nn.Linear) or module is None:
         shapes = " and ".join(by_size(one) for one in failed.shapes)
         fix = "x.transpose(-1, -2) of one of them, so that the last axis of the first is the last but one of the second"
@@ -107,14 +124,14 @@ def _product(failed: Failed, graph: Graph | None, module: ModuleCall | None, _er
     what = f"{module.path or 'the layer'} takes {layer.in_features} features and gets {given[-1]}"
     story: tuple[str, ...] = ()
     fix = f"nn.Linear({given[-1]}, {layer.out_features})"
-    last = graph[name] if graph is not None and name in graph else None
+    last = next((layer for layer in graph if layer.name == name), None)
     if last is not None and len(given) > 2 and given[-1] != layer.in_features:
         before = given[1:]
         if prod(before) == layer.in_features:
             return ShapeAnswer(
                 f"{what}: nothing flattens {by_size(before)}", (), (name, module.path), "x.flatten(1)", False
             )
-    if last is not None and graph is not None and last.operator == "flatten" and len(last.input_shape) > 1:
+    if last is not None and last.operator == "flatten" and len(last.input_shape) > 1:
         maps = last.input_shape
         what += f": {name} makes them of {by_size(maps)}"
         lines = [
@@ -129,12 +146,10 @@ def _product(failed: Failed, graph: Graph | None, module: ModuleCall | None, _er
     return ShapeAnswer(what, story, (name, module.path), fix)
 
 
-def _convolution(
-    failed: Failed, graph: Graph | None, module: ModuleCall | None, error: Exception
-) -> ShapeAnswer | None:
+def _convolution(failed: Failed, graph: Graph, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
     layer: Any = module.module if module is not None else None
     shape = failed.shapes[0]
-    name = _name(graph, failed.values[0])
+    name = maker_of(graph, failed.values[0])
     path = module.path if module is not None and module.path else "the convolution"
     channels = getattr(layer, "in_channels", None)
     if channels is None:
@@ -159,19 +174,22 @@ def _is_too_small(error: Exception) -> bool:
     return any(text in str(error) for text in ("greater than actual input size", "too small", "output size must be"))
 
 
-def _too_small(graph: Graph | None, name: str, path: str, shape: tuple[int, ...], layer: Any) -> ShapeAnswer:
+def _too_small(graph: Graph, name: str, path: str, shape: tuple[int, ...], layer: Any) -> ShapeAnswer:
     sizes = shape[2:]
     what = f"{path} has a kernel of {argument(tuple(_pair(layer.kernel_size, len(sizes))))} and gets {by_size(sizes)}"
-    story = [line for axis in range(len(sizes)) for line in (size_story(graph, name, axis) if graph else [])]
+    story = [line for axis in range(len(sizes)) for line in size_story(graph, name, axis)]
     return ShapeAnswer(
         f"{what} from {name}", tuple(story), (name, path), "a larger input, fewer strides before it, or more padding"
     )
 
 
-def _view(failed: Failed, graph: Graph | None, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
-    shape, name = failed.shapes[0], _name(graph, failed.values[0])
+def _view(failed: Failed, graph: Graph, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
+    shape, name = failed.shapes[0], maker_of(graph, failed.values[0])
     text = str(error)
-    where = module.path if module is not None and module.path else "the model"
+    where = _where(module)
+    mended = answer_view(failed, graph, where)
+    if mended is not None:
+        return mended
     if "not compatible with input tensor's size and stride" in text or "Cannot view a tensor" in text:
         return ShapeAnswer(
             f"{where} views {by_size(shape)} in an order in which it does not lie",
@@ -182,26 +200,29 @@ def _view(failed: Failed, graph: Graph | None, module: ModuleCall | None, error:
         )
     wanted = text.partition("shape '")[2].partition("'")[0] or "a shape"
     what = f"{where} reads {name}, {by_size(shape)} (batch first), as {wanted}: {prod(shape):,} numbers do not fill it"
-    story = [line for axis in range(len(shape) - 2) for line in (size_story(graph, name, axis) if graph else [])]
+    story = [line for axis in range(len(shape) - 2) for line in size_story(graph, name, axis)]
     return ShapeAnswer(
         what, tuple(story), (name, where), f"x.reshape(len(x), -1), or x.flatten(1): {prod(shape[1:])} features"
     )
 
 
-def _pool(failed: Failed, graph: Graph | None, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
+def _pool(failed: Failed, graph: Graph, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
     layer: Any = module.module if module is not None else None
     if not hasattr(layer, "kernel_size") or module is None:
         return None
-    return _too_small(graph, _name(graph, failed.values[0]), module.path or "the pooling", failed.shapes[0], layer)
+    return _too_small(graph, maker_of(graph, failed.values[0]), module.path or "the pooling", failed.shapes[0], layer)
 
 
-def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
+def _module_answer(graph: Graph, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
     """Failures that a module's own checks raise, before anything is computed."""
     if module is None or not module.input_shapes:
         return None
+    asked = answer_layer(graph, module)
+    if asked is not None:
+        return asked
     layer: Any = module.module
     shape, path = module.input_shapes[0], module.path or "the layer"
-    name = graph.layers[-1].name if graph is not None else "the input"
+    name = maker_of(graph, module.input_values[0])
     for attribute in ("num_features", "num_channels"):
         count = getattr(layer, attribute, None)
         if count is not None and len(shape) > 1 and shape[1] != count:
@@ -236,12 +257,8 @@ def _module_answer(graph: Graph | None, module: ModuleCall | None, error: Except
     return None
 
 
-def _name(graph: Graph | None, index: int | None) -> str:
-    if index is None:
-        return "a tensor that does not depend on the input"
-    if graph is None:
-        return "the input" if index == 0 else f"input {index + 1}"
-    return maker_of(graph, index)
+def _where(module: ModuleCall | None) -> str:
+    return module.path if module is not None and module.path else "the model"
 
 
 def _before(graph: Graph, name: str) -> str:
@@ -253,11 +270,12 @@ def _pair(value: Any, count: int) -> tuple[int, ...]:
     return (value,) * count if isinstance(value, int) else tuple(value)
 
 
-_AnswerRule = Callable[[Failed, "Graph | None", "ModuleCall | None", Exception], "ShapeAnswer | None"]
+_AnswerRule = Callable[[Failed, Graph, ModuleCall | None, Exception], ShapeAnswer | None]
 _BY_OPERATOR: tuple[tuple[frozenset[str], _AnswerRule], ...] = (
     (frozenset({"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where"}), _joined),
     (frozenset({"addmm", "mm", "bmm", "baddbmm", "matmul", "linear"}), _product),
     (frozenset({"convolution"}), _convolution),
+    (frozenset({"expand"}), lambda failed, graph, module, _: answer_expand(failed, graph, _where(module))),
     (frozenset({"view", "_unsafe_view", "reshape", "_reshape_alias"}), _view),
     (
         frozenset(
@@ -269,8 +287,20 @@ _BY_OPERATOR: tuple[tuple[frozenset[str], _AnswerRule], ...] = (
                 "avg_pool2d",
                 "avg_pool3d",
                 "max_pool2d",
+                "im2col",
             }
         ),
         _pool,
     ),
 )
+_FunctionRule = Callable[[Failed, Graph, str], ShapeAnswer | None]
+_BY_FUNCTION: dict[str, _FunctionRule] = {
+    "unflatten": answer_unflatten,
+    "pixel_shuffle": answer_pixel_shuffle,
+    "pixel_unshuffle": answer_pixel_unshuffle,
+    "channel_shuffle": answer_channel_shuffle,
+    "fold": answer_fold,
+    "pad": answer_padding,
+    **dict.fromkeys(("max_unpool1d", "max_unpool2d", "max_unpool3d"), answer_unpooling),
+    **dict.fromkeys(("batch_norm", "instance_norm", "group_norm"), answer_one_value),
+}

@@ -40,6 +40,18 @@ class WholeFunctions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
+        name = getattr(func, "__name__", "")
+        try:
+            _check_classes(name, dict(zip(("input", "target"), args, strict=False)) | given)
+            return self._call(func, args, given)
+        except Exception as error:
+            failed = describe_failure(name, args, given, error, self.recorder.value_of)
+            self.recorder.failed_functions.append(failed)
+            if self.recorder.failed is None and name in LOSSES | CLASS_LOSSES:
+                self.recorder.failed = failed
+            raise
+
+    def _call(self, func: Any, args: Any, given: dict[str, Any]) -> Any:
         if func is nn.functional.pad:
             named = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | given
             if named.get("mode") == "circular":
@@ -57,16 +69,7 @@ class WholeFunctions(TorchFunctionMode):
             return self._unpack(*args, **given)
         if func in _RECURRENT and len(args) >= 8:
             return self._recurrent(func, args, given)
-        name = getattr(func, "__name__", "")
-        try:
-            _check_classes(name, dict(zip(("input", "target"), args, strict=False)) | given)
-            return func(*args, **given)
-        except Exception as error:
-            failed = describe_failure(name, args, given, error, self.recorder.value_of)
-            self.recorder.failed_functions.append(failed)
-            if self.recorder.failed is None and name in LOSSES | CLASS_LOSSES:
-                self.recorder.failed = failed
-            raise
+        return func(*args, **given)
 
     def _pack(self, steps: Tensor, lengths: Tensor, batch_first: bool) -> Any:
         known = self.recorder.known.values(lengths)

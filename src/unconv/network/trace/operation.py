@@ -41,6 +41,8 @@ class ModuleCall:
     leaf: bool
     input_shapes: tuple[tuple[int, ...], ...]
     module: nn.Module
+    input_values: tuple[int | None, ...] = ()
+    """Of each tensor that came in; None where it does not depend on the network's input."""
     returned: Value | None = None
 
 

@@ -300,8 +300,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._sizes |= {id(one): one.numel() for one in module.parameters(recurse=False)}
         inside = ".".join(filter(None, (self.stack[-1].path if self.stack else "", class_name(module))))
         path = self._paths.get(id(module), inside)
-        shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor))
-        run = ModuleCall(path, class_name(module), not has_parts(module), shapes, module)
+        leaves = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)]
+        shapes = tuple(tuple(leaf.shape) for leaf in leaves)
+        values = tuple(value.index if (value := self.value_of(leaf)) is not None else None for leaf in leaves)
+        run = ModuleCall(path, class_name(module), not has_parts(module), shapes, module, values)
         self.stack.append(run)
         self.runs.append(run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,11 +19,10 @@ from unconv.network.trace.operation import JOINS
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.trace import attempt
 from unconv.network.working_sizes import WorkingSizes
-from unconv.operators.geometry.conv import ConvTransposeGeometry
+from unconv.operators.geometry.conv import ConvGeometry, ConvTransposeGeometry
+from unconv.operators.geometry.sizes import per_axis
 
-UPSAMPLING = frozenset(
-    {"conv_transpose", "interpolate", "pixel_shuffle", "max_unpool2d", "max_unpool3d", "scatter_add"}
-)
+UPSAMPLING = frozenset({"conv_transpose", "interpolate", "pixel_shuffle", "max_unpool", "scatter_add"})
 
 # The search for sizes that work ends after so long.
 SECONDS = 4.0
@@ -55,7 +55,7 @@ class Mismatch:
 def find_mismatch(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
     """What did not meet, if that is why a pass failed."""
     failed = recorder.failed
-    if failed is None or failed.operator.rstrip("_") not in JOINS or not recorder.records:
+    if failed is None or failed.operator.rstrip("_") not in JOINS:
         return None
     unequal = [n for n, shape in enumerate(failed.shapes) if _differ(shape, failed.shapes[0])]
     if not unequal or None in (failed.values[0], failed.values[unequal[0]]):
@@ -147,9 +147,16 @@ def way_out(found: Mismatch, first: tuple[str, tuple[int, ...]], second: tuple[s
     maker = sized_by(graph, first[0])
     known = maker in graph and len(first[1]) == len(second[1])
     if not known or graph[maker].operator not in UPSAMPLING:
-        return f"F.interpolate(x, size=skip.shape[2:]) on one of them, or pad the input to {by_size(second[1])}"
+        padded = padded_to(graph, first[0], first[1], second[1]) or padded_to(graph, second[0], second[1], first[1])
+        resized = f"F.interpolate(x, size={second[1]}) of {first[0]}, or a crop of the larger"
+        return f"{padded}, or {resized}" if padded else resized
     layer = graph[maker]
     geometry = layer.geometry
+    if layer.operator == "max_unpool" and layer.module_type.startswith("MaxUnpool"):
+        unpool: Any = found.model.get_submodule(module_of(maker))
+        strides = per_axis("max_unpool", "stride", unpool.stride, len(first[1]), 1)
+        if all(abs(a - b) < step for a, b, step in zip(first[1], second[1], strides, strict=True)):
+            return f"{spelled(found.model, module_of(maker), 'self')}(x, indices, output_size=skip.shape[2:])"
     if not isinstance(geometry, ConvTransposeGeometry):
         return "F.interpolate(x, size=skip.shape[2:])"
     rows = zip(second[1], first[1], geometry.output_padding, strict=True)
@@ -161,6 +168,24 @@ def way_out(found: Mismatch, first: tuple[str, tuple[int, ...]], second: tuple[s
         return f"{name}(x, output_size=skip.shape[2:]), here output_padding={argument(extra)}"
     resized = f"F.interpolate({name}(x), size=skip.shape[2:])"
     return f"{resized}, or a crop: no output_padding of it comes to {by_size(second[1])}"
+
+
+def padded_to(graph: Graph, name: str, now: Sequence[int], wanted: Sequence[int]) -> str:
+    """The padding by which the convolution that sized a layer's output comes to a size; "" where there is none.
+
+    >>> from unconv.network.trace.trace import trace
+    >>> padded_to(trace(nn.Sequential(nn.Conv2d(1, 1, 5), nn.ReLU()), (1, 9, 9)), "1", (5, 5), (9, 9))
+    'padding=2 in layer 0'
+    """
+    maker = sized_by(graph, name)
+    geometry = graph[maker].geometry if maker in graph else None
+    if not isinstance(geometry, ConvGeometry) or set(geometry.stride) != {1} or len(now) != len(wanted):
+        return ""
+    missing = [b - a for a, b in zip(now, wanted, strict=True)]
+    if any(more < 0 or more % 2 for more in missing) or any(before != after for before, after in geometry.padding):
+        return ""
+    pads = tuple(before + more // 2 for (before, _), more in zip(geometry.padding, missing, strict=True))
+    return f"padding={argument(pads)} in layer {maker}"
 
 
 def sized_by(graph: Graph, name: str) -> str:
@@ -192,8 +217,10 @@ def _differ(one: tuple[int, ...], two: tuple[int, ...]) -> bool:
     return any(a != b and 1 not in (a, b) for a, b in zip(one[2:], two[2:], strict=True))
 
 
-def maker_of(graph: Graph, index: int) -> str:
+def maker_of(graph: Graph, index: int | None) -> str:
     """The layer that made a tensor, by the index of that, through views and slices; the input where none did."""
+    if index is None:
+        return "a tensor that does not depend on the input"
     made = {graph.value_of(layer.name).index: layer.name for layer in graph}
     while index not in made:
         parents = [parent for parent, _ in graph.values[index].parents]
