@@ -95,7 +95,7 @@ def join_fields(one: AxisField, two: AxisField, extent: int, size: int) -> AxisF
         if is_whole(field, size):
             return field
     # Strides differ where a resized branch meets a skip connection of odd size.
-    alike = one.stride == two.stride != 0 and one.spacing is two.spacing is None
+    alike = one.advance * two.period == two.advance * one.period != 0 and one.spacing is two.spacing is None
     if alike and lcm(one.period, two.period) <= extent:
         return one.union(two)
     hulls = []

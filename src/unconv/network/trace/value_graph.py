@@ -163,8 +163,10 @@ class ValueGraph:
         return self._linked(layout, extents_of(layout, len(links)), [(value, links)])
 
     def _part(self, value: Value, reads: Reads, shape: Sequence[int]) -> Part:
-        value = self._gathered(value, reads)
-        for dim in sorted({read.source for read in reads if read and read.link}):
+        linked = sorted({read.source for read in reads if read and read.link})
+        if linked:
+            value = self._gathered(value, reads)
+        for dim in linked:
             value = self.settle(value, dim)
         pairs = zip(reads, shape, strict=True)
         by_source = {
