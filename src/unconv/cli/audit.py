@@ -17,6 +17,7 @@ from unconv.cli.completion import complete_model, complete_words
 from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import WEIGHTS, File, check_outputs
 from unconv.errors import UnconvError
+from unconv.models.load.sources import brings_weights
 
 if TYPE_CHECKING:
     from unconv.network.audit.audit import Audit
@@ -144,9 +145,13 @@ def _look(
     from unconv.network.audit.audit import audit as run
 
     # A file's own weights are what it makes; of others, random ones do.
-    own = re.search(r"\.py:", model) is not None or network.weights is not None
+    own = brings_weights(model) or network.weights is not None
     loaded = network.load(model, random_weights=network.random_weights or not own)
-    sizes = told if told is not None else (loaded.takes or loaded.input_size,)
+    from unconv.network.run.input_sizes import states_inputs
+
+    sizes: Any = told if told is not None else (loaded.takes or loaded.input_size,)
+    if told is None and network.size is None and states_inputs(loaded.module):
+        sizes = None
     try:
         found = run(loaded.module, sizes, measure=measure).without(rules)  # type: ignore[arg-type]
     except SystemExit as end:

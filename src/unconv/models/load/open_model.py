@@ -14,15 +14,17 @@ from unconv.errors import ModelError, printable
 from unconv.models.load.from_file import assumed_preprocess
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel, load_model, load_structure
+from unconv.models.load.sources import find_format
 from unconv.models.load.transforms import Transform, as_preprocess, first_channels
 from unconv.network.run.held_inputs import Inputs, Keywords, hold_inputs
+from unconv.network.run.input_sizes import states_inputs
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.results import Shown
 
 AnyModel: TypeAlias = str | nn.Module | LoadedModel
 
 FORMS = "give a torch.nn.Module, a MODEL string as load_model takes it, or what load_model returned"
-WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".h5", ".onnx", ".npz")
+WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".h5", ".npz")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,7 +37,7 @@ class OpenedModel(Shown):
         preprocess: the picture transform that belongs to it; None where it was given as a bare module.
         classes: names of its outputs, None where they are not known.
         weights: where they came from, as a phrase.
-        takes: (channels, *size) of one input, as far as that is known; empty for a bare module.
+        takes: (channels, *size) of one input, as far as that is known; empty for a module that is asked for it.
         notes: what had to be assumed.
     """
 
@@ -126,7 +128,7 @@ def open_model(
         model.preprocess,
         model.classes,
         model.weights,
-        model.takes or model.input_size,
+        () if states_inputs(model.module) else model.takes or model.input_size,
         model.notes,
     )
 
@@ -150,6 +152,8 @@ def _what_instead(given: Any) -> str:
         path = printable(os.fspath(given))
         if path.endswith(".py"):
             return f"the model is the path {path}; name what makes the network in it, as text: '{path}:build'"
+        if find_format(path) is not None:
+            return f"the model is the path {path}; give it as text: '{path}'"
         return _weights_file(path) if path.lower().endswith(WEIGHTS) else f"the model is the path {path}; {FORMS}"
     if isinstance(given, Mapping):
         return _mapping(given)

@@ -1,7 +1,8 @@
 """Resolving a MODEL string: to the network, with its weights and its picture transform.
 
 A MODEL is a built-in name (a row of ``built_in``, such as ``zfnet-28``; ``NAME:VARIANT`` where it has variants),
-``SOURCE:NAME`` (a row of ``sources``, such as ``torchvision``) or ``file.py:callable``.
+``SOURCE:NAME`` (a row of ``sources``, such as ``torchvision``), ``file.py:callable``, or a file that is a network, such
+as ``FILE.onnx``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from unconv.models.load.class_names import AnyClasses, read_class_names
 from unconv.models.load.from_file import callables_in, file_recipe
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
-from unconv.models.load.sources import find_source, proposed_sources, source_names
+from unconv.models.load.sources import find_format, find_source, proposed_sources, source_names
 from unconv.models.load.trained import trained_preprocess
 from unconv.models.load.transforms import Transform, as_preprocess, first_channels
 from unconv.models.load.weights.files import WeightsPath
@@ -111,7 +112,7 @@ def load_model(
     """Load a network by its name.
 
     Args:
-        model: a built-in name, ``torchvision:NAME``, ``timm:NAME`` or ``file.py:callable``.
+        model: a built-in name, ``torchvision:NAME``, ``timm:NAME``, ``file.py:callable`` or ``FILE.onnx``.
         weights: a file of weights in place of the published ones: safetensors, a torch file, a checkpoint around them,
             shards; ``last.pt:ema`` for a part of it. If it was trained on another number of classes, the network gets
             that number. A file that ``unconv train`` wrote brings its classes and its picture transform with it.
@@ -275,6 +276,9 @@ def recipe_of(model: str) -> Recipe:
     file, colon, attribute = model.rpartition(":")
     if colon and file.endswith(".py"):
         return file_recipe(Path(file).expanduser(), attribute)
+    form = find_format(model)
+    if form is not None:
+        return form.find_recipe(Path(model).expanduser())
     raise ModelError(_unknown(model))
 
 

@@ -1,4 +1,4 @@
-"""Sources of networks, which MODEL strings name in front of a colon: one row each.
+"""Sources of networks, which MODEL strings name in front of a colon, and files that are networks: one row each.
 
 Nothing heavy is imported here, so that a help text can name them; a source's file is imported when it is asked for.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,6 +50,45 @@ SOURCES = (
 )
 
 
+@dataclass(frozen=True)
+class FileFormat:
+    """Files that hold a whole network with its weights: the MODEL is the file's name.
+
+    Attributes:
+        suffix: what its name ends in.
+        recipe: as that of a :class:`Source`; the function takes the path.
+    """
+
+    suffix: str
+    recipe: str
+
+    def find_recipe(self, path: Path) -> Recipe:
+        """How to make the network of a file."""
+        recipe: Recipe = _load(self.recipe)(path)
+        return recipe
+
+
+FILE_FORMATS = (FileFormat(".onnx", "from_onnx:onnx_recipe"),)
+
+
+def find_format(model: str) -> FileFormat | None:
+    """The row of a file that is a network, None for all else.
+
+    >>> find_format("net.onnx").suffix
+    '.onnx'
+    """
+    return next((one for one in FILE_FORMATS if model.lower().endswith(one.suffix)), None)
+
+
+def brings_weights(model: str) -> bool:
+    """Whether a MODEL is a file that says its weights itself: Python of the user's, or a whole network.
+
+    >>> brings_weights("net.py:build"), brings_weights("net.onnx"), brings_weights("zfnet-28")
+    (True, True, False)
+    """
+    return model.rpartition(":")[0].endswith(".py") or find_format(model) is not None
+
+
 def find_source(name: str) -> Source | None:
     """The row of a name, None where there is none.
 
@@ -76,9 +116,10 @@ def source_forms() -> str:
     """What a MODEL may be besides a built-in name, for help texts and messages.
 
     >>> source_forms()
-    'torchvision:NAME, timm:NAME or file.py:callable'
+    'torchvision:NAME, timm:NAME, file.py:callable or FILE.onnx'
     """
-    return f"{', '.join(f'{name}:NAME' for name in source_names())} or file.py:callable"
+    named = [*(f"{name}:NAME" for name in source_names()), "file.py:callable"]
+    return ", ".join(named) + " or " + ", ".join(f"FILE{one.suffix}" for one in FILE_FORMATS)
 
 
 def _load(place: str) -> Callable[..., Any]:

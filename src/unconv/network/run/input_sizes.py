@@ -39,8 +39,8 @@ def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace")
             - an int: the side of a picture, whose channels the first convolution tells; for a model that begins with
               a linear layer and has no convolution but transposed ones, the features of that;
             - text: ``"3x224x224"``, ``"224x224"``, ``"224"``;
-            - None: what the model says of itself (as timm's do), else pictures of 224 × 224; for generators that begin
-              with a linear layer its features.
+            - None: what the model says of itself (``input_sizes`` of networks from files, timm's configuration), else
+              pictures of 224 × 224; for generators that begin with a linear layer its features.
         model: the network.
         operation: who asks; messages begin with it.
 
@@ -58,11 +58,23 @@ def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace")
     (((100,),), ((100,),))
     """
     known = _Known(first_convolution(model), first_with_weights(model))
+    if given is None and states_inputs(model):
+        own: Sizes = unwrap_compiled(model).input_sizes  # type: ignore[assignment]
+        return own
     if given is None:
         return (_assumed(model, known, operation),)
     if isinstance(given, Sequence) and not isinstance(given, str) and given and not any(map(_is_number, given)):
         return tuple(_one(entry, known, given, operation, alone=len(given) == 1) for entry in given)
     return (_one(given, known, given, operation, alone=True),)
+
+
+def states_inputs(model: nn.Module) -> bool:
+    """Whether a model says what goes in: ``input_sizes``, each (channels, *axes), and perhaps ``input_dtypes``.
+
+    >>> states_inputs(nn.ReLU())
+    False
+    """
+    return hasattr(type(unwrap_compiled(model)), "input_sizes")
 
 
 @dataclass(frozen=True)
@@ -83,12 +95,16 @@ class _Known:
         return len(self.first.kernel_size) if self.first is not None else None
 
 
-def input_dtypes(given: InputSize) -> list[torch.dtype | None]:
+def input_dtypes(given: InputSize, model: nn.Module | None = None) -> list[torch.dtype | None]:
     """What each input's type is, where a tensor was given whose numbers are whole (tokens); None for all else.
+
+    A model that says so itself is believed.
 
     >>> input_dtypes((3, 8, 8)), input_dtypes(torch.zeros(1, 7, dtype=torch.int64))
     ([None], [torch.int64])
     """
+    if model is not None and states_inputs(model):
+        return list(getattr(unwrap_compiled(model), "input_dtypes", [None]))
     several = isinstance(given, Sequence) and not isinstance(given, str) and not any(map(_is_number, given))
     entries = list(given) if several and given else [given]
     tensors = [isinstance(one, torch.Tensor) and not one.is_floating_point() for one in entries]

@@ -94,7 +94,7 @@ def attempt(
     model = unwrap_compiled(model)
     sizes = as_input_sizes(input_size, model)
     device, parameter_type = _kind_of(model)
-    own = input_dtypes(input_size)
+    own = input_dtypes(input_size, model)
     given = list(dtype) if isinstance(dtype, Sequence) else [dtype or kind or parameter_type for kind in own]
     if len(given) != len(sizes):
         raise ModelError(f"trace: {len(given)} dtypes for {len(sizes)} inputs; give one, or one for each")

@@ -8,6 +8,7 @@ from unconv.network.audit.sites.definitions import class_line, definition, own_c
 from unconv.network.audit.sites.in_source import find_in_source
 from unconv.network.audit.sites.location import Location, is_library
 from unconv.network.audit.sites.recording import recorded
+from unconv.network.run.input_sizes import states_inputs
 
 
 def locate(model: nn.Module, name: str) -> Location | None:
@@ -21,11 +22,13 @@ def locate(model: nn.Module, name: str) -> Location | None:
     What was recorded when the module was made (see :class:`~unconv.network.audit.sites.recording.recording`) comes
     first; then the source of the class that holds it, of the user's classes before those of packages; then the line of
     that class. ``Location.what`` says which. None where all of it has no file: containers that were put together by a
-    script or in a notebook.
+    script or in a notebook, and networks from files that are no code.
 
     >>> locate(nn.Sequential(nn.Conv2d(1, 8, 3)), "0") is None
     True
     """
+    if states_inputs(model):
+        return None
     parts = name.split(".") if name else []
     module = _submodule(model, name)
     if module is None:

@@ -1,0 +1,1 @@
+"""Networks in ONNX files: read, checked, and run node by node by torch."""

@@ -1,0 +1,158 @@
+"""The network of an ONNX file as a module: every node is one inside, of its own name, and torch runs them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unconv.describe import by_size
+from unconv.errors import ModelError
+from unconv.models.load.onnx_file.layers import LAYERS
+from unconv.models.load.onnx_file.node import Node, as_tensor
+from unconv.models.load.onnx_file.operators import OPERATORS, Operator
+from unconv.models.load.onnx_file.read import FileInput, OnnxGraph
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A node, the module that runs it, and the names of the values that this takes."""
+
+    node: Node
+    module: nn.Module
+    takes: tuple[str, ...]
+
+
+class Operation(nn.Module):
+    """A node without a layer of torch's own; weights and constants among its inputs are its parameters and buffers.
+
+    Every operator has a class of its own, of its name.
+    """
+
+    def __init__(self, node: Node, operator: Operator, given: list[Any]) -> None:
+        super().__init__()
+        self._node, self._run = node, operator.run
+        # By position: the name of a tensor held here, a setting, or None for what comes in.
+        self._given: list[Any] = []
+        for position, value in enumerate(given):
+            held = f"input{position}"
+            if value is None or position in operator.settings:
+                self._given.append(value)
+                continue
+            if np.issubdtype(value.dtype, np.floating) and value.size > 1:
+                self.register_parameter(held, nn.Parameter(torch.from_numpy(value.copy())))
+            else:
+                self.register_buffer(held, torch.from_numpy(value.copy()))
+            self._given.append(held)
+
+    def forward(self, *values: Any) -> Any:
+        """The outputs of the node, one or several."""
+        coming = iter(values)
+        named = zip(self._node.inputs, self._given, strict=True)
+        inputs = [self._value(held) if held is not None else next(coming) if name else None for name, held in named]
+        return self._run(self._node, *inputs)
+
+    def _value(self, held: Any) -> Any:
+        return getattr(self, held) if isinstance(held, str) else held
+
+
+class OnnxNetwork(nn.Module):
+    """The network of an ONNX file.
+
+    Convolutions, batch norms and linear layers are torch's own, whatever else a module that calls torch's functions;
+    names are those of the file. What follows from constants and sizes alone is computed by onnx.
+    """
+
+    def __init__(self, graph: OnnxGraph) -> None:
+        super().__init__()
+        self.file = graph.file
+        self._inputs, self._outputs = graph.inputs, graph.outputs
+        self._constants = dict(graph.constants)
+        self._steps = tuple(self._make(graph.nodes))
+        read = {*graph.outputs, *(name for step in self._steps for name in (*step.node.inputs, *step.takes))}
+        weights = {name for step in self._steps for name in step.node.inputs if name not in step.takes}
+        self._constants = {
+            name: value
+            for name, value in self._constants.items()
+            # What modules hold is not kept twice; numbers and indices may meet sizes.
+            if name in read and (name not in weights or value.size <= 1 or value.dtype.kind in "iub")
+        }
+
+    @property
+    def input_sizes(self) -> tuple[tuple[int, ...], ...]:
+        """(channels, *axes) of each input; raises ModelError where the file leaves one open."""
+        for one in self._inputs:
+            if not one.axes or not all(isinstance(axis, int) and axis for axis in one.axes[1:]):
+                raise ModelError(
+                    f"{self.file}: the size of input {one} is not fixed; say it: input_size="
+                    f"{_example(one)}, on the command line --input-size {by_size(_example(one))}"
+                )
+        return tuple(tuple(int(axis) for axis in one.axes[1:]) for one in self._inputs)
+
+    @property
+    def input_dtypes(self) -> tuple[torch.dtype | None, ...]:
+        """The type of each input; None for floats, which follow the parameters."""
+        kinds = [torch.from_numpy(np.empty(0, one.dtype)).dtype for one in self._inputs]
+        return tuple(None if kind.is_floating_point else kind for kind in kinds)
+
+    def _make(self, nodes: tuple[Node, ...]) -> Iterator[_Step]:
+        for node in nodes:
+            given = [self._constants.get(name) for name in node.inputs]
+            if all(value is not None or not name for name, value in zip(node.inputs, given, strict=True)):
+                self._constants.update(node.evaluate(given))
+                continue
+            make = LAYERS.get(node.operator)
+            module = None if make is None else make(node, given)
+            takes = tuple(node.inputs[position] for position in getattr(module, "positions", (0,)))
+            if module is None:
+                operator = OPERATORS.get(node.operator)
+                if operator is None:
+                    raise ModelError(
+                        f"{self.file}: node {node.name}: the operator {node.operator} is not known here; cut the "
+                        "network before it, onnx.utils.extract_model(...), or give the torch module"
+                    )
+                module = type(node.operator, (Operation,), {})(node, operator, given)
+                takes = tuple(name for name, value in zip(node.inputs, given, strict=True) if name and value is None)
+            self._place(node.name, module)
+            yield _Step(node, module, takes)
+
+    def _place(self, name: str, module: nn.Module) -> None:
+        *above, own = name.split(".")
+        parent: nn.Module = self
+        for part in above:
+            parent = parent._modules.setdefault(part, nn.Module())  # type: ignore[assignment]
+        # Past the check for names of attributes: these are looked up as modules alone.
+        parent._modules[own] = module
+
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The outputs of the file, a tuple of several."""
+        if len(inputs) != len(self._inputs):
+            told = ", ".join(map(str, self._inputs))
+            raise ModelError(f"{self.file}: {len(inputs)} inputs given; the file takes {len(self._inputs)}: {told}")
+        values: dict[str, Any] = {
+            **self._constants,
+            **{one.name: x for one, x in zip(self._inputs, inputs, strict=True)},
+        }
+        for step in self._steps:
+            values.update(_run(step, values))
+        outputs = tuple(as_tensor(values[name], inputs[0]) for name in self._outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _run(step: _Step, values: dict[str, Any]) -> dict[str, Any]:
+    """The outputs of a node by name: by onnx where no tensor goes in, by the module else."""
+    node = step.node
+    if not any(isinstance(values.get(name), Tensor) for name in step.takes):
+        return node.evaluate([values.get(name) for name in node.inputs])
+    made = step.module(*(values[name] for name in step.takes))
+    outputs = made if isinstance(made, (tuple, list)) else (made,)
+    return dict(zip(node.outputs, outputs, strict=False))
+
+
+def _example(given: FileInput) -> tuple[int, ...]:
+    """A size with numbers where the file has none."""
+    return tuple(axis if isinstance(axis, int) and axis else 224 for axis in given.axes[1:]) or (3, 224, 224)

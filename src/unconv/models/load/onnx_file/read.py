@@ -1,0 +1,139 @@
+"""ONNX files: read, checked by onnx, and taken apart into nodes, constants and inputs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unconv.errors import MissingExtraError, ModelError, one_line, printable
+from unconv.models.load.onnx_file.node import Node
+
+# Before it, axes were broadcast by attributes.
+OLDEST_OPSET = 7
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """One input of a file: its name, its axes (a name, or "" for one without, where a size is not fixed), its type."""
+
+    name: str
+    axes: tuple[int | str, ...]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        axes = ", ".join(str(axis) or "?" for axis in self.axes)
+        return f"{self.name} ({axes})"
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxGraph:
+    """What a file holds.
+
+    Attributes:
+        file: its name.
+        nodes: in the order in which they run.
+        constants: weights and other fixed values, by name.
+        inputs: what it is given.
+        outputs: names of the values that it returns.
+    """
+
+    file: str
+    nodes: tuple[Node, ...]
+    constants: dict[str, Any]
+    inputs: tuple[FileInput, ...]
+    outputs: tuple[str, ...]
+
+
+def read_onnx(path: Path) -> OnnxGraph:
+    """Read a file and have onnx check it, sizes included; its weights may stand in files beside it.
+
+    Raises ModelError, in one line, for a file that is none or that onnx refuses; MissingExtraError without onnx.
+    """
+    onnx = import_onnx()
+    name = printable(path)
+    if not path.is_file():
+        raise ModelError(f"{name}: {'not a file' if path.exists() else 'no such file'}; name an ONNX file")
+    try:
+        # By path: models above 2 GB cannot be checked otherwise.
+        onnx.checker.check_model(str(path), full_check=True)
+        model = onnx.inliner.inline_local_functions(onnx.load(str(path)))
+    except Exception as error:
+        # onnx raises errors of its own, of protobuf's and of the file system.
+        raise ModelError(f"{name}: onnx refuses the file: {_told(error)}") from error
+    opsets = {one.domain or "ai.onnx": one.version for one in model.opset_import}
+    if (version := opsets.get("ai.onnx", OLDEST_OPSET)) < OLDEST_OPSET:
+        raise ModelError(
+            f"{name}: opset {version} is older than {OLDEST_OPSET}; onnx.version_converter.convert_version brings "
+            "the file up to date"
+        )
+    graph = model.graph
+    if graph.sparse_initializer:
+        raise ModelError(f"{name}: sparse weights ({graph.sparse_initializer[0].values.name}) are not read")
+    constants = {one.name: onnx.numpy_helper.to_array(one, str(path.parent)) for one in graph.initializer}
+    inputs = tuple(_input(one, name) for one in graph.input if one.name not in constants)
+    return OnnxGraph(name, tuple(_nodes(graph.node, opsets)), constants, inputs, tuple(o.name for o in graph.output))
+
+
+def import_onnx() -> Any:
+    """The package with the parts that are used here; raises MissingExtraError where it is not installed."""
+    try:
+        for part in ("checker", "helper", "inliner", "numpy_helper", "reference"):
+            importlib.import_module(f"onnx.{part}")
+        return importlib.import_module("onnx")
+    except ImportError as error:
+        raise MissingExtraError("FILE.onnx", "onnx", "onnx") from error
+
+
+def _told(error: Exception) -> str:
+    """What onnx says, in one line: what it says below its first one names the node."""
+    text = " ".join(str(error).split())
+    return text.removeprefix("[ShapeInferenceError] ")[:300] or one_line(error)
+
+
+def _input(given: Any, file: str) -> FileInput:
+    if not given.type.HasField("tensor_type"):
+        raise ModelError(f"{file}: input {given.name} is a {given.type.WhichOneof('value')}; tensors are read")
+    tensor = given.type.tensor_type
+    axes = tuple(one.dim_value if one.HasField("dim_value") else one.dim_param for one in tensor.shape.dim)
+    dtype: np.dtype[Any] = import_onnx().helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    return FileInput(given.name, axes, dtype)
+
+
+def _nodes(protos: Sequence[Any], opsets: dict[str, int]) -> Iterator[Node]:
+    """Nodes with names that a module can have, each its own: the file's where it has one."""
+    helper, taken = import_onnx().helper, set[str]()
+    for position, proto in enumerate(protos):
+        name = base = _module_name(proto.name) or f"{proto.op_type}_{position}"
+        count = 1
+        while any(one == name or one.startswith(f"{name}.") or name.startswith(f"{one}.") for one in taken):
+            # Two of a name, or one inside another's.
+            name = f"{base.replace('.', '_')}_{count}"
+            count += 1
+        taken.add(name)
+        domain = proto.domain or "ai.onnx"
+        operator = proto.op_type if domain == "ai.onnx" else f"{domain}:{proto.op_type}"
+        attributes = {one.name: helper.get_attribute_value(one) for one in proto.attribute}
+        run = partial(_evaluate, proto, opsets)
+        yield Node(name, operator, attributes, tuple(proto.input), tuple(proto.output), opsets.get(domain, 1), run)
+
+
+def _evaluate(proto: Any, opsets: dict[str, int], given: dict[str, Any]) -> list[Any]:
+    """What onnx's reference makes of known inputs."""
+    onnx = import_onnx()
+    ends = [[onnx.ValueInfoProto(name=name) for name in names if name] for names in (proto.input, proto.output)]
+    graph = onnx.helper.make_graph([proto], "node", *ends)
+    versions = {"" if domain == "ai.onnx" else domain: version for domain, version in opsets.items()}
+    feeds = {name: value for name, value in given.items() if name}
+    made = iter(onnx.reference.ReferenceEvaluator(graph, opsets=versions).run(None, feeds))
+    return [np.asarray(next(made)) if name else None for name in proto.output]
+
+
+def _module_name(name: str) -> str:
+    """The name as a path of modules, whose parts are joined by dots; none of these is empty."""
+    return name if all(name.split(".")) else name.replace(".", "_")
