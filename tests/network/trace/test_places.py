@@ -96,9 +96,7 @@ class Moves(nn.Module):
         return out
 
 
-@pytest.mark.parametrize(
-    ("move", "channels"), [(shuffle, (8, 2)), (shuffle_in_six, (8, 2)), (unshuffle, (2, 8))], ids=lambda one: str(one)
-)
+@pytest.mark.parametrize(("move", "channels"), [(shuffle, (8, 2)), (shuffle_in_six, (8, 2)), (unshuffle, (2, 8))])
 def test_shuffles_by_view_and_permute_are_followed(
     move: Callable[[Tensor, int], Tensor], channels: tuple[int, int]
 ) -> None:

@@ -460,3 +460,27 @@ class Spare(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.used(x)
         return y
+
+
+class Reparametrised(nn.Module):
+    """Weights that each pass computes of others and puts into a layer, as SPAN does (Wan et al. 2024)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 1, bias=False), nn.Conv2d(8, 4, 3, bias=False)
+        self.both = nn.Conv2d(3, 4, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = self.first.weight.flip(2, 3).permute(1, 0, 2, 3)
+        made = F.conv2d(one, self.second.weight, padding=2).flip(2, 3).permute(1, 0, 2, 3)
+        self.both.weight.data = made.contiguous()
+        return self.both(x)
+
+
+def test_weights_that_a_pass_assigns_stay_as_they_were() -> None:
+    model = Reparametrised()
+    weight, before = model.both.weight, model.both.weight.detach().clone()
+    graph = trace(model, (3, 9, 9))
+    assert (graph["both"].output_shape, graph["both"].macs) == ((4, 7, 7), 49 * 9 * 3 * 4)
+    assert model.both.weight is weight
+    assert torch.equal(weight, before)

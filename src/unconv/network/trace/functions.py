@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -67,6 +68,10 @@ class WholeFunctions(TorchFunctionMode):
             return self._pack(*args, **given)
         if func is torch._VF._pad_packed_sequence:
             return self._unpack(*args, **given)
+        if _sets_data(func) and not isinstance(args[0], FakeTensor) and args[0].shape == args[1].shape:
+            # Weights that a forward pass computes anew: the network keeps its own, the pass goes on with the new ones.
+            args[0].detach().copy_(args[1])
+            return None
         if func in _RECURRENT and len(args) >= 8:
             return self._recurrent(func, args, given)
         return func(*args, **given)
@@ -122,6 +127,11 @@ class WholeFunctions(TorchFunctionMode):
         }
         self.recorder.record_whole(_RECURRENT[func], arguments, (output, *ends), recurrent)
         return (output, *ends)
+
+
+def _sets_data(func: Any) -> bool:
+    """Whether a call is an assignment to ``tensor.data``."""
+    return getattr(func, "__name__", "") == "__set__" and getattr(func, "__self__", None) is Tensor.data
 
 
 def _check_classes(name: str, given: Mapping[str, Any]) -> None:
