@@ -75,8 +75,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     until: float = inf
     """When the pass has to end, on the clock of ``time.monotonic``."""
     failed: Failed | None = None
-    failed_functions: list[Failed] = field(default_factory=list)
-    """The functions of torch in which that happened, the innermost first."""
+    failed_functions: list[Failed] = field(default_factory=list)  # of torch, in which that was, the innermost first
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -148,8 +147,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def forget_caught(self, error: Exception) -> None:
         """Keep only the failures that led to an error."""
-        if self.failed is not None and not led_to(error, self.failed):
-            self.failed = None
+        self.failed = self.failed if self.failed is not None and led_to(error, self.failed) else None
         self.failed_functions = [one for one in self.failed_functions if led_to(error, one)]
 
     @contextmanager
