@@ -68,6 +68,9 @@ def write_patched_file(
     name, colon, function = source.rpartition(":")
     if name.endswith(".py"):
         source = f"{Path(name).resolve()}{colon}{function}"
+    elif Path(source).expanduser().is_file():
+        # The file is the network.
+        source = str(Path(source).expanduser().resolve())
     code = _TEMPLATE.format(
         source=ascii(source),
         random_weights=bool(random_weights),
