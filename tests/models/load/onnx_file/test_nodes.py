@@ -246,6 +246,19 @@ def test_recurrent_layers_equal_onnxruntime_and_count_their_products(
     assert trace(network).macs == ways * gates * 5 * (3 + 5) * math.prod((1, 2))
 
 
+def test_what_follows_from_sizes_alone_is_computed_by_onnx(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("ConstantOfShape", ["s"], ["zeros"]),
+        helper.make_node("Add", ["x", "zeros"], ["made"]),
+        helper.make_node("Neg", ["made"], ["y"], name="last"),
+    ]
+    network = OnnxNetwork(read_onnx(write(tmp_path, nodes, (1, 3, 4, 6), {}, 18)))
+    x = torch.from_numpy(floats(1, 3, 4, 6))
+    torch.testing.assert_close(network(x), -x)
+    assert trace(network)["last"].output_shape == (3, 4, 6)
+
+
 def test_axes_of_one_cell_are_dropped(tmp_path: Path) -> None:
     check(tmp_path, "Squeeze", (1, 3, 1, 6), whole(2))
     check(tmp_path, "Squeeze", (1, 3, 1, 6), axes=[-2], opset=11)

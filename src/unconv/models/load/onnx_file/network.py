@@ -20,10 +20,10 @@ from unconv.models.load.onnx_file.read import FileInput, OnnxGraph
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """A node, the module that runs it, and the names of the values that this takes."""
+    """A node, the module that runs it, and the names of the values that this takes; none where sizes alone decide."""
 
     node: Node
-    module: nn.Module
+    module: nn.Module | None
     takes: tuple[str, ...]
 
 
@@ -74,7 +74,8 @@ class OnnxNetwork(nn.Module):
         self._constants = dict(graph.constants)
         self._steps = tuple(self._make(graph.nodes))
         read = {*graph.outputs, *(name for step in self._steps for name in (*step.node.inputs, *step.takes))}
-        weights = {name for step in self._steps for name in step.node.inputs if name not in step.takes}
+        weights = {name for step in self._steps if step.module for name in step.node.inputs if name not in step.takes}
+        weights -= {name for step in self._steps if step.module is None for name in step.node.inputs}
         self._constants = {
             name: value
             for name, value in self._constants.items()
@@ -100,10 +101,17 @@ class OnnxNetwork(nn.Module):
         return tuple(None if kind.is_floating_point else kind for kind in kinds)
 
     def _make(self, nodes: tuple[Node, ...]) -> Iterator[_Step]:
+        sized = set[str]()
         for node in nodes:
             given = [self._constants.get(name) for name in node.inputs]
             if all(value is not None or not name for name, value in zip(node.inputs, given, strict=True)):
                 self._constants.update(node.evaluate(given))
+                continue
+            of_sizes = all(name in sized or name in self._constants or not name for name in node.inputs)
+            if of_sizes or node.operator in ("Shape", "Size"):
+                sized.update(node.outputs)
+            if of_sizes:
+                yield _Step(node, None, ())
                 continue
             make = LAYERS.get(node.operator)
             module = None if make is None else make(node, given)
@@ -146,7 +154,7 @@ class OnnxNetwork(nn.Module):
 def _run(step: _Step, values: dict[str, Any]) -> dict[str, Any]:
     """The outputs of a node by name: by onnx where no tensor goes in, by the module else."""
     node = step.node
-    if not any(isinstance(values.get(name), Tensor) for name in step.takes):
+    if step.module is None or not any(isinstance(values.get(name), Tensor) for name in step.takes):
         return node.evaluate([values.get(name) for name in node.inputs])
     made = step.module(*(values[name] for name in step.takes))
     outputs = made if isinstance(made, (tuple, list)) else (made,)
