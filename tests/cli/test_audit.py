@@ -69,6 +69,9 @@ def test_json_has_layers_and_findings(net: str) -> None:
     [
         (["--input-size", "3x"], "--input-size '3x'"),
         (["--fail-on", "fatal"], "is not one of"),
+        (["--axes", "h h c"], "names h twice"),
+        (["--axes", "h w c", "--sizes"], "leave out one of them"),
+        (["--axes", "t"], "one number for each axis"),
         (["--out", "audit.pdf"], ".html, .sarif or .json"),
         (["--ignore", "nothing"], "no rule 'nothing'"),
     ],
@@ -78,6 +81,22 @@ def test_bad_options_are_one_line(net: str, options: list[str], told: str) -> No
     assert isinstance(run.exception, UnconvError)
     assert told in str(run.exception)
     assert "\n" not in str(run.exception)
+
+
+def test_axes_say_what_a_size_is(tmp_path: Path) -> None:
+    file = tmp_path / "last.py"
+    file.write_text(
+        "from torch import nn\n\n\nclass Last(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.conv = nn.Conv2d(3, 4, 5)\n\n    def forward(self, x):\n"
+        "        return self.conv(x.permute(0, 3, 1, 2))\n"
+    )
+    options = [f"{file}:Last", "--input-size", "32x24x3", "--no-measure", "--json"]
+    told = json.loads(CliRunner().invoke(app, ["audit", *options, "--axes", "NHWC"]).stdout)
+    assert (told["axes"], told["axes_told"]) == (["h w c"], True)
+    assert told["layers"][0]["receptive_field"]["size"] == [5, 5]
+    guessed = json.loads(CliRunner().invoke(app, ["audit", *options]).stdout)
+    assert not guessed["axes_told"]
+    assert not guessed["layers"][0]["receptive_field"]["exact"]
 
 
 def test_several_models_are_one_run(net: str, tmp_path: Path) -> None:

@@ -50,6 +50,14 @@ def audit(
             show_default="what it is made for",
         ),
     ] = None,
+    axes: Annotated[
+        str | None,
+        typer.Option(
+            "--axes",
+            help="What each axis of it is, c for channels: t, 't c', hwc.",
+            show_default="c, then places",
+        ),
+    ] = None,
     out: Annotated[Path | None, options.out("Also write a page (.html), .sarif or .json.")] = None,
     fix: Annotated[
         Path | None,
@@ -88,12 +96,15 @@ def audit(
     if len(named) > 1:
         _check_several(network, fix)
     from unconv.network.audit.audit import FORMATS
+    from unconv.network.run.input_axes import read_axes
 
+    if not all(one.usual for one in read_axes(axes, "--axes")) and sizes:
+        raise UnconvError(f"--sizes takes channels, then places, and --axes says {axes!r}; leave out one of them")
     check_outputs([File("--out", out, FORMATS), *_fixed(fix, named[0], force)], [*named, network.weights])
     rules = spelling.names(ignore) or []
 
     def look(one: str) -> _Looked:
-        return _look(one, network, told, measure, rules, sizes)
+        return _look(one, network, told, axes, measure, rules, sizes)
 
     if len(named) > 1:
         raise typer.Exit(_tell_several(named, look, table, out, job.json, fail_on))
@@ -138,6 +149,7 @@ def _look(
     model: str,
     network: options.Sized,
     told: tuple[str, ...] | None,
+    axes: str | None,
     measure: bool,
     rules: list[str],
     with_sizes: bool,
@@ -153,7 +165,7 @@ def _look(
     if told is None and network.size is None and states_inputs(loaded.module):
         sizes = None
     try:
-        found = run(loaded.module, sizes, measure=measure).without(rules)  # type: ignore[arg-type]
+        found = run(loaded.module, sizes, measure=measure, axes=axes).without(rules)  # type: ignore[arg-type]
     except SystemExit as end:
         # By the model's own code: with 1 it would pass for a finding.
         raise UnconvError(f"audit: {model} ended the program (SystemExit: {end.code}) when it was run") from None

@@ -114,7 +114,7 @@ def windows_of(graph: Graph, layer: str) -> Windows:
     ((10, 10), (36, 54), (2, 4))
     """
     value = graph.value_of(layer)
-    image_size = graph.input_sizes[0][1:]
+    image_size = graph.image_size
     field, shape = value.field, value.shape[1:]
 
     def whole(reason: str) -> Windows:

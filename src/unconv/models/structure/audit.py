@@ -12,6 +12,7 @@ from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.structure.trace import held_and_size
 from unconv.network.audit.audit import Audit, audit as audit_module
 from unconv.network.run.held_inputs import Inputs, Keywords
+from unconv.network.run.input_axes import Axes
 from unconv.network.run.input_sizes import InputSize
 
 
@@ -25,6 +26,7 @@ def audit(
     images: Tensor | Sequence[Tensor] | None = None,
     inputs: Inputs = None,
     kwargs: Keywords = None,
+    axes: Axes = None,
 ) -> Audit:
     """A model's layers with sizes, receptive fields, parameters and MACs, and what is likely to be wrong.
 
@@ -44,6 +46,7 @@ def audit(
             an input size they are all that it takes, the image among them: tensors, dicts, numbers; see
             :func:`~unconv.network.run.held_inputs.hold_for_trace`.
         kwargs: arguments by keyword, likewise.
+        axes: what each axis of an input is, as for :func:`unconv.trace`.
 
     Raises :class:`~unconv.errors.ModelError` for what is no model or no size, where the model does not take such an
     input, or its path depends on values; tensors of different sizes that are joined are no error but a finding.
@@ -58,5 +61,5 @@ def audit(
     """
     opened = open_model(model, "audit", any_weights=True)
     told = images if input_size is None and images is not None else input_size
-    module, size = held_and_size(opened, told, inputs, kwargs, "audit")
-    return audit_module(module, size, dtype=dtype, measure=measure, images=images)
+    module, size = held_and_size(opened, told, inputs, kwargs, "audit", axes)
+    return audit_module(module, size, dtype=dtype, measure=measure, images=images, axes=axes)

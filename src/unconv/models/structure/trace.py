@@ -10,6 +10,7 @@ from torch import nn
 from unconv.arguments import tell_wrong_arguments
 from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.network.run.held_inputs import Inputs, Keywords, hold_for_trace
+from unconv.network.run.input_axes import Axes
 from unconv.network.run.input_sizes import InputSize, as_input_sizes
 from unconv.network.run.name_layers import AnyLayers, name_layers
 from unconv.network.trace.graph import Graph
@@ -26,6 +27,7 @@ def trace(
     inputs: Inputs = None,
     kwargs: Keywords = None,
     layers: AnyLayers | None = None,
+    axes: Axes = None,
 ) -> Graph:
     """A model as a graph of geometries: names, shapes, parameters, MACs and exact receptive fields.
 
@@ -47,6 +49,8 @@ def trace(
         kwargs: arguments by keyword, likewise.
         layers: where the pass ends once all of them have been called: a name, a module, a pattern, or a list of these.
             What comes behind, as the proposals of a detector, need not be traceable. None: the whole model.
+        axes: what each axis of an input is, where it is not (channels, *places): ``"t"`` for waveforms, ``"t c"`` for
+            frames of features, ``"h w c"``; see :func:`~unconv.network.run.input_axes.read_axes`.
 
     Raises :class:`~unconv.errors.ModelError` for what is no model or no size, where the model does not take such an
     input, or where its path depends on values.
@@ -59,20 +63,27 @@ def trace(
     ((1, 28, 28),)
     """
     opened = open_model(model, "trace", any_weights=True)
-    module, size = held_and_size(opened, input_size, inputs, kwargs, "trace")
+    module, size = held_and_size(opened, input_size, inputs, kwargs, "trace", axes)
     names = () if layers is None else name_layers(module, layers).names
-    return trace_module(module, size, dtype=dtype, grad=grad, layers=names)
+    return trace_module(module, size, dtype=dtype, grad=grad, layers=names, axes=axes)
 
 
 def held_and_size(
-    opened: OpenedModel, input_size: InputSize, inputs: Inputs, kwargs: Keywords, operation: str
+    opened: OpenedModel,
+    input_size: InputSize,
+    inputs: Inputs,
+    kwargs: Keywords,
+    operation: str,
+    axes: Axes = None,
 ) -> tuple[nn.Module, InputSize]:
-    """The network as one of images alone, and their sizes.
+    """The network as one of images alone, and their sizes; where axes are told, sizes are as they were given.
 
     >>> opened = open_model("lenet5", any_weights=True)
     >>> held_and_size(opened, 48, None, None, "trace")[1]
     (1, 48, 48)
     """
+    if input_size is not None and axes is not None:
+        return hold_for_trace(opened.module, input_size, inputs, kwargs, operation)
     if inputs is None and kwargs is None:
         return opened.module, size_for(opened, input_size)
     if input_size is not None:

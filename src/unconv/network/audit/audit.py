@@ -28,7 +28,8 @@ from unconv.network.audit.checks.upsampled_sizes import check_upsampled_sizes
 from unconv.network.audit.finding import Finding, Subject, findings_table, module_of
 from unconv.network.audit.sites.locate import locate
 from unconv.network.run.computed_weights import has_parts
-from unconv.network.run.input_sizes import InputSize, told_dtypes
+from unconv.network.run.input_axes import Axes, read_axes
+from unconv.network.run.input_sizes import InputSize, tell_added_channels, told_dtypes
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
@@ -174,6 +175,7 @@ def audit(
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     measure: bool = True,
     images: Tensor | Sequence[Tensor] | None = None,
+    axes: Axes = None,
 ) -> Audit:
     """A model's layers with sizes, receptive fields, parameters and MACs, and what is likely to be wrong.
 
@@ -189,6 +191,7 @@ def audit(
             machine.
         images: what the model is for, (batch, channels, *axes), one tensor for each input: checkerboard patterns are
             then judged by what these bring to each upsampling layer.
+        axes: what each axis of an input is, as in :func:`unconv.trace`.
 
     Raises :class:`~unconv.errors.ModelError` where the model does not take such an input, or its path depends on
     values; tensors of different sizes that are joined are no error but a finding.
@@ -198,25 +201,26 @@ def audit(
     >>> found.macs, [(finding.severity, finding.layer, finding.rule) for finding in found.findings]
     (442368, [('warning', '1', 'uneven-overlap'), ('hint', '1', 'misses-multiple')])
     """
-    recorder, sizes, error = attempt(model, input_size, dtype=dtype)
+    recorder, sizes, error = attempt(model, input_size, dtype=dtype, axes=read_axes(axes, "audit"))
     model = unwrap_compiled(model)
     dtype = told_dtypes(input_size, model) if dtype is None else dtype
     if error is not None:
         mismatch = find_mismatch(recorder, sizes)
         if mismatch is None:
-            raise (
-                error
-                if isinstance(error, UnconvError) and not isinstance(error, GeometryError)
-                else ModelError(explain_failure(error, recorder.stack).replace("trace:", "audit:", 1))
-            ) from error
+            if isinstance(error, UnconvError) and not isinstance(error, GeometryError):
+                raise error
+            added = "" if axes else tell_added_channels(input_size, sizes)
+            message = explain_failure(error, recorder.stack).replace("trace:", "audit:", 1)
+            raise ModelError(message + added) from error
         return Audit(mismatch.graph, _located([report_mismatch(model, sizes, mismatch, dtype)], model), model, dtype)
     if not recorder.records:
         raise ModelError("audit: the model does nothing with its input; there is no layer to show")
     subject = Subject(model, build_graph(recorder, sizes))
     shown = _images_of(images, sizes)
     found = [*check_pattern(subject, shown), *check_borders(subject), *check_fields(subject), *check_ends(subject)]
-    found.extend(check_upsampled_sizes(subject))
-    found.extend(check_other_sizes(subject, dtype))
+    if all(one.usual for one in subject.graph.axes):
+        found.extend(check_upsampled_sizes(subject))
+        found.extend(check_other_sizes(subject, dtype))
     if measure:
         found.extend(check_forms(subject))
     order = {layer.name: n for n, layer in enumerate(subject.graph)}

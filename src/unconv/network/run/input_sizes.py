@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from unconv.describe import by_size, counted
 from unconv.errors import ModelError
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 
@@ -25,7 +26,7 @@ MOST_AXES = 3
 FEWEST = 5
 
 
-def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace") -> Sizes:
+def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace", lengths: Sequence[int] = ()) -> Sizes:
     """The size of each input, (channels, *axes) without the batch.
 
     Args:
@@ -43,8 +44,11 @@ def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace")
               pictures of 224 × 224; for generators that begin with a linear layer its features.
         model: the network.
         operation: who asks; messages begin with it.
+        lengths: how many axes each input has, where that is told; then nothing is guessed, and a batch in front is what
+            is more than these.
 
-    Raises :class:`~unconv.errors.ModelError` for what is no size, and for an int or None where no channels are known.
+    Raises :class:`~unconv.errors.ModelError` for what is no size, or has not the axes that it is told to have, and for
+    an int or None where no channels are known.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
     >>> as_input_sizes((3, 64, 48), model), as_input_sizes((8, 3, 64, 48), model), as_input_sizes(64, model)
@@ -60,10 +64,20 @@ def as_input_sizes(given: InputSize, model: nn.Module, operation: str = "trace")
     known = _Known(first_convolution(model), first_with_weights(model))
     if given is None and states_inputs(model):
         own: Sizes = unwrap_compiled(model).input_sizes  # type: ignore[assignment]
-        return own
+        if not lengths:
+            return own
+        given = own
+    several = isinstance(given, Sequence) and not isinstance(given, str) and given and not any(map(_is_number, given))
+    if lengths:
+        entries = [_assumed(model, known, operation)] if given is None else list(given) if several else [given]
+        if len(entries) != len(lengths):
+            raise ModelError(
+                f"{operation}: axes of {counted(len(lengths), 'input')} for sizes of {len(entries)}; give those of each"
+            )
+        return tuple(_of_length(entry, length, operation) for entry, length in zip(entries, lengths, strict=True))
     if given is None:
         return (_assumed(model, known, operation),)
-    if isinstance(given, Sequence) and not isinstance(given, str) and given and not any(map(_is_number, given)):
+    if several:
         return tuple(_one(entry, known, given, operation, alone=len(given) == 1) for entry in given)
     return (_one(given, known, given, operation, alone=True),)
 
@@ -75,6 +89,19 @@ def states_inputs(model: nn.Module) -> bool:
     False
     """
     return hasattr(type(unwrap_compiled(model)), "input_sizes")
+
+
+def _of_length(given: Any, length: int, operation: str) -> Shape:
+    """One input's size with so many axes, a batch in front left out."""
+    entry = given.shape if getattr(given, "shape", ()) else _read_text(given, given, operation)
+    size = (entry,) if _is_number(entry) else tuple(entry) if isinstance(entry, Sequence) else ()
+    whole = size and all(_is_number(number) and number > 0 for number in size)
+    if not whole or not length <= len(size) <= length + 1:
+        raise ModelError(
+            f"{operation}: input size {_told(given)} must be one number for each axis that axes names, {length} in "
+            "all, or that with the batch in front"
+        )
+    return tuple(operator.index(number) for number in size[-length:])
 
 
 @dataclass(frozen=True)
@@ -93,6 +120,24 @@ class _Known:
     @property
     def axes(self) -> int | None:
         return len(self.first.kernel_size) if self.first is not None else None
+
+
+def tell_added_channels(given: InputSize, sizes: Sizes) -> str:
+    """What a message of a failure says where channels were put in front of a size, which may be why; else nothing.
+
+    >>> tell_added_channels((16000,), ((1, 16000),))
+    "; the input counted as 1×16000, its channels first: axes says what each axis is where that is wrong, as axes='t'"
+    >>> tell_added_channels((1, 16000), ((1, 16000),))
+    ''
+    """
+    entry = given[0] if isinstance(given, list | tuple) and len(given) == 1 and not _is_number(given[0]) else given
+    entry = tuple(entry.lower().split("x")) if isinstance(entry, str) else (entry,) if _is_number(entry) else entry
+    if len(sizes) > 1 or not isinstance(entry, list | tuple) or len(sizes[0]) != len(entry) + 1:
+        return ""
+    return (
+        f"; the input counted as {by_size(sizes[0])}, its channels first: axes says what each axis is where that is "
+        "wrong, as axes='t'"
+    )
 
 
 def input_dtypes(given: InputSize, model: nn.Module | None = None) -> list[torch.dtype | None]:
@@ -150,12 +195,7 @@ def _one(given: Any, known: _Known, everything: Any, operation: str, alone: bool
         shape = tuple(given.shape)
         batched = len(shape) != axes + 1 if axes is not None else len(shape) > 1
         return _checked(shape[1:] if batched else shape, everything, operation)
-    if isinstance(given, str):
-        parts = given.lower().replace("×", "x").split("x")
-        given = tuple(int(part) for part in parts if part.strip().isdecimal()) if all(parts) else ()
-        if len(given) != len(parts):
-            raise _refusal(everything, operation)
-        given = given[0] if len(given) == 1 else given
+    given = _read_text(given, everything, operation)
     if _is_number(given):
         if known.features is not None and given == known.features:
             return (known.features,)
@@ -180,6 +220,17 @@ def _one(given: Any, known: _Known, everything: Any, operation: str, alone: bool
     return _checked(size, everything, operation)
 
 
+def _read_text(given: Any, everything: Any, operation: str) -> Any:
+    """The numbers that a text says, one alone or several; anything else as it is."""
+    if not isinstance(given, str):
+        return given
+    parts = given.lower().replace("×", "x").split("x")
+    numbers = tuple(int(part) for part in parts if part.strip().isdecimal()) if all(parts) else ()
+    if len(numbers) != len(parts):
+        raise _refusal(everything, operation)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def _checked(size: Sequence[Any], everything: Any, operation: str) -> Shape:
     whole = all(_is_number(number) and number > 0 for number in size)
     if not whole or not 1 <= len(size) <= MOST_AXES + 1:
@@ -188,11 +239,14 @@ def _checked(size: Sequence[Any], everything: Any, operation: str) -> Shape:
 
 
 def _refusal(given: Any, operation: str) -> ModelError:
-    told = f"of shape {tuple(given.shape)}" if getattr(given, "shape", ()) else repr(given)
     return ModelError(
-        f"{operation}: input size {told} must be (channels, *axes) in whole numbers with at most {MOST_AXES} axes, "
-        "or several of these, as (3, 224, 224)"
+        f"{operation}: input size {_told(given)} must be (channels, *axes) in whole numbers with at most {MOST_AXES} "
+        "axes, or several of these, as (3, 224, 224)"
     )
+
+
+def _told(given: Any) -> str:
+    return f"of shape {tuple(given.shape)}" if getattr(given, "shape", ()) else repr(given)
 
 
 def _is_number(given: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from unconv.network.run.input_axes import UNTOLD
 from unconv.network.trace.graph import Graph, Layer, Shape
 from unconv.network.trace.operation import ModuleCall
 from unconv.network.trace.record import Record, Recorder
@@ -46,7 +47,7 @@ def build_graph(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
         name: tuple(dict.fromkeys((outputs[n].index, *(value.index for value in records[n].outcome.values))))
         for n, name in enumerate(names)
     }
-    facts = (recorder.returned, recorder.unused, recorder.known.decided, recorder.kept, made)
+    facts = (recorder.returned, recorder.unused, recorder.known.decided, recorder.kept, made, recorder.graph.axes)
     return Graph(tuple(layers), sizes, recorder.parameters, tuple(values), places, *facts)
 
 
@@ -68,7 +69,7 @@ def _layer(
         exact=output.exact,
         inputs=inputs,
         counted=outcome.counted,
-        note=outcome.note or ("" if output.exact else _BOUND),
+        note=outcome.note or ("" if output.exact else _BOUND if output.placed else UNTOLD),
     )
 
 

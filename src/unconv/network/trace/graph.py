@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from unconv.describe import LINES, by_size, counted, describe, listed, rows_text
 from unconv.errors import ModelError
 from unconv.files import check_file, write_whole
+from unconv.network.run.input_axes import UNTOLD, InputAxes
 from unconv.network.trace.rules.all_rules import RECTIFIERS
-from unconv.network.trace.values import Value
+from unconv.network.trace.values import Value, input_cells
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.receptive import Box, ReceptiveField
 from unconv.results import Shown, Tabled, draw_with, save_rows
@@ -130,6 +131,13 @@ class Graph(Tabled):
     """The tensors that modules still hold after the pass, as attributes or in buffers, by index."""
     outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """All tensors that a layer makes, by index: several of a split, say, or of a recurrent layer."""
+    axes: tuple[InputAxes, ...] = ()
+    """What each axis of each input is."""
+
+    @property
+    def image_size(self) -> Shape:
+        """Size of the first input along its places: what receptive fields lie in."""
+        return self.axes[0].sizes(self.input_sizes[0]) if self.axes else self.input_sizes[0][1:]
 
     @property
     def macs(self) -> int:
@@ -205,26 +213,15 @@ class Graph(Tabled):
         """
         name = layer if isinstance(layer, str) else layer.name
         value = self.value_of(name)
-        needed = {value.index: _start(name, value, position)}
-        reached: list[set[int]] = [set() for _ in value.extents]
-        for index in range(value.index, -1, -1):
-            cells = needed.pop(index, None)
-            if cells is None or not all(cells):
-                continue
-            for parent, links in self.values[index].parents:
-                sizes = self.values[parent].extents
-                below = needed.setdefault(parent, [set() for _ in sizes])
-                for axis, (link, size) in enumerate(zip(links, sizes, strict=True)):
-                    below[axis] |= cells[axis] if link is None else link.cells(cells[axis], size)
-            if not self.values[index].parents:
-                for axis, found in enumerate(cells):
-                    reached[axis] |= found
+        reached = input_cells(self.values, value.index, _start(name, value, position))
         return tuple((min(found), max(found) + 1) if found else (0, 0) for found in reached)
 
     def to_dict(self) -> dict[str, Any]:
         """The graph as plain data, for JSON."""
         return {
             "input_sizes": [list(size) for size in self.input_sizes],
+            "axes": [str(axes) for axes in self.axes],
+            "axes_told": all(axes.told for axes in self.axes),
             "parameters": self.parameters,
             "macs": self.macs,
             "macs_not_counted": [layer.name for layer in self.uncounted],
@@ -235,7 +232,8 @@ class Graph(Tabled):
         return f"Graph({len(self.layers)} layers, {self.parameters:,} parameters, {self.macs_text})"
 
     def __str__(self) -> str:
-        return rows_text(list(rows(self)), TEXTS, lines=LINES - bool(self.uncounted)) + left_out_text(self)
+        more = left_out_text(self)
+        return rows_text(list(rows(self)), TEXTS, lines=LINES - more.count("\n")) + more
 
     def table(self) -> str:
         """All layers as plain text, however many; ``print(graph)`` leaves out those in the middle of a long one."""
@@ -281,7 +279,7 @@ class Graph(Tabled):
             }
 
     def _repr_html_(self) -> str:
-        more = f"<p>{escape(left_out_text(self))}</p>" if self.uncounted else ""
+        more = "".join(f"<p>{escape(line)}</p>" for line in left_out_text(self).splitlines() if line)
         return f'<div style="max-height:32em;overflow:auto">{html_table(rows(self), TEXTS)}</div>{more}'
 
 
@@ -313,9 +311,10 @@ def rows(graph: Graph) -> Iterator[tuple[str, ...]]:
 
 
 def left_out_text(graph: Graph) -> str:
-    """A line on what the total of MACs leaves out, below the table; nothing where it is all."""
+    """Lines below the table: what the total of MACs leaves out, and where axes are not told; nothing where all is."""
     names = dict.fromkeys(f"{layer.name} ({layer.operator})" for layer in graph.uncounted)
-    return f"\nMACs of these are not known, and not in the total: {listed(names)}" if names else ""
+    left_out = f"\nMACs of these are not known, and not in the total: {listed(names)}" if names else ""
+    return left_out + ("" if all(value.placed for value in graph.values) else f"\nFields: {UNTOLD}")
 
 
 def _start(name: str, value: Value, position: Sequence[int]) -> list[set[int]]:

@@ -22,7 +22,7 @@ def join_layouts(parts: Sequence[Part]) -> Layout:
         chosen = free[0] if free else options[0]
         if not free:
             lost = frozenset[int]().union(*map(lay.lost_in, options), *map(lay.axes_in, taken))
-            chosen = lay.plain_dim(lay.dim_size(chosen), lost)
+            chosen = lay.plain_dim(lay.dim_size(chosen), lost, any(map(lay.is_untold, options)))
         used |= _digits(chosen)
         dims.append(chosen)
     return tuple(dims)

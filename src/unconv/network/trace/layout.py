@@ -18,13 +18,15 @@ from typing import TypeAlias
 class Atom:
     """Part of a dimension: ``size`` indices, each worth ``step`` units of the image's ``axis`` if there is one.
 
-    ``lost`` names axes that are inside somewhere, in an order no longer known.
+    ``lost`` names axes that are inside somewhere, in an order no longer known. ``untold`` are indices of an axis of the
+    input that counts as channels by custom alone, not mixed yet: it may be a place.
     """
 
     size: int
     axis: int | None = None
     step: int = 1
     lost: frozenset[int] = frozenset()
+    untold: bool = False
 
 
 Dim: TypeAlias = tuple[Atom, ...]
@@ -41,19 +43,29 @@ def shape_of(layout: Layout) -> tuple[int, ...]:
     return tuple(dim_size(dim) for dim in layout)
 
 
-def image_layout(shape: Sequence[int]) -> Layout:
-    """Layout of (batch, channels, *axes).
+def image_layout(shape: Sequence[int], places: Sequence[int] | None = None, untold: bool = False) -> Layout:
+    """Layout of an input: which of its dimensions is which axis of the image; (batch, channels, *axes) unless given.
 
-    >>> image_layout((1, 3, 8))[2]
-    (Atom(size=8, axis=0, step=1, lost=frozenset()),)
+    With ``untold`` nobody said that the other dimensions are no places.
+
+    >>> image_layout((1, 3, 8))[2] == image_layout((1, 8, 3), (1,))[1] == (Atom(8, axis=0),)
+    True
     """
-    dims = [fuse([Atom(size)]) for size in shape[:2]]
-    return (*dims, *((Atom(size, axis),) for axis, size in enumerate(shape[2:])))
+    axes = {dim: axis for axis, dim in enumerate(range(2, len(shape)) if places is None else places)}
+    return tuple(
+        (Atom(size, axes[dim]),) if dim in axes else plain_dim(size, untold=untold and dim > 0)
+        for dim, size in enumerate(shape)
+    )
 
 
-def plain_dim(size: int, lost: Iterable[int] = ()) -> Dim:
+def plain_dim(size: int, lost: Iterable[int] = (), untold: bool = False) -> Dim:
     """A dimension without an axis."""
-    return fuse([Atom(size, lost=frozenset(lost))])
+    return fuse([Atom(size, lost=frozenset(lost), untold=untold)])
+
+
+def is_untold(dim: Dim) -> bool:
+    """Whether indices of an input's axis are inside that nobody said to be no place."""
+    return any(atom.untold for atom in dim)
 
 
 def lost_in(dim: Dim) -> frozenset[int]:
@@ -70,7 +82,7 @@ def fuse(atoms: Sequence[Atom]) -> Dim:
     """The same dimension in the fewest atoms.
 
     >>> fuse([Atom(4, axis=0, step=2), Atom(2, axis=0, step=1)])
-    (Atom(size=8, axis=0, step=1, lost=frozenset()),)
+    (Atom(size=8, axis=0, step=1, lost=frozenset(), untold=False),)
     """
     wide = [atom for atom in atoms if atom.size > 1]
     if not wide:
@@ -80,7 +92,7 @@ def fuse(atoms: Sequence[Atom]) -> Dim:
     for atom in wide[1:]:
         last = found[-1]
         if atom.axis is None and last.axis is None:
-            found[-1] = Atom(last.size * atom.size, lost=last.lost | atom.lost)
+            found[-1] = Atom(last.size * atom.size, lost=last.lost | atom.lost, untold=last.untold or atom.untold)
         elif atom.axis is not None and atom.axis == last.axis and last.step == atom.step * atom.size:
             found[-1] = replace(atom, size=last.size * atom.size)
         else:

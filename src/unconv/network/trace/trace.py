@@ -17,7 +17,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.errors import GeometryError, ModelError, UnconvError
 from unconv.network.run.forward import Arrived, OutOfTime, not_called, stopping
-from unconv.network.run.input_sizes import InputSize, as_input_sizes, input_dtypes
+from unconv.network.run.input_axes import Axes, read_axes, usual_axes
+from unconv.network.run.input_sizes import InputSize, as_input_sizes, input_dtypes, tell_added_channels
 from unconv.network.run.model_state import at_rest, preserve
 from unconv.network.run.unwrap_compiled import unwrap_compiled
 from unconv.network.trace.build_graph import build_graph
@@ -35,6 +36,7 @@ def trace(
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     grad: bool = False,
     layers: Sequence[str] = (),
+    axes: Axes = None,
 ) -> Graph:
     """A model as a graph of geometries: names, shapes, parameters, MACs and exact receptive fields.
 
@@ -48,6 +50,8 @@ def trace(
     cells of the first input; others of the same size share its coordinates. ``dtype`` is that of the model's
     parameters unless given, one for all inputs or one for each (``torch.int64`` for tokens, taken from tensors of
     them).
+    ``axes`` names the axes of an input that is not (channels, *places), as ``"h w c"``, see
+    :func:`~unconv.network.run.input_axes.read_axes`; fields have an axis for each place, in that order.
     With ``grad`` autograd follows the pass, so that hooks on the model find out what its values were computed by.
     The pass ends once all of ``layers``, by name, have been called; what comes behind the last of them, as a detector's
     proposals, is not looked at.
@@ -61,11 +65,12 @@ def trace(
     >>> graph["2"].receptive_field.size, graph.field_box("2", (0, 0))
     ((7, 7), ((0, 6), (0, 6)))
     """
-    recorder, sizes, error = attempt(model, input_size, dtype=dtype, grad=grad, layers=layers)
+    recorder, sizes, error = attempt(model, input_size, dtype=dtype, grad=grad, layers=layers, axes=axes)
     if isinstance(error, UnconvError) and not isinstance(error, GeometryError):
         raise error
     if error is not None:
-        raise ModelError(explain_failure(error, recorder.stack, recorder.failed)) from error
+        added = "" if axes else tell_added_channels(input_size, sizes)
+        raise ModelError(explain_failure(error, recorder.stack, recorder.failed) + added) from error
     if not recorder.records:
         raise ModelError("trace: the model does nothing with its input; there is no layer to show")
     called = {run.path for run in recorder.runs}
@@ -83,6 +88,7 @@ def attempt(
     grad: bool = False,
     layers: Sequence[str] = (),
     until: float = inf,
+    axes: Axes = None,
 ) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None]:
     """What a pass of the model showed, up to where it failed, if it did: recorder, input sizes, and the failure.
 
@@ -92,13 +98,14 @@ def attempt(
     if not isinstance(model, nn.Module):
         raise ModelError(f"trace: needs a torch.nn.Module, not {type(model).__name__}")
     model = unwrap_compiled(model)
-    sizes = as_input_sizes(input_size, model)
+    told = read_axes(axes)
+    sizes = as_input_sizes(input_size, model, lengths=[len(one.names) for one in told])
     device, parameter_type = _kind_of(model)
     own = input_dtypes(input_size, model)
     given = list(dtype) if isinstance(dtype, Sequence) else [dtype or kind or parameter_type for kind in own]
     if len(given) != len(sizes):
         raise ModelError(f"trace: {len(given)} dtypes for {len(sizes)} inputs; give one, or one for each")
-    graph = ValueGraph(sizes[0][1:])
+    graph = ValueGraph(sizes[0], told or [usual_axes(size) for size in sizes])
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(graph, model, fakes, until=until)
     # In inference mode torch hands other, compound operations on.
@@ -112,8 +119,8 @@ def attempt(
         inputs = [torch.empty((1, *size), dtype=kind, device=device) for size, kind in zip(sizes, given, strict=True)]
         if grad:
             inputs = [_watch(tensor) for tensor in inputs]
-        for tensor in inputs:
-            recorder.bind(tensor, graph.image(tuple(tensor.shape)))
+        for tensor, one in zip(inputs, graph.axes, strict=True):
+            recorder.bind(tensor, graph.image(tuple(tensor.shape), one))
         return recorder, sizes, _run(model, inputs, {}, recorder, grad)
 
 
@@ -135,7 +142,7 @@ def replay(
     images = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.ndim >= 2]
     if not images:
         return None
-    graph = ValueGraph(tuple(images[0].shape[2:]), batch=len(images[0]))
+    graph = ValueGraph(images[0].shape[1:], batch=len(images[0]))
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(graph, model, fakes)
     with preserve(model, buffers=False), _quiet(), torch.inference_mode(False), fakes:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
+from unconv.network.run.input_axes import InputAxes, usual_axes
 from unconv.network.trace import layout as lay
 from unconv.network.trace.joining import (
     cleared_axes,
@@ -30,6 +31,7 @@ from unconv.network.trace.values import (
     is_axis,
     mixed_digits,
     read_dim,
+    steps_untold,
 )
 from unconv.operators.geometry.receptive import AxisField, ReceptiveField
 
@@ -37,17 +39,22 @@ from unconv.operators.geometry.receptive import AxisField, ReceptiveField
 class ValueGraph:
     """The values of a network, in the order in which they come to be."""
 
-    def __init__(self, input_size: tuple[int, ...], batch: int = 1) -> None:
-        self.input_size = input_size
+    def __init__(self, size: Sequence[int], axes: Sequence[InputAxes] = (), batch: int = 1) -> None:
+        self.axes = tuple(axes) or (usual_axes(size),)
+        self.input_size = self.axes[0].sizes(size)
         self.batch = batch
         self.values: list[Value] = []
 
-    def image(self, shape: Sequence[int]) -> Value:
-        """A network input (batch, channels, *axes)."""
-        count = len(self.input_size)
-        if tuple(shape[2:]) == self.input_size:
+    def image(self, shape: Sequence[int], axes: InputAxes | None = None) -> Value:
+        """A network input, (batch, *size); on the grid of the first one where its places are the same."""
+        axes = axes or usual_axes(shape[1:])
+        first, count = self.axes[0], len(self.input_size)
+        grid = {first.names[n]: size for n, size in zip(first.places, self.input_size, strict=True)}
+        dims = {axes.names[n]: 1 + n for n in axes.places}
+        if {name: shape[dim] for name, dim in dims.items()} == grid:
             field = ReceptiveField.of_pixels(count)
-            return self._add(lay.image_layout(shape), self.input_size, field, (True,) * count)
+            layout = lay.image_layout(shape, [dims[name] for name in grid], untold=not axes.told)
+            return self._add(layout, self.input_size, field, (True,) * count)
         plain = tuple(lay.plain_dim(size) for size in shape)
         everything = ReceptiveField.everything(self.input_size)
         return self._add(plain, (1,) * count, everything, (False,) * count)
@@ -72,7 +79,9 @@ class ValueGraph:
                 pairs = zip(links, part.value.extents, strict=True)
                 links = [link and Whole(size, certain=False) for link, size in pairs]
             parents.append((part.value, tuple(links)))
-        return self._linked(layout, extents, parents, bounded=covered_axes(parts, layout) - filled, sure=filled)
+        placed = not any(steps_untold(value, reads) for value, reads in operands)
+        bounded = covered_axes(parts, layout) - filled
+        return self._linked(layout, extents, parents, bounded=bounded, sure=filled, placed=placed)
 
     def relabel(self, value: Value, layout: Layout) -> Value:
         """The same numbers under another layout: a view."""
@@ -191,6 +200,7 @@ class ValueGraph:
         parents: Sequence[tuple[Value, Links]],
         bounded: frozenset[int] = frozenset(),
         sure: frozenset[int] = frozenset(),
+        placed: bool = True,
     ) -> Value:
         axes, certain = [], []
         for axis, extent in enumerate(extents):
@@ -204,7 +214,8 @@ class ValueGraph:
             )
             certain.append((known and axis not in bounded) or axis in sure)
         sources = tuple((value.index, links) for value, links in parents)
-        return self._add(layout, extents, ReceptiveField(tuple(axes)), tuple(certain), sources)
+        placed = placed and all(value.placed for value, _ in parents)
+        return self._add(layout, extents, ReceptiveField(tuple(axes)), tuple(certain), sources, placed)
 
     def _chained(self, below: AxisField, link: Link | None, axis: int, extent: int) -> AxisField:
         if link is None:
@@ -223,7 +234,8 @@ class ValueGraph:
         field: ReceptiveField,
         certain: tuple[bool, ...],
         parents: tuple[tuple[int, Links], ...] = (),
+        placed: bool = True,
     ) -> Value:
-        value = Value(len(self.values), layout, extents, field, certain, parents)
+        value = Value(len(self.values), layout, extents, field, certain, parents, placed=placed)
         self.values.append(value)
         return value

@@ -43,6 +43,8 @@ class Value:
     certain: tuple[bool, ...]
     """Per axis, whether nothing on the way was only bounded."""
     parents: tuple[tuple[int, Links], ...] = ()
+    placed: bool = True
+    """Whether nothing on the way stepped along an axis of the input that counts as channels by custom alone."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,7 +55,7 @@ class Value:
     def exact(self) -> bool:
         """Whether the field is exact on every axis."""
         lost = {axis for dim in self.layout for axis in lay.lost_in(dim)}
-        return all(self.certain) and not lost
+        return all(self.certain) and not lost and self.placed
 
     @property
     def present(self) -> tuple[int, ...]:
@@ -72,9 +74,41 @@ class Part:
     links: Links
 
 
+def input_cells(values: Sequence[Value], index: int, units: list[set[int]]) -> list[set[int]]:
+    """The input's cells, by axis, that some units of a value see, walked back through all values on the way."""
+    needed = {index: units}
+    reached: list[set[int]] = [set() for _ in units]
+    for n in range(index, -1, -1):
+        cells = needed.pop(n, None)
+        if cells is None or not all(cells):
+            continue
+        for parent, links in values[n].parents:
+            sizes = values[parent].extents
+            below = needed.setdefault(parent, [set() for _ in sizes])
+            for axis, (link, size) in enumerate(zip(links, sizes, strict=True)):
+                below[axis] |= cells[axis] if link is None else link.cells(cells[axis], size)
+        if not values[n].parents:
+            for axis, found in enumerate(cells):
+                reached[axis] |= found
+    return reached
+
+
 def is_axis(value: Value, atom: Atom) -> bool:
     """Whether an atom is a whole axis."""
     return atom.axis is not None and atom.size == value.extents[atom.axis]
+
+
+def steps_untold(value: Value, reads: Reads) -> bool:
+    """Whether an operation gathers some, not all, indices of an input's axis that nobody said to be no place.
+
+    A window along it does, and so does mixing one part of it that a view has cut off.
+    """
+    untold = {n for n, dim in enumerate(value.layout) if lay.is_untold(dim)}
+    if not untold:
+        return False
+    windows = (read.link for read in reads if read and read.link and read.source in untold)
+    kept = {read.source for read in reads if read and not read.mixed} & untold
+    return any(link.field().size > 1 for link in windows) or (bool(kept) and kept != untold)
 
 
 def drop_axes(dim: lay.Dim, axes: frozenset[int]) -> lay.Dim:
@@ -95,7 +129,7 @@ def read_dim(value: Value, read: Read | None, size: int, steps: dict[int, dict[A
     dim = value.layout[read.source]
     if read.link is not None:
         axis = dim[0].axis if dim else None
-        return (Atom(size, axis),) if axis is not None else lay.plain_dim(size, lay.lost_in(dim))
+        return (Atom(size, axis),) if axis is not None else lay.plain_dim(size, lay.lost_in(dim), lay.is_untold(dim))
     if size != lay.dim_size(dim):
         return (
             (Atom(size, dim[0].axis),)

@@ -181,7 +181,7 @@ def _alike(audit: Audit, finding: Finding) -> list[Finding]:
 
 def _audited(audit: Audit, model: nn.Module) -> Audit:
     sizes = audit.graph.input_sizes
-    return audit_module(model, sizes, dtype=audit.dtype, measure=False, images=audit.images)
+    return audit_module(model, sizes, dtype=audit.dtype, measure=False, images=audit.images, axes=audit.graph.axes)
 
 
 def _is_in(change: Change, again: Audit) -> bool:

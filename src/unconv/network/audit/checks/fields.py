@@ -13,7 +13,7 @@ MANY = 10
 
 def check_fields(subject: Subject) -> Iterator[Finding]:
     """``small-field`` and ``large-field``, of the last layer with a window before positions are summed up."""
-    size = subject.graph.input_sizes[0][1:]
+    size = subject.graph.image_size
     last = _last(subject)
     if last is None or not size:
         return
