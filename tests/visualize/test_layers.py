@@ -12,8 +12,9 @@ from tests.visualize.reference import network, pictures
 from unconv.errors import ModelError, UnconvError
 from unconv.models.efficientnet_lite import EfficientNetLite0
 from unconv.network.trace.trace import trace
-from unconv.visualize.layers import FeatureMaps, choose_layers, list_feature_maps, strongest_units, view_network
+from unconv.visualize.layers import choose_layers, list_feature_maps, strongest_units, view_network
 from unconv.visualize.reverse.passage import run_forward
+from unconv.visualize.watched_layers import FeatureMaps
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from fractions import Fraction
 from math import lcm
 
 from unconv.describe import by_size, describe
+from unconv.network.axis_roles import read_axis_roles
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.values import Value
 from unconv.operators.geometry.receptive import ReceptiveField
@@ -120,6 +121,10 @@ def windows_of(graph: Graph, layer: str) -> Windows:
     def whole(reason: str) -> Windows:
         return Windows(layer, shape, image_size, image_size, (1,) * len(image_size), field, reason, graph, value.index)
 
+    roles = read_axis_roles(graph, layer)
+    if not isinstance(roles, str) and not roles.plain:
+        shape = (roles.units, *roles.grid)
+        return whole(f"the layer has its {roles.sentence}")
     if len(graph.input_sizes) > 1:
         return whole("the network has several inputs")
     if value.present != tuple(range(len(image_size))):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,57 +11,16 @@ from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
 from unconv.network.run.forward import (
-    Arrived,
-    Hook,
     check_hooks,
     check_images,
     check_open,
-    check_shape,
-    check_tensor,
-    check_way_back,
     find_layer,
-    hooked,
     not_called,
-    run_model,
-    takes_hooks,
 )
-from unconv.network.run.model_state import at_rest
-from unconv.network.run.outputs import main_output
 from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace
-from unconv.visualize.reverse.autograd_nodes import is_switch, nodes_from
-from unconv.visualize.reverse.coverage import clipped_from, ends_convolved, ends_rectified
-from unconv.visualize.reverse.passage import follow_rule
 from unconv.visualize.reverse.rectifiers.marks import MarkRectifiers
-
-# Borders and rounding make the strides of two axes differ a little; channels in the place of an axis, a lot.
-MOST_UNEVEN = 1.5
-
-
-@dataclass(frozen=True)
-class FeatureMaps:
-    """A layer that returns feature maps.
-
-    Args:
-        layer: its name.
-        units: how many maps it returns.
-        size: their grid.
-        rectified: whether they come from a rectifier.
-        convolved: whether they come straight from a convolution.
-        unclipped: the layer that returned them before a rectifier cut them off at its top (ReLU6), None where no
-            rectifier does, or where no layer returns that. Clipped, the strongest units are all alike, and nothing
-            comes back from them: f′ = 0.
-
-    >>> FeatureMaps("features.3", units=64, size=(224, 224), rectified=True).size
-    (224, 224)
-    """
-
-    layer: str
-    units: int
-    size: tuple[int, ...]
-    rectified: bool
-    convolved: bool = False
-    unclipped: str | None = None
+from unconv.visualize.watched_layers import FeatureMaps, LayerOutput, Watcher
 
 
 def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...]:
@@ -83,29 +39,7 @@ def list_feature_maps(model: nn.Module, image: Tensor) -> tuple[FeatureMaps, ...
     >>> [(maps.layer, maps.size, maps.rectified) for maps in list_feature_maps(model, torch.rand(1, 1, 8, 8))]
     [('0', (6, 6), False), ('1', (6, 6), True)]
     """
-    check_images(image)
-    check_open(model)
-    watcher = _Watcher(image.shape)
-    watcher.run(model, image)
-    return watcher.feature_maps
-
-
-@dataclass(frozen=True, eq=False)
-class LayerOutput:
-    """What a layer's first call returns, without its numbers.
-
-    Attributes:
-        shape: without the batch.
-        node: what it was computed by, in autograd's graph.
-    """
-
-    shape: tuple[int, ...]
-    node: Any
-
-    @property
-    def switches(self) -> int:
-        """Max-poolings between the layer and the pixels."""
-        return sum(map(is_switch, nodes_from(self.node)))
+    return view_network(model, image).feature_maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,19 +83,19 @@ def view_network(model: nn.Module, image: Tensor, layers: Sequence[str] | None =
     for layer in layers or ():
         check_hooks(layer, find_layer(model, layer))
     graph, refusal = None, ""
-    watcher = _Watcher(image.shape, layers)
+    watcher = Watcher(image.shape, layers)
     try:
         with watcher.watching(model), MarkRectifiers():
             graph = trace(model, tuple(image.shape[1:]), grad=True)
     except UnconvError as error:
         refusal = str(error)
         graph = _traced_until(model, image, layers) if layers else None
-        watcher = _Watcher(image.shape, layers, stops=True)
+        watcher = Watcher(image.shape, layers, stops=True)
         watcher.run(model, image)
     for layer in layers or ():
-        if layer not in watcher.outputs:
+        if layer not in watcher.seen:
             raise not_called(model, layer)
-    return NetworkView(watcher.feature_maps, watcher.outputs, graph, refusal)
+    return NetworkView(watcher.feature_maps(model, graph), watcher.outputs(model, graph), graph, refusal)
 
 
 def _traced_until(model: nn.Module, image: Tensor, layers: Sequence[str]) -> Graph | None:
@@ -170,86 +104,6 @@ def _traced_until(model: nn.Module, image: Tensor, layers: Sequence[str]) -> Gra
         return trace(model, tuple(image.shape[1:]), layers=layers)
     except UnconvError:
         return None
-
-
-class _Watcher:
-    """Hooks on the layers of a network during one forward pass, and what they have seen.
-
-    Args:
-        image: shape of what goes in.
-        layers: those to look into; None for all.
-        stops: whether the pass ends behind the last of them.
-    """
-
-    def __init__(self, image: Sequence[int], layers: Sequence[str] | None = (), stops: bool = False) -> None:
-        self._image, self._layers, self._stops = image, layers, stops
-        self._calls: Counter[str] = Counter()
-        self._found: dict[Any, FeatureMaps] = {}
-        self.outputs: dict[str, LayerOutput] = {}
-
-    @property
-    def feature_maps(self) -> tuple[FeatureMaps, ...]:
-        """Layers that return feature maps, in the order in which these came to be."""
-        return tuple(maps for maps in self._found.values() if self._calls[maps.layer] == 1)
-
-    @contextmanager
-    def watching(self, model: nn.Module) -> Iterator[None]:
-        """Look at what every layer returns; the model is as before afterwards."""
-        layers = {layer: find_layer(model, layer) for layer in self._layers or ()}
-        modules = dict(model.named_modules()) | layers
-        # What cannot be watched still runs; the layers around it can be looked into.
-        watched = [name for name, module in modules.items() if name and takes_hooks(module)]
-        with at_rest(model), hooked(model, [(name, self._hook(name)) for name in watched]):
-            yield
-
-    def run(self, model: nn.Module, image: Tensor) -> None:
-        """Look at what every layer returns for an image, with its numbers."""
-        with self.watching(model), follow_rule(model, "gradient"):
-            # No leaf, so that a model may change its input in place.
-            run_model(model, image.detach().clone().requires_grad_().clone())
-
-    def _hook(self, name: str) -> Hook:
-        return lambda _module, _inputs, output: self._look(name, output)
-
-    def _look(self, name: str, output: Any) -> None:
-        self._calls[name] += 1
-        if self._layers is not None and name in self._layers and name not in self.outputs:
-            output = check_tensor(name, output)
-            check_shape(name, output, self._image[0])
-            check_way_back(name, output)
-            self.outputs[name] = LayerOutput(tuple(output.shape[1:]), output.grad_fn)
-        output = main_output(output).tensor
-        if output is not None and output.requires_grad and _is_grid(output.shape, self._image):
-            self._note_maps(name, output)
-        if self._stops and self._layers is not None and len(self.outputs) == len(self._layers):
-            raise Arrived
-
-    def _note_maps(self, name: str, output: Tensor) -> None:
-        inside = [maps for maps in self._found.values() if maps.layer.startswith(f"{name}.")]
-        if any(maps.size != output.shape[2:] for maps in inside):
-            return
-        before = self._found.get(clipped_from(output))
-        maps = FeatureMaps(
-            layer=name,
-            units=output.shape[1],
-            size=tuple(output.shape[2:]),
-            rectified=ends_rectified(output),
-            convolved=ends_convolved(output),
-            unclipped=before.layer if before else None,
-        )
-        known = self._found.get(output.grad_fn)
-        if known is None or name.count(".") < known.layer.count(".") or self._calls[known.layer] > 1:
-            self._found[output.grad_fn] = maps
-        if self._layers is None and name not in self.outputs:
-            self.outputs[name] = LayerOutput(tuple(output.shape[1:]), output.grad_fn)
-
-
-def _is_grid(shape: Sequence[int], image: Sequence[int]) -> bool:
-    """Whether a value's last axes are those of the image, made coarser alike: not (batch, height, width, channel)."""
-    if len(shape) != len(image) or shape[0] != image[0] or max(shape[2:]) < 2:
-        return False
-    strides = [pixels / cells for pixels, cells in zip(image[2:], shape[2:], strict=True) if cells > 1]
-    return max(strides) < MOST_UNEVEN * min(strides)
 
 
 def choose_layers(maps: Sequence[FeatureMaps], count: int = 5) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from unconv.errors import ModelError
+from unconv.network.feature_maps import find_axis_roles
 from unconv.network.run.forward import find_layer, run_to_layers, takes_hooks
 from unconv.network.run.model_state import at_rest
 from unconv.network.run.name_layers import AnyLayers, name_layers
@@ -33,14 +35,22 @@ def name_map_layers(model: nn.Module, layers: AnyLayers, image: Float[Tensor, "1
 
 
 def _returning_maps(model: nn.Module, names: Sequence[str], image: Tensor) -> list[str]:
-    found = set()
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def see(layer: str, value: Any) -> None:
         value = main_output(value).tensor
-        if value is not None and value.ndim == image.ndim and len(value) == len(image) and value[0, 0].numel() > 1:
-            found.add(layer)
+        if value is not None and value.ndim > 2:
+            shapes[layer] = tuple(value.shape)
 
     watched = [name for name in names if takes_hooks(find_layer(model, name))]
     with at_rest(model), torch.no_grad():
         run_to_layers(model, image.clone(), watched, see, stop=False)
-    return [name for name in names if name in found]
+    return [name for name in names if name in shapes and _has_maps(model, name, shapes[name], image)]
+
+
+def _has_maps(model: nn.Module, name: str, shape: tuple[int, ...], image: Tensor) -> bool:
+    try:
+        roles = find_axis_roles(model, name, shape, image.shape)
+    except ModelError:
+        return False
+    return max(roles.grid if roles is not None else shape[2:]) > 1

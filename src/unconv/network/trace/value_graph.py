@@ -83,6 +83,11 @@ class ValueGraph:
         bounded = covered_axes(parts, layout) - filled
         return self._linked(layout, extents, parents, bounded=bounded, sure=filled, placed=placed)
 
+    def put_together(self, value: Value, start: Sequence[int]) -> Value:
+        """The newest value, with the place in it of the one tensor that it holds beside constants."""
+        self.values[value.index] = replace(value, start=tuple(start))
+        return self.values[value.index]
+
     def relabel(self, value: Value, layout: Layout) -> Value:
         """The same numbers under another layout: a view."""
         return self._linked(layout, value.extents, [(value, (None,) * len(value.extents))])

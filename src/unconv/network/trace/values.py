@@ -45,6 +45,8 @@ class Value:
     parents: tuple[tuple[int, Links], ...] = ()
     placed: bool = True
     """Whether nothing on the way stepped along an axis of the input that counts as channels by custom alone."""
+    start: tuple[int, ...] = ()
+    """Where in it, along each dimension, the one tensor stands that it was put together from with constants."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -50,7 +50,10 @@ class UnitCones:
     def _placed(self, found: Reached) -> bool:
         """Whether boxes mean something for this convolution and layer."""
         axes = len(self.windows.image_size)
-        return len(found.strides) == axes and len(self.windows.shape) == axes + 1
+        graph = self.windows.graph
+        # Tokens that attention has mixed have places, but none that the trace follows.
+        followed = graph is None or graph.values[self.windows.value].extents == tuple(self.windows.shape[1:])
+        return len(found.strides) == axes and len(self.windows.shape) == axes + 1 and followed
 
     def _box(self, number: int, start: Place, units: Sequence[Place]) -> Box:
         return tuple(

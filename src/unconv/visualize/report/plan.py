@@ -20,7 +20,6 @@ from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayers
 from unconv.network.trace.graph import Graph
 from unconv.visualize.layers import (
-    FeatureMaps,
     check_feature_maps,
     choose_layers,
     like_weights,
@@ -33,6 +32,7 @@ from unconv.visualize.report.fields import Fields, fields_of
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
 from unconv.visualize.scan.scan import convolutions
 from unconv.visualize.scan.top_activations import TopActivations
+from unconv.visualize.watched_layers import FeatureMaps
 
 EVERY = "all"
 # Layers that are chosen where none is named: a page of five is read to its end.

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unconv.errors import ModelError
+from unconv.network.feature_maps import arrange_maps
 from unconv.network.run.forward import (
     check_images,
     check_open,
@@ -80,7 +81,9 @@ class Passage:
         return read_coverage(self.values[layer], self.rule)
 
 
-def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: str) -> Passage:
+def run_forward(
+    model: nn.Module, images: Tensor, layers: Sequence[str], rule: str, *, arranged: bool = True
+) -> Passage:
     """Run a model up to the last of some layers with its rectifiers following a reverse rule.
 
     The model runs in evaluation mode with frozen parameters and is given back as it was, also when it fails.
@@ -90,10 +93,12 @@ def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: s
         images: ``(batch, channel, *size)``, floating point, as the model wants them (normalised).
         layers: names as in ``model.named_modules()``; a layer that is called several times counts with its first call.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
+        arranged: whether values with their axes in another order, as channels last and tokens, are put into that of
+            ``(batch, unit, *place)``.
 
     Raises:
         ModelError: unknown layers, layers that are not called or do not return a tensor, a model that fails,
-            TorchScript.
+            TorchScript, values in which units and places cannot be told apart.
         UnconvError: unknown rules, images of the wrong type.
     """
     find_rule(rule)
@@ -112,6 +117,9 @@ def run_forward(model: nn.Module, images: Tensor, layers: Sequence[str], rule: s
     for layer in layers:
         if layer in values:
             check_way_back(layer, values[layer])
+        if arranged and layer in values:
+            with torch.inference_mode(False), torch.enable_grad():
+                values[layer] = arrange_maps(model, layer, values[layer], tuple(images.shape))
         check_value(model, layer, values.get(layer), len(images))
     return Passage(rule, leaf, values)
 

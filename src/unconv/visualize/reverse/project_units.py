@@ -234,13 +234,13 @@ def _pass_by_cones(
     needed = known.needed([(start, [picks[number].position for number in numbers]) for (_, start), numbers in crops])
     if any(one.boxes for one in needed):
         with limit_convolutions(needed) as schedule:
-            passage = run_forward(model, batch, [layer], rule)
+            passage = run_forward(model, batch, [layer], rule, arranged=known.windows.whole)
         if schedule.kept:
             found = _send_back(passage, known, crops, picks, watch)
             # Where nobody looks convolutions leave zeros. What divides by them gives no numbers, nor does its way back.
             if all(all_finite(back) for back, _ in found.values()):
                 return passage, found
-    passage = run_forward(model, batch, [layer], rule)
+    passage = run_forward(model, batch, [layer], rule, arranged=known.windows.whole)
     return passage, _send_back(passage, known, crops, picks, watch)
 
 

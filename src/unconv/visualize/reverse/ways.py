@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.describe import by_size
+from unconv.network.feature_maps import arrange_maps
 from unconv.network.kept_traces import keep_trace, structure_of
 from unconv.network.run.forward import check_open, check_tensor, check_value, run_to_layers
 from unconv.network.run.model_state import at_rest
@@ -212,8 +213,11 @@ def _run_to_maps(asked: Asked, images: Tensor) -> Float[Tensor, "unit batch *pos
             # A copy, so that a model may change its input in place.
             run_to_layers(asked.module, part.clone(), [asked.layer], see)
             value = maps[-1] if len(maps) > count else None
+            if value is not None:
+                value = arrange_maps(asked.module, asked.layer, value, tuple(part.shape))
             check_value(asked.module, asked.layer, value, len(part))
-            maps[-1] = _maps_of(asked, maps[-1]).clone()
+            assert value is not None
+            maps[-1] = _maps_of(asked, value).clone()
     return torch.cat(maps, dim=1)
 
 

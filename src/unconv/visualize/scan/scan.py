@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from threading import local
 from typing import Any
 
 import torch
@@ -15,16 +14,13 @@ from torch import Tensor, nn
 from unconv.arguments import tell_wrong_arguments
 from unconv.data.images import Skipped
 from unconv.data.read.batches import Batch, collection_of
-from unconv.errors import ModelError, UnconvError
+from unconv.errors import UnconvError
 from unconv.jobs import Checkpoint, Executor, Progress, Running, raising_causes, run
 from unconv.models.load.open_model import AnyModel
 from unconv.models.load.transforms import Transform
 from unconv.network.run.channels_last import channels_last
 from unconv.network.run.forward import (
-    Arrived,
-    Hook,
     check_open,
-    check_tensor,
     hooked,
     not_called,
     run_model,
@@ -33,43 +29,14 @@ from unconv.network.run.held_inputs import Inputs, Keywords, describe_held
 from unconv.network.run.model_state import at_rest
 from unconv.network.run.name_layers import AnyLayers, NamedLayers, name_layers
 from unconv.visualize.reverse.projections.image_batches import axes_of, open_for_images, prepare_for
-from unconv.visualize.scan.peaks import Found, Peaks, peaks_in
+from unconv.visualize.scan.layer_reader import Layers, Watcher, find_roles
+from unconv.visualize.scan.peaks import Found, Peaks
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
 from unconv.visualize.scan.unit_places import PATHS, Scanned
 
 BATCH = 32
 EVERY = "all"
-
-
-@dataclass(frozen=True, eq=False)
-class Layers:
-    """Feature maps of a batch as they come by, each reduced at once to the places that matter.
-
-    Attributes:
-        top: places kept for each unit.
-        per_image: how many of them one image may hold.
-        bars: what a place must reach, by layer; what is left out below a bar would not have been kept anyway.
-    """
-
-    top: int
-    per_image: int
-    bars: dict[str, Tensor] = field(default_factory=dict)
-
-    def look(self, layer: str, value: Any, numbers: Sequence[int]) -> tuple[Found, tuple[int, ...], int]:
-        """The places of one layer's value that may be among the strongest, its grid and how many units it has."""
-        value = check_tensor(layer, value)
-        if value.is_quantized:
-            value = value.dequantize()
-        if value.ndim < 2 or len(value) != len(numbers):
-            raise ModelError(
-                f"layer {layer!r}: returns shape {tuple(value.shape)} for {len(numbers)} images, not "
-                "(batch, unit, ...); choose another layer"
-            )
-        found = peaks_in(value, numbers, self.top, self.per_image, self.bars.get(layer))
-        if not found.finite:
-            raise ModelError(f"layer {layer!r}: contains NaN or infinite values; check the weights and the images")
-        return found, tuple(value.shape[2:]), value.shape[1]
 
 
 @dataclass
@@ -170,13 +137,18 @@ def scan(
         about["held"] = describe_held(inputs, kwargs)
     running = Running(executor, checkpoint, progress=progress)
     keeper = _checkpoint(running, about, names, source, module)
-    state = _scan(module, source, Layers(top, per_image), names, needed, dtype, running, keeper)
+    reader = Layers(top, per_image)
+    state = _scan(module, source, reader, names, needed, dtype, running, keeper)
     if not state.peaks:
         reasons = "; ".join(map(str, state.skipped[:3])) or "there are none"
         raise UnconvError(f"scan: no image could be used: {reasons}")
     # What is assumed of a bare module's pictures is told where there were some: tensors of a dataset go in as they are.
     needless = opened.weights == "as given" and prepare is not None and not prepare.asked
-    told = {"notes": list(opened.notes)} if opened.notes and not needless else {}
+    notes = [] if needless else list(opened.notes)
+    notes += dict.fromkeys(
+        f"{layer}: {one.sentence}" for roles in reader.roles.values() for layer, one in roles.items()
+    )
+    told = {"notes": notes} if notes else {}
     found = tuple(layer for layer in names if layer in state.peaks)
     return replace(_result(state, found, {**about, **told, **_paths(images)}), scanned=Scanned.of(opened, images))
 
@@ -241,26 +213,6 @@ def convolutions(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, kinds) and name]
 
 
-class Watcher(local):
-    """Hands each layer's value on at the moment at which the module returns it; to each thread those of its own."""
-
-    def __init__(self, layers: tuple[str, ...]) -> None:
-        self.layers = layers
-        self.see: Callable[[str, Any], None] = lambda _layer, _value: None
-        self.seen: set[str] = set()
-
-    def hook(self, layer: str) -> Hook:
-        def seen(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if layer in self.seen:
-                return
-            self.seen.add(layer)
-            self.see(layer, output)
-            if len(self.seen) == len(self.layers):
-                raise Arrived
-
-        return seen
-
-
 def look_at(
     module: nn.Module,
     batch: Batch,
@@ -274,12 +226,15 @@ def look_at(
     if not batch.numbers:
         return Part({}, {}, batch.count, batch.skipped)
     found: dict[str, tuple[Found, tuple[int, ...], int]] = {}
+    images = batch.images.to(device=_device_of(module), dtype=dtype or _dtype_of(module))
+    size = tuple(images.shape[1:])
+    if size not in reader.roles:
+        reader.roles[size] = find_roles(module, images[:1], watcher)
 
     def see(layer: str, value: Any) -> None:
-        found[layer] = reader.look(layer, value, batch.numbers)
+        found[layer] = reader.look(layer, value, batch.numbers, size)
 
     watcher.seen, watcher.see = set(), see
-    images = batch.images.to(device=_device_of(module), dtype=dtype or _dtype_of(module))
     if images.ndim == 4:
         images = images.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():

@@ -171,7 +171,8 @@ def cat(call: OperatorCall) -> Outcome:
         if value is not None:
             pieces.append((value, [start if n == dim else 0 for n in range(rank)]))
         start += tensor.shape[dim] if tensor.dim() == rank else 0
-    return Outcome("cat", (paste(call.graph, pieces, call.shape),))
+    value = paste(call.graph, pieces, call.shape)
+    return Outcome("cat", (call.graph.put_together(value, pieces[0][1]) if len(pieces) == 1 else value,))
 
 
 def stack(call: OperatorCall) -> Outcome:
