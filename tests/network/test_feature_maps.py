@@ -1,4 +1,4 @@
-"""Axis roles: a network with its channels last, in windows or in tokens shows the maps of its twin with channels second."""
+"""Axis roles: channels last, windows and tokens show the maps of a twin with its channels second."""
 
 from __future__ import annotations
 
@@ -121,6 +121,11 @@ def test_tokens_have_places_on_their_grid(before: int, behind: int) -> None:
     assert tuple(found.positions["act"][3, 0].tolist()) == projected.position[image]
     assert found.values["act"][3, 0] == pytest.approx(float(projected.activation[image]))
     assert "act" in choose_layers(list_feature_maps(model, images[:1]))
+
+
+def test_layers_are_listed_with_their_units() -> None:
+    rows = {row.name: row.units for row in uc.list_layers(Attention(1), (3, 16, 24))}
+    assert (rows["embed"], rows["query"], rows["act"], rows["softmax"], rows["head"]) == (8, 24, 16, None, 5)
 
 
 def test_numbers_of_pairs_are_no_feature_maps() -> None:

@@ -95,6 +95,8 @@ def read_axis_roles(graph: Graph, layer: str) -> AxisRoles | str:
     dims = value.layout
     if len(dims) < 3 and not value.present:
         return f"layer {layer!r} has no places: its value is {_shape(value)}"
+    if _is_of_pairs(graph, layer, value):
+        return f"layer {layer!r} holds numbers of pairs of places, {_shape(value)}: no feature maps"
     if value.present != tuple(range(len(value.extents))):
         return _of_tokens(graph, layer, value)
     parts = [(d, atom) for d, dim in enumerate(dims) for atom in dim if atom.size > 1 or atom.axis is not None]
@@ -102,8 +104,6 @@ def read_axis_roles(graph: Graph, layer: str) -> AxisRoles | str:
     if len({parts[n][0] for n in units}) > 1:
         sizes = " and ".join(str(parts[n][1].size) for n in units)
         return f"layer {layer!r} has two axes beside its places, {sizes}: no feature maps"
-    if _is_of_pairs(graph, layer, value):
-        return f"layer {layer!r} holds numbers of pairs of places, {_shape(value)}: no feature maps"
     order = list(units)
     for axis in range(len(value.extents)):
         digits = [n for n, (_, atom) in enumerate(parts) if atom.axis == axis]

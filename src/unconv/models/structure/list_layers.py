@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
+
+from torch import nn
 
 from unconv.arguments import tell_wrong_arguments
 from unconv.describe import by_size, rows_text
 from unconv.models.load.open_model import AnyModel, open_model
 from unconv.models.structure.trace import size_for
+from unconv.network.axis_roles import read_axis_roles
 from unconv.network.run.input_sizes import InputSize
+from unconv.network.trace.graph import Graph
 from unconv.network.trace.trace import trace
 from unconv.results import Tabled
 from unconv.tables import html_table
@@ -28,16 +33,14 @@ class ListedLayer:
         name: as in ``model.named_modules()``, and as ``scan``, ``see`` and ``project`` take it.
         kind: its class.
         output_shape: of the tensor, without the batch.
+        units: how many (feature maps, features) it has, along whichever axis they stand; None where the trace finds
+            none, as in numbers of pairs of places.
     """
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
-
-    @property
-    def units(self) -> int:
-        """How many units (feature maps, features) it has: the size of the first axis; 1 where there is none."""
-        return self.output_shape[0] if self.output_shape else 1
+    units: int | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,10 +71,13 @@ class LayerList(Tabled):
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
         for row in self.rows:
-            yield {**asdict(row), "units": row.units}
+            yield asdict(row)
 
     def _texts(self) -> list[tuple[str, ...]]:
-        told = [(row.name, row.kind, by_size(row.output_shape), f"{row.units:,}") for row in self.rows]
+        told = [
+            (row.name, row.kind, by_size(row.output_shape), "–" if row.units is None else f"{row.units:,}")
+            for row in self.rows
+        ]
         return [HEADINGS, *told]
 
     def __repr__(self) -> str:
@@ -109,8 +115,11 @@ def list_layers(model: AnyModel, input_size: InputSize = None) -> LayerList:
     modules = dict(opened.module.named_modules())
     graph = trace(opened.module, size_for(opened, input_size))
     found = [(graph.places[name][1], -name.count("."), name) for name in modules if name and name in graph.places]
-    rows = [
-        ListedLayer(name, type(modules[name]).__name__, tuple(graph.value_of(name).shape[1:]))
-        for _, _, name in sorted(found)
-    ]
-    return LayerList(tuple(rows))
+    return LayerList(tuple(_listed(graph, name, modules[name]) for _, _, name in sorted(found)))
+
+
+def _listed(graph: Graph, name: str, module: nn.Module) -> ListedLayer:
+    shape = tuple(graph.value_of(name).shape[1:])
+    roles = read_axis_roles(graph, name)
+    features = prod(shape) if len(shape) < 2 else None
+    return ListedLayer(name, type(module).__name__, shape, features if isinstance(roles, str) else roles.units)

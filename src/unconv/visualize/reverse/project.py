@@ -62,8 +62,9 @@ def project(
         layer: a module of the model, or its name as in ``model.named_modules()``. Its value is what the module
             returns at that moment: later in-place operations do not count. A module called several times counts with
             its first call.
-        unit: index along the second axis of that value, or several.
-        position: index along its other axes, ``(y, x)`` for a feature map, ``()`` after a linear layer; one for all
+        unit: index among the units of that value, or several: the second axis of feature maps, the last one where
+            channels come last and of tokens, as the trace tells.
+        position: its place, ``(y, x)`` for feature maps and tokens, ``()`` after a linear layer; one for all
             images, one for each (those that are skipped included), or such a list for each unit. None: each
             unit's peak in each image.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`, or ``auto``:
