@@ -28,7 +28,9 @@ from unconv.visualize.watched_layers import FeatureMaps
         ("googlenet", ["conv1", "conv3", "inception3b", "inception4e", "inception5b"]),
         # ReLU6 is clipped: the layer before it.
         ("mobilenet_v2", [f"features.{n}.1" for n in ("2.conv.0", "4.conv.0", "7.conv.0", "14.conv.0", "18")]),
-        ("vit_b_32", ["conv_proj"]),
+        # Tokens have their places on the grid of the patches.
+        ("vit_b_32", [f"encoder.layers.encoder_layer_{n}.mlp.1" for n in (0, 2, 5, 8, 11)]),
+        ("swin_t", [f"features.{n}.mlp.1" for n in ("1.1", "3.1", "5.2", "5.5", "7.1")]),
     ],
 )
 def test_layers_are_spread_over_the_depth(name: str, layers: list[str]) -> None:
@@ -52,11 +54,14 @@ class ChannelsLast(nn.Module):
 
 
 def test_channels_are_not_taken_for_an_axis() -> None:
-    assert [maps.layer for maps in list_feature_maps(ChannelsLast(), torch.randn(1, 3, 64, 48))] == ["conv"]
+    listed = list_feature_maps(ChannelsLast(), torch.randn(1, 3, 64, 48))
+    assert [(maps.layer, maps.units, maps.size) for maps in listed] == [("conv", 8, (16, 12)), ("mlp", 32, (16, 12))]
 
 
 def test_attention_is_not_taken_for_feature_maps() -> None:
-    assert choose_layers(list_feature_maps(network("swin_t"), pictures())) == ("features.0.0",)
+    names = {maps.layer for maps in list_feature_maps(network("vit_b_32"), pictures())}
+    assert "encoder.layers.encoder_layer_0.mlp.1" in names
+    assert not [name for name in names if name.endswith(("self_attention.softmax", "dropout_attention"))]
 
 
 def test_model_without_feature_maps_is_refused() -> None:
