@@ -1,6 +1,6 @@
 """Is this checkout slower than another one? Our side of the benchmarks in both, call by call in turn.
 
-    python tools/compare_versions.py ../other [unit_windows scan_speed sparse_coding conv_transpose] [--rounds 7]
+    python tools/compare_versions.py ../other [unit_windows scan_speed sparse_coding conv_transpose trace] [--rounds 7]
 
 Each checkout runs in a process of its own, with ``--python`` for the other one's environment; the processes time the
 same calls one after the other, so that what else the machine does falls on both. Prints for every call the median of
@@ -96,7 +96,23 @@ def conv_transpose() -> Calls:
                     yield f"{layer.name}, {side.removeprefix('ours ')}, {kind}", run
 
 
-BENCHMARKS = {each.__name__: each for each in (unit_windows, scan_speed, sparse_coding, conv_transpose)}
+def trace() -> Calls:
+    """Traces and audits of networks that differ in kind."""
+    import torch
+    from torchvision.models import get_model
+
+    import unconv as uc
+
+    for name in ("resnet50", "densenet121", "googlenet", "efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_16"):
+        with torch.device("meta"):
+            model = get_model(name, weights=None, **({"init_weights": False} if name == "googlenet" else {}))
+        yield f"trace {name}", lambda model=model: uc.trace(model, (3, 224, 224))
+    for name in ("resnet50", "mobilenet_v2"):
+        real = get_model(name, weights=None)
+        yield f"audit {name}", lambda model=real: uc.audit(model, (3, 224, 224))
+
+
+BENCHMARKS = {each.__name__: each for each in (unit_windows, scan_speed, sparse_coding, conv_transpose, trace)}
 
 
 def serve(name: str) -> None:
