@@ -93,6 +93,7 @@ def good_calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "project": (uc.project, dict(square, layer="3", unit=0)),
         "fidelity": (uc.fidelity, dict(square, layer="3", picks=[uc.visualize.Pick(0, 1, (1, 1))])),
         "trace": (uc.trace, {"model": network(), "input_size": (3, 16, 16)}),
+        "working_sizes": (uc.working_sizes, {"model": network(), "input_size": (3, 16, 16), "seconds": 1.0}),
         "audit": (uc.audit, {"model": network(), "input_size": (3, 16, 16), "measure": False}),
         "windows_of": (uc.network.windows_of, {"model": uc.trace(network(), (3, 16, 16)), "layer": "3"}),
         "project_units": (

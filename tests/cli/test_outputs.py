@@ -67,7 +67,7 @@ WRITES = {
     ("sample", "--plot-kernels"): ".png",
     ("demo", "--out"): "folder",
 }
-READ_BY = {"--weights", "--scan", "--parts", "--mask", "--reference", "--start"}
+READ_BY = {"--weights", "--classes", "--scan", "--parts", "--mask", "--reference", "--start"}
 FILES = sorted(key for key, kind in WRITES.items() if kind != "folder")
 FOLDERS = sorted(key for key, kind in WRITES.items() if kind == "folder")
 NET = "open('begun', 'w')\nWEIGHTS = 'own.json', 'own.png', 'own.svg', 'own.safetensors'\ndef build(): ...\n"

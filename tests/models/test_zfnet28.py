@@ -76,9 +76,7 @@ def test_the_weights_say_what_they_are_and_stay_small() -> None:
 
 
 def test_no_unit_is_dead() -> None:
-    found = unconv.scan(
-        "zfnet28", fashion("test").images[:500].float() / 255, [f"features.relu{n}" for n in range(1, 6)]
-    )
+    found = unconv.scan("zfnet28", fashion("test").images[:500], [f"features.relu{n}" for n in range(1, 6)])
     assert all(len(found.dead(layer)) == 0 for layer in found.layers)
 
 

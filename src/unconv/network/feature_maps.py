@@ -47,15 +47,11 @@ def is_grid(shape: Sequence[int], image: Sequence[int]) -> bool:
 def is_plain(module: nn.Module, shape: Sequence[int], image: Sequence[int]) -> bool:
     """Whether a value is ``(batch, unit, *place)`` beyond doubt, by its module or its shape; no trace is needed then.
 
-    Without a shape the module alone is asked.
-
     >>> is_plain(nn.ReLU(), (1, 64, 28, 28), (1, 3, 224, 224)), is_plain(nn.ReLU(), (1, 28, 28, 28), (1, 3, 224, 224))
     (True, False)
     """
     if len(shape) == 2 or isinstance(module, _CHANNELS_SECOND):
         return True
-    if not shape:
-        return False
     turned = (shape[0], shape[-1], *shape[1:-1])
     return is_grid(shape, image) and not is_grid(turned, image)
 

@@ -89,6 +89,19 @@ def keep_trace(model: nn.Module, input_size: Sequence[int], layer: str | None = 
     return whole if whole.graph is not None or layer is None else _kept(model, kept, tuple(input_size), (layer,))
 
 
+def remember_trace(model: nn.Module, input_size: Sequence[int], graph: Graph) -> None:
+    """Keep the graph of a network that was traced for images of one size, where such graphs are kept."""
+    model = unwrap_compiled(model)
+    structure = structure_of(model)
+    if structure is None or graph.decided:
+        return
+    kept = _KEPT.get(model)
+    if kept is None or kept.structure != structure:
+        kept = _KEPT[model] = _Kept(structure)
+    if len(kept.graphs) < SIZES:
+        kept.graphs.setdefault((tuple(input_size), ()), Traced(graph))
+
+
 def _kept(model: nn.Module, kept: _Kept, size: tuple[int, ...], layers: tuple[str, ...]) -> Traced:
     key = (size, layers)
     if key not in kept.graphs:

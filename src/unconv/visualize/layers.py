@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, UnconvError
+from unconv.network.kept_traces import remember_trace
 from unconv.network.run.forward import (
     check_hooks,
     check_images,
@@ -87,6 +88,7 @@ def view_network(model: nn.Module, image: Tensor, layers: Sequence[str] | None =
     try:
         with watcher.watching(model), MarkRectifiers():
             graph = trace(model, tuple(image.shape[1:]), grad=True)
+        remember_trace(model, tuple(image.shape[1:]), graph)
     except UnconvError as error:
         refusal = str(error)
         graph = _traced_until(model, image, layers) if layers else None

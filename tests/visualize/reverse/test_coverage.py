@@ -18,7 +18,7 @@ def test_coverage_counts_what_has_no_reverse_rule() -> None:
     coverage = project(network("mobilenet_v3_small"), pictures(96), "features.12", 0, (0, 0)).coverage
     assert (coverage.reversed, coverage.total) == (32, 32)
     assert coverage.passed == {"squeeze-excite": 9}
-    attention = project(network("vit_b_32"), pictures(), "encoder.layers.encoder_layer_0", 0, (0,)).coverage
+    attention = project(network("vit_b_32"), pictures(), "encoder.layers.encoder_layer_0", 0, (0, 0)).coverage
     assert attention.rectifiers == {"gelu": 1}
     assert attention.passed == {"layer norm": 2, "attention": 1}
     vgg = project(network("vgg16"), pictures(), "features.30", 0, (0, 0)).coverage
@@ -51,7 +51,7 @@ def test_linear_operations_are_counted_by_kind(name: str, passed: dict[str, int]
 def test_vision_transformer_is_counted() -> None:
     torch.manual_seed(0)
     model = torchvision.models.VisionTransformer(32, 8, num_layers=3, num_heads=2, hidden_dim=32, mlp_dim=64).eval()
-    coverage = project(model, pictures(32), "encoder", 0, (0,)).coverage
+    coverage = project(model, pictures(32), "encoder", 0, (0, 0)).coverage
     assert coverage.passed == {"layer norm": 7, "attention": 3}
     assert coverage.rectifiers == {"gelu": 3}
     # Of each block: all projections in one, the output's, two of the MLP; two sums around them.

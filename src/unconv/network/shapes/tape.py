@@ -79,11 +79,12 @@ class Tape(TorchFunctionMode):
 
     def __enter__(self) -> Tape:
         """Listen to modules too."""
-        for handle in (
-            module_hooks.register_module_forward_pre_hook(self._enter_module),
-            module_hooks.register_module_forward_hook(self._leave_module, with_kwargs=True, always_call=True),
-        ):
-            self._hooks.callback(handle.remove)
+        before = module_hooks.register_module_forward_pre_hook(self._enter_module)
+        behind = module_hooks.register_module_forward_hook(self._leave_module, with_kwargs=True, always_call=True)
+        self._hooks.callback(before.remove)
+        self._hooks.callback(behind.remove)
+        # torch forgets this one, and then takes it for a hook that is still there.
+        self._hooks.callback(module_hooks._global_forward_hooks_with_kwargs.pop, behind.id, None)
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -68,7 +69,9 @@ class WholeFunctions(TorchFunctionMode):
             return self._pack(*args, **given)
         if func is torch._VF._pad_packed_sequence:
             return self._unpack(*args, **given)
-        if _sets_data(func) and not isinstance(args[0], FakeTensor) and args[0].shape == args[1].shape:
+        if _sets_data(func) and not isinstance(args[0], (FakeTensor, UninitializedBuffer, UninitializedParameter)):
+            if args[0].shape != args[1].shape:
+                return func(*args, **given)
             # Weights that a forward pass computes anew: the network keeps its own, the pass goes on with the new ones.
             args[0].detach().copy_(args[1])
             return None

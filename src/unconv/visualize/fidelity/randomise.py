@@ -58,7 +58,8 @@ def layers_below(model: nn.Module, images: Tensor, layer: str) -> dict[str, tupl
         for name, module in modules.items():
             if takes_hooks(module):
                 stack.callback(module.register_forward_pre_hook(_note_calls(called, name)).remove)
-        run_forward(model, images, [layer], "gradient")
+        # No trace of its own, which would call modules too.
+        run_forward(model, images, [layer], "gradient", arranged=False)
     shared: set[int] = set()
     found: dict[str, tuple[str, ...]] = {}
     for name in called:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import local
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from unconv.errors import ModelError
 from unconv.network.axis_roles import AxisRoles
-from unconv.network.feature_maps import find_axis_roles, is_plain
-from unconv.network.run.forward import Arrived, Hook, check_tensor, run_model
+from unconv.network.feature_maps import find_axis_roles
+from unconv.network.run.forward import Arrived, Hook, check_tensor
 from unconv.network.run.outputs import main_output
 from unconv.visualize.scan.peaks import Found, peaks_in
 
@@ -81,21 +80,15 @@ class Watcher(local):
         return seen
 
 
-def find_roles(module: nn.Module, image: Tensor, watcher: Watcher) -> dict[str, AxisRoles]:
-    """The roles of the axes of layers whose values are not (batch, unit, *place), from the shapes for one image."""
-    if all(is_plain(module.get_submodule(layer), (), ()) for layer in watcher.layers):
-        return {}
-    shapes: dict[str, tuple[int, ...]] = {}
+def shape_of_maps(value: Any) -> tuple[int, ...]:
+    """The shape of what a layer returns, the batch included; () where it is no tensor."""
+    tensor = main_output(value).tensor
+    return () if tensor is None else tuple(tensor.shape)
 
-    def see(layer: str, value: Any) -> None:
-        value = main_output(value).tensor
-        if value is not None:
-            shapes[layer] = tuple(value.shape)
 
-    watcher.seen, watcher.see = set(), see
-    with torch.inference_mode():
-        run_model(module, image)
-    # The hooks are silent while the network is traced.
-    watcher.seen = set(watcher.layers)
-    found = {layer: find_axis_roles(module, layer, shape, image.shape) for layer, shape in shapes.items()}
+def find_roles(
+    module: nn.Module, shapes: Mapping[str, tuple[int, ...]], images: tuple[int, ...]
+) -> dict[str, AxisRoles]:
+    """The roles of the axes of layers, by the shapes of their values, where these are not (batch, unit, *place)."""
+    found = {layer: find_axis_roles(module, layer, shape, images) for layer, shape in shapes.items()}
     return {layer: roles for layer, roles in found.items() if roles is not None}

@@ -18,6 +18,7 @@ from unconv.errors import UnconvError
 from unconv.jobs import Checkpoint, Executor, Progress, Running, raising_causes, run
 from unconv.models.load.open_model import AnyModel
 from unconv.models.load.transforms import Transform
+from unconv.network.feature_maps import is_plain
 from unconv.network.run.channels_last import channels_last
 from unconv.network.run.forward import (
     check_open,
@@ -29,7 +30,7 @@ from unconv.network.run.held_inputs import Inputs, Keywords, describe_held
 from unconv.network.run.model_state import at_rest
 from unconv.network.run.name_layers import AnyLayers, NamedLayers, name_layers
 from unconv.visualize.reverse.projections.image_batches import axes_of, open_for_images, prepare_for
-from unconv.visualize.scan.layer_reader import Layers, Watcher, find_roles
+from unconv.visualize.scan.layer_reader import Layers, Watcher, find_roles, shape_of_maps
 from unconv.visualize.scan.peaks import Found, Peaks
 from unconv.visualize.scan.state import Part, ScanState, join
 from unconv.visualize.scan.top_activations import TopActivations, as_tables
@@ -228,10 +229,14 @@ def look_at(
     found: dict[str, tuple[Found, tuple[int, ...], int]] = {}
     images = batch.images.to(device=_device_of(module), dtype=dtype or _dtype_of(module))
     size = tuple(images.shape[1:])
-    if size not in reader.roles:
-        reader.roles[size] = find_roles(module, images[:1], watcher)
+    unread: dict[str, tuple[int, ...]] = {}
+    first = size not in reader.roles
 
     def see(layer: str, value: Any) -> None:
+        shape = shape_of_maps(value)
+        if first and shape and not is_plain(module.get_submodule(layer), shape, images.shape):
+            unread[layer] = shape
+            return
         found[layer] = reader.look(layer, value, batch.numbers, size)
 
     watcher.seen, watcher.see = set(), see
@@ -239,6 +244,12 @@ def look_at(
         images = images.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         run_model(module, images)
+    if first:
+        # The hooks are silent while the network is traced.
+        watcher.seen = set(watcher.layers)
+        reader.roles[size] = find_roles(module, unread, images.shape)
+        if unread:
+            return look_at(module, batch, watcher, reader, dtype, needed)
     for layer in needed:
         if layer not in found:
             raise not_called(module, layer)
