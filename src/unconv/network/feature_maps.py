@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -38,10 +39,15 @@ def is_grid(shape: Sequence[int], image: Sequence[int]) -> bool:
     >>> is_grid((1, 64, 28, 28), (1, 3, 224, 224)), is_grid((1, 28, 28, 64), (1, 3, 224, 224))
     (True, False)
     """
+    return _unevenness(shape, image) < MOST_UNEVEN
+
+
+def _unevenness(shape: Sequence[int], image: Sequence[int]) -> float:
+    """By how much the strides of a value's last axes differ from one another: 1 where they are the same."""
     if len(shape) != len(image) or shape[0] != image[0] or max(shape[2:]) < 2:
-        return False
+        return math.inf
     strides = [pixels / cells for pixels, cells in zip(image[2:], shape[2:], strict=True) if cells > 1]
-    return max(strides) < MOST_UNEVEN * min(strides)
+    return max(strides) / min(strides)
 
 
 def is_plain(module: nn.Module, shape: Sequence[int], image: Sequence[int]) -> bool:
@@ -53,7 +59,9 @@ def is_plain(module: nn.Module, shape: Sequence[int], image: Sequence[int]) -> b
     if len(shape) == 2 or isinstance(module, _CHANNELS_SECOND):
         return True
     turned = (shape[0], shape[-1], *shape[1:-1])
-    return is_grid(shape, image) and not is_grid(turned, image)
+    # As much as the rounding of the sizes explains: a cell more or less along each axis.
+    rounding = math.prod((cells + 1) / cells for cells in turned[2:])
+    return is_grid(shape, image) and _unevenness(turned, image) > rounding
 
 
 def find_axis_roles(model: nn.Module, layer: str, shape: Sequence[int], image: Sequence[int]) -> AxisRoles | None:

@@ -147,6 +147,8 @@ def equalised_phases_(weight: _Given, scale_factor: Size) -> _Given:
     if isinstance(weight, nn.Module):
         _equalise_layer(weight, scale_factor)
         return weight
+    if not isinstance(weight, Tensor):
+        raise UnconvError(f"equalised_phases_: weight takes a tensor or a layer, not {type(weight).__name__}")
     phases = prod(per_axis("equalised phases", "scale_factor", scale_factor, weight.ndim - 2, least=1))
     if weight.shape[0] % phases:
         raise GeometryError(

@@ -41,7 +41,7 @@ def working_sizes(
     Working sizes, around 3×32×48
       rows     2n from 6 on
       columns  2n from 6 on
-      tried    24 sizes, all of a period
+      tried    16 sizes, all of a period
     >>> found.takes(((3, 30, 64),)), found.takes(((3, 31, 64),)), found.axes[0].multiple
     (True, False, 2)
     """
