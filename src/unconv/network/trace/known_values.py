@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -67,6 +67,7 @@ class KnownValues:
         """Whether something was asked that follows from the weights and buffers held."""
         self._known: dict[int, Constant | Made | None] = {}
         self._sharing: dict[int, list[Tensor]] = defaultdict(list)
+        self._memories: dict[int, tuple[int, Tensor]] = {}
 
     def of(self, tensor: Tensor) -> Constant | Made | None:
         """How the values of a tensor are known; None where they are not."""
@@ -106,10 +107,10 @@ class KnownValues:
         """Remember what an operation made, and what it changed."""
         written, shape_only = written_arguments(func), takes_shape_only(func)
         # As most do: nothing follows, unless it writes to what shares memory with something known.
-        idle = not shape_only and self._is_unknown(args[0] if args else None)
+        idle = not shape_only and any(self._is_unknown(one) for one in (args if not written else args[:1]))
         if idle and (not written or (written == (0,) and self._memory(args[0]) not in self._sharing)):
             return
-        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        leaves = [leaf for one in (*args, *kwargs.values()) for leaf in _tensors_in(one)]
         known = {id(leaf): self.of(leaf) or (_blank(leaf) if shape_only else None) for leaf in leaves}
         sure = None not in known.values() and torch.Tag.nondeterministic_seeded not in func.tags
         if not sure and not written:
@@ -118,7 +119,8 @@ class KnownValues:
             sharing = self._sharing[self._memory(tensor)]
             if not any(other is tensor for other in sharing):
                 sharing.append(tensor)
-        given, named = tree_map(lambda one: known[id(one)] if isinstance(one, Tensor) else one, (tuple(args), kwargs))
+        given = tuple(_replaced(one, known) for one in args)
+        named = {name: _replaced(one, known) for name, one in kwargs.items()}
         if not written:
             for n, tensor in enumerate(outputs):
                 self._known[id(tensor)] = Made(func, given, named, n)
@@ -144,8 +146,29 @@ class KnownValues:
             self._known[id(other)] = None if after is None else Made(torch.as_strided, (after, *view), {})
 
     def _memory(self, tensor: Tensor) -> int:
-        stand_in = tensor if isinstance(tensor, FakeTensor) else self._fakes.from_tensor(tensor, static_shapes=True)
-        return int(stand_in.untyped_storage()._cdata)
+        if isinstance(tensor, FakeTensor):
+            return int(tensor.untyped_storage()._cdata)
+        if id(tensor) not in self._memories:
+            stand_in = self._fakes.from_tensor(tensor, static_shapes=True)
+            # With the tensor, whose id is nobody else's as long as it is there.
+            self._memories[id(tensor)] = int(stand_in.untyped_storage()._cdata), tensor
+        return self._memories[id(tensor)][0]
+
+
+def _tensors_in(argument: Any) -> Sequence[Tensor]:
+    """The tensors in an argument of an operation: itself, or those of a list."""
+    if isinstance(argument, Tensor):
+        return (argument,)
+    return [one for one in argument if isinstance(one, Tensor)] if isinstance(argument, (list, tuple)) else ()
+
+
+def _replaced(argument: Any, known: Mapping[int, Any]) -> Any:
+    """An argument with other things in the place of its tensors."""
+    if isinstance(argument, Tensor):
+        return known[id(argument)]
+    if isinstance(argument, (list, tuple)):
+        return type(argument)([known[id(one)] if isinstance(one, Tensor) else one for one in argument])
+    return argument
 
 
 def _constants_in(known: Constant | Made) -> Iterator[Tensor]:
