@@ -63,13 +63,14 @@ def test_twins_have_the_same_maps_places_and_projections(axes: int) -> None:
         handle = model[1].act.register_forward_hook(lambda *given, n=n: kept.__setitem__(n, given[2]))  # type: ignore[index]
         model(images)
         handle.remove()
-    assert torch.allclose(arrange_maps(last, "1.act", kept[1], images.shape), kept[0], atol=1e-12)
+    assert torch.allclose(arrange_maps(last, "1.act", kept[1], images.shape)[0], kept[0], atol=1e-12)
     found = [uc.scan(model, images, ["1.act", "1.wide"], top=2) for model in (second, last)]
     for layer in ("1.act", "1.wide"):
         assert torch.allclose(found[0].values[layer], found[1].values[layer])
         assert torch.equal(found[0].positions[layer], found[1].positions[layer])
     assert "1.act: units along the last axis" in found[1].about["notes"]
     one, other = (uc.project(model, images, "1.act", [2, 7], rule="guided") for model in (second, last))
+    assert other.way == "whole images: units along the last axis"
     assert one.position == other.position
     assert torch.allclose(one.image, other.image, atol=1e-12)
     assert torch.allclose(one.activation, other.activation)
@@ -112,7 +113,7 @@ def test_tokens_have_places_on_their_grid(before: int, behind: int) -> None:
     kept: list[Tensor] = []
     model.act.register_forward_hook(lambda *given: kept.append(given[2].clone()))
     model(images)
-    maps = arrange_maps(model, "act", kept[0], images.shape)
+    maps, _ = arrange_maps(model, "act", kept[0], images.shape)
     assert maps.shape == (2, 16, 4, 6)
     assert torch.equal(maps, kept[0][:, before : before + 24].transpose(1, 2).reshape(2, 16, 4, 6))
     found = uc.scan(model, images, ["act"], top=1)
@@ -161,7 +162,7 @@ def test_windows_in_the_batch_are_put_together(shift: int) -> None:
     model = Windowed(3, shift).eval()
     images = torch.rand(2, 3, 12, 18)
     plain = F.linear(model.conv(images).movedim(1, -1), model.mix.weight, model.mix.bias).movedim(-1, 1)
-    maps = arrange_maps(model, "mix", model(images), images.shape)
+    maps, _ = arrange_maps(model, "mix", model(images), images.shape)
     # The trace follows places through the turn: they stay those of the value, which begins later.
     assert torch.allclose(maps, plain.roll((-shift, -shift), (2, 3)), atol=1e-6)
     found = uc.scan(model, images, "mix", top=1)
@@ -192,3 +193,30 @@ def test_any_order_of_axes_is_read(order: list[int], flat: bool, units: int, hei
     model.same.register_forward_hook(lambda *given: kept.append(given[2]))
     model(image)
     assert torch.equal(roles.arrange(kept[0], 2), model.conv(image))
+
+
+class Flattened(nn.Module):
+    """A norm of all places of a batch as rows, as in LeViT (Graham et al. 2021), between channels and a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 2, 2), nn.BatchNorm1d(4)
+        self.squeeze, self.act = nn.Conv2d(4, 2, 1), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x).flatten(2).transpose(1, 2)
+        y = self.norm(y.flatten(0, 1)).view_as(y)
+        gate = self.act(self.squeeze(y.transpose(1, 2)[..., None].mean((2, 3), keepdim=True)))
+        return (y.sum(1) * gate.flatten(1).sum(1, keepdim=True)).sum(1)
+
+
+def test_rows_of_all_places_and_values_of_one_place() -> None:
+    model = Flattened().eval()
+    images = torch.rand(3, 3, 8, 12)
+    found = uc.scan(model, images, ["norm", "act"], top=1)
+    projected = uc.project(model, images, "norm", 2)
+    maps = model.conv(images) / math.sqrt(1 + model.norm.eps)
+    assert torch.allclose(found.values["norm"][:, 0], maps.transpose(0, 1).flatten(1).amax(1), atol=1e-6)
+    assert torch.allclose(projected.activation, maps[:, 2].flatten(1).amax(1), atol=1e-6)
+    assert found.values["act"].shape == (2, 1)
+    assert uc.project(model, images, "act", 1, (0, 0)).image.shape == images.shape

@@ -56,7 +56,9 @@ def is_plain(module: nn.Module, shape: Sequence[int], image: Sequence[int]) -> b
     >>> is_plain(nn.ReLU(), (1, 64, 28, 28), (1, 3, 224, 224)), is_plain(nn.ReLU(), (1, 28, 28, 28), (1, 3, 224, 224))
     (True, False)
     """
-    if len(shape) == 2 or isinstance(module, _CHANNELS_SECOND):
+    if shape[0] != image[0]:
+        return False
+    if len(shape) == 2 or isinstance(module, _CHANNELS_SECOND) or set(shape[2:]) == {1}:
         return True
     turned = (shape[0], shape[-1], *shape[1:-1])
     # As much as the rounding of the sizes explains: a cell more or less along each axis.
@@ -107,10 +109,13 @@ def roles_in(graph: Graph | None, layer: str, shape: Sequence[int], image: Seque
     return _as_it_is(shape) if is_grid(shape, image) else ""
 
 
-def arrange_maps(model: nn.Module, layer: str, value: Tensor, image: Sequence[int]) -> Tensor:
-    """A layer's value as ``(batch, unit, *place)``; raises as :func:`find_axis_roles` does."""
+def arrange_maps(model: nn.Module, layer: str, value: Tensor, image: Sequence[int]) -> tuple[Tensor, str]:
+    """A layer's value as ``(batch, unit, *place)``, and what is not as usual with its axes, in a line.
+
+    Raises as :func:`find_axis_roles` does.
+    """
     roles = find_axis_roles(model, layer, value.shape, image)
-    return value if roles is None else roles.arrange(value, image[0])
+    return (value, "") if roles is None else (roles.arrange(value, image[0]), roles.sentence)
 
 
 def _as_it_is(shape: Sequence[int]) -> AxisRoles:

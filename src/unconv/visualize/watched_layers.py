@@ -137,7 +137,7 @@ class Watcher:
 
     def _shape(self, model: nn.Module, graph: Graph | None, name: str, seen: _Seen) -> tuple[int, ...] | str:
         r"""(units, \*grid) of a value; or why it has none."""
-        if len(seen.shape) == 2:
+        if len(seen.shape) == 2 and seen.shape[0] == self._image[0]:
             return ""
         if is_plain(model.get_submodule(name), seen.shape, self._image):
             return seen.shape[1:] if is_grid(seen.shape, self._image) else ""

@@ -50,6 +50,11 @@ COMPARED: dict[str, Loss] = {
     "huber": F.huber_loss,
     "bce": F.binary_cross_entropy,
     "BCEWithLogitsLoss": nn.BCEWithLogitsLoss(),
+    "poisson": F.poisson_nll_loss,
+    "gaussian": lambda output, target: F.gaussian_nll_loss(output, target, torch.ones_like(target)),
+    "labels": lambda output, target: nn.MultiLabelSoftMarginLoss()(output, target),
+    "hinge": nn.HingeEmbeddingLoss(),
+    "lerp": lambda output, target: torch.lerp(output, target, 0.5).mean(),
     "kl_div": lambda output, target: F.kl_div(output.log(), target, reduction="batchmean"),
     "by hand": lambda output, target: (output - target).square().mean(),
     "keywords": lambda output, target: nn.L1Loss()(target=target, input=output),
@@ -87,6 +92,13 @@ SHAPES: dict[str, tuple[Callable[[], Tensor], Tensor, Loss, str, str, Loss]] = {
         *(scores(8, 6, classes=1), torch.ones(2, 8, 6, dtype=torch.int64), lambda o, t: nn.BCEWithLogitsLoss()(o, t)),
         *("1×8×6 and the target 8×6", "target[:, None]"),
         lambda output, target: F.binary_cross_entropy_with_logits(output, target[:, None].float()),
+    ),
+    "a mask without a channel and of another size": (
+        *(scores(8, 6, classes=1), torch.ones(2, 16, 12), nn.BCEWithLogitsLoss(), "8×6 and the target to 16×12"),
+        "target[:, None] and F.interpolate(output, size=target.shape[2:])",
+        lambda output, target: F.binary_cross_entropy_with_logits(
+            F.interpolate(output, size=target[:, None].shape[2:]), target[:, None]
+        ),
     ),
     "an output without a channel": (
         *(lambda: scores(8, 6, classes=1)()[:, 0], torch.ones(2, 1, 8, 6), nn.BCEWithLogitsLoss()),

@@ -22,7 +22,10 @@ def answer_loss(failed: Failed, graph: Graph) -> ShapeAnswer | None:
     Of the losses that compare number by number, and of those whose targets are numbers of classes: (batch, *size) for
     an output of (batch, classes, *size), as ``F.cross_entropy`` and ``F.nll_loss``.
     """
-    output, target = failed.shapes[:2]
+    output, target = given = failed.shapes[:2]
+    without = failed.operator in LOSSES and len(target) == len(output) - 1 and output[1:2] == (1,)
+    if without and target[1:] != output[2:]:
+        target = (target[0], 1, *target[1:])
     index = failed.values[0]
     name = "the output" if index is None else maker_of(graph, index)
     if name in graph and graph[name].operator == "log_softmax" and graph[name].module_type != "LogSoftmax":
@@ -36,13 +39,14 @@ def answer_loss(failed: Failed, graph: Graph) -> ShapeAnswer | None:
     places = target[1:] if classes else target[2:]
     if len(output) - 2 != len(places) or output[2:] == places:
         return None
+    channel = "" if target is given[1] else "target[:, None] and "
     story = size_stories(graph, name, [n for n, (a, b) in enumerate(zip(output[2:], places, strict=True)) if a != b])
     fix = _resized(graph, name, output[2:], places, "target.shape[1:]" if classes else "target.shape[2:]")
     return ShapeAnswer(
         f"{name} comes to {by_size(output[2:])} and the target to {by_size(places)} ({failed.operator})",
         story,
         (name,),
-        fix,
+        channel + fix,
     )
 
 

@@ -272,7 +272,7 @@ def _pair(value: Any, count: int) -> tuple[int, ...]:
 
 _AnswerRule = Callable[[Failed, Graph, ModuleCall | None, Exception], ShapeAnswer | None]
 _BY_OPERATOR: tuple[tuple[frozenset[str], _AnswerRule], ...] = (
-    (frozenset({"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where"}), _joined),
+    (frozenset({"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "lerp"}), _joined),
     (frozenset({"addmm", "mm", "bmm", "baddbmm", "matmul", "linear"}), _product),
     (frozenset({"convolution"}), _convolution),
     (frozenset({"expand"}), lambda failed, graph, module, _: answer_expand(failed, graph, _where(module))),

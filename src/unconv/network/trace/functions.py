@@ -44,12 +44,14 @@ class WholeFunctions(TorchFunctionMode):
         given = kwargs or {}
         name = getattr(func, "__name__", "")
         try:
-            _check_classes(name, dict(zip(("input", "target"), args, strict=False)) | given)
+            if name in CLASS_LOSSES:
+                _check_classes(dict(zip(("input", "target"), args, strict=False)) | given)
             return self._call(func, args, given)
         except Exception as error:
             failed = describe_failure(name, args, given, error, self.recorder.value_of)
             self.recorder.failed_functions.append(failed)
-            if self.recorder.failed is None and name in LOSSES | CLASS_LOSSES:
+            # Of a comparison number by number its own shapes say more than those of the operation inside that failed.
+            if name in LOSSES or (self.recorder.failed is None and name in CLASS_LOSSES):
                 self.recorder.failed = failed
             raise
 
@@ -137,10 +139,8 @@ def _sets_data(func: Any) -> bool:
     return getattr(func, "__name__", "") == "__set__" and getattr(func, "__self__", None) is Tensor.data
 
 
-def _check_classes(name: str, given: Mapping[str, Any]) -> None:
+def _check_classes(given: Mapping[str, Any]) -> None:
     """The sizes of an output and of its classes' numbers, which torch does not compare where it only has shapes."""
-    if name not in CLASS_LOSSES:
-        return
     output, target = tuple(given["input"].shape), tuple(given["target"].shape)
     if len(target) == len(output) - 1 and target != (*output[:1], *output[2:]):
         raise RuntimeError(f"size mismatch (got input: {output}, target: {target})")

@@ -24,12 +24,16 @@ LOSSES = frozenset(
         "binary_cross_entropy_with_logits",
         "soft_margin_loss",
         "kl_div",
+        "poisson_nll_loss",
+        "gaussian_nll_loss",
+        "hinge_embedding_loss",
+        "multilabel_soft_margin_loss",
     }
 )
 # Those whose targets are numbers of classes, by the names of functions and of what torch makes of them.
 CLASS_LOSSES = frozenset({"cross_entropy", "nll_loss", "nll_loss_forward", "nll_loss2d_forward", "nll_loss_nd"})
 # Operations whose tensors have to be of one size, but for axes of 1 and the one along which they are put together.
-JOINS = LOSSES | {"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "addcmul"}
+JOINS = LOSSES | {"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "addcmul", "lerp"}
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ class Passage:
         rule: name of the reverse rule that its rectifiers follow on the way back.
         images: the input, ``(batch, channel, *size)``.
         values: what each layer returned, ``(batch, unit, *position)``, by the layer's name.
+        orders: what was not as usual with the axes of a layer, in a line; "" where all was.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
     >>> passage = run_forward(model, torch.ones(4, 1, 8, 8), ["0"], "guided")
@@ -48,6 +49,7 @@ class Passage:
     rule: str
     images: Tensor
     values: dict[str, Tensor]
+    orders: dict[str, str] = field(default_factory=dict)
 
     def back(
         self, layer: str, signal: Float[Tensor, "batch unit *position"], needed: Sequence[Needed] = ()
@@ -105,6 +107,7 @@ def run_forward(
     check_images(images)
     check_open(model)
     values: dict[str, Tensor] = {}
+    orders: dict[str, str] = {}
 
     def see(layer: str, output: Any) -> None:
         # Later in-place operations work on the output, not on this copy of the moment.
@@ -119,9 +122,9 @@ def run_forward(
             check_way_back(layer, values[layer])
         if arranged and layer in values:
             with torch.inference_mode(False), torch.enable_grad():
-                values[layer] = arrange_maps(model, layer, values[layer], tuple(images.shape))
+                values[layer], orders[layer] = arrange_maps(model, layer, values[layer], tuple(images.shape))
         check_value(model, layer, values.get(layer), len(images))
-    return Passage(rule, leaf, values)
+    return Passage(rule, leaf, values, orders)
 
 
 @contextmanager

@@ -174,17 +174,18 @@ def _by_whole_images(asked: Asked, images: Tensor, places: Places | None, reason
             here = None if places is None else tuple(row[first : first + len(part)] for row in places)
             parts.append(_whole(asked, part, here))
             first += len(part)
-    images_back, found, values, coverages = zip(*parts, strict=True)
+    images_back, found, values, coverages, orders = zip(*parts, strict=True)
     return SentBack(
         images_back[0] if len(parts) == 1 else torch.cat(images_back, dim=1),
         tuple(tuple(place for row in rows for place in row) for rows in zip(*found, strict=True)),
         torch.cat(values, dim=1),
         coverages[0],
-        f"whole images: {reason}",
+        f"whole images: {orders[0] or reason}",
     )
 
 
-def _whole(asked: Asked, images: Tensor, places: Places | None) -> tuple[Tensor, Places, Tensor, Coverage]:
+def _whole(asked: Asked, images: Tensor, places: Places | None) -> tuple[Tensor, Places, Tensor, Coverage, str]:
+    """One portion; what is not as usual with the axes of the layer comes last."""
     passage = run_forward(asked.module, images, [asked.layer], asked.rule)
     maps = _maps_of(asked, passage.values[asked.layer].detach())
     if places is None:
@@ -197,7 +198,8 @@ def _whole(asked: Asked, images: Tensor, places: Places | None) -> tuple[Tensor,
         for unit, row in zip(asked.units, places, strict=True)
     ]
     image = backs[0][None] if len(backs) == 1 else torch.stack(backs)
-    return image, places, _values_at(maps, places), passage.coverage(asked.layer)
+    order = passage.orders.get(asked.layer, "")
+    return image, places, _values_at(maps, places), passage.coverage(asked.layer), order
 
 
 def _run_to_maps(asked: Asked, images: Tensor) -> Float[Tensor, "unit batch *position"]:
@@ -214,7 +216,7 @@ def _run_to_maps(asked: Asked, images: Tensor) -> Float[Tensor, "unit batch *pos
             run_to_layers(asked.module, part.clone(), [asked.layer], see)
             value = maps[-1] if len(maps) > count else None
             if value is not None:
-                value = arrange_maps(asked.module, asked.layer, value, tuple(part.shape))
+                value, _ = arrange_maps(asked.module, asked.layer, value, tuple(part.shape))
             check_value(asked.module, asked.layer, value, len(part))
             assert value is not None
             maps[-1] = _maps_of(asked, value).clone()
