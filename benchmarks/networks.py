@@ -1,4 +1,4 @@
-"""Do networks that others wrote trace and audit without a false word? Eight packages, ninety networks, untrained.
+"""Do networks that others wrote trace and audit without a false word? Seven packages, a hundred networks, untrained.
 
 Of every network: it is traced and audited as its package builds it, and is the same afterwards, to the byte. The MACs
 are those of torch's own counter (``torch.utils.flop_counter``, half its operations), which sees what torch computes
@@ -41,7 +41,7 @@ COLUMNS = {
 }
 # Random inputs whose gradients are joined: a rectifier is shut for some and open for others.
 DRAWS = 4
-# Layers with more units on the way than this are not sent back: their gradients would take minutes.
+# Networks of more MACs than this are not sent back: their gradients would take minutes.
 LARGEST = 40e9
 
 
@@ -54,6 +54,11 @@ def run(quick: bool = False) -> dict[str, Any]:
         "columns": COLUMNS,
         "rows": rows,
         "networks": len(rows),
+        "fields held against gradients": sum(one.get("field") in ("equal", "differs") for one in rows),
+        "fields not held against any": ", ".join(
+            f"{one['network']} ({one['field']})" for one in rows if one.get("field") not in ("equal", "differs", None)
+        )
+        or "none",
         "findings, by rule": ", ".join(f"{rule} {n}" for rule, n in rules(rows).most_common()) or "none",
         "goals": [
             goal("networks", len(rows), 60),

@@ -24,7 +24,7 @@ from torch import nn
 
 from unconv.errors import ModelError, UnconvError, one_line, printable
 from unconv.models.load.preprocess import Preprocess
-from unconv.models.load.recipe import Recipe, nearest
+from unconv.models.load.recipe import Recipe, nearest, ready_made
 from unconv.network.audit.sites.location import is_library, resolved
 from unconv.network.audit.sites.recording import recording
 from unconv.source_files import callables_in as callables_in, relative_depth
@@ -51,17 +51,7 @@ def file_recipe(path: Path, attribute: str) -> Recipe:
     module, words = _module_and_words(made, name)
     preprocess, assumed = _preprocess(module, words, name)
     classes = _classes(words, name)
-    return Recipe(
-        name=name,
-        # The file has been run already: what it made is both the untrained and the trained network.
-        build=lambda _classes: module,
-        pretrained=lambda: module,
-        weights=f"as {name} made them",
-        preprocess=preprocess,
-        classes=lambda: classes,
-        seedless=True,
-        assumed=assumed,
-    )
+    return ready_made(name, module, f"as {name} made them", preprocess, assumed, classes)
 
 
 def _run(path: Path, root: Path) -> ModuleType:

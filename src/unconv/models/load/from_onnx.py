@@ -9,7 +9,7 @@ from unconv.errors import ModelError, printable
 from unconv.models.load.from_file import assumed_preprocess
 from unconv.models.load.onnx_file.network import OnnxNetwork
 from unconv.models.load.onnx_file.read import read_onnx
-from unconv.models.load.recipe import Recipe
+from unconv.models.load.recipe import Recipe, ready_made
 
 
 def onnx_recipe(path: Path) -> Recipe:
@@ -26,14 +26,4 @@ def onnx_recipe(path: Path) -> Recipe:
         if len(sizes[0]) == 3:
             preprocess = preprocess.changed(sizes[0][1:], None, None)
     name = printable(path)
-    return Recipe(
-        name=name,
-        # What the file holds is both the untrained and the trained network.
-        build=lambda _classes: module,
-        pretrained=lambda: module,
-        weights=f"those of {name}",
-        preprocess=preprocess,
-        classes=lambda: None,
-        seedless=True,
-        assumed=assumed,
-    )
+    return ready_made(name, module, f"those of {name}", preprocess, assumed)

@@ -82,6 +82,26 @@ def unpublished(
     return Recipe(name, build, pretrained, "none", preprocess, classes=lambda: None, notes=notes, takes=takes)
 
 
+def ready_made(
+    name: str, module: nn.Module, weights: str, preprocess: Preprocess, assumed: str, classes: Classes | None = None
+) -> Recipe:
+    """The recipe of a network that is there already, with its weights: trained or not, it is the same.
+
+    >>> ready_made("net.py:build", nn.Linear(2, 3), "as net.py:build made them", Preprocess(), "").build(None)
+    Linear(in_features=2, out_features=3, bias=True)
+    """
+    return Recipe(
+        name=name,
+        build=lambda _classes: module,
+        pretrained=lambda: module,
+        weights=weights,
+        preprocess=preprocess,
+        classes=lambda: classes,
+        seedless=True,
+        assumed=assumed,
+    )
+
+
 def nearest(name: str, names: Iterable[str] | Mapping[str, str], source: str = "") -> str:
     """The end of a message about an unknown name: what was perhaps meant, with its source in front.
 
