@@ -93,6 +93,10 @@ def test_axes_say_what_a_size_is(tmp_path: Path) -> None:
     options = [f"{file}:Last", "--input-size", "32x24x3", "--no-measure", "--json"]
     told = json.loads(CliRunner().invoke(app, ["audit", *options, "--axes", "NHWC"]).stdout)
     assert (told["axes"], told["axes_told"]) == (["h w c"], True)
+    assert told["unchecked"] == ["misses-input", "misses-multiple", "only-some-sizes"]
+    shown = [one for one in options if one != "--json"]
+    text = CliRunner().invoke(app, ["audit", *shown, "--axes", "NHWC"]).stdout
+    assert "not checked, for axes in another order: misses-input, misses-multiple, only-some-sizes" in text
     assert told["layers"][0]["receptive_field"]["size"] == [5, 5]
     guessed = json.loads(CliRunner().invoke(app, ["audit", *options]).stdout)
     assert not guessed["axes_told"]

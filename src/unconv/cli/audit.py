@@ -277,6 +277,8 @@ def _tell(looked: _Looked, table: bool) -> None:
         typer.echo(f"    fix: {finding.fix}")
         if finding.location is not None:
             typer.echo(f"    at:  {finding.location}")
+    if found.unchecked:
+        typer.echo(f"not checked, for axes in another order: {', '.join(found.unchecked)}")
     if looked.sizes is not None:
         typer.echo(f"works for {looked.sizes.told}")
         typer.echo("\n".join(f"    {line}".rstrip() for line in looked.sizes.code.splitlines()))

@@ -45,6 +45,9 @@ FORMATS = (".html", ".sarif", ".json")
 # Of the lines of an audit's text, those that findings may take: the others are for layers.
 TOLD = 12
 
+# They read sizes behind the channels.
+_OF_SIZES = ("misses-input", "misses-multiple", "only-some-sizes")
+
 
 @dataclass(frozen=True, repr=False)
 class Audit(Tabled):
@@ -77,6 +80,11 @@ class Audit(Tabled):
     def macs(self) -> int:
         """Multiply–accumulates of one input."""
         return self.graph.macs
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """Rules that were not applied: those that compare sizes, where an input is not (channels, \\*places)."""
+        return () if all(one.usual for one in self.graph.axes) else _OF_SIZES
 
     @property
     def name(self) -> str:
@@ -120,7 +128,8 @@ class Audit(Tabled):
 
     def to_dict(self) -> dict[str, Any]:
         """The audit as plain data, for JSON."""
-        return {**self.graph.to_dict(), "findings": [finding.to_dict() for finding in self.findings]}
+        findings = [finding.to_dict() for finding in self.findings]
+        return {**self.graph.to_dict(), "findings": findings, "unchecked": list(self.unchecked)}
 
     def __repr__(self) -> str:
         counts = [f"{sum(f.severity == one for f in self.findings)} {one}s" for one in SEVERITIES]
@@ -137,6 +146,8 @@ class Audit(Tabled):
                 told.append(f"… {counted(len(self.findings) - number, 'more finding')}")
                 break
             told += more
+        if self.unchecked:
+            told = [*(told or ["no findings"]), f"not checked, for axes in another order: {', '.join(self.unchecked)}"]
         lines = LINES - 1 - max(len(told), 1) - bool(self.graph.uncounted)
         layers = rows_text(list(rows(self.graph)), TEXTS, lines=lines) + left_out_text(self.graph)
         return "\n".join([layers, "", *(cut(line, WIDTH) for line in told or ["no findings"])])
@@ -218,7 +229,7 @@ def audit(
     subject = Subject(model, build_graph(recorder, sizes))
     shown = _images_of(images, sizes)
     found = [*check_pattern(subject, shown), *check_borders(subject), *check_fields(subject), *check_ends(subject)]
-    if all(one.usual for one in subject.graph.axes):
+    if all(one.usual for one in subject.graph.axes):  # as Audit.unchecked says
         found.extend(check_upsampled_sizes(subject))
         found.extend(check_other_sizes(subject, dtype))
     if measure:
