@@ -97,9 +97,9 @@ def test_fields_of_waveforms_are_what_gradients_reach(data: st.DataObject) -> No
     kernels = data.draw(st.lists(st.tuples(st.integers(1, 10), st.integers(1, 3)), min_size=1, max_size=3))
     body = nn.Sequential(*(nn.Conv1d(1, 1, kernel, stride) for kernel, stride in kernels))
     model = positive(Turned(body, (0,)))
-    image = torch.rand(1, 70, dtype=torch.float64, requires_grad=True)
+    image = torch.rand(1, 150, dtype=torch.float64, requires_grad=True)
     output = model(image)[0, 0]
-    graph = uc.trace(model, 70, axes="t")
+    graph = uc.trace(model, 150, axes="t")
     name = graph.layers[-1].name
     assert graph[name].exact
     for unit in {0, len(output) // 2, len(output) - 1}:
