@@ -116,8 +116,10 @@ BENCHMARKS = {each.__name__: each for each in (unit_windows, scan_speed, sparse_
 
 
 def serve(name: str) -> None:
-    """The other end: names of the calls as a line of JSON, then seconds of each that is asked for."""
+    """The other end: the package and the names of the calls as a line of JSON, then seconds of each asked for."""
     import torch
+
+    import unconv
 
     torch.set_num_threads(THREADS)
     calls = dict(BENCHMARKS[name]())
@@ -125,7 +127,7 @@ def serve(name: str) -> None:
     for label, call in calls.items():
         call()
         repeats[label] = max(1, math.ceil(LEAST / max(_seconds(call, 1), 1e-7)))
-    print(json.dumps(list(calls)), flush=True)
+    print(json.dumps([unconv.__file__, list(calls)]), flush=True)
     for line in sys.stdin:
         label, count = json.loads(line)
         print(json.dumps([_seconds(calls[label], count or repeats[label]), repeats[label]]), flush=True)
@@ -169,7 +171,9 @@ class Side:
 def compare(name: str, pythons: tuple[str, str], checkouts: tuple[Path, Path], rounds: int) -> float:
     """Print the ratios of a benchmark's calls; their geometric mean."""
     sides = [Side(python, checkout, name) for python, checkout in zip(pythons, checkouts, strict=True)]
-    labels, others = (side.read() for side in sides)
+    (package, labels), (other, others) = (side.read() for side in sides)
+    if package == other:
+        raise SystemExit(f"both sides import {package}: name the other checkout's interpreter by --python")
     means = []
     for label in [label for label in labels if label in others]:
         count = int(sides[0].ask(label, 1)[1])
