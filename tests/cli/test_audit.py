@@ -70,7 +70,6 @@ def test_json_has_layers_and_findings(net: str) -> None:
         (["--input-size", "3x"], "--input-size '3x'"),
         (["--fail-on", "fatal"], "is not one of"),
         (["--axes", "h h c"], "names h twice"),
-        (["--axes", "h w c", "--sizes"], "leave out one of them"),
         (["--axes", "t"], "one number for each axis"),
         (["--out", "audit.pdf"], ".html, .sarif or .json"),
         (["--ignore", "nothing"], "no rule 'nothing'"),
@@ -98,6 +97,9 @@ def test_axes_say_what_a_size_is(tmp_path: Path) -> None:
     text = CliRunner().invoke(app, ["audit", *shown, "--axes", "NHWC"]).stdout
     assert "not checked, for axes in another order: misses-input, misses-multiple, only-some-sizes" in text
     assert told["layers"][0]["receptive_field"]["size"] == [5, 5]
+    sized = CliRunner().invoke(app, ["audit", *shown, "--axes", "NHWC", "--sizes", "--no-table"]).stdout
+    assert "works for h n from 5 on, w n from 5 on\n" in sized
+    assert "    AXES = ((1, 2),)\n" in sized
     guessed = json.loads(CliRunner().invoke(app, ["audit", *options]).stdout)
     assert not guessed["axes_told"]
     assert not guessed["layers"][0]["receptive_field"]["exact"]

@@ -213,3 +213,140 @@ def test_whole_numbers_stay_such() -> None:
             return F.avg_pool1d(self.embed(x).squeeze(1).transpose(1, 2), 2)
 
     assert uc.working_sizes(Tokens(), torch.zeros(1, 1, 9, dtype=torch.int64)).told == "length n from 2 on"
+
+
+class Turned(nn.Module):
+    """A network of (channels, *places) that takes its input in another order, and may return it in that."""
+
+    def __init__(self, inner: nn.Module, order: tuple[int, ...], back: bool) -> None:
+        super().__init__()
+        self.inner, self.order, self.back = inner, order, back
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.inner(x.permute(0, *(1 + n for n in self.order)))
+        return y.permute(0, *(1 + self.order.index(n) for n in range(len(self.order)))) if self.back else y
+
+
+class Waveform(nn.Module):
+    """Halves a signal without channels, and doubles it; without ``whole`` it is left halved."""
+
+    def __init__(self, whole: bool) -> None:
+        super().__init__()
+        self.halve, self.up, self.whole = nn.Conv1d(1, 2, 2, stride=2), nn.ConvTranspose1d(2, 1, 2, stride=2), whole
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.up(self.halve(x[:, None]))
+        return (y + x[:, None])[:, 0] if self.whole else self.halve(y + x[:, None])
+
+
+class Spectrogram(nn.Module):
+    """Reads (frames, bands) as a picture, and returns a row for each frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halve, self.up = nn.Conv2d(1, 2, (2, 5), stride=(2, 1)), nn.ConvTranspose1d(32, 8, 2, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.halve(x[:, None]).transpose(1, 2).flatten(2).transpose(1, 2)
+        return x[..., :8] + self.up(y).transpose(1, 2)
+
+
+class Unlike(nn.Module):
+    """Two inputs that have to be alike, the second with its channels last."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return F.pixel_unshuffle(x, 2) + F.pixel_unshuffle(y.permute(0, 3, 1, 2), 2)
+
+
+# The model, its inputs, what their axes are, what works, and the dimensions of the output that are as long.
+ORDERS: dict[str, tuple[Callable[[], nn.Module], list[tuple[int, ...]], str, str, dict[int, int]]] = {
+    "channels last": (
+        lambda: Turned(UNet(2, 1, (2, 4)), (2, 0, 1), back=True),
+        [(13, 18, 1)],
+        "h w c",
+        "h 2n, w 4n",
+        {1: 1, 2: 2},
+    ),
+    "channels last, then first": (
+        lambda: Turned(UNet(2, 1, (2, 4)), (2, 0, 1), back=False),
+        [(13, 18, 1)],
+        "HWC",
+        "h 2n, w 4n",
+        {2: 1, 3: 2},
+    ),
+    "columns first, then last": (
+        lambda: Turned(UNet(2, 1, (2, 4)), (2, 1, 0), back=False),
+        [(18, 13, 1)],
+        "w h c",
+        "w 4n, h 2n",
+        {2: 2, 3: 1},
+    ),
+    "volume": (
+        lambda: Turned(UNet(3, 1, (1, 2, 3)), (3, 0, 1, 2), back=True),
+        [(5, 6, 8, 1)],
+        "d h w c",
+        "d any, h 2n, w 3n",
+        {1: 1, 2: 2, 3: 3},
+    ),
+    "waveform": (lambda: Waveform(whole=True), [(99,)], "t", "t 2n", {1: 1}),
+    "frames": (lambda: Turned(UNet(1, 2), (1, 0), back=True), [(33, 1)], "time features", "time 4n", {1: 1}),
+    "frames of a picture": (Spectrogram, [(11, 20)], "t c", "t 2n", {1: 1}),
+    "two orders": (Unlike, [(1, 6, 8), (6, 8, 1)], "c h w, h w c", "h of all inputs 2n, w of all inputs 2n", {}),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_sizes_are_told_along_the_axes_that_are_places(name: str) -> None:
+    make, sizes, axes, told, dims = ORDERS[name]
+    model = make()
+    found = uc.working_sizes(model, sizes, axes=axes, seconds=100.0)
+    assert found.told == told
+    assert found.complete
+    names: dict[str, Any] = {}
+    exec(found.code, names)
+    places = [axes.places for axes in found.order]
+    for more in (0, 1, 2, 3):
+        tried = [
+            tuple(side + more if n in own else side for n, side in enumerate(size))
+            for size, own in zip(sizes, places, strict=True)
+        ]
+        inputs = [torch.rand(2, *size) for size in tried]
+        output = names["any_size"](model, *inputs)
+        assert all(output.shape[out] == inputs[0].shape[dim] for out, dim in dims.items())
+        if found.takes(tuple(tried)):
+            torch.testing.assert_close(output, model(*inputs))
+        else:
+            with pytest.raises(RuntimeError):
+                model(*inputs)
+
+
+def test_an_output_is_cropped_by_what_belongs_to_the_input() -> None:
+    found = uc.working_sizes(Waveform(whole=False), (98,), axes="t")
+    names: dict[str, Any] = {}
+    exec(found.code, names)
+    assert names["any_size"](Waveform(whole=False), torch.rand(1, 97)).shape == (1, 2, 49)
+
+
+def test_axes_that_are_fixed_are_resized_where_they_are() -> None:
+    model = Turned(nn.Sequential(nn.Conv2d(3, 2, 4, stride=4), nn.Flatten(), nn.Linear(2 * 4 * 2, 4)), (2, 0, 1), False)
+    found = uc.working_sizes(model, (16, 8, 3), axes="h w c")
+    assert found.told == "h 16 or 17 or 18 or 19 only, w 8 or 9 or 10 or 11 only"
+    names: dict[str, Any] = {}
+    exec(found.code, names)
+    x = torch.rand(2, 31, 30, 3)
+    smaller = F.interpolate(x.permute(0, 3, 1, 2), size=(16, 8)).permute(0, 2, 3, 1)
+    torch.testing.assert_close(names["any_size"](model, x), model(smaller))
+
+
+def test_whole_numbers_are_padded_by_their_last() -> None:
+    class Pairs(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.unflatten(1, (-1, 2)).flatten(1)
+
+    names: dict[str, Any] = {}
+    exec(uc.working_sizes(Pairs(), torch.zeros(8, dtype=torch.int64), axes="t").code, names)
+    x = torch.arange(5)[None]
+    assert torch.equal(names["any_size"](lambda y: y + 0, x), x)
+    seen: list[Tensor] = []
+    names["any_size"](lambda y: [seen.append(y), y][1], x)
+    assert seen[0].tolist() == [[0, 1, 2, 3, 4, 4]]

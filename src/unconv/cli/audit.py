@@ -98,8 +98,7 @@ def audit(
     from unconv.network.audit.audit import FORMATS
     from unconv.network.run.input_axes import read_axes
 
-    if not all(one.usual for one in read_axes(axes, "--axes")) and sizes:
-        raise UnconvError(f"--sizes takes channels, then places, and --axes says {axes!r}; leave out one of them")
+    read_axes(axes, "--axes")
     check_outputs([File("--out", out, FORMATS), *_fixed(fix, named[0], force)], [*named, network.weights])
     rules = spelling.names(ignore) or []
 
@@ -173,7 +172,7 @@ def _look(
     if with_sizes:
         from unconv.network.find_working_sizes import working_sizes
 
-        works = working_sizes(loaded.module, found.graph.input_sizes)
+        works = working_sizes(loaded.module, found.graph.input_sizes, axes=found.graph.axes)
     return _Looked(model, loaded.weights, found, not own and not network.random_weights, loaded.fitted, works)
 
 

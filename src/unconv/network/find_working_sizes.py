@@ -14,8 +14,10 @@ from torch import nn
 from unconv.describe import by_size
 from unconv.errors import ModelError, UnconvError
 from unconv.network.near_sizes import Sizes, sizes_near, strides_by_axis
+from unconv.network.run.input_axes import InputAxes, usual_axes
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.explain_failure import explain_failure
+from unconv.network.trace.layout import Layout, axes_in, shape_of
 from unconv.network.trace.record import Recorder
 from unconv.network.trace.trace import attempt
 from unconv.network.working_sizes import AxisSizes, WorkingSizes
@@ -31,7 +33,13 @@ NAMES = {1: ("length",), 2: ("rows", "columns"), 3: ("depth", "rows", "columns")
 
 
 def working_sizes(
-    model: nn.Module, sizes: Sizes, dtype: Dtype = None, *, seconds: float = 10.0, every: bool = True
+    model: nn.Module,
+    sizes: Sizes,
+    dtype: Dtype = None,
+    *,
+    axes: Sequence[InputAxes] = (),
+    seconds: float = 10.0,
+    every: bool = True,
 ) -> WorkingSizes:
     """The sizes that a model takes, axis by axis.
 
@@ -41,8 +49,9 @@ def working_sizes(
 
     Args:
         model: is run on shapes alone.
-        sizes: of its inputs, (channels, *axes).
+        sizes: of its inputs, without the batch.
         dtype: of these, as in :func:`~unconv.network.trace.trace.trace`.
+        axes: what the axes of each are; (channels, places) unless given.
         seconds: after which the search ends.
         every: whether to try all sizes of a period, and to look for the smallest; if not, multiples are told as such.
 
@@ -52,9 +61,10 @@ def working_sizes(
     >>> working_sizes(model, ((1, 9, 9),)).told
     'rows 2n from 6 on, columns 2n from 6 on'
     """
-    search = _Search(model, sizes, dtype, time.monotonic() + seconds)
+    order = tuple(axes) or tuple(map(usual_axes, sizes))
+    search = _Search(model, sizes, order, dtype, time.monotonic() + seconds)
     strides = search.start()
-    axes = []
+    along = []
     for places, stride in search.variables(strides):
         period, side = search.period(places, stride), search.side(places)
         starts: tuple[int, ...] = (side if side % max(period, 1) else period,)
@@ -62,9 +72,9 @@ def working_sizes(
             starts = search.only(places) if every else ()
         elif every:
             period, starts = search.all_starts(places, stride, period)
-        output = search.output(places, lcm(stride, period)) if period > 1 else (Fraction(0), Fraction(0))
-        axes.append(AxisSizes(_name(places, search.base), places, period, starts, output))
-    return WorkingSizes(search.base, tuple(axes), len(search.known), every and not search.late)
+        output, dims = search.output(places, lcm(stride, period)) if period > 1 else _AS_IT_IS
+        along.append(AxisSizes(_name(places, order), places, period, starts, output, dims))
+    return WorkingSizes(search.base, order, tuple(along), len(search.known), every and not search.late)
 
 
 @dataclass
@@ -73,22 +83,24 @@ class _Search:
 
     model: nn.Module
     base: Sizes
+    order: tuple[InputAxes, ...]
     dtype: Dtype
     end: float
-    known: dict[Sizes, tuple[int, ...] | None] = field(default_factory=dict)
-    """The shape of the output of sizes that work, () where that is no tensor; None for those that do not."""
+    known: dict[Sizes, Layout | None] = field(default_factory=dict)
+    """The layout of the output of sizes that work, () where that is no tensor; None for those that do not."""
     late: bool = False
     """Whether the time was up before a size was tried."""
 
     def start(self) -> tuple[int, ...]:
         """Find sizes that work, and the strides along their axes."""
-        recorder, sizes, error = attempt(self.model, self.base, dtype=self.dtype)
+        recorder, sizes, error = attempt(self.model, self.base, dtype=self.dtype, axes=self.order)
         self._keep(recorder, sizes, error)
         strides = strides_by_axis(build_graph(recorder, sizes)) if recorder.records else ()
         if error is None:
             return strides
         left = self.end - time.monotonic()
-        near = sizes_near(self.model, sizes, self.dtype, stride=max(strides, default=1), count=1, seconds=left)
+        stride = max(strides, default=1)
+        near = sizes_near(self.model, sizes, self.dtype, stride=stride, count=1, seconds=left, axes=self.order)
         if not near:
             why = str(error) if isinstance(error, UnconvError) else explain_failure(error, recorder.stack)
             near_them = " and ".join(map(by_size, sizes))
@@ -105,7 +117,7 @@ class _Search:
             if time.monotonic() > self.end:
                 self.late = True
                 return False
-            recorder, sizes, error = attempt(self.model, changed, dtype=self.dtype, until=self.end)
+            recorder, sizes, error = attempt(self.model, changed, dtype=self.dtype, until=self.end, axes=self.order)
             if error is not None and time.monotonic() > self.end:
                 # The try that the time was up in says nothing of its size.
                 self.late = True
@@ -115,28 +127,29 @@ class _Search:
 
     def _keep(self, recorder: Recorder, sizes: Sizes, error: Exception | None) -> None:
         returned = recorder.returned or ()
-        shape = recorder.graph.values[returned[0]].shape if len(returned) == 1 else ()
-        self.known[sizes] = shape if error is None else None
+        layout = recorder.graph.values[returned[0]].layout if len(returned) == 1 else ()
+        self.known[sizes] = layout if error is None else None
 
     def side(self, places: Places) -> int:
         """The size along some axes that is known to work."""
         given, place = places[0]
-        return self.base[given][1 + place]
+        return self.base[given][self.order[given].places[place]]
 
     def _with(self, places: Places, size: int) -> Sizes:
         rows = [list(one) for one in self.base]
         for given, place in places:
-            rows[given][1 + place] = size
+            rows[given][self.order[given].places[place]] = size
         return tuple(map(tuple, rows))
 
     def variables(self, strides: tuple[int, ...]) -> list[tuple[Places, int]]:
         """The axes that can change by themselves, with the strides along them; together what has to be alike."""
-        groups: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
-        for given, size in enumerate(self.base):
-            for place, side in enumerate(size[1:]):
-                groups.setdefault((len(size), place, side), []).append((given, place))
+        groups: dict[tuple[str, int], list[tuple[int, int]]] = {}
+        for given, axes in enumerate(self.order):
+            for place, (name, side) in enumerate(zip(_names(axes), axes.sizes(self.base[given]), strict=True)):
+                groups.setdefault((name, side), []).append((given, place))
         found: list[tuple[Places, int]] = []
-        for (_, place, _), places in groups.items():
+        for places in groups.values():
+            place = places[0][1]
             stride = strides[place] if place < len(strides) else max(strides, default=1)
             alone: list[Places] = [(one,) for one in places]
             apart = len(alone) > 1 and any(self.period(one, stride) for one in alone)
@@ -153,8 +166,9 @@ class _Search:
         """The least step by which sizes may grow, as far as steps were tried; 0 where none was found."""
         side = self.side(places)
         steps = dict.fromkeys([stride, 2 * stride, 4 * stride, *OTHERS])
-        # A step that fits by accident does not fit three times.
-        step = next((one for one in steps if self.works(places, side + one) and self.works(places, side + 3 * one)), 0)
+        # A step that fits by accident does not fit three times; between sizes that a stride cuts to one, not beyond it.
+        rows = {one: (one, 3 * one, -(-stride // one) * one) for one in steps}
+        step = next((one for one, row in rows.items() if all(self.works(places, side + more) for more in row)), 0)
         shorter = True
         while shorter:
             parts = [step // n for n in range(2, step + 1) if step % n == 0 and all(n % m for m in range(2, n))]
@@ -206,25 +220,54 @@ class _Search:
                 high = middle - 1
         return side - low * step
 
-    def output(self, places: Places, step: int) -> tuple[Fraction, Fraction] | None:
-        """How the output's size along an axis follows from the input's."""
-        given, place = places[0]
-        before = self.known[self.base]
+    def output(self, places: Places, step: int) -> tuple[tuple[Fraction, Fraction] | None, tuple[int, ...]]:
+        """How the output's size follows from the input's along an axis, and in which dimensions of it."""
         larger = self.side(places) + step
+        before = self.known[self.base]
         after = self.known[self._with(places, larger)] if self.works(places, larger) else None
-        if given or not before or not after or not len(before) == len(after) == len(self.base[0]) + 1:
-            return None
-        factor = Fraction(after[2 + place] - before[2 + place], step)
-        return factor, before[2 + place] - factor * self.side(places)
+        own = [place for given, place in places if given == 0]
+        if places[0][0] or not before or not after or len(before) != len(after):
+            return None, ()
+        growth = {
+            dim: now - old
+            for dim, (old, now) in enumerate(zip(shape_of(before), shape_of(after), strict=True))
+            if now != old
+        }
+        if not growth:
+            return _AS_IT_IS
+        dims = tuple(self._dim_of(before, place) for place in own)
+        rows = {(growth.get(dim, 0), shape_of(before)[dim]) for dim in dims if dim >= 0}
+        if {*dims} != {*growth} or len(rows) != 1:
+            return None, ()
+        more, size = rows.pop()
+        factor = Fraction(more, step)
+        return (factor, size - factor * self.side(places)), dims
+
+    def _dim_of(self, layout: Layout, place: int) -> int:
+        """The dimension of an output that is an axis of the first input; the same as there where that is not known."""
+        along = [dim for dim, atoms in enumerate(layout) if place in axes_in(atoms)]
+        if len(along) == 1 and len(layout[along[0]]) == 1:
+            return along[0]
+        alike = not along and len(layout) == len(self.base[0]) + 1
+        return 1 + self.order[0].places[place] if alike else -1
 
 
-def _name(places: Places, sizes: Sizes) -> str:
-    names = NAMES[len(sizes[places[0][0]]) - 1]
-    axes = list(dict.fromkeys(names[place] for _, place in places))
+# How an output follows from an input whose size is as it was.
+_AS_IT_IS: tuple[tuple[Fraction, Fraction], tuple[int, ...]] = ((Fraction(0), Fraction(0)), ())
+
+
+def _names(axes: InputAxes) -> tuple[str, ...]:
+    """What its places are called: as they were told, or by custom."""
+    names = tuple(axes.names[n] for n in axes.places)
+    return names if axes.told else NAMES.get(len(names), names)
+
+
+def _name(places: Places, order: Sequence[InputAxes]) -> str:
+    axes = list(dict.fromkeys(_names(order[given])[place] for given, place in places))
     inputs = list(dict.fromkeys(given for given, _ in places))
     told = " and ".join(axes) + (" together" if len(axes) > 1 else "")
-    if len(sizes) == 1:
+    if len(order) == 1:
         return told
-    if len(inputs) == len(sizes):
+    if len(inputs) == len(order):
         return f"{told} of all inputs"
     return f"{told} of input{'s' if len(inputs) > 1 else ''} {' and '.join(str(one + 1) for one in inputs)}"

@@ -8,23 +8,42 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unconv.network.working_sizes import AxisSizes, WorkingSizes
 
-_CODE = """import torch.nn.functional as F
+_PADDED = """import torch
 
 # {told}
+AXES = {axes}
 FIRST = {first}
 MULTIPLE = {multiple}
 
 
 def any_size(model, *inputs):
     padded = []
-    for x, firsts, multiples in zip(inputs, FIRST, MULTIPLE):
-        pads = []
-        for size, first, multiple in zip(x.shape[2:], firsts, multiples):
-            more = -(-max(size - first, 0) // multiple) * multiple
-            pads = [0, first + more - size, *pads]
-        padded.append(F.pad(x, pads, mode="replicate" if x.is_floating_point() else "constant") if pads else x)
+    for x, axes, firsts, multiples in zip(inputs, AXES, FIRST, MULTIPLE):
+        for axis, first, multiple in zip(axes, firsts, multiples):
+            size = x.shape[axis]
+            whole = first + -(-max(size - first, 0) // multiple) * multiple
+            if whole != size:
+                x = x.index_select(axis, torch.arange(whole, device=x.device).clamp(max=size - 1))
+        padded.append(x)
     y = model(*padded)
-    {last}
+    return y{crop}
+"""
+
+_RESIZED = """import torch
+
+# {told}
+AXES = {axes}
+SIZES = {sizes}
+
+
+def any_size(model, *inputs):
+    resized = []
+    for x, axes, sizes in zip(inputs, AXES, SIZES):
+        for axis, size in zip(axes, sizes):
+            if x.shape[axis] != size:
+                x = x.index_select(axis, torch.arange(size, device=x.device) * x.shape[axis] // size)
+        resized.append(x)
+    return model(*resized)
 """
 
 
@@ -32,44 +51,61 @@ def pad_and_crop_code(found: WorkingSizes) -> str:
     """A function ``any_size(model, *inputs)`` that repeats the last cells of inputs up to sizes that work.
 
     What comes out is cropped to the size that belongs to the input's, where the output is one tensor with its axes; of
-    an axis that is fixed, the input is resized instead.
+    an axis that is fixed, the input is resized instead, to the nearest cells.
 
     >>> from torch import nn
     >>> from unconv.network.find_working_sizes import working_sizes
     >>> print(working_sizes(nn.Sequential(nn.PixelUnshuffle(2), nn.PixelShuffle(2)), ((1, 8, 8),)).code)
-    import torch.nn.functional as F
+    import torch
     <BLANKLINE>
     # rows 2n, columns 2n
+    AXES = ((2, 3),)
     FIRST = ((2, 2),)
     MULTIPLE = ((2, 2),)
     <BLANKLINE>
     <BLANKLINE>
     def any_size(model, *inputs):
         padded = []
-        for x, firsts, multiples in zip(inputs, FIRST, MULTIPLE):
-            pads = []
-            for size, first, multiple in zip(x.shape[2:], firsts, multiples):
-                more = -(-max(size - first, 0) // multiple) * multiple
-                pads = [0, first + more - size, *pads]
-            padded.append(F.pad(x, pads, mode="replicate" if x.is_floating_point() else "constant") if pads else x)
+        for x, axes, firsts, multiples in zip(inputs, AXES, FIRST, MULTIPLE):
+            for axis, first, multiple in zip(axes, firsts, multiples):
+                size = x.shape[axis]
+                whole = first + -(-max(size - first, 0) // multiple) * multiple
+                if whole != size:
+                    x = x.index_select(axis, torch.arange(whole, device=x.device).clamp(max=size - 1))
+            padded.append(x)
         y = model(*padded)
-        return y[..., :inputs[0].shape[2], :inputs[0].shape[3]]
+        return y[:, :, :inputs[0].shape[2], :inputs[0].shape[3]]
     <BLANKLINE>
     """
-    by_place = {place: axis for axis in found.axes for place in axis.places}
-    rows = [[by_place[given, n] for n in range(len(size) - 1)] for given, size in enumerate(found.sizes)]
+    # The batch comes first.
+    dims = tuple(tuple(1 + n for n in axes.places) for axes in found.order)
     if any(not axis.multiple for axis in found.axes):
-        return _resized(found)
-    first = tuple(tuple(axis.starts[0] for axis in row) for row in rows)
-    multiple = tuple(tuple(axis.multiple for axis in row) for row in rows)
-    return _CODE.format(told=found.told, first=first, multiple=multiple, last=f"return y{_crop(rows[0])}")
+        sizes = tuple(axes.sizes(size) for axes, size in zip(found.order, found.sizes, strict=True))
+        return _RESIZED.format(told=found.told, axes=dims, sizes=sizes)
+    by_place = {place: axis for axis in found.axes for place in axis.places}
+    rows = [[by_place[given, n] for n in range(len(axes.places))] for given, axes in enumerate(found.order)]
+    return _PADDED.format(
+        told=found.told,
+        axes=dims,
+        first=tuple(tuple(axis.starts[0] for axis in row) for row in rows),
+        multiple=tuple(tuple(axis.multiple for axis in row) for row in rows),
+        crop=_crop(dims[0], rows[0]),
+    )
 
 
-def _crop(axes: list[AxisSizes]) -> str:
-    if not axes or any(axis.output is None for axis in axes) or not any(axis.multiple > 1 for axis in axes):
+def _crop(dims: tuple[int, ...], axes: list[AxisSizes]) -> str:
+    """Code that takes the part of an output that belongs to the first input, by its dimensions and their axes."""
+    if any(axis.output is None for axis in axes):
         return ""
-    sizes = [_size(f"inputs[0].shape[{n}]", *axis.output) for n, axis in enumerate(axes, start=2) if axis.output]
-    return f"[..., {', '.join(f':{size}' if size else ':' for size in sizes)}]"
+    ends: dict[int, str] = {}
+    for number, axis in enumerate(axes):
+        # Of axes that change together each has a dimension of its own.
+        own = [n for n, one in enumerate(axes) if one is axis]
+        if axis.output is not None and axis.output_dims:
+            out = axis.output_dims[own.index(number)]
+            ends[out] = _size(f"inputs[0].shape[{dims[number]}]", *axis.output)
+    slices = [f":{ends.get(dim, '')}" for dim in range(max(ends, default=-1) + 1)]
+    return f"[{', '.join(slices)}]" if any(ends.values()) else ""
 
 
 def _size(size: str, factor: Fraction, more: Fraction) -> str:
@@ -83,16 +119,3 @@ def _size(size: str, factor: Fraction, more: Fraction) -> str:
     if below > 1:
         code = f"-(-({code}) // {below})"
     return f"max(1, {code})" if plus < 0 else code
-
-
-def _resized(found: WorkingSizes) -> str:
-    sizes = tuple(size[1:] for size in found.sizes)
-    return f"""import torch.nn.functional as F
-
-# {found.told}
-SIZES = {sizes}
-
-
-def any_size(model, *inputs):
-    return model(*(F.interpolate(x, size=size) if size else x for x, size in zip(inputs, SIZES)))
-"""

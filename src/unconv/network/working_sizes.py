@@ -9,6 +9,7 @@ from typing import Any
 
 from unconv.describe import by_size, counted
 from unconv.network.pad_and_crop import pad_and_crop_code
+from unconv.network.run.input_axes import InputAxes
 from unconv.results import Shown, Tabled
 
 Sizes = tuple[tuple[int, ...], ...]
@@ -22,11 +23,13 @@ class AxisSizes:
     """The sizes that work along one axis, others as they are.
 
     Attributes:
-        name: of the axis: length; rows, columns; depth, rows, columns; with the inputs, where several change together.
-        places: the axes that change together, as (input, axis) without channels.
+        name: of the axis: as it was told; else length; rows, columns; depth, rows, columns. With the inputs, where
+            several change together.
+        places: the axes that change together, as (input, place): the n-th of its axes that are no channels.
         multiple: m of the sizes s + m·n that work, n = 0, 1, 2, …; 0 where it is fixed.
         starts: the smallest s of each such row of sizes; of a fixed axis, all that work.
         output: how the output's size follows along the axis, as (a, c) of a·size + c; None where it has no such axis.
+        output_dims: which dimensions of the output these are, the batch counted.
     """
 
     name: str
@@ -34,6 +37,7 @@ class AxisSizes:
     multiple: int
     starts: tuple[int, ...]
     output: tuple[Fraction, Fraction] | None = None
+    output_dims: tuple[int, ...] = ()
 
     @property
     def told(self) -> str:
@@ -65,13 +69,15 @@ class WorkingSizes(Shown, Tabled):
     """Input sizes that a model takes.
 
     Attributes:
-        sizes: of each input, (channels, *axes), from which each axis was changed in turn; they work.
+        sizes: of each input, without the batch, from which each axis was changed in turn; they work.
+        order: what the axes of each input are.
         axes: what works along each.
         tried: how many sizes were tried.
         complete: whether every size of a period was; others follow from those that were.
     """
 
     sizes: Sizes
+    order: tuple[InputAxes, ...]
     axes: tuple[AxisSizes, ...]
     tried: int
     complete: bool
@@ -87,14 +93,16 @@ class WorkingSizes(Shown, Tabled):
         return pad_and_crop_code(self)
 
     def takes(self, sizes: Sizes) -> bool:
-        """Whether inputs of some sizes, (channels, *axes) each, have working sizes along every axis."""
-        return all(axis.takes(sizes[given][1 + place]) for axis in self.axes for given, place in axis.places)
+        """Whether inputs of some sizes, in the order of their axes, have working sizes along every one."""
+        sides = [axes.sizes(size) for axes, size in zip(self.order, sizes, strict=True)]
+        return all(axis.takes(sides[given][place]) for axis in self.axes for given, place in axis.places)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
         rows = [{**row, "starts": list(row["starts"])} for row in self._rows()]
         return {
             "sizes": [list(size) for size in self.sizes],
+            "order": [str(axes) for axes in self.order],
             "axes": rows,
             "tried": self.tried,
             "complete": self.complete,

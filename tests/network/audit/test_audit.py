@@ -200,6 +200,18 @@ def test_sizes_that_work_are_no_accident() -> None:
     assert "multiples of 8, as 88×88 and 96×96" in finding.message
 
 
+def test_a_mismatch_behind_channels_that_come_last_is_told_along_the_places() -> None:
+    class Last(Skip):
+        def forward(self, x: Tensor, sized: bool = False) -> Tensor:
+            return super().forward(x.permute(0, 3, 1, 2), sized)
+
+    up = nn.ConvTranspose2d(8, 8, 2, stride=2)
+    usual = audit(Skip(up), (3, 33, 32), measure=False).findings[0].message
+    assert "as 32×32 and 34×32" in usual
+    told = audit(Last(up), (33, 32, 3), measure=False, axes="h w c").findings[0].message
+    assert told.replace("h 2n, w 2n", "input sizes that are multiples of 2") == usual
+
+
 def test_a_mismatch_that_no_output_padding_mends_says_so() -> None:
     model = Skip(nn.ConvTranspose2d(8, 8, 3, stride=2, padding=1, output_padding=1))
     (finding,) = audit(model, (3, 45, 45)).findings

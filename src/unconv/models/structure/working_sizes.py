@@ -8,8 +8,9 @@ import torch
 
 from unconv.arguments import tell_wrong_arguments
 from unconv.models.load.open_model import AnyModel, open_model
-from unconv.models.structure.trace import size_for
+from unconv.models.structure.trace import held_and_size
 from unconv.network.find_working_sizes import working_sizes as find_working_sizes
+from unconv.network.run.input_axes import Axes, read_axes, usual_axes
 from unconv.network.run.input_sizes import InputSize, as_input_sizes, told_dtypes
 from unconv.network.working_sizes import WorkingSizes
 
@@ -21,6 +22,7 @@ def working_sizes(
     *,
     dtype: torch.dtype | Sequence[torch.dtype] | None = None,
     seconds: float = 10.0,
+    axes: Axes = None,
 ) -> WorkingSizes:
     """The input sizes that a model takes, axis by axis: multiples with a remainder, and code that makes any size run.
 
@@ -32,6 +34,8 @@ def working_sizes(
         input_size: as for :func:`unconv.trace`; sizes that work, or near those.
         dtype: of the inputs, as in :func:`unconv.trace`.
         seconds: after which no further size is tried; the result says if that came about.
+        axes: what each axis of an input is, as for :func:`unconv.trace`; sizes are told by these names, and the code
+            pads and crops along them.
 
     Raises :class:`~unconv.errors.ModelError` for what is no model or no size, and where no size nearby works.
 
@@ -44,8 +48,13 @@ def working_sizes(
       tried    16 sizes, all of a period
     >>> found.takes(((3, 30, 64),)), found.takes(((3, 31, 64),)), found.axes[0].multiple
     (True, False, 2)
+    >>> working_sizes(nn.Sequential(nn.Unflatten(1, (1, -1)), nn.Conv1d(1, 8, 10, 5)), (16000,), axes="t").told
+    't n from 10 on'
     """
     opened = open_model(model, "working sizes", any_weights=True)
-    sizes = as_input_sizes(size_for(opened, input_size), opened.module, "working sizes")
-    kinds = told_dtypes(input_size, opened.module) if dtype is None else dtype
-    return find_working_sizes(opened.module, sizes, kinds, seconds=seconds)
+    told = read_axes(axes, "working sizes")
+    module, size = held_and_size(opened, input_size, None, None, "working sizes", axes)
+    sizes = as_input_sizes(size, module, "working sizes", lengths=[len(one.names) for one in told])
+    kinds = told_dtypes(input_size, module) if dtype is None else dtype
+    order = told or tuple(map(usual_axes, sizes))
+    return find_working_sizes(module, sizes, kinds, axes=order, seconds=seconds)

@@ -223,7 +223,7 @@ def audit(
             added = "" if axes else tell_added_channels(input_size, sizes)
             message = explain_failure(error, recorder.stack).replace("trace:", "audit:", 1)
             raise ModelError(message + added) from error
-        return Audit(mismatch.graph, _located([report_mismatch(model, sizes, mismatch, dtype)], model), model, dtype)
+        return Audit(mismatch.graph, _located([report_mismatch(model, mismatch, dtype)], model), model, dtype)
     if not recorder.records:
         raise ModelError("audit: the model does nothing with its input; there is no layer to show")
     subject = Subject(model, build_graph(recorder, sizes))

@@ -74,10 +74,10 @@ def find_mismatch(recorder: Recorder, sizes: Sizes) -> Mismatch | None:
     )
 
 
-def report_mismatch(model: nn.Module, sizes: Sizes, found: Mismatch, dtype: Dtype) -> Finding:
+def report_mismatch(model: nn.Module, found: Mismatch, dtype: Dtype) -> Finding:
     """``sizes-do-not-meet``: both layers, the sizes for which they do, and what mends it."""
     first, second = upsampled_first(found)
-    works = tell_working_sizes(model, sizes, dtype)
+    works = tell_working_sizes(model, found.graph, dtype)
     known = f"; it works for {works}" if works else ""
     return Finding(
         "sizes-do-not-meet",
@@ -100,7 +100,7 @@ def check_other_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     if found is None:
         return
     first, second = upsampled_first(found)
-    works = working_sizes(subject.model, sizes, dtype, seconds=SECONDS, every=False)
+    works = working_sizes(subject.model, sizes, dtype, axes=graph.axes, seconds=SECONDS, every=False)
     yield Finding(
         "only-some-sizes",
         first[0],
@@ -110,14 +110,14 @@ def check_other_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
     )
 
 
-def tell_working_sizes(model: nn.Module, sizes: Sizes, dtype: Dtype) -> str:
+def tell_working_sizes(model: nn.Module, graph: Graph, dtype: Dtype) -> str:
     """The input sizes that a model takes, and the nearest below and above, in words; "" where none was found."""
     try:
-        works = working_sizes(model, sizes, dtype, seconds=SECONDS)
+        works = working_sizes(model, graph.input_sizes, dtype, axes=graph.axes, seconds=SECONDS)
     except UnconvError:
         return ""
-    near = [_nearest(works, sizes, step) for step in (-1, 1)]
-    names = " and ".join(dict.fromkeys(by_size(size[0][1:]) for size in near if size))
+    near = [_nearest(works, graph, step) for step in (-1, 1)]
+    names = " and ".join(dict.fromkeys(by_size(sides[0]) for sides in near if sides))
     return _multiples(works, "input sizes") + (f", as {names}" if names else "")
 
 
@@ -128,16 +128,16 @@ def _multiples(works: WorkingSizes, noun: str) -> str:
     return f"{noun} that are multiples of {works.axes[0].multiple}" if plain else works.told
 
 
-def _nearest(works: WorkingSizes, sizes: Sizes, step: int) -> Sizes | None:
-    """Working sizes, down or up from some others; None where there are none in reach."""
-    rows = [list(size) for size in sizes]
+def _nearest(works: WorkingSizes, graph: Graph, step: int) -> Sizes | None:
+    """Working sizes along all places, down or up from a graph's; None where there are none in reach."""
+    rows = [list(axes.sizes(size)) for axes, size in zip(graph.axes, graph.input_sizes, strict=True)]
     for axis in works.axes:
         given, place = axis.places[0]
-        side = rows[given][1 + place]
+        side = rows[given][place]
         reach = range(side, side + step * (2 * max(axis.multiple, FARTHEST) + 1), step)
         size = next((one for one in reach if axis.takes(one)), 0)
         for given, place in axis.places:
-            rows[given][1 + place] = size
+            rows[given][place] = size
     return tuple(map(tuple, rows)) if all(side for row in rows for side in row) else None
 
 
