@@ -69,6 +69,12 @@ RUNS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "assigned": lambda m, x: x[..., : int(changed(m.order.clone(), lambda y: y.__setitem__(0, 5))[0])],
     "buffer written in part": lambda m, x: (m.order[0:1].mul_(3), x[..., : int(m.order.sum())])[1],
     "viewed before it is written": lambda m, x: x[..., : int([v := m.order[1:], m.order.fill_(4), v][2][0])],
+    "written as a result": lambda m, x: x[..., : int(torch.add(m.order, 1, out=torch.zeros_like(m.order)).sum())],
+    "result that was known": lambda m, x: [
+        y := m.order.clone(),
+        torch.mul(m.order, 2, out=y),
+        x[..., : int(y.sum())],
+    ][2],
     "filled": lambda _, x: F.interpolate(x, size=int(torch.empty(2).fill_(7).sum())),
 }
 
@@ -92,6 +98,7 @@ def test_a_path_that_weights_decide_is_the_one_that_runs(name: str) -> None:
         lambda m, x: cut(x, int((m.step + x.sum()).item())),
         lambda m, x: (m.step.copy_(x.sum()), cut(x, int(m.step)))[1],
         lambda _, x: cut(x, torch.rand(1) > 0.5),
+        lambda m, x: cut(x, int(torch.add(m.step, x.sum().long(), out=torch.zeros_like(m.step)))),
     ],
 )
 def test_what_the_input_or_chance_decides_is_not_known(run: Callable[[Any, Tensor], Tensor]) -> None:

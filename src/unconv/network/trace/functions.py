@@ -27,6 +27,18 @@ _RECURRENT = {
     torch.quantized_gru: "gru",
 }
 _TO_NUMBERS = frozenset({torch.Tensor.numpy, torch.Tensor.__array__, torch.Tensor.tolist})
+_SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
+# The functions that are looked at; all others run as they are.
+_SPECIAL = frozenset(
+    {
+        nn.functional.pad,
+        torch._VF._pack_padded_sequence,
+        torch._VF._pad_packed_sequence,
+        _SET_DATA,
+        *_TO_NUMBERS,
+        *_RECURRENT,
+    }
+)
 _NAMES = ("hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first")
 
 
@@ -56,6 +68,8 @@ class WholeFunctions(TorchFunctionMode):
             raise
 
     def _call(self, func: Any, args: Any, given: dict[str, Any]) -> Any:
+        if func not in _SPECIAL:
+            return func(*args, **given)
         if func is nn.functional.pad:
             named = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | given
             if named.get("mode") == "circular":
@@ -71,7 +85,7 @@ class WholeFunctions(TorchFunctionMode):
             return self._pack(*args, **given)
         if func is torch._VF._pad_packed_sequence:
             return self._unpack(*args, **given)
-        if _sets_data(func) and not isinstance(args[0], (FakeTensor, UninitializedBuffer, UninitializedParameter)):
+        if func == _SET_DATA and not isinstance(args[0], (FakeTensor, UninitializedBuffer, UninitializedParameter)):
             if args[0].shape != args[1].shape:
                 return func(*args, **given)
             # Weights that a forward pass computes anew: the network keeps its own, the pass goes on with the new ones.
@@ -132,11 +146,6 @@ class WholeFunctions(TorchFunctionMode):
         }
         self.recorder.record_whole(_RECURRENT[func], arguments, (output, *ends), recurrent)
         return (output, *ends)
-
-
-def _sets_data(func: Any) -> bool:
-    """Whether a call is an assignment to ``tensor.data``."""
-    return getattr(func, "__name__", "") == "__set__" and getattr(func, "__self__", None) is Tensor.data
 
 
 def _check_classes(given: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
-from unconv.network.trace.operation import base_name
+from unconv.network.trace.operation import base_name, tensors_in, written_arguments
 from unconv.network.trace.rules.all_rules import reads_shape_only
 
 
@@ -67,7 +67,7 @@ class KnownValues:
         """Whether something was asked that follows from the weights and buffers held."""
         self._known: dict[int, Constant | Made | None] = {}
         self._sharing: dict[int, list[Tensor]] = defaultdict(list)
-        self._memories: dict[int, tuple[int, Tensor]] = {}
+        self._stand_ins: dict[int, tuple[Tensor, Tensor]] = {}
 
     def of(self, tensor: Tensor) -> Constant | Made | None:
         """How the values of a tensor are known; None where they are not."""
@@ -103,14 +103,23 @@ class KnownValues:
         with _disable_current_modes():
             return mask.nonzero().unbind(1)
 
+    def stand_in(self, tensor: Tensor) -> Tensor:
+        """The fake tensor that takes the place of a weight, a buffer or a constant in all operations."""
+        if id(tensor) not in self._stand_ins:
+            # With the tensor, whose id is nobody else's as long as it is there.
+            self._stand_ins[id(tensor)] = self._fakes.from_tensor(tensor, static_shapes=True), tensor
+        return self._stand_ins[id(tensor)][0]
+
     def note(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any], outputs: Sequence[Tensor]) -> None:
         """Remember what an operation made, and what it changed."""
         written, shape_only = written_arguments(func), takes_shape_only(func)
+        if not outputs and not written:
+            return
         # As most do: nothing follows, unless it writes to what shares memory with something known.
         idle = not shape_only and any(self._is_unknown(one) for one in (args if not written else args[:1]))
-        if idle and (not written or (written == (0,) and self._memory(args[0]) not in self._sharing)):
+        if idle and (not written or (written[-1][0] == 0 and self._memory(args[0]) not in self._sharing)):
             return
-        leaves = [leaf for one in (*args, *kwargs.values()) for leaf in _tensors_in(one)]
+        leaves = tensors_in((*args, *kwargs.values()))
         known = {id(leaf): self.of(leaf) or (_blank(leaf) if shape_only else None) for leaf in leaves}
         sure = None not in known.values() and torch.Tag.nondeterministic_seeded not in func.tags
         if not sure and not written:
@@ -125,10 +134,11 @@ class KnownValues:
             for n, tensor in enumerate(outputs):
                 self._known[id(tensor)] = Made(func, given, named, n)
             return
-        for n in written:
-            if n < len(args) and isinstance(args[n], Tensor):
+        for n, name in written:
+            changed = args[n] if n < len(args) else kwargs.get(name)
+            if isinstance(changed, Tensor):
                 sole = sure and len(written) == 1
-                self._write(args[n], (func, n, given, named) if sole else None)
+                self._write(changed, (func, n if n < len(args) else name, given, named) if sole else None)
 
     def _is_unknown(self, argument: Any) -> bool:
         first = argument[0] if isinstance(argument, (list, tuple)) and argument else argument
@@ -146,20 +156,8 @@ class KnownValues:
             self._known[id(other)] = None if after is None else Made(torch.as_strided, (after, *view), {})
 
     def _memory(self, tensor: Tensor) -> int:
-        if isinstance(tensor, FakeTensor):
-            return int(tensor.untyped_storage()._cdata)
-        if id(tensor) not in self._memories:
-            stand_in = self._fakes.from_tensor(tensor, static_shapes=True)
-            # With the tensor, whose id is nobody else's as long as it is there.
-            self._memories[id(tensor)] = int(stand_in.untyped_storage()._cdata), tensor
-        return self._memories[id(tensor)][0]
-
-
-def _tensors_in(argument: Any) -> Sequence[Tensor]:
-    """The tensors in an argument of an operation: itself, or those of a list."""
-    if isinstance(argument, Tensor):
-        return (argument,)
-    return [one for one in argument if isinstance(one, Tensor)] if isinstance(argument, (list, tuple)) else ()
+        fake = tensor if isinstance(tensor, FakeTensor) else self.stand_in(tensor)
+        return int(fake.untyped_storage()._cdata)
 
 
 def _replaced(argument: Any, known: Mapping[int, Any]) -> Any:
@@ -190,12 +188,11 @@ def _blank(tensor: Tensor) -> Made:
     return Made(torch.empty, (tuple(tensor.shape),), settings)
 
 
-def _changed(base: Tensor, place: tuple[Any, ...], func: Any, position: int, args: Any, kwargs: Any) -> Tensor:
-    """A copy of some memory in which an operation has written to a stretch."""
+def _changed(base: Tensor, place: tuple[Any, ...], func: Any, argument: int | str, args: Any, kwargs: Any) -> Tensor:
+    """A copy of some memory in which an operation has written to a stretch, its argument of a place or a name."""
     copied = base.clone()
-    given = list(args)
-    given[position] = copied.as_strided(*place)
-    func(*given, **kwargs)
+    given: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs, argument: copied.as_strided(*place)}
+    func(*(given[n] for n in range(len(args))), **{name: given[name] for name in kwargs})
     return copied
 
 
@@ -207,14 +204,3 @@ def takes_shape_only(func: Any) -> bool:
     (True, False)
     """
     return reads_shape_only(base_name(func))
-
-
-@cache
-def written_arguments(func: Any) -> tuple[int, ...]:
-    """Which arguments of an operation it writes to.
-
-    >>> written_arguments(torch.ops.aten.add_.Tensor), written_arguments(torch.ops.aten.add.Tensor)
-    ((0,), ())
-    """
-    pairs = enumerate(func._schema.arguments)
-    return tuple(n for n, one in pairs if one.alias_info is not None and one.alias_info.is_write)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -69,14 +70,10 @@ class OperatorCall:
         """An argument, or a default where the schema has none of that name."""
         return self.arguments.get(argument, default)
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[Tensor, ...]:
         """All tensor arguments, lists of tensors included."""
-        found: list[Tensor] = []
-        for argument in self.arguments.values():
-            items = argument if isinstance(argument, (list, tuple)) else (argument,)
-            found.extend(item for item in items if isinstance(item, Tensor))
-        return tuple(found)
+        return tuple(tensors_in(self.arguments.values()))
 
     @property
     def first(self) -> Tensor:
@@ -115,6 +112,22 @@ class Outcome:
     reads: tuple[Value, ...] = field(default=(), repr=False)
 
 
+def tensors_in(arguments: Iterable[Any]) -> list[Tensor]:
+    """The tensors among arguments of an operation, or among its results: themselves, or in lists.
+
+    >>> len(tensors_in((torch.ones(2), [torch.ones(1), None], 3)))
+    2
+    """
+    found: list[Tensor] = []
+    for one in arguments:
+        if isinstance(one, Tensor):
+            found.append(one)
+        elif isinstance(one, (list, tuple)):
+            found.extend(item for item in one if isinstance(item, Tensor))
+    return found
+
+
+@cache
 def base_name(func: torch._ops.OpOverload) -> str:
     """The operation without overload, in-place mark and leading underscore.
 
@@ -126,12 +139,32 @@ def base_name(func: torch._ops.OpOverload) -> str:
 
 def bind_arguments(func: torch._ops.OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by the names of the schema, defaults filled in."""
-    found = {}
-    for position, argument in enumerate(func._schema.arguments):
-        if position < len(args):
-            found[argument.name] = args[position]
-        elif argument.name in kwargs:
-            found[argument.name] = kwargs[argument.name]
-        elif argument.has_default_value():
-            found[argument.name] = argument.default_value
-    return found
+    names, defaults = _schema(func)
+    bound = dict(zip(names, args, strict=False))
+    for name in names[len(args) :]:
+        if name in kwargs:
+            bound[name] = kwargs[name]
+        elif name in defaults:
+            bound[name] = defaults[name]
+    return bound
+
+
+@cache
+def _schema(func: torch._ops.OpOverload) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The names of an operation's arguments, and the defaults of those that have one."""
+    arguments = func._schema.arguments
+    return (
+        tuple(one.name for one in arguments),
+        {one.name: one.default_value for one in arguments if one.has_default_value()},
+    )
+
+
+@cache
+def written_arguments(func: torch._ops.OpOverload) -> tuple[tuple[int, str], ...]:
+    """Which arguments of an operation it writes to: their places and names.
+
+    >>> written_arguments(torch.ops.aten.add_.Tensor), written_arguments(torch.ops.aten.add.Tensor)
+    (((0, 'self'),), ())
+    """
+    arguments = enumerate(func._schema.arguments)
+    return tuple((n, one.name) for n, one in arguments if one.alias_info is not None and one.alias_info.is_write)

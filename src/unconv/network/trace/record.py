@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.nn.modules import module as module_hooks
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from unconv.network.run.computed_weights import class_name, has_parts
 from unconv.network.run.forward import OutOfTime
@@ -29,7 +29,15 @@ from unconv.network.trace.failed import Failed, describe_failure, led_to
 from unconv.network.trace.known_values import KnownValues
 from unconv.network.trace.links import Window
 from unconv.network.trace.macs import constant_macs
-from unconv.network.trace.operation import ModuleCall, OperatorCall, Outcome, base_name, bind_arguments
+from unconv.network.trace.operation import (
+    ModuleCall,
+    OperatorCall,
+    Outcome,
+    base_name,
+    bind_arguments,
+    tensors_in,
+    written_arguments,
+)
 from unconv.network.trace.rules.all_rules import reads_shape_only, rule_for
 from unconv.network.trace.rules.shape import paste
 from unconv.network.trace.rules.window import OperationRule
@@ -117,12 +125,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise
         if self._muted:
             return result
-        outputs = tuple(leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        outputs = tuple(tensors_in(result if isinstance(result, (list, tuple)) else (result,)))
         self.known.note(func, args, kwargs or {}, outputs)
         if outputs:
             arguments = bind_arguments(func, args, kwargs or {})
             call = self._call(base_name(func), arguments, outputs)
-            self._record(call, rule_for(func, call.name), _written(func, call))
+            written = [call.get(argument) for _, argument in written_arguments(func)]
+            self._record(call, rule_for(func, call.name), tensors_in(written))
         return result
 
     def note_output(self, output: Any) -> None:
@@ -173,7 +182,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         What the model's path or a size depends on is the exception, if it follows from weights and buffers alone.
         """
-        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        leaves = tensors_in((*args, *kwargs.values()))
         if _needs_values(func):
             if all(self.known.of(leaf) is not None for leaf in leaves):
                 return self.known.compute(func, args, kwargs)
@@ -181,15 +190,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise DataDependentOutputException(func)
             if base_name(func) == "index":
                 args = (args[0], [one for index in args[1] for one in self.known.cells_of(index)])
-            leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+            leaves = tensors_in((*args, *kwargs.values()))
         real = [leaf for leaf in leaves if not isinstance(leaf, FakeTensor)]
         if not real:
             return func(*args, **kwargs)
-        stand_ins = {id(leaf): self.fakes.from_tensor(leaf, static_shapes=True) for leaf in real}
-        originals = {id(fake): leaf for leaf, fake in zip(real, stand_ins.values(), strict=False)}
-        fake_args, fake_kwargs = tree_map(lambda leaf: stand_ins.get(id(leaf), leaf), (tuple(args), kwargs))
-        result = func(*fake_args, **fake_kwargs)
-        return tree_map(lambda leaf: originals.get(id(leaf), leaf), result)
+        stand_ins = {id(leaf): self.known.stand_in(leaf) for leaf in real}
+        originals = {id(stand_ins[id(leaf)]): leaf for leaf in real}
+        fake_args = [_exchanged(one, stand_ins) for one in args]
+        result = func(*fake_args, **{name: _exchanged(one, stand_ins) for name, one in kwargs.items()})
+        return _exchanged(result, originals)
 
     def _record(self, call: OperatorCall, rule: OperationRule, written: Sequence[Tensor]) -> None:
         if not call.values or reads_shape_only(call.name):
@@ -319,12 +328,13 @@ def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
+def _exchanged(argument: Any, others: Mapping[int, Tensor]) -> Any:
+    """An argument or a result of an operation with others in the place of some tensors."""
+    if isinstance(argument, (list, tuple)):
+        return type(argument)([_exchanged(one, others) for one in argument])
+    return others.get(id(argument), argument)
+
+
 @cache
 def _needs_values(func: Any) -> bool:
     return torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
-
-
-def _written(func: Any, call: OperatorCall) -> list[Tensor]:
-    """Tensors that the operation changes in place."""
-    names = [a.name for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
-    return [call[name] for name in names if isinstance(call.get(name), Tensor)]
