@@ -252,7 +252,9 @@ def _patch(found: Audit, path: Path, model: str, random_weights: bool, force: bo
         typer.echo(
             f"the whole model, layers in other forms: equal, {patched.difference:.1g} apart, relative", err=quiet
         )
-    typer.echo(f"audited again: {_counts(patched.audit)}", err=quiet)
+    typer.echo(f"audited again: {_counts(patched.audit)}; {patched.again}", err=quiet)
+    for new in patched.again.new:
+        typer.echo(f"new: {new}", err=quiet)
     file, weights = patched.save(path, model, random_weights, force)
     typer.echo(f"wrote {file} and {weights}; use it as {file}:build", err=quiet)
     return {**patched.to_dict(), "file": str(file), "weights": str(weights)}

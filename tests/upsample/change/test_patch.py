@@ -11,6 +11,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 import unconv as uc
+from tests.network.audit.test_checks import FAULTS
 from tests.network.run.test_computed_weights import WAYS
 from unconv.cli.main import app
 from unconv.errors import UnconvError
@@ -178,6 +179,64 @@ class Functional(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.conv_transpose2d(x, self.kernel, stride=2)
+
+
+def test_a_layer_that_shares_its_weight_is_put_into_no_other_form() -> None:
+    patched = patch(found_in(Tied(), ("faster-form", "up")))
+    assert patched.changes == ()
+    assert patched.refused[0].reason == "its weight is that of down, too, which would have its own"
+    assert [one.layer for one in patched.again.unmeasured] == ["up"]
+    assert "not measured again: up [faster-form]" in str(patched.again)
+
+
+# Rules whose findings need a decision; those of transposed layers stand beside the patterns below.
+DECISIONS = sorted({*FAULTS} - {"uneven-overlap", "unequal-phases", "sizes-do-not-meet"})
+
+
+@pytest.mark.parametrize("rule", DECISIONS)
+def test_the_second_audit_says_what_is_as_before_by_every_rule(rule: str) -> None:
+    torch.manual_seed(0)
+    make, size, _ = FAULTS[rule][-1]
+    up = nn.ConvTranspose1d if len(size) == 2 else nn.ConvTranspose2d
+
+    class Before(nn.Module):
+        """An upsampling layer, whose pattern is taken out, beside a network with a fault."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fault, self.up = make(), up(3, 3, 3, stride=2)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, object]:
+            return self.up(x), self.fault(x)
+
+    found = audit(Before(), size, measure=False)
+    patched = patch(found)
+    assert rule in {one.rule for one in patched.again.same}
+    assert {(one.rule, one.layer) for one in patched.again.gone} >= {("uneven-overlap", "up")}
+    assert patched.again.new == ()
+    told = patched.to_dict()["audited_again"]
+    assert {"layer": patched.again.same[0].layer, "rule": patched.again.same[0].rule} in told["same"]
+    assert {"layer": "up", "rule": "uneven-overlap"} in told["gone"]
+    assert str(patched.again).endswith("; none new")
+    assert "audited again" in repr(patched)
+
+
+def test_what_a_change_brings_about_elsewhere_is_told() -> None:
+    first, second = nn.ConvTranspose2d(1, 2, 3, stride=2, bias=False), nn.ConvTranspose2d(2, 1, 2, stride=2)
+    with torch.no_grad():
+        # As much of a constant in both channels, by the tap in the middle and by those at the corners.
+        first.weight.zero_()
+        first.weight[0, 0, 1, 1], first.weight[0, 1, ::2, ::2] = 1.0, 0.25
+        # The patterns of both channels cancel, for what comes in now.
+        one, two = first(torch.ones(1, 1, 16, 16)).mean((0, 2, 3))
+        second.weight[1] = (1 - one * second.weight[0]) / two
+    found = audit(nn.Sequential(first, second), (1, 16, 16), measure=False).without(["misses-multiple"])
+    assert [(one.rule, one.layer) for one in found.findings] == [("uneven-overlap", "0")]
+    patched = patch(found)
+    assert [change.finding.layer for change in patched.changes] == ["0"]
+    assert [(one.rule, one.layer) for one in patched.again.new] == [("unequal-phases", "1")]
+    assert str(patched.again) == "1 finding gone; new: 1 [unequal-phases]"
+    assert patched.audit.findings == patched.again.new
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,9 @@ def mend(model: nn.Module, graph: Graph, finding: Finding) -> Change:
             else f"{type(layer).__name__} has no weight that is known to be the one"
         )
     if finding.rule == "faster-form":
+        _check_alone(model, layer, "which would have its own")
         return _other_form(model, name, layer, finding)
-    _check_alone(model, layer)
+    _check_alone(model, layer, "which would change with it")
     if type_before_parametrizations(layer) in _TRANSPOSED:
         score = _change(layer, checkerboard_score, equalised_)
         return Change(finding, f"uc.upsample.equalised_({at})", score + _CHANGED, equal=False)
@@ -116,12 +117,12 @@ def _norm(layer: nn.Module) -> float:
     return 0.0 if weight is None else float(weight.detach().norm())
 
 
-def _check_alone(model: nn.Module, layer: nn.Module) -> None:
-    """Refuse a layer whose parameters others have, too."""
+def _check_alone(model: nn.Module, layer: nn.Module, consequence: str) -> None:
+    """Refuse a layer whose parameters others have, too, and say what would become of these."""
     inside, own = {id(one) for one in layer.modules()}, {id(one) for one in layer.parameters()}
     for name, module in model.named_modules():
         if id(module) not in inside and any(id(one) in own for one in module.parameters(recurse=False)):
-            raise UnconvError(f"its weight is that of {name or 'the model'}, too, which would change with it")
+            raise UnconvError(f"its weight is that of {name or 'the model'}, too, {consequence}")
 
 
 def _other_form(model: nn.Module, name: str, layer: Any, finding: Finding) -> Change:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unconv.describe import counted
+from unconv.describe import counted, listed
 from unconv.errors import UnconvError, one_line
 from unconv.network.audit.audit import Audit, audit as audit_module
-from unconv.network.audit.finding import Finding
+from unconv.network.audit.finding import Finding, module_of
 from unconv.network.run.computed_weights import detached_weights
 from unconv.network.run.model_state import at_rest
 from unconv.network.run.outputs import output_leaves
@@ -39,6 +39,37 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True)
+class Again:
+    """What a second audit, of the copy, says of the findings of the first.
+
+    Attributes:
+        gone: findings of the first that it has no more.
+        same: its findings that the first had, too.
+        new: its findings that the model had not before it was changed.
+        unmeasured: ``faster-form`` of layers that were left: which form is the faster is not measured again.
+    """
+
+    gone: tuple[Finding, ...]
+    same: tuple[Finding, ...]
+    new: tuple[Finding, ...]
+    unmeasured: tuple[Finding, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, each finding by its layer and its rule."""
+        rows = {"gone": self.gone, "same": self.same, "new": self.new, "unmeasured": self.unmeasured}
+        return {name: [{"layer": one.layer, "rule": one.rule} for one in findings] for name, findings in rows.items()}
+
+    def __str__(self) -> str:
+        rows = {"as before": self.same, "not measured again": self.unmeasured, "new": self.new}
+        told = [f"{name}: {listed(map(_brief, findings))}" for name, findings in rows.items() if findings]
+        return "; ".join([f"{counted(len(self.gone), 'finding')} gone", *told, *([] if self.new else ["none new"])])
+
+
+def _brief(finding: Finding) -> str:
+    return f"{finding.layer or 'model'} [{finding.rule}]"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Patched(Shown):
     """A copy of the model with its changes.
@@ -48,6 +79,7 @@ class Patched(Shown):
         changes: what was done.
         left: findings that are as they were: they need a decision, or retraining, or are refused.
         audit: of the copy, without forms that are measured: findings that were mended are not among its own.
+        again: what that says of the findings of the first audit.
         refused: of those left, the ones of layers that cannot be changed, with the reason.
         difference: of all that the model returns for random inputs, before and after the changes that are to leave
             them equal: the largest, relative. None where there are none of these.
@@ -57,6 +89,7 @@ class Patched(Shown):
     changes: tuple[Change, ...]
     left: tuple[Finding, ...]
     audit: Audit
+    again: Again
     refused: tuple[Refused, ...] = ()
     difference: float | None = None
 
@@ -65,13 +98,14 @@ class Patched(Shown):
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         for change in self.changes:
-            yield f"{change.finding.layer} [{change.finding.rule}]", change.told
+            yield _brief(change.finding), change.told
         reasons = {id(one.finding): one.reason for one in self.refused}
         for finding in self.left:
             told = reasons.get(id(finding), finding.message)
-            yield f"{finding.layer or 'model'} [{finding.rule}]", f"left as it is: {told}"
+            yield _brief(finding), f"left as it is: {told}"
         if self.difference is not None:
             yield "the whole model", f"{self.difference:.1g} apart, relative, where it is to be equal"
+        yield "audited again", str(self.again)
 
     def to_dict(self) -> dict[str, Any]:
         """What was done and what was not, as plain data, for JSON."""
@@ -84,6 +118,7 @@ class Patched(Shown):
                 {"layer": one.finding.layer, "rule": one.finding.rule, "reason": one.reason} for one in self.refused
             ],
             "difference": self.difference,
+            "audited_again": self.again.to_dict(),
             "findings": [finding.to_dict() for finding in self.audit.findings],
         }
 
@@ -111,8 +146,8 @@ def patch(audit: Audit) -> Patched:
 
     Transposed convolutions that another form computes sooner are put into that form, and have to return the same on
     random inputs, each by itself and the model as a whole; where phases pass unequal amounts of a constant, the nearest
-    kernels that do not are put in, through what computes them where they are computed. What the second audit finds
-    again is as it was, and among those refused.
+    kernels that do not are put in, through what computes them where they are computed. Patterns that the second audit
+    finds again are as they were, and among those refused; what it says of the findings of all rules is in ``again``.
 
     Raises :class:`~unconv.errors.UnconvError` if the model as a whole returns something else than before, and if it
     cannot be copied.
@@ -120,8 +155,8 @@ def patch(audit: Audit) -> Patched:
     >>> patched = patch(audit_module(nn.Sequential(nn.ConvTranspose2d(8, 3, 3, stride=2)), (8, 16, 16), measure=False))
     >>> [change.finding.rule for change in patched.changes], patched.changes[0].code
     (['uneven-overlap'], 'uc.upsample.equalised_(model.get_submodule("0"))')
-    >>> [finding.rule for finding in patched.audit.findings]
-    ['misses-multiple']
+    >>> [finding.rule for finding in patched.audit.findings], str(patched.again)
+    (['misses-multiple'], '1 finding gone; as before: 0 [misses-multiple]; none new')
     """
     mended = _mended(audit, {})
     again = _audited(audit, mended.model)
@@ -131,7 +166,11 @@ def patch(audit: Audit) -> Patched:
         again = _audited(audit, mended.model)
     changed = {id(finding) for change in mended.changes for finding in _alike(audit, change.finding)}
     left = tuple(one for one in audit.findings if id(one) not in changed)
-    return Patched(mended.model, tuple(mended.changes), left, again, tuple(mended.refused), mended.difference)
+    compared = _compare(audit, again, changed)
+    # Findings that the first audit was told to leave out are left out.
+    again = replace(again, findings=tuple(one for one in again.findings if one in (*compared.same, *compared.new)))
+    rest = (tuple(mended.refused), mended.difference)
+    return Patched(mended.model, tuple(mended.changes), left, again, compared, *rest)
 
 
 @dataclass(frozen=True)
@@ -142,7 +181,8 @@ class _Mended:
     difference: float | None
 
 
-_RULES = ("uneven-overlap", "unequal-phases", "faster-form")
+_PATTERNS = ("uneven-overlap", "unequal-phases")
+_RULES = (*_PATTERNS, "faster-form")
 
 
 def _mended(audit: Audit, refused: dict[int, str]) -> _Mended:
@@ -175,8 +215,8 @@ def _mended(audit: Audit, refused: dict[int, str]) -> _Mended:
 
 def _alike(audit: Audit, finding: Finding) -> list[Finding]:
     """All findings of that rule in the same module."""
-    name = finding.layer.partition("#")[0]
-    return [one for one in audit.findings if one.rule == finding.rule and one.layer.partition("#")[0] == name]
+    name = module_of(finding.layer)
+    return [one for one in audit.findings if one.rule == finding.rule and module_of(one.layer) == name]
 
 
 def _audited(audit: Audit, model: nn.Module) -> Audit:
@@ -184,11 +224,27 @@ def _audited(audit: Audit, model: nn.Module) -> Audit:
     return audit_module(model, sizes, dtype=audit.dtype, measure=False, images=audit.images, axes=audit.graph.axes)
 
 
+def _compare(audit: Audit, again: Audit, changed: set[int]) -> Again:
+    """What the second audit says of the findings of the first, of which some, by their ids, were mended."""
+    same = tuple(one for one in again.findings if any(_are_alike(one, first) for first in audit.findings))
+    others = [one for one in again.findings if one not in same]
+    before = _audited(audit, audit.model).findings if others else ()
+    new = tuple(one for one in others if not any(_are_alike(one, first) for first in before))
+    waiting = [one for one in audit.findings if not any(_are_alike(other, one) for other in same)]
+    unmeasured = tuple(one for one in waiting if one.rule == "faster-form" and id(one) not in changed)
+    return Again(tuple(one for one in waiting if one not in unmeasured), same, new, unmeasured)
+
+
+def _are_alike(one: Finding, first: Finding) -> bool:
+    """Whether a finding says what another did before: in the same module, or in what took its place."""
+    name, owner = module_of(one.layer), module_of(first.layer)
+    patterns = one.rule in _PATTERNS and first.rule in _PATTERNS
+    return (one.rule == first.rule or patterns) and (name == owner or name.startswith(f"{owner}."))
+
+
 def _is_in(change: Change, again: Audit) -> bool:
     """Whether a pattern that was taken out is found again."""
-    name = change.finding.layer.partition("#")[0]
-    layers = [one.layer.partition("#")[0] for one in again.findings if one.rule in _RULES]
-    return not change.equal and any(one == name or one.startswith(f"{name}.") for one in layers)
+    return not change.equal and any(_are_alike(one, change.finding) for one in again.findings)
 
 
 def _copied(model: nn.Module) -> nn.Module:

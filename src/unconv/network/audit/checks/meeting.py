@@ -101,11 +101,13 @@ def check_other_sizes(subject: Subject, dtype: Dtype) -> Iterator[Finding]:
         return
     first, second = upsampled_first(found)
     works = working_sizes(subject.model, sizes, dtype, axes=graph.axes, seconds=SECONDS, every=False)
+    known = all(axis.starts for axis in works.axes)
+    told = f"the model works for {_multiples(works, 'sizes')}" if known else "no multiple was found that works"
     yield Finding(
         "only-some-sizes",
         first[0],
         f"meets {second[0]} for an input of {by_size(sizes[0][1:])}, but for {by_size(larger[0][1:])} it comes to "
-        f"{by_size(first[1])} against {by_size(second[1])}; the model works for {_multiples(works, 'sizes')}",
+        f"{by_size(first[1])} against {by_size(second[1])}; {told}",
         way_out(found, first, second),
     )
 
