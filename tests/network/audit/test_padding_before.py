@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
+import unconv as uc
 from unconv.network.audit.audit import audit
+from unconv.network.audit.finding import Finding
 from unconv.operators.geometry.conv import ConvGeometry
 
 
@@ -95,6 +98,60 @@ def test_zeros_padded_before_a_layer_are_like_its_own(
     assert count_of(r"(\d+) of", messages.get("only-padding")) == blind
     idle = sum(not walk.windows_with(tap) for tap in range(kernel))
     assert count_of(r"(\d+) of", messages.get("idle-taps")) == idle
+
+
+@pytest.mark.parametrize(
+    ("pad", "own", "told", "fix"),
+    [
+        ((0, 0), 3, "padding 3)", "padding=2 at most; padding=1 keeps the size"),
+        ((3, 3), 1, "padding 4, 3 of it before the layer)", "at most 2 cells of padding at each end"),
+        ((-1, 3), 0, "padding 0 in front and 3 behind, 0 and 3 of it before the layer)", "at most 2 cells"),
+        ((0, 3), 0, "padding 0 in front and 3 behind, 0 and 3 of it before the layer)", "at most 2 cells"),
+    ],
+)
+def test_what_sees_only_padding_is_told_with_all_of_it(pad: tuple[int, int], own: int, told: str, fix: str) -> None:
+    model = nn.Sequential(nn.ZeroPad1d(pad), nn.Conv1d(3, 4, 3, padding=own))
+    (found,) = (one for one in audit(model, (3, 12), measure=False).findings if one.rule == "only-padding")
+    assert told in found.message
+    assert found.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("pad", "own", "told"),
+    [
+        ((0, 0), 1, "pads 1 on both sides, where SAME pads 0 in front"),
+        ((1, 0), 0, "pads 1 in front and 0 behind, where"),
+    ],
+)
+def test_how_it_differs_from_same_is_told_of_both_ends(pad: tuple[int, int], own: int, told: str) -> None:
+    model = nn.Sequential(nn.ZeroPad1d(pad), nn.Conv1d(3, 4, 3, stride=2, padding=own))
+    (found,) = (one for one in audit(model, (3, 12), measure=False).findings if one.rule == "same-differs")
+    assert told in found.message
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("torchvision:squeezenet1_1", ["features.0"]),
+        ("timm:skresnet18", [f"layer{n}.0.conv1.paths.1.conv" for n in (2, 3, 4)]),
+    ],
+)
+def test_known_networks_drop_borders_where_gradients_say_so(name: str, layers: list[str]) -> None:
+    pytest.importorskip(name.partition(":")[0])
+    model = uc.load_model(name, random_weights=True).module.eval()
+    warned = uc.audit(model, (3, 224, 224), measure=False).at_least("warning")
+    assert [(one.rule, one.layer) for one in warned] == [("dropped-border", layer) for layer in layers]
+    for layer in layers:
+        convolution: Any = model.get_submodule(layer)
+        x = torch.rand(1, convolution.in_channels, *convolution_size(warned, layer), requires_grad=True)
+        (gradient,) = torch.autograd.grad(convolution(x).square().sum(), x)
+        assert not gradient[..., -1, :].any()
+        assert gradient[..., -2, :].any()
+
+
+def convolution_size(findings: Sequence[Finding], layer: str) -> tuple[int, int]:
+    (size,) = (count_of(r"1 of (\d+) cells", one.message) for one in findings if one.layer == layer)
+    return size, size
 
 
 def count_of(pattern: str, message: str | None) -> int:

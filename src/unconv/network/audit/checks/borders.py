@@ -44,10 +44,16 @@ def _moved(layer: Layer, walks: Walks, more: int) -> Finding:
     assert layer.geometry is not None
     before = [pad for pad, _ in layer.geometry.padding] != [walk.pad_before for walk in walks]
     instead = "in place of the padding before the layer" if before else "before the layer"
+    fronts, backs = zip(*(_pads(walk, layer.geometry, axis) for axis, walk in enumerate(walks)), strict=True)
+    pads = (
+        f"{argument(fronts)} on both sides"
+        if fronts == backs
+        else f"{argument(fronts)} in front and {argument(backs)} behind"
+    )
     return Finding(
         "same-differs",
         layer.name,
-        f"pads {argument(tuple(walk.pad_before for walk in walks))} on both sides, where SAME pads "
+        f"pads {pads}, where SAME pads "
         f"{front} in front{others}: weights that come from TensorFlow or Keras see the input moved",
         f"F.pad(x, {sides}{least}) {instead} and padding=0 in it, if weights come from there",
     )
@@ -75,9 +81,10 @@ def _unread(layer: Layer, geometry: Geometry, walks: Walks) -> Iterator[Finding]
     for axis, (walk, count) in enumerate(zip(walks, dropped, strict=True)):
         if count:
             size = walk.input_size
+            holes = f", dilation {walk.dilation}" if walk.dilation > 1 else ""
             what = (
                 f"{'is' if count == 1 else 'are'} read by no window (kernel {walk.kernel_size}, stride {walk.stride}, "
-                f"padding {walk.pad_before}); sizes {size - count} and {size - count + walk.stride} fit"
+                f"padding {walk.pad_before}{holes}); sizes {size - count} and {size - count + walk.stride} fit"
             )
             told.append((axis, f"the last {count} of {size} cells{{axis}} {what}", fix))
     yield from _by_axis("dropped-border", layer, geometry, told)
@@ -96,18 +103,9 @@ def _padding_only(layer: Layer, geometry: Geometry, walks: Walks) -> Iterator[Fi
     for axis, walk in enumerate(walks):
         blind = [o for o in range(walk.output_size) if not walk.touched(o)]
         if blind:
-            largest = walk.dilation * (walk.kernel_size - 1)
-            keeps = largest // 2 if walk.stride == 1 and largest % 2 == 0 else None
-            before = walk.pad_before - geometry.padding[axis][0]
-            where = f", {before} of it before the layer" if before else ""
-            what = f"see only padding (kernel {walk.kernel_size}, dilation {walk.dilation}, padding "
-            told.append(
-                (
-                    axis,
-                    f"{len(blind)} of {walk.output_size} outputs{{axis}} {what}{walk.pad_before}{where})",
-                    f"padding={largest} at most" + ("" if keeps is None else f"; padding={keeps} keeps the size"),
-                )
-            )
+            what = f"see only padding (kernel {walk.kernel_size}, dilation {walk.dilation}, "
+            pads, fix = _pads_of(walk, geometry, axis)
+            told.append((axis, f"{len(blind)} of {walk.output_size} outputs{{axis}} {what}{pads})", fix))
     yield from _by_axis("only-padding", layer, geometry, told)
     told = []
     for axis, walk in enumerate(walks):
@@ -117,6 +115,25 @@ def _padding_only(layer: Layer, geometry: Geometry, walks: Walks) -> Iterator[Fi
             fix = f"a dilation below {walk.input_size}" if walk.dilation > 1 else "a smaller kernel"
             told.append((axis, f"{len(idle)} of {walk.kernel_size} taps{{axis}} {what}", f"{fix}, or a larger input"))
     yield from _by_axis("idle-taps", layer, geometry, told)
+
+
+def _pads(walk: Walk, geometry: Geometry, axis: int) -> tuple[int, int]:
+    """The cells of padding in front and behind, those before the layer with its own."""
+    own = geometry.padding[axis]
+    return walk.pad_before, geometry.input_size[axis] + sum(own) - walk.input_size - walk.pad_before
+
+
+def _pads_of(walk: Walk, geometry: Geometry, axis: int) -> tuple[str, str]:
+    """The padding that a window meets along an axis, its own and that before the layer, and how much it may be."""
+    (front, back), own = _pads(walk, geometry, axis), geometry.padding[axis]
+    before = front - own[0], back - own[1]
+    largest = walk.dilation * (walk.kernel_size - 1)
+    told = f"padding {front}" if front == back else f"padding {front} in front and {back} behind"
+    if any(before):
+        outside = str(before[0]) if before[0] == before[1] else f"{before[0]} and {before[1]}"
+        return f"{told}, {outside} of it before the layer", f"at most {largest} cells of padding at each end"
+    keeps = f"; padding={largest // 2} keeps the size" if walk.stride == 1 and largest % 2 == 0 else ""
+    return told, f"padding={largest} at most{keeps}"
 
 
 def _by_axis(rule: str, layer: Layer, geometry: Geometry, told: _Told) -> Iterator[Finding]:
