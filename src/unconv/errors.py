@@ -52,10 +52,10 @@ class JobError(UnconvError):
 
 
 class MissingExtraError(UnconvError):
-    """An optional dependency is not installed; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that brings it, or the package itself."""
 
-    def __init__(self, operation: str, package: str, extra: str) -> None:
-        super().__init__(f"{operation}: needs {package}; pip install 'unconv[{extra}]'")
+    def __init__(self, operation: str, package: str, extra: str = "") -> None:
+        super().__init__(f"{operation}: needs {package}; pip install " + (f"'unconv[{extra}]'" if extra else package))
 
 
 def printable(path: str | Path) -> str:

@@ -31,8 +31,9 @@ def models(
 ) -> None:
     """List networks: input, parameters, paper, where the weights come from.
 
-    A MODEL is a built-in name, torchvision:NAME, timm:NAME, file.py:callable for a function of yours that returns a
-    torch module, or a file that is a network: FILE.onnx.
+    A MODEL is a built-in name, torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER for a vision network of transformers
+    (the hub lists these), file.py:callable for a function of yours that returns a torch module, or a file that is a
+    network: FILE.onnx.
     """
     from unconv.jobs import bar
     from unconv.models.load.catalogue import describe_model, match_models

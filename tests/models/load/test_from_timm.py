@@ -39,7 +39,7 @@ def test_networks_are_built_with_other_classes():
 
 
 def test_published_weights_are_asked_for(monkeypatch):
-    monkeypatch.setattr(from_timm, "_reachable", lambda _: True)
+    monkeypatch.setattr(from_timm, "hub_is_reachable", lambda: True)
     asked, network = [], nn.Identity()
     monkeypatch.setattr(timm, "create_model", lambda *a, **k: asked.append((a, k, constants.HF_HUB_OFFLINE)) or network)
     assert timm_recipe("resnet18").pretrained() is network
@@ -62,19 +62,6 @@ def test_out_of_reach_the_hub_is_not_waited_for(monkeypatch, tmp_path):
     assert message.endswith("give weights=FILE or random_weights=True")
     assert "\n" not in message
     assert not constants.HF_HUB_OFFLINE
-
-
-def test_behind_a_proxy_the_hub_is_asked(monkeypatch):
-    monkeypatch.setattr(urllib.request, "getproxies", lambda: {"https": "http://proxy"})
-    assert from_timm._reachable("https://huggingface.co")
-
-
-def test_a_listening_port_is_reachable(monkeypatch):
-    monkeypatch.setattr(urllib.request, "getproxies", dict)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert from_timm._reachable(f"http://127.0.0.1:{port}")
-    assert not from_timm._reachable(f"http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize(

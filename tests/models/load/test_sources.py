@@ -47,7 +47,7 @@ def test_an_added_source_is_loaded_listed_and_told(shelf: Source) -> None:
     assert load_model("shelf:smallnet", random_weights=True).module.out_features == 5
     assert untrained_model("shelf:smallnet", 3).module.out_features == 3
     assert list_models(source="shelf") == ["shelf:smallnet", "shelf:vgg16"]
-    assert "timm:NAME, shelf:NAME, file.py:callable or FILE.onnx" in model_forms()
+    assert "timm:NAME, hf:NAME_OR_FOLDER, shelf:NAME, file.py:callable or FILE.onnx" in model_forms()
     for said, wanted in {
         "shelf:smallnot": "did you mean shelf:smallnet",
         "keras:vgg16": "shelf:NAME",
@@ -55,7 +55,7 @@ def test_an_added_source_is_loaded_listed_and_told(shelf: Source) -> None:
     }.items():
         with pytest.raises(ModelError, match=wanted):
             load_model(said)
-    with pytest.raises(ModelError, match=r"sources are 'built-in', 'torchvision', 'timm', 'shelf'$"):
+    with pytest.raises(ModelError, match=r"sources are 'built-in', 'torchvision', 'timm', 'hf', 'shelf'$"):
         list_models(source="keras")
     with pytest.raises(ModelError) as caught:
         load_model("smallnet")
@@ -71,7 +71,7 @@ def test_a_source_without_its_package_does_not_stop_the_others(shelf: Source, mo
     assert ("say shelf:vgg16" in str(caught.value)) == shelf.proposed
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+@pytest.mark.parametrize("source", [source for source in SOURCES if source.models], ids=lambda source: source.name)
 def test_every_source_names_networks_and_refuses_others_by_its_own_name(source: Source) -> None:
     assert "resnet50" in source.list_networks()
     assert source.find_recipe("resnet50").name == f"{source.name}:resnet50"

@@ -6,21 +6,17 @@ import contextlib
 import importlib
 import io
 import math
-import socket
 import sys
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
-from urllib.parse import urlparse
 
 from torch import Tensor, nn
 
 from unconv.errors import MissingExtraError, ModelError, one_line
+from unconv.models.load.hugging_face.hub import cache_alone, hub_is_reachable
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
-
-PATIENCE = 5.0
 
 
 def timm_models() -> tuple[str, ...]:
@@ -124,7 +120,7 @@ def _pretrained(name: str, source: str | None) -> nn.Module:
     if not source:
         raise ModelError(f"timm:{name}: published without weights; {way_out}")
     try:
-        with _impatient(), contextlib.redirect_stdout(io.StringIO()):
+        with cache_alone(not hub_is_reachable()), contextlib.redirect_stdout(io.StringIO()):
             network: nn.Module = _timm().create_model(name, pretrained=True)
     except Exception as error:
         # The hub's client, its HTTP library and torch.hub raise errors of many families.
@@ -132,29 +128,3 @@ def _pretrained(name: str, source: str | None) -> nn.Module:
             f"timm:{name}: its weights could not be fetched from {source} ({one_line(error)}); {way_out}"
         ) from error
     return network
-
-
-@contextlib.contextmanager
-def _impatient() -> Iterator[None]:
-    """Where the hub cannot be reached, look for weights in the local cache alone: it retries for most of a minute."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-
-
-def _reachable(endpoint: str) -> bool:
-    address = urlparse(endpoint)
-    if urllib.request.getproxies():
-        # Behind a proxy a direct connection proves nothing.
-        return True
-    port = address.port or (80 if address.scheme == "http" else 443)
-    try:
-        socket.create_connection((address.hostname, port), timeout=PATIENCE).close()
-    except OSError:
-        return False
-    return True

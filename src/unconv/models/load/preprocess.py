@@ -184,6 +184,8 @@ class Preprocess:
         (128, 128)
         """
         resize = self.resize
+        if size is mean is std is None:
+            return self
         if self.own is not None:
             raise ModelError("preprocess: a transform of your own makes its own size, mean and std; change them there")
         if size is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
@@ -16,6 +16,13 @@ from unconv.results import Shown
 Classes: TypeAlias = tuple[str, ...]
 
 
+class Fitted(NamedTuple):
+    """A network with weights, and what was done to fit them."""
+
+    module: nn.Module
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Recipe(Shown):
     """How to make one network.
@@ -23,7 +30,8 @@ class Recipe(Shown):
     Attributes:
         name: as the user wrote it.
         build: makes it without trained weights, of its usual number of classes or of a number given.
-        pretrained: makes it with the weights it is published with; raises ModelError saying why where it cannot.
+        pretrained: makes it with the weights it is published with, and says what was done to fit them where that is
+            more than loading; raises ModelError saying why where it cannot.
         weights: where those weights come from, as a phrase.
         preprocess: the picture transform of those weights.
         classes: names the classes of those weights, None where they have no names; asked only if they are used.
@@ -37,7 +45,7 @@ class Recipe(Shown):
 
     name: str
     build: Callable[[int | None], nn.Module]
-    pretrained: Callable[[], nn.Module]
+    pretrained: Callable[[], nn.Module | Fitted]
     weights: str
     preprocess: Preprocess
     classes: Callable[[], Classes | None]

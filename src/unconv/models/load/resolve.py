@@ -112,7 +112,8 @@ def load_model(
     """Load a network by its name.
 
     Args:
-        model: a built-in name, ``torchvision:NAME``, ``timm:NAME``, ``file.py:callable`` or ``FILE.onnx``.
+        model: a built-in name, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME_OR_FOLDER``, ``file.py:callable`` or
+            ``FILE.onnx``.
         weights: a file of weights in place of the published ones: safetensors, a torch file, a checkpoint around them,
             shards; ``last.pt:ema`` for a part of it. If it was trained on another number of classes, the network gets
             that number. A file that ``unconv train`` wrote brings its classes and its picture transform with it.
@@ -230,7 +231,8 @@ def list_models(pattern: str = "*", source: str | None = None) -> list[str]:
     Args:
         pattern: of :mod:`fnmatch`, for the whole MODEL string or for what stands behind its colon: ``"fcn*"``,
             ``"torchvision:resnet*"``. The name of a source alone stands for all of its networks.
-        source: ``"built-in"``, ``"torchvision"``, ``"timm"`` alone. None: all that are installed.
+        source: ``"built-in"``, ``"torchvision"``, ``"timm"`` alone. None: all that are installed. Those of ``hf`` are
+            not listed: https://huggingface.co/models?library=transformers.
 
     Raises ModelError for an unknown source, MissingExtraError for one that is not installed.
 

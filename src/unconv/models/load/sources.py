@@ -23,13 +23,16 @@ class Source:
         name: what stands before the colon.
         recipe: ``file:function`` in ``unconv.models.load``; the function takes what stands behind the colon and returns
             a :class:`~unconv.models.load.recipe.Recipe`, or raises ModelError for a name that is none.
-        models: ``file:function`` likewise; the function returns the names that may stand behind the colon.
+        models: ``file:function`` likewise; the function returns the names that may stand behind the colon. Empty where
+            they cannot be listed.
+        network: what stands behind the colon, for help texts and messages.
         proposed: whether messages about unknown names propose its networks, for which its package is imported.
     """
 
     name: str
     recipe: str
-    models: str
+    models: str = ""
+    network: str = "NAME"
     proposed: bool = False
 
     def find_recipe(self, network: str) -> Recipe:
@@ -38,7 +41,9 @@ class Source:
         return recipe
 
     def list_networks(self) -> tuple[str, ...]:
-        """Names behind the colon; raises MissingExtraError where the package is not installed."""
+        """Names behind the colon, none where they cannot be listed; raises MissingExtraError without the package."""
+        if not self.models:
+            return ()
         names: tuple[str, ...] = _load(self.models)()
         return names
 
@@ -47,6 +52,7 @@ class Source:
 SOURCES = (
     Source("torchvision", "from_torchvision:torchvision_recipe", "from_torchvision:torchvision_models", proposed=True),
     Source("timm", "from_timm:timm_recipe", "from_timm:timm_models"),
+    Source("hf", "hugging_face.recipe:hugging_face_recipe", network="NAME_OR_FOLDER"),
 )
 
 
@@ -102,7 +108,7 @@ def source_names() -> tuple[str, ...]:
     """What may stand before the colon.
 
     >>> source_names()
-    ('torchvision', 'timm')
+    ('torchvision', 'timm', 'hf')
     """
     return tuple(source.name for source in SOURCES)
 
@@ -116,9 +122,9 @@ def source_forms() -> str:
     """What a MODEL may be besides a built-in name, for help texts and messages.
 
     >>> source_forms()
-    'torchvision:NAME, timm:NAME, file.py:callable or FILE.onnx'
+    'torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER, file.py:callable or FILE.onnx'
     """
-    named = [*(f"{name}:NAME" for name in source_names()), "file.py:callable"]
+    named = [*(f"{source.name}:{source.network}" for source in SOURCES), "file.py:callable"]
     return ", ".join(named) + " or " + ", ".join(f"FILE{one.suffix}" for one in FILE_FORMATS)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from unconv.errors import ModelError, printable
+from unconv.models.load.recipe import Fitted
 from unconv.models.load.weights.averages import spread_averages
 from unconv.models.load.weights.candidates import COUNTER, Candidate, OwnNames, Renaming, find_candidates
 from unconv.models.load.weights.choice import choose, describe_choice, part_of, unexpected_names
@@ -17,13 +17,6 @@ Build = Callable[[int | None], nn.Module]
 
 # How many names of each side a message about a mismatch has.
 SHOWN = 5
-
-
-class Fitted(NamedTuple):
-    """A network with weights, and what was done to fit them."""
-
-    module: nn.Module
-    notes: tuple[str, ...] = ()
 
 
 def fit_weights(

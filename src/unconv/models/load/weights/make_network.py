@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import nn
 
 from unconv.errors import printable
-from unconv.models.load.recipe import Recipe
+from unconv.models.load.recipe import Fitted, Recipe
 from unconv.models.load.trained import trained_classes
 from unconv.models.load.weights.files import WeightsPath, read_weights
 from unconv.models.load.weights.fit import fit_weights
@@ -43,7 +43,9 @@ def make_network(recipe: Recipe, weights: WeightsPath | None, random: bool) -> M
         return Made(module, classes, f"from {weights}", notes)
     if random:
         return Made(recipe.build(None), None, f"random (seed {SEED})")
-    return Made(recipe.pretrained(), recipe.classes(), recipe.weights)
+    made = recipe.pretrained()
+    fitted = made if isinstance(made, Fitted) else Fitted(made)
+    return Made(fitted.module, recipe.classes(), recipe.weights, fitted.notes)
 
 
 def _classes_for(recipe: Recipe, module: nn.Module) -> tuple[str, ...] | None:
