@@ -147,7 +147,7 @@ CASES: dict[str, tuple[nn.Module, Tensor, tuple[str, ...], str, Run]] = {
             images(2, 3, 9, 9),
             ("takes 16 channels and gets 8",),
         ),
-        *("nn.GroupNorm(num_groups, 8)", lambda: nn.GroupNorm(4, 8)(images(2, 8, 7, 7))),
+        *("nn.GroupNorm(4, 8)", lambda: nn.GroupNorm(4, 8)(images(2, 8, 7, 7))),
     ),
     "layer norm of another width": (
         *(nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(32)), images(2, 8), ("takes 32 as last axes",)),

@@ -187,7 +187,7 @@ CASES: dict[str, tuple[nn.Module, Tensor, str, str, nn.Module]] = {
     ),
     "attention": (
         nn.Sequential(nn.Linear(10, 6), nn.TransformerEncoderLayer(8, 2, 16)),
-        *(STEPS, "takes 8 features and gets 6", "nn.Linear(6, 8) before it"),
+        *(STEPS, "takes 8 features in its query and gets 6", "nn.Linear(6, 8) before it"),
         nn.Sequential(nn.Linear(10, 6), nn.Linear(6, 8), nn.TransformerEncoderLayer(8, 2, 16)),
     ),
     "slopes of other channels": (

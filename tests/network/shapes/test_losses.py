@@ -126,7 +126,7 @@ SHAPES: dict[str, tuple[Callable[[], Tensor], Tensor, Loss, str, str, Loss]] = {
     ),
     "a batch that was lost": (
         *(lambda: nn.Linear(12, 5)(scores(4, 6, classes=2)().reshape(-1, 12)), torch.ones(2, dtype=torch.long)),
-        *(F.cross_entropy, "5 and the target one number", "keep the batch in front"),
+        *(F.cross_entropy, "8×5 and the target 2", "keep the batch in front"),
         lambda _, target: F.cross_entropy(nn.Linear(48, 5)(scores(4, 6, classes=2)().flatten(1)), target),
     ),
     "pictures of colours against one channel": (

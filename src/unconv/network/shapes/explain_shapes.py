@@ -17,6 +17,7 @@ from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
 from unconv.network.near_sizes import Join, deepest_stride, sizes_near
 from unconv.network.shapes.failing_place import Call, fails_alike, outermost_call
+from unconv.network.shapes.index_answers import answer_index
 from unconv.network.shapes.module_answers import Sizes, answer_shapes
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.tape import Program, Tape, gather_modules, steps_of
@@ -54,7 +55,12 @@ class ShapeError(UnconvError, RuntimeError):
 
 
 # What torch's errors about sizes speak of.
-_ABOUT_SIZES = re.compile(r"\b(sizes?|shapes?|dimensions?|channels|broadcast\w*|match)\b", re.IGNORECASE)
+_ABOUT_SIZES = re.compile(
+    r"\b(sizes?|shapes?|dimensions?|channels|broadcast\w*|match|class probabilities|multi-target|\d-?D)\b",
+    re.IGNORECASE,
+)
+# What those about numbers of rows and classes say.
+_ABOUT_RANGES = re.compile(r"out of range in self|out of bounds|not in the valid range", re.IGNORECASE)
 # What those of other kinds speak of: types of numbers, devices, and what a backend has no operation for.
 _OF_OTHER_KINDS = re.compile(
     r"dtype|scalar type|Input type|result type|same device|on device|devices?:|not implemented for|Could not run|"
@@ -130,11 +136,15 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
 
 def _explain_failure(error: BaseException | None, find_call: Callable[[], Call | None]) -> None:
     """Raise the explanation of an error, if it is about sizes and its call is found."""
-    kinds = RuntimeError | ValueError | TypeError | AssertionError
+    kinds = RuntimeError | ValueError | TypeError | AssertionError | IndexError
     if not isinstance(error, kinds) or isinstance(error, UnconvError) or _EXPLAINING.get():
         return
     if _OF_OTHER_KINDS.search(str(error)):
         return
+    if _ABOUT_RANGES.search(str(error)):
+        indices = answer_index(error)
+        if indices is not None:
+            raise ShapeError(indices, ()) from error
     call = find_call()
     before = _EXPLAINING.set(True)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -19,11 +20,7 @@ Place: TypeAlias = tuple[tuple[nn.Module, int], ...]
 
 def outermost_call(traceback: TracebackType | None) -> Call | None:
     """The first module on the way to an error, and what it was called with."""
-    for one in _frames(traceback):
-        frame = one.tb_frame
-        if frame.f_code.co_name == "_call_impl" and isinstance(frame.f_locals.get("self"), nn.Module):
-            return frame.f_locals["self"], frame.f_locals["args"], frame.f_locals["kwargs"], None
-    return None
+    return next(((module, args, kwargs, None) for module, args, kwargs in _module_calls(traceback)), None)
 
 
 def failing_place(traceback: TracebackType | None) -> Place:
@@ -59,6 +56,38 @@ def fails_alike(error: Exception, again: Exception) -> bool:
     if any(isinstance(module, torch.jit.ScriptModule) or unwrap_compiled(module) is not module for module, _ in place):
         return True
     return place in (other, other[1:])
+
+
+def modules_to(traceback: TracebackType | None) -> tuple[nn.Module, ...]:
+    """The modules on the way to an error, the outermost first."""
+    return tuple(dict.fromkeys(module for module, _, _ in _module_calls(traceback)))
+
+
+def arguments_of(traceback: TracebackType | None, module: nn.Module) -> dict[str, Any]:
+    """What a module on the way to an error was called with, by the names and in the order of its ``forward``.
+
+    Nothing where that is not known.
+    """
+    for called, args, kwargs in reversed(list(_module_calls(traceback))):
+        if called is module:
+            try:
+                return dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
+            except (TypeError, ValueError):
+                return {}
+    return {}
+
+
+def calls_of(traceback: TracebackType | None, *functions: Callable[..., Any]) -> list[dict[str, Any]]:
+    """The arguments of the calls of functions in Python on the way to an error, the outermost first."""
+    codes = [function.__code__ for function in functions]
+    return [dict(one.tb_frame.f_locals) for one in _frames(traceback) if one.tb_frame.f_code in codes]
+
+
+def _module_calls(traceback: TracebackType | None) -> Iterator[tuple[nn.Module, Sequence[Any], dict[str, Any]]]:
+    for one in _frames(traceback):
+        names = one.tb_frame.f_locals
+        if one.tb_frame.f_code.co_name == "_call_impl" and isinstance(names.get("self"), nn.Module):
+            yield names["self"], names["args"], names["kwargs"]
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:

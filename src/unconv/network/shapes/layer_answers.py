@@ -1,14 +1,18 @@
-"""Answers for layers with conditions of their own: paddings, unpoolings, norms, recurrence, attention."""
+"""Answers for layers with conditions of their own: paddings, unpoolings, norms, numbers of axes."""
 
 from __future__ import annotations
 
+import re
+from math import gcd
 from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from unconv.network.audit.checks.meeting import maker_of, padded_to
-from unconv.network.audit.finding import by_size
+from unconv.network.audit.finding import argument, by_size
+from unconv.network.shapes.convolution_answers import answer_weight, places_text
+from unconv.network.shapes.sequence_answers import answer_recurrent
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.size_story import size_stories
 from unconv.network.trace.failed import Failed
@@ -125,11 +129,7 @@ def answer_layer(graph: Graph, module: ModuleCall) -> ShapeAnswer | None:
     name = maker_of(graph, module.input_values[0])
     names = (name, path)
     if isinstance(layer, nn.RNNBase | nn.RNNCellBase):
-        return _recurrent(layer, module.input_shapes, names)
-    if isinstance(layer, nn.MultiheadAttention) and shape[-1] != layer.embed_dim:
-        what = f"{path} takes {layer.embed_dim} features and gets {shape[-1]}"
-        fix = f"nn.Linear({shape[-1]}, {layer.embed_dim}) before it"
-        return ShapeAnswer(what, (), names, fix, by_input=False)
+        return answer_recurrent(layer, module.input_shapes, names)
     if isinstance(layer, nn.Bilinear) and len(module.input_shapes) > 1:
         takes, gets = (layer.in1_features, layer.in2_features), tuple(one[-1] for one in module.input_shapes[:2])
         if takes != gets:
@@ -142,38 +142,6 @@ def answer_layer(graph: Graph, module: ModuleCall) -> ShapeAnswer | None:
     if isinstance(layer, _NormBase):
         return _norm_axes(layer, shape, names)
     return None
-
-
-def _recurrent(layer: Any, shapes: tuple[Shape, ...], names: tuple[str, str]) -> ShapeAnswer | None:
-    """The features, axes or first states of a recurrent layer or cell."""
-    shape, path, kind = shapes[0], names[1], type(layer).__name__
-    cell = isinstance(layer, nn.RNNCellBase)
-    most = 2 if cell else 3
-    if len(shape) > most:
-        order = "transpose(1, 2)" if getattr(layer, "batch_first", True) else "permute(2, 0, 1)"
-        fix = "x.flatten(1)" if cell else f"x.flatten(2).{order} before it, which makes a step of every place"
-        if not cell and shape[1] != layer.input_size:
-            fix += f", and nn.{kind}({shape[1]}, {layer.hidden_size}, ...)"
-        takes = "(batch, features)" if cell else "steps with features, in a batch,"
-        return ShapeAnswer(f"{path} takes {takes} and gets {by_size(shape)}", (), names, fix, by_input=False)
-    if shape[-1] != layer.input_size:
-        what = f"{path} takes {layer.input_size} features and gets {shape[-1]}"
-        return ShapeAnswer(what, (), names, f"nn.{kind}({shape[-1]}, {layer.hidden_size}, ...)", by_input=False)
-    if cell or len(shape) != 3:
-        return None
-    batch, steps = (shape[0], shape[1]) if layer.batch_first else (shape[1], shape[0])
-    count = layer.num_layers * (2 if layer.bidirectional else 1)
-    width = getattr(layer, "proj_size", 0) or layer.hidden_size
-    wanted = (count, batch, width)
-    given = next((one for one in shapes[1:] if one != wanted), None)
-    if given is None:
-        return None
-    axes = "(layers × directions, batch, features)"
-    what = f"{path} takes first states of {by_size(wanted)} {axes} and gets {by_size(given)}"
-    if given == (count, steps, width):
-        order = "batch_first=False" if layer.batch_first else "batch_first=True"
-        return ShapeAnswer(f"{what}: batch and steps are swapped", (), names, f"{order} in {path}", by_input=False)
-    return ShapeAnswer(what, (), names, f"torch.zeros{wanted} for each of them", by_input=False)
 
 
 def _norm_axes(layer: Any, shape: Shape, names: tuple[str, str]) -> ShapeAnswer | None:
@@ -190,3 +158,121 @@ def _norm_axes(layer: Any, shape: Shape, names: tuple[str, str]) -> ShapeAnswer 
     if not 2 <= len(shape) <= 5:
         return None
     return ShapeAnswer(what, (), names, f"nn.{stem}{max(len(shape) - 2, 1)}d({layer.num_features})", by_input=False)
+
+
+def answer_several(graph: Graph, module: ModuleCall, error: Exception) -> ShapeAnswer | None:
+    """Several values in place of a tensor, as a recurrent layer returns them."""
+    said = re.search(r"must be Tensor, not (tuple|list|dict)", str(error))
+    if said is None or module.input_values[0] is None:
+        return None
+    path, name = module.path or "the layer", maker_of(graph, module.input_values[0])
+    shapes = ", ".join(by_size(shape) or "one number" for shape in module.input_shapes)
+    what = f"{path} takes a tensor and gets a {said[1]} of {len(module.input_shapes)} ({shapes})"
+    operator = graph[name].operator if name in graph else ""
+    if operator in ("lstm", "gru", "rnn"):
+        what = f"{what}: {name} returns its output and its last states"
+        return ShapeAnswer(what, (), (name, path), f"output, states = self.{name}(x), and output to {path}", False)
+    return ShapeAnswer(
+        what, (), (name, path), f"one of them to {path}, as {'x[0]' if said[1] != 'dict' else 'x[name]'}", False
+    )
+
+
+def answer_norm(layer: Any, shape: Shape, names: tuple[str, str]) -> ShapeAnswer | None:
+    """A norm for other channels, or for other last axes, than it gets."""
+    name, path = names
+    for attribute in ("num_features", "num_channels"):
+        count = getattr(layer, attribute, None)
+        if count is None or len(shape) < 2 or shape[1] == count:
+            continue
+        what = f"{path} takes {count} channels and gets {shape[1]} from {name} ({by_size(shape)}, batch first)"
+        if len(shape) == 3 and shape[-1] == count:
+            fix = "x.transpose(1, 2) before it and behind it: its features come last"
+            return ShapeAnswer(what, (), names, fix, by_input=False)
+        groups = f"{gcd(layer.num_groups, shape[1])}, " if attribute == "num_channels" else ""
+        return ShapeAnswer(what, (), names, f"nn.{type(layer).__name__}({groups}{shape[1]})", by_input=False)
+    normalised = getattr(layer, "normalized_shape", None)
+    if normalised is None or tuple(shape[-len(normalised) :]) == tuple(normalised):
+        return None
+    what = f"{path} takes {by_size(normalised)} as last axes and gets {by_size(shape)}"
+    kind = type(layer).__name__
+    if len(normalised) == 1 and len(shape) > 2 and shape[1] == normalised[0]:
+        back = ", ".join(map(str, (0, len(shape) - 1, *range(1, len(shape) - 1))))
+        order = ", ".join(map(str, (0, *range(2, len(shape)), 1)))
+        fix = (
+            f"nn.GroupNorm(1, {shape[1]}), or x.permute({order}) before it and x.permute({back}) behind it: its "
+            "channels stand behind the batch"
+        )
+        return ShapeAnswer(what, (), names, fix, by_input=False)
+    fix = f"nn.{kind}({argument(tuple(shape[-len(normalised) :]))})"
+    return ShapeAnswer(what, (), names, fix, by_input=len(normalised) > 1)
+
+
+# Poolings by the names of functions and methods, with the number of axes at their ends.
+POOLINGS = tuple(
+    f"{kind}_pool{axes}d{more}" for kind in ("max", "avg", "lp") for axes in (1, 2, 3) for more in ("", "_with_indices")
+)
+# Convolutions and norms that are called as functions, with weights that they are given.
+FUNCTIONAL = (
+    *(f"conv{more}{axes}d" for more in ("", "_transpose") for axes in (1, 2, 3)),
+    *("batch_norm", "group_norm", "layer_norm", "instance_norm"),
+)
+
+
+def answer_pooling(failed: Failed, graph: Graph, where: str) -> ShapeAnswer | None:
+    """A pooling of maps that are smaller than its kernel, or of what has other axes."""
+    axes = int(failed.operator.strip("_").partition("pool")[2][0])
+    given = failed.bind("input", *(("norm_type",) if failed.operator.startswith("lp") else ()), "kernel_size")
+    shape, name = failed.shapes[0], maker_of(graph, failed.values[0])
+    if len(shape) not in (axes + 1, axes + 2):
+        what = f"{where} pools over {axes} axes of places and gets {by_size(shape)} from {name}"
+        fix = f"{axes + 2} axes, (batch, channel, {places_text(axes)})"
+        if name in graph and graph[name].operator == "flatten":
+            fix = f"the pooling before {name}, which flattens"
+        elif 3 <= len(shape) <= 5:
+            fix = f"a pooling of {len(shape) - 2} axes, as nn.MaxPool{len(shape) - 2}d"
+        return ShapeAnswer(what, (), (name, where), fix, by_input=False)
+    if "kernel_size" not in given or "small" not in str(failed.error):
+        return None
+    return answer_small(graph, (name, where), shape, given["kernel_size"])
+
+
+def answer_small(graph: Graph, names: tuple[str, str], shape: Shape, kernel: Any) -> ShapeAnswer:
+    """A kernel that is larger than the maps that it gets."""
+    name, path = names
+    axes = len(kernel) if isinstance(kernel, (list, tuple)) else len(shape) - 2
+    sizes = shape[-axes:]
+    size = per_axis(path, "kernel_size", kernel, axes, 1)
+    story = size_stories(graph, name, range(axes))
+    what = f"{path} has a kernel of {argument(size)} and gets {by_size(sizes)} from {name}"
+    return ShapeAnswer(what, story, names, "a larger input, fewer strides before it, or more padding")
+
+
+def answer_functional(failed: Failed, graph: Graph, where: str) -> ShapeAnswer | None:
+    """A convolution or a norm with weights, or groups, for other channels: ``F.conv2d``, ``F.group_norm``."""
+    one_value = answer_one_value(failed, graph, where)
+    if one_value is not None or not failed.values or len(failed.shapes[0]) < 2:
+        return one_value
+    operator, shape, name = failed.operator, failed.shapes[0], maker_of(graph, failed.values[0])
+    what = f"{where} gives {operator} {name}, {by_size(shape)} (batch first), with"
+    if operator == "layer_norm":
+        sizes = tuple(failed.bind("input", "normalized_shape").get("normalized_shape", ()))
+        if not sizes or shape[-len(sizes) :] == sizes:
+            return None
+        fix = f"normalized_shape={shape[-len(sizes) :]}"
+        if len(sizes) == 1 and len(shape) > 2 and shape[1] == sizes[0]:
+            fix = f"F.group_norm(x, 1), which takes the channels behind the batch; or {fix}"
+        return ShapeAnswer(f"{what} last axes of {by_size(sizes)}", (), (name,), fix, by_input=False)
+    if operator == "group_norm":
+        groups = failed.bind("input", "num_groups").get("num_groups")
+        if not isinstance(groups, int) or not shape[1] % groups:
+            return None
+        fix = f"num_groups={gcd(groups, shape[1])}, or another divisor of {shape[1]}"
+        return ShapeAnswer(f"{what} {groups} groups: {shape[1]} channels", (), (name,), fix, by_input=False)
+    if len(failed.shapes) < 2 or not failed.shapes[1]:
+        return None
+    weight = failed.shapes[1]
+    if not operator.startswith("conv"):
+        fix = f"statistics and weights of {shape[1]} channels"
+        what = f"{what} numbers for {weight[0]} channels: {shape[1]}"
+        return None if weight[0] == shape[1] else ShapeAnswer(what, (), (name,), fix, by_input=False)
+    return answer_weight(failed, graph, name, what)

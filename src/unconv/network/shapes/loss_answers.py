@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from unconv.network.audit.checks.meeting import UPSAMPLING, maker_of, sized_by
 from unconv.network.audit.finding import argument, by_size
+from unconv.network.shapes.joined_answers import batch_of
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.size_story import size_stories
 from unconv.network.trace.failed import Failed
@@ -31,11 +33,20 @@ def answer_loss(failed: Failed, graph: Graph) -> ShapeAnswer | None:
     if name in graph and graph[name].operator == "log_softmax" and graph[name].module_type != "LogSoftmax":
         # The loss's own first step.
         name = graph[name].inputs[0]
-    what = f"{name} is {by_size(output[1:])} and the target {by_size(target[1:]) or 'one number'} for each of a batch"
+    sizes = [by_size(shape[1:]) or "one number" for shape in (output, target)]
+    what = f"{name} is {sizes[0]} and the target {sizes[1]} for each of a batch"
     classes = failed.operator not in LOSSES and len(target) != len(output)
+    if output[:1] != target[:1]:
+        batch = None if index is None else batch_of(graph, index)
+        batches = _of_batches(output, target, batch, classes)
+        if batches:
+            what = f"{name} is {by_size(output)} and the target {by_size(target)}, batch first"
+            return ShapeAnswer(what, (), (name,), batches, by_input=False)
     answers = (_of_classes if classes else _of_numbers)(output, target, failed.operator)
     if answers:
         return ShapeAnswer(what, (), (name,), answers, by_input=False)
+    if failed.operator not in LOSSES and len(target) >= len(output):
+        return ShapeAnswer(what, (), (name,), _as_numbers(output, target, failed.error), by_input=False)
     places = target[1:] if classes else target[2:]
     if len(output) - 2 != len(places) or output[2:] == places:
         return None
@@ -53,9 +64,16 @@ def answer_loss(failed: Failed, graph: Graph) -> ShapeAnswer | None:
 def _of_numbers(output: Shape, target: Shape, operator: str) -> str:
     """What makes a target fit that is compared number by number, or that has the axes of the output."""
     if len(target) == len(output) - 1 and target[1:] == output[2:] and output[1] == 1:
+        if len(output) == 2:
+            return "target[:, None], or output[:, 0]: the output has an axis of one number, and the target none"
         return "target[:, None]: the output has a channel, and the target none"
     if len(output) == len(target) - 1 and output[1:] == target[2:] and target[1] == 1:
         return "target[:, 0], or output[:, None]: the target has a channel, and the output none"
+    if len(output) == 2 and len(target) == 1 and operator in LOSSES:
+        return (
+            f"F.cross_entropy(output, target.long()) where the target is one of {output[1]} classes; else one number "
+            "in the last layer, and target[:, None]"
+        )
     if len(output) != len(target) or len(output) < 2:
         return ""
     for name, one, other in (("output", output, target), ("target", target, output)):
@@ -68,9 +86,14 @@ def _of_numbers(output: Shape, target: Shape, operator: str) -> str:
         if target[1] == 1:
             return (
                 f"F.cross_entropy(output, target[:, 0].long()) where the target is one of {output[1]} classes; else "
-                "one channel in the last layer"
+                f"one {'channel' if len(output) > 2 else 'number'} in the last layer"
             )
-        return f"{target[1]} channels in the last layer, which has {output[1]}"
+        kind = "channels" if len(output) > 2 else "features"
+        fix = f"{target[1]} {kind} in the last layer, which has {output[1]}"
+        if operator not in LOSSES and len(output) > 2:
+            each = f"one number of a class at each of {by_size(output[2:])}"
+            fix += f", where the target has a map for each class; else {each}"
+        return fix
     if operator not in LOSSES and target[1] == 1 and len(output) == len(target):
         return "target[:, 0]: the numbers of the classes have no channel"
     return ""
@@ -81,10 +104,42 @@ def _of_classes(output: Shape, target: Shape, _operator: str) -> str:
     if len(output) > 2 and target == output[:-1]:
         order = ", ".join(map(str, (0, len(output) - 1, *range(1, len(output) - 1))))
         return f"output.permute({order}): its classes come last, and the loss takes them behind the batch"
-    if len(output) == 2 and len(target) == 1 and output[0] != target[0]:
-        more = f"{output[0] // target[0]} rows" if output[0] % target[0] == 0 else "other rows"
-        return f"keep the batch in front, x.flatten(1) or x.reshape(len(x), -1): the output has {more} for each target"
     return ""
+
+
+def _of_batches(output: Shape, target: Shape, batch: int | None, classes: bool) -> str:
+    """What mends an output and a target that are not of one batch; "" where that is not known."""
+    if not output or not target:
+        return ""
+    if classes and len(output) > 2 and len(target) == 1:
+        if target[0] == prod(output[:-1]):
+            return "output.flatten(0, -2): a row of classes for each number of the target"
+        if target[0] == prod(output) // output[1]:
+            return "output.movedim(1, -1).flatten(0, -2): a row of classes for each number of the target"
+    if batch is not None and output[0] == batch:
+        return (
+            f"a target of the same batch: {batch} went in, and the target has {target[0]} (a last batch is smaller, "
+            "unless the DataLoader has drop_last=True)"
+        )
+    more = f"{output[0] // target[0]} rows" if output[0] % target[0] == 0 else "other rows"
+    if len(output) == len(target) == 1:
+        if output[0] % target[0]:
+            return ""
+        each = output[0] // target[0]
+        return (
+            f"output.reshape(len(target), -1).mean(1): the output has {each} numbers for each target; or a model that "
+            "comes to one place before they are read in one row"
+        )
+    return f"keep the batch in front, x.flatten(1) or x.reshape(len(x), -1): the output has {more} for each target"
+
+
+def _as_numbers(output: Shape, target: Shape, error: Exception) -> str:
+    """What makes numbers of classes of a target that has too many axes."""
+    if "class probabilities" in str(error):
+        return "target.argmax(1) where it is one-hot, or target.float(): whole numbers are no probabilities"
+    each = f"one number of a class at each of {by_size(output[2:])}" if len(output) > 2 else "one number of a class"
+    axis = -1 if len(output) > 2 and target[1:-1] == output[2:] else 1
+    return f"{each}: target.argmax({axis}) where it is one-hot; colours are first turned into numbers of classes"
 
 
 def _resized(graph: Graph, name: str, now: Sequence[int], wanted: Sequence[int], shape: str) -> str:

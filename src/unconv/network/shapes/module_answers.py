@@ -3,34 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from unconv.network.audit.checks.meeting import Mismatch, find_mismatch, maker_of, upsampled_first, way_out
-from unconv.network.audit.finding import argument, by_size
-from unconv.network.shapes.layer_answers import answer_layer, answer_one_value, answer_padding, answer_unpooling
+from unconv.network.audit.finding import by_size
+from unconv.network.shapes.convolution_answers import answer_convolution, answer_transposed
+from unconv.network.shapes.failing_place import arguments_of
+from unconv.network.shapes.joined_answers import answer_joined
+from unconv.network.shapes.layer_answers import (
+    FUNCTIONAL,
+    POOLINGS,
+    answer_functional,
+    answer_layer,
+    answer_norm,
+    answer_one_value,
+    answer_padding,
+    answer_pooling,
+    answer_several,
+    answer_small,
+    answer_unpooling,
+)
 from unconv.network.shapes.loss_answers import answer_loss
+from unconv.network.shapes.product_answers import answer_einsum, answer_linear_layer, answer_product, answer_similarity
 from unconv.network.shapes.rearranged_answers import (
+    answer_axis,
     answer_channel_shuffle,
     answer_expand,
     answer_fold,
+    answer_permute,
     answer_pixel_shuffle,
     answer_pixel_unshuffle,
+    answer_split,
     answer_unflatten,
     answer_view,
 )
+from unconv.network.shapes.resampling_answers import answer_affine_grid, answer_grid_sample, answer_interpolate
+from unconv.network.shapes.sequence_answers import answer_attention_layer, answer_scaled_attention
 from unconv.network.shapes.shape_error import ShapeAnswer
-from unconv.network.shapes.size_story import size_stories, size_story
-from unconv.network.shapes.transposed_answers import answer_transposed
+from unconv.network.shapes.size_story import size_stories
 from unconv.network.trace.build_graph import build_graph
 from unconv.network.trace.failed import Failed
 from unconv.network.trace.graph import Graph
-from unconv.network.trace.operation import CLASS_LOSSES, LOSSES, ModuleCall
+from unconv.network.trace.operation import CLASS_LOSSES, JOINS, LOSSES, ModuleCall
 from unconv.network.trace.record import Recorder
 
+# Layers that say more than their function, of which they are the only call.
+_FUNCTION_OF: dict[type[nn.Module], str] = {
+    nn.Linear: "linear",
+    nn.Conv1d: "conv1d",
+    nn.Conv2d: "conv2d",
+    nn.Conv3d: "conv3d",
+    nn.ConvTranspose1d: "conv_transpose1d",
+    nn.ConvTranspose2d: "conv_transpose2d",
+    nn.ConvTranspose3d: "conv_transpose3d",
+    nn.LayerNorm: "layer_norm",
+    nn.GroupNorm: "group_norm",
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm), "batch_norm"),
+    **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), "instance_norm"),
+}
+
 Sizes = tuple[tuple[int, ...], ...]
+# Operations of two tensors, beside those of one size, whose axes are lined up.
+_ALSO_JOINED = frozenset({"masked_fill", "pow", "atan2", "fmod", "remainder", "eq", "gt", "lt", "ge", "le", "ne"})
 
 
 def answer_shapes(recorder: Recorder, sizes: Sizes, error: Exception) -> ShapeAnswer | None:
@@ -38,26 +77,62 @@ def answer_shapes(recorder: Recorder, sizes: Sizes, error: Exception) -> ShapeAn
     stack = recorder.stack
     failed = recorder.failed
     graph = build_graph(recorder, sizes)
-    module = stack[-1] if stack else None
+    module = _as_called(stack[-1], error, recorder) if stack else None
     if failed is not None:
         name = failed.operator.rstrip("_")
         loss = answer_loss(failed, graph) if name in LOSSES | CLASS_LOSSES else None
         if loss is not None:
             return loss
+    # The function that was called says more than what torch makes of it.
+    answer = _function_answer(recorder, graph, module)
+    if answer is not None:
+        return answer
+    if failed is not None and name in JOINS | _ALSO_JOINED:
+        joined = answer_joined(failed, graph, _where(module))
+        if joined is not None:
+            return joined
         mismatch = find_mismatch(recorder, sizes)
         if mismatch is not None:
             return _meeting(mismatch)
-    # The function that was called says more than what torch makes of it.
-    where = _where(module)
-    for function in reversed(recorder.failed_functions):
-        answers_function = _BY_FUNCTION.get(function.operator.rstrip("_"))
-        answer = answers_function(function, graph, where) if answers_function and function.shapes else None
-        if answer is not None:
-            return answer
     for names, answers in _BY_OPERATOR if failed is not None else ():
         if failed is not None and failed.operator.rstrip("_") in names:
             return answers(failed, graph, module, error)
     return _module_answer(graph, module, error)
+
+
+def _as_called(module: ModuleCall, error: Exception, recorder: Recorder) -> ModuleCall:
+    """A module's call with what came in by keywords too, in the order of its ``forward``."""
+    given = tree_leaves(list(arguments_of(error.__traceback__, module.module).values()))
+    tensors = [leaf for leaf in given if isinstance(leaf, Tensor)]
+    if len(tensors) <= len(module.input_shapes):
+        return module
+    values = [recorder.value_of(tensor) for tensor in tensors]
+    return replace(
+        module,
+        input_shapes=tuple(tuple(tensor.shape) for tensor in tensors),
+        input_values=tuple(None if value is None else value.index for value in values),
+    )
+
+
+def _function_answer(recorder: Recorder, graph: Graph, module: ModuleCall | None) -> ShapeAnswer | None:
+    """The answer of the outermost function that has one."""
+    for failed in reversed(recorder.failed_functions):
+        operator = failed.operator.strip("_")
+        if not failed.shapes:
+            continue
+        if operator == "multi_head_attention_forward":
+            answer = answer_attention_layer(failed, graph, module)
+        elif module is not None and operator == _FUNCTION_OF.get(type(module.module)):
+            one_value = answer_one_value(failed, graph, _where(module))
+            answer = one_value or _module_answer(graph, module, failed.error)
+        else:
+            rule = _BY_FUNCTION.get(operator)
+            answer = rule(failed, graph, _where(module)) if rule is not None else None
+        if answer is None and isinstance(failed.error, IndexError):
+            answer = answer_axis(failed, graph, _where(module))
+        if answer is not None:
+            return answer
+    return None
 
 
 def _meeting(found: Mismatch) -> ShapeAnswer:
@@ -74,113 +149,27 @@ def _meeting(found: Mismatch) -> ShapeAnswer:
     )
 
 
-def _joined(failed: Failed, graph: Graph, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
-    """Tensors that are joined and differ in channels or in their number of axes."""
-    shapes = failed.shapes
-    other = next((n for n, shape in enumerate(shapes) if shape != shapes[0]), None)
-    if other is None:
-        return None
-    names = tuple(maker_of(graph, failed.values[n]) for n in (0, other))
-    one, two = shapes[0], shapes[other]
-    where = _where(module)
-    what = f"{names[0]} is {by_size(one)} and {names[1]} {by_size(two)}; {where} joins them ({failed.operator})"
-    if len(one) != len(two):
-        short, long = sorted((one, two), key=len)
-        index = 0 if short == one else 1
-        if len(short) == 2 and short == long[:2]:
-            axes = ", ".join(["None"] * (len(long) - 2))
-            fix = f"x[..., {axes}] of {names[index]}: torch lines up the last axes, and these are its channels"
-        elif len(short) == 1 and short[0] == long[1]:
-            fix = f"x.reshape(1, -1{', 1' * (len(long) - 2)}) of {names[index]}: torch lines up the last axes"
-        else:
-            fix = f"reshape {names[index]} to {len(long)} axes that are 1 or equal to those of {by_size(long)}"
-        return ShapeAnswer(what, (), names, fix, by_input=False)
-    differ = [axis for axis, (a, b) in enumerate(zip(one, two, strict=True)) if a != b]
-    if differ == [1] and len(one) > 2 and failed.operator != "cat":
-        fix = f"nn.Conv{len(one) - 2}d({two[1]}, {one[1]}, 1) behind {names[1]}, or torch.cat([a, b], 1)"
-        return ShapeAnswer(f"{what}: {one[1]} channels against {two[1]}", (), names, fix, by_input=False)
-    if differ == [1] and len(one) == 2:
-        return ShapeAnswer(what, (), names, f"nn.Linear({two[1]}, {one[1]}) behind {names[1]}", by_input=False)
-    if 0 in differ:
-        fix = "keep the batch in front: x.flatten(1), or x.reshape(len(x), ...), where it was lost"
-        return ShapeAnswer(f"{what}: {one[0]} against {two[0]} in the batch", (), names, fix, by_input=False)
-    return None
-
-
-def _product(failed: Failed, graph: Graph, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
-    """A product of matrices, mostly of a linear layer behind a flatten."""
-    layer = module.module if module is not None else None
-    known = next((n for n, value in enumerate(failed.values) if value is not None), None)
-    if known is None:
-        return None
-    shape, name = failed.shapes[known], maker_of(graph, failed.values[known])
-    if not isinstance(layer, nn.Linear) or module is None:
-        shapes = " and ".join(by_size(one) for one in failed.shapes)
-        fix = "x.transpose(-1, -2) of one of them, so that the last axis of the first is the last but one of the second"
-        return ShapeAnswer(
-            f"{module.path if module else 'the model'} multiplies {shapes}", (), (name,), fix, by_input=False
-        )
-    given = module.input_shapes[0] if module.input_shapes else shape
-    what = f"{module.path or 'the layer'} takes {layer.in_features} features and gets {given[-1]}"
-    story: tuple[str, ...] = ()
-    fix = f"nn.Linear({given[-1]}, {layer.out_features})"
-    last = next((layer for layer in graph if layer.name == name), None)
-    if last is not None and len(given) > 2 and given[-1] != layer.in_features:
-        before = given[1:]
-        if prod(before) == layer.in_features:
-            return ShapeAnswer(
-                f"{what}: nothing flattens {by_size(before)}", (), (name, module.path), "x.flatten(1)", False
-            )
-    if last is not None and last.operator == "flatten" and len(last.input_shape) > 1:
-        maps = last.input_shape
-        what += f": {name} makes them of {by_size(maps)}"
-        lines = [
-            f"axis {axis}: {line}"
-            for axis in range(len(maps) - 1)
-            for line in size_story(graph, _before(graph, name), axis)
-        ]
-        story = tuple(lines)
-        side = round((layer.in_features / maps[0]) ** (1 / (len(maps) - 1)))
-        if maps[0] * side ** (len(maps) - 1) == layer.in_features:
-            fix += f", or nn.AdaptiveAvgPool{len(maps) - 1}d({side}) before the flatten"
-    return ShapeAnswer(what, story, (name, module.path), fix)
-
-
 def _convolution(failed: Failed, graph: Graph, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
     layer: Any = module.module if module is not None else None
-    shape = failed.shapes[0]
     name = maker_of(graph, failed.values[0])
-    path = module.path if module is not None and module.path else "the convolution"
-    channels = getattr(layer, "in_channels", None)
-    if channels is None:
+    if module is None or not hasattr(layer, "in_channels"):
         return None
-    kind, axes = type(layer).__name__, len(layer.kernel_size)
-    if len(shape) == axes + 2 and shape[1] != channels:
-        what = f"{path} takes {channels} channels and gets {shape[1]} from {name} ({by_size(shape)}, batch first)"
-        arguments = f"{shape[1]}, {layer.out_channels}, kernel_size={argument(layer.kernel_size)}, ..."
-        fix = f"nn.{kind}({arguments})"
-        if shape[-1] == channels:
-            order = ", ".join(map(str, (0, axes + 1, *range(1, axes + 1))))
-            fix = f"x.permute({order}): its channels come last, and torch wants them behind the batch"
-        elif name == "the input" and shape[1] == 1 and channels == 3:
-            fix += ", or x.expand(-1, 3, -1, -1) of a grey picture"
-        return ShapeAnswer(what, (), (name, path), fix, by_input=False)
-    if _is_too_small(error):
-        return _too_small(graph, name, path, shape, layer)
-    return None
+    path, shape = module.path or "the convolution", module.input_shapes[0]
+    if len(layer.kernel_size) == len(failed.shapes[0]) - 2:
+        wrong = answer_convolution(layer, shape, (name, path), graph)
+        if wrong is not None:
+            return wrong
+    return _too_small(graph, name, path, failed.shapes[0], layer) if _is_too_small(error) else None
 
 
 def _is_too_small(error: Exception) -> bool:
-    return any(text in str(error) for text in ("greater than actual input size", "too small", "output size must be"))
+    return any(
+        text in str(error).lower() for text in ("greater than actual input size", "too small", "output size must")
+    )
 
 
 def _too_small(graph: Graph, name: str, path: str, shape: tuple[int, ...], layer: Any) -> ShapeAnswer:
-    sizes = shape[2:]
-    what = f"{path} has a kernel of {argument(tuple(_pair(layer.kernel_size, len(sizes))))} and gets {by_size(sizes)}"
-    story = [line for axis in range(len(sizes)) for line in size_story(graph, name, axis)]
-    return ShapeAnswer(
-        f"{what} from {name}", tuple(story), (name, path), "a larger input, fewer strides before it, or more padding"
-    )
+    return answer_small(graph, (name, path), shape, layer.kernel_size)
 
 
 def _view(failed: Failed, graph: Graph, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
@@ -200,58 +189,36 @@ def _view(failed: Failed, graph: Graph, module: ModuleCall | None, error: Except
         )
     wanted = text.partition("shape '")[2].partition("'")[0] or "a shape"
     what = f"{where} reads {name}, {by_size(shape)} (batch first), as {wanted}: {prod(shape):,} numbers do not fill it"
-    story = [line for axis in range(len(shape) - 2) for line in size_story(graph, name, axis)]
-    return ShapeAnswer(
-        what, tuple(story), (name, where), f"x.reshape(len(x), -1), or x.flatten(1): {prod(shape[1:])} features"
-    )
-
-
-def _pool(failed: Failed, graph: Graph, module: ModuleCall | None, _error: Exception) -> ShapeAnswer | None:
-    layer: Any = module.module if module is not None else None
-    if not hasattr(layer, "kernel_size") or module is None:
-        return None
-    return _too_small(graph, maker_of(graph, failed.values[0]), module.path or "the pooling", failed.shapes[0], layer)
+    story = size_stories(graph, name, range(len(shape) - 2))
+    fix = f"x.reshape(len(x), -1), or x.flatten(1): {prod(shape[1:])} features"
+    return ShapeAnswer(what, story, (name, where), fix)
 
 
 def _module_answer(graph: Graph, module: ModuleCall | None, error: Exception) -> ShapeAnswer | None:
     """Failures that a module's own checks raise, before anything is computed."""
     if module is None or not module.input_shapes:
         return None
+    if isinstance(error, TypeError):
+        return answer_several(graph, module, error)
     asked = answer_layer(graph, module)
     if asked is not None:
         return asked
     layer: Any = module.module
     shape, path = module.input_shapes[0], module.path or "the layer"
     name = maker_of(graph, module.input_values[0])
-    for attribute in ("num_features", "num_channels"):
-        count = getattr(layer, attribute, None)
-        if count is not None and len(shape) > 1 and shape[1] != count:
-            fix = f"{type(layer).__name__}({'num_groups, ' if attribute == 'num_channels' else ''}{shape[1]})"
-            what = f"{path} takes {count} channels and gets {shape[1]} from {name} ({by_size(shape)}, batch first)"
-            return ShapeAnswer(what, (), (name, path), f"nn.{fix}", by_input=False)
-    normalised = getattr(layer, "normalized_shape", None)
-    if normalised is not None and tuple(shape[-len(normalised) :]) != tuple(normalised):
-        what = f"{path} takes {by_size(normalised)} as last axes and gets {by_size(shape)}"
-        return ShapeAnswer(what, (), (name, path), f"nn.LayerNorm({argument(tuple(shape[-len(normalised) :]))})")
+    norm = answer_norm(layer, shape, (name, path))
+    if norm is not None:
+        return norm
+    if hasattr(layer, "in_channels") and hasattr(layer, "kernel_size"):
+        wrong = answer_convolution(layer, shape, (name, path), graph)
+        if wrong is not None:
+            return wrong
     if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) and len(shape) == 2 + len(
         layer.stride
     ):
         return answer_transposed(layer, shape, name, path)
-    weights = getattr(layer, "in_features", None)
-    if weights is not None and shape[-1] != weights:
-        return ShapeAnswer(
-            f"{path} takes {weights} features and gets {shape[-1]}",
-            (),
-            (name, path),
-            f"nn.Linear({shape[-1]}, {layer.out_features})",
-        )
-    if hasattr(layer, "in_channels") and hasattr(layer, "kernel_size"):
-        axes = len(layer.kernel_size)
-        if len(shape) not in (axes + 1, axes + 2):
-            what = f"{path} takes {axes + 2} axes (batch, channel, size) and gets {by_size(shape)}"
-            return ShapeAnswer(
-                what, (), (name, path), f"a layer for {len(shape) - 2} axes, or a reshape before it", by_input=False
-            )
+    if isinstance(layer, nn.Linear):
+        return answer_linear_layer(graph, module, name)
     if hasattr(layer, "kernel_size") and _is_too_small(error):
         return _too_small(graph, name, path, shape, layer)
     return None
@@ -261,46 +228,31 @@ def _where(module: ModuleCall | None) -> str:
     return module.path if module is not None and module.path else "the model"
 
 
-def _before(graph: Graph, name: str) -> str:
-    inputs = graph[name].inputs
-    return inputs[0] if inputs else name
-
-
-def _pair(value: Any, count: int) -> tuple[int, ...]:
-    return (value,) * count if isinstance(value, int) else tuple(value)
-
-
 _AnswerRule = Callable[[Failed, Graph, ModuleCall | None, Exception], ShapeAnswer | None]
 _BY_OPERATOR: tuple[tuple[frozenset[str], _AnswerRule], ...] = (
-    (frozenset({"add", "sub", "mul", "div", "cat", "stack", "maximum", "minimum", "where", "lerp"}), _joined),
-    (frozenset({"addmm", "mm", "bmm", "baddbmm", "matmul", "linear"}), _product),
     (frozenset({"convolution"}), _convolution),
     (frozenset({"expand"}), lambda failed, graph, module, _: answer_expand(failed, graph, _where(module))),
     (frozenset({"view", "_unsafe_view", "reshape", "_reshape_alias"}), _view),
-    (
-        frozenset(
-            {
-                "max_pool2d_with_indices",
-                "max_pool3d_with_indices",
-                "max_pool1d",
-                "avg_pool1d",
-                "avg_pool2d",
-                "avg_pool3d",
-                "max_pool2d",
-                "im2col",
-            }
-        ),
-        _pool,
-    ),
 )
 _FunctionRule = Callable[[Failed, Graph, str], ShapeAnswer | None]
 _BY_FUNCTION: dict[str, _FunctionRule] = {
     "unflatten": answer_unflatten,
+    **dict.fromkeys(("split", "split_with_sizes", "unsafe_split_with_sizes"), answer_split),
+    "permute": answer_permute,
+    "einsum": answer_einsum,
+    **dict.fromkeys(("linear", "matmul", "rmatmul", "mm", "bmm", "addmm", "baddbmm"), answer_product),
+    **dict.fromkeys(("cosine_similarity", "pairwise_distance", "cdist"), answer_similarity),
+    "scaled_dot_product_attention": answer_scaled_attention,
+    "interpolate": answer_interpolate,
+    "upsample": answer_interpolate,
+    "grid_sample": answer_grid_sample,
+    "affine_grid": answer_affine_grid,
     "pixel_shuffle": answer_pixel_shuffle,
     "pixel_unshuffle": answer_pixel_unshuffle,
     "channel_shuffle": answer_channel_shuffle,
     "fold": answer_fold,
     "pad": answer_padding,
+    **dict.fromkeys(POOLINGS, answer_pooling),
+    **dict.fromkeys(FUNCTIONAL, answer_functional),
     **dict.fromkeys(("max_unpool1d", "max_unpool2d", "max_unpool3d"), answer_unpooling),
-    **dict.fromkeys(("batch_norm", "instance_norm", "group_norm"), answer_one_value),
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import isqrt, prod
+
+from torch.utils._pytree import tree_leaves
 
 from unconv.network.audit.checks.meeting import maker_of
 from unconv.network.audit.finding import argument, by_size
@@ -165,7 +168,68 @@ def answer_view(failed: Failed, graph: Graph, where: str) -> ShapeAnswer | None:
     if rest == features and sizes[0] not in (-1, shape[0]):
         others = ", ".join(map(str, sizes[1:]))
         return ShapeAnswer(f"{what}: the batch is {shape[0]}", (), (name,), f"x.reshape(len(x), {others})", False)
+    if -1 not in sizes[1:] and len(sizes) > len(shape) > 2 and tuple(sizes[: len(shape) - 1]) == shape[:-1]:
+        # Heads of attention.
+        parts, last = sizes[len(shape) - 1 :], shape[-1]
+        fix = widened(graph, name, prod(parts))
+        fix = f"{fix}, or sizes that multiply to {last}" if fix else f"sizes that multiply to {last}"
+        return ShapeAnswer(f"{what}: {last} numbers do not fill {by_size(parts)}", (), (name, where), fix, False)
     fix = widened(graph, name, rest) if len(shape) == 2 < len(sizes) and -1 not in sizes[1:] else ""
     if not fix:
         return None
     return ShapeAnswer(f"{what}: {features} numbers do not fill {by_size(sizes[1:])}", (), (name, where), fix, False)
+
+
+def answer_split(failed: Failed, graph: Graph, where: str) -> ShapeAnswer | None:
+    """Pieces that do not come to the size of what they are cut of: ``split``, ``split_with_sizes``."""
+    given = {"dim": 0} | failed.bind("tensor", "pieces", "dim")
+    # The method and the functions have names of their own for them.
+    names = ("split_size_or_sections", "split_sizes", "split_size", "pieces")
+    pieces = next((given[name] for name in names if name in given), None)
+    shape, name, dim = failed.shapes[0], maker_of(graph, failed.values[0]), given["dim"]
+    if not isinstance(pieces, (list, tuple)) or not isinstance(dim, int) or not -len(shape) <= dim < len(shape):
+        return None
+    size, axis = shape[dim], dim % len(shape)
+    if sum(pieces) == size:
+        return None
+    what = (
+        f"{where} splits axis {axis} of {name}, {by_size(shape)}, into {' + '.join(map(str, pieces))} = {sum(pieces)}, "
+        f"and it has {size}"
+    )
+    fix = f"pieces that add up to {size}"
+    if axis == len(shape) - 1 and (linear := widened(graph, name, sum(pieces))):
+        fix = f"{linear}, or {fix}"
+    maker = weighted_before(graph, name)
+    if axis == 1 and len(shape) > 2 and maker is not None and maker.operator.startswith("conv"):
+        fix = f"{sum(pieces)} channels out of layer {maker.name}, or {fix}"
+    if axis == 0 and len(shape) > 1 and sum(pieces) == shape[1]:
+        fix = "dim=1, the axis of the channels: without it the batch is split"
+    return ShapeAnswer(what, (), (name,), fix, by_input=False)
+
+
+def answer_permute(failed: Failed, graph: Graph, where: str) -> ShapeAnswer | None:
+    """An order for another number of axes: ``permute``."""
+    shape, name = failed.shapes[0], maker_of(graph, failed.values[0])
+    rest = failed.args[1:] or (failed.kwargs.get("dims", ()),)
+    order = rest[0] if len(rest) == 1 and isinstance(rest[0], (list, tuple)) else rest
+    if not order or len(order) == len(shape) or not all(isinstance(axis, int) for axis in order):
+        return None
+    what = f"{where} permutes the {len(shape)} axes of {name}, {by_size(shape)}, by an order of {len(order)}"
+    fix = f"an order of {len(shape)} axes, each once"
+    if len(order) == len(shape) + 1 and order[0] == 0:
+        without = ", ".join(str(axis % len(order) - 1) for axis in order[1:])
+        fix = f"x.permute({without}) where it has no batch, x[None] before it for a batch of one; else {fix}"
+    return ShapeAnswer(what, (), (name,), fix, by_input=False)
+
+
+def answer_axis(failed: Failed, graph: Graph, where: str) -> ShapeAnswer | None:
+    """An axis that a tensor does not have."""
+    said = re.search(r"range of \[(-?\d+), (-?\d+)\], but got (-?\d+)", str(failed.error))
+    shape = failed.shapes[0]
+    axes = tree_leaves((failed.args, failed.kwargs))
+    if said is None or int(said[2]) != len(shape) - 1 or int(said[3]) not in (one for one in axes if type(one) is int):
+        return None
+    name, asked = maker_of(graph, failed.values[0]), int(said[3])
+    what = f"{where} asks for axis {asked} of {name} ({failed.operator.strip('_')}), whose shape is {by_size(shape)}"
+    fix = f"an axis from 0 to {said[2]}, or from the end: -1 is the last, {said[1]} the first"
+    return ShapeAnswer(what, (), (name,), fix, by_input=False)

@@ -47,8 +47,9 @@ def build_graph(recorder: Recorder, sizes: tuple[Shape, ...]) -> Graph:
         name: tuple(dict.fromkeys((outputs[n].index, *(value.index for value in records[n].outcome.values))))
         for n, name in enumerate(names)
     }
-    facts = (recorder.returned, recorder.unused, recorder.known.decided, recorder.kept, made, recorder.graph.axes)
-    return Graph(tuple(layers), sizes, recorder.parameters, tuple(values), places, *facts)
+    facts = (recorder.returned, recorder.unused, recorder.known.decided, recorder.kept, made)
+    inputs_are = (recorder.graph.axes, recorder.graph.input_names)
+    return Graph(tuple(layers), sizes, recorder.parameters, tuple(values), places, *facts, *inputs_are)
 
 
 def _layer(

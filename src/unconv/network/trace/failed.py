@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unconv.network.trace.values import Value
@@ -19,6 +19,8 @@ class Operand:
     shape: tuple[int, ...]
     value: int | None
     """None where it does not depend on the network's input."""
+    name: str = ""
+    """Of the parameter or buffer that it is, or of the one parameter that it was made of; "" of others."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +53,37 @@ class Failed:
         return dict(zip(names, self.args, strict=False)) | self.kwargs
 
 
+@runtime_checkable
+@runtime_checkable
+class Pass(Protocol):
+    """A pass of a model, and what is known of its tensors."""
+
+    model: nn.Module
+
+    @property
+    def held(self) -> Mapping[int, frozenset[int]]:
+        """Of tensors that depend on no input, by their ids: the ids of the parameters that they were made of."""
+
+    def value_of(self, tensor: Tensor) -> Value | None:
+        """What is known of a tensor; None where it does not depend on the network's input."""
+
+
 def describe_failure(
-    operator: str,
-    args: Sequence[Any],
-    kwargs: dict[str, Any],
-    error: Exception,
-    value_of: Callable[[Tensor], Value | None],
+    operator: str, args: Sequence[Any], kwargs: dict[str, Any], error: Exception, made_in: Pass
 ) -> Failed:
     """An operation that failed, and what came into it."""
 
     def operand(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf
-        value = value_of(leaf)
-        return Operand(tuple(leaf.shape), None if value is None else value.index)
+        value = made_in.value_of(leaf)
+        if value is not None:
+            return Operand(tuple(leaf.shape), value.index)
+        held = made_in.held.get(id(leaf), frozenset())
+        return Operand(tuple(leaf.shape), None, names.get(next(iter(held)) if len(held) == 1 else id(leaf), ""))
 
+    weights = (*made_in.model.named_parameters(), *made_in.model.named_buffers())
+    names = {id(one): name for name, one in weights}
     given, named = tree_map(operand, (tuple(args), dict(kwargs)))
     return Failed(operator, given, named, error)
 

@@ -60,7 +60,7 @@ class WholeFunctions(TorchFunctionMode):
                 _check_classes(dict(zip(("input", "target"), args, strict=False)) | given)
             return self._call(func, args, given)
         except Exception as error:
-            failed = describe_failure(name, args, given, error, self.recorder.value_of)
+            failed = describe_failure(name, args, given, error, self.recorder)
             self.recorder.failed_functions.append(failed)
             # Of a comparison number by number its own shapes say more than those of the operation inside that failed.
             if name in LOSSES or (self.recorder.failed is None and name in CLASS_LOSSES):

@@ -123,16 +123,15 @@ class Graph(Tabled):
     """Where a name leads: a layer and the tensor that is its output, by index."""
     returned: tuple[int, ...] | None = None
     """The tensors that the model returns, by index; None where it returns something else than tensors."""
-    unused: tuple[str, ...] = ()
-    """Parameters that the traced pass does not use."""
+    unused: tuple[str, ...] = ()  # parameters that the traced pass does not use
     decided: bool = False
     """Whether values of weights or buffers decided on a path or a size: with others the graph may be another."""
     kept: tuple[int, ...] = ()
     """The tensors that modules still hold after the pass, as attributes or in buffers, by index."""
     outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """All tensors that a layer makes, by index: several of a split, say, or of a recurrent layer."""
-    axes: tuple[InputAxes, ...] = ()
-    """What each axis of each input is."""
+    axes: tuple[InputAxes, ...] = ()  # what each axis of each input is
+    input_names: tuple[str, ...] = ()  # as the model's forward has them, of several
 
     @property
     def image_size(self) -> Shape:
@@ -199,6 +198,8 @@ class Graph(Tabled):
 
     def input_name(self, place: int) -> str:
         """What messages call an input: "the input" where there is one."""
+        if self.input_names:
+            return f"the input {self.input_names[place]}"
         if len(self.input_sizes) == 1:
             return "the input"
         return f"the {_ORDINALS[place]} input" if place < len(_ORDINALS) else f"input {place + 1}"

@@ -92,7 +92,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._seen: dict[int, Tensor] = {}
         self._storages: dict[int, list[Tensor]] = defaultdict(list)
         self._slices: dict[int, _Slice] = {}
-        self._held: dict[int, frozenset[int]] = {id(p): frozenset({id(p)}) for p in self.model.parameters()}
+        self.held: dict[int, frozenset[int]] = {id(p): frozenset({id(p)}) for p in self.model.parameters()}
         self._sizes = {id(p): 0 if is_lazy(p) else p.numel() for p in self.model.parameters()}
         self._paths = {id(m): name for name, m in self.model.named_modules()}
         self._claimed: set[int] = set()
@@ -121,7 +121,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             result = self._run(func, args, kwargs or {})
         except Exception as error:
-            self.failed = describe_failure(base_name(func), args, kwargs or {}, error, self.value_of)
+            self.failed = describe_failure(base_name(func), args, kwargs or {}, error, self)
             raise
         if self._muted:
             return result
@@ -202,7 +202,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _record(self, call: OperatorCall, rule: OperationRule, written: Sequence[Tensor]) -> None:
         if not call.values or reads_shape_only(call.name):
-            held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
+            held = frozenset[int]().union(*(self.held.get(id(tensor), ()) for tensor in call.tensors))
             efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))
             macs = constant_macs(call.name, [tensor.shape for tensor in call.tensors])
             if macs:
@@ -210,7 +210,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 efforts |= {(id(call.outputs[0]), macs)}
             for tensor in call.outputs:
                 self.bind(tensor, None)
-                self._held[id(tensor)] = held
+                self.held[id(tensor)] = held
                 self._efforts[id(tensor)] = efforts
                 self._note_slices(call)
             return
@@ -224,7 +224,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._note_slices(call)
 
     def _add(self, call: OperatorCall, outcome: Outcome) -> None:
-        held = frozenset[int]().union(*(self._held.get(id(tensor), ()) for tensor in call.tensors))
+        held = frozenset[int]().union(*(self.held.get(id(tensor), ()) for tensor in call.tensors))
         fresh = held - self._claimed
         self._claimed |= fresh
         efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -135,14 +136,18 @@ def replay(
 ) -> tuple[Recorder, tuple[tuple[int, ...], ...], Exception | None] | None:
     """What a call of the model, or of one of its methods, shows when it is made again, with shapes only.
 
-    As :func:`attempt`, but the model is in the mode that it is in. None where no tensor of floats with a batch goes in.
+    As :func:`attempt`, but the model is in the mode that it is in. None where no tensor with a batch goes in.
     """
     model = unwrap_compiled(model)
     tensors = [leaf for leaf in tree_leaves((tuple(args), kwargs)) if isinstance(leaf, Tensor)]
     images = [tensor for tensor in tensors if tensor.is_floating_point() and tensor.ndim >= 2]
+    # Of words there are numbers alone.
+    images = images or [tensor for tensor in tensors if tensor.dtype in (torch.int64, torch.int32) and tensor.ndim >= 2]
     if not images:
         return None
     graph = ValueGraph(images[0].shape[1:], batch=len(images[0]))
+    if method is None and len(images) > 1:
+        graph.input_names = _names_of(model, args, kwargs, images)
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = Recorder(graph, model, fakes)
     with preserve(model, buffers=False), _quiet(), torch.inference_mode(False), fakes:
@@ -155,6 +160,19 @@ def replay(
             recorder.enter(model, given)
             call = partial(method, model)
         return recorder, tuple(tuple(one.shape[1:]) for one in images), _run(call, given, named, recorder)
+
+
+def _names_of(
+    model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], images: Sequence[Tensor]
+) -> tuple[str, ...]:
+    """What the model's forward calls its inputs; nothing where it gathers them."""
+    if isinstance(model, torch.jit.ScriptModule):
+        return ()
+    parameters = inspect.signature(model.forward).parameters.values()
+    plain = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    given = dict(zip(plain, args, strict=False)) | kwargs
+    names = {id(value): name for name, value in given.items()}
+    return tuple(names[id(one)] for one in images) if all(id(one) in names for one in images) else ()
 
 
 def _run(

@@ -40,6 +40,7 @@ class ValueGraph:
     """The values of a network, in the order in which they come to be."""
 
     def __init__(self, size: Sequence[int], axes: Sequence[InputAxes] = (), batch: int = 1) -> None:
+        self.input_names: tuple[str, ...] = ()
         self.axes = tuple(axes) or (usual_axes(size),)
         self.input_size = self.axes[0].sizes(size)
         self.batch = batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -150,6 +151,7 @@ def way_out(found: Mismatch, first: tuple[str, tuple[int, ...]], second: tuple[s
     known = maker in graph and len(first[1]) == len(second[1])
     if not known or graph[maker].operator not in UPSAMPLING:
         padded = padded_to(graph, first[0], first[1], second[1]) or padded_to(graph, second[0], second[1], first[1])
+        padded = padded or _projected(found)
         resized = f"F.interpolate(x, size={second[1]}) of {first[0]}, or a crop of the larger"
         return f"{padded}, or {resized}" if padded else resized
     layer = graph[maker]
@@ -170,6 +172,19 @@ def way_out(found: Mismatch, first: tuple[str, tuple[int, ...]], second: tuple[s
         return f"{name}(x, output_size=skip.shape[2:]), here output_padding={argument(extra)}"
     resized = f"F.interpolate({name}(x), size=skip.shape[2:])"
     return f"{resized}, or a crop: no output_padding of it comes to {by_size(second[1])}"
+
+
+def _projected(found: Mismatch) -> str:
+    """The strided convolution that brings one of two summands to the size and channels of the other."""
+    large, small = sorted(found.shapes, key=lambda shape: prod(shape[2:]), reverse=True)
+    name = found.layers[found.shapes.index(large)]
+    strides = {-(-a // b) if b else 0 for a, b in zip(large[2:], small[2:], strict=True)}
+    stride = next(iter(strides))
+    if found.operator != "add" or len(strides) != 1 or stride < 2 or not 3 <= len(large) <= 5:
+        return ""
+    if any(-(-a // stride) != b for a, b in zip(large[2:], small[2:], strict=True)):
+        return ""
+    return f"nn.Conv{len(large) - 2}d({large[1]}, {small[1]}, 1, stride={stride}) of {name}"
 
 
 def padded_to(graph: Graph, name: str, now: Sequence[int], wanted: Sequence[int]) -> str:
