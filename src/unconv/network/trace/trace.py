@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from unconv.describe import counted
 from unconv.errors import GeometryError, ModelError, UnconvError
 from unconv.network.run.forward import Arrived, OutOfTime, not_called, stopping
 from unconv.network.run.input_axes import Axes, read_axes, usual_axes
@@ -103,6 +104,10 @@ def attempt(
     sizes = as_input_sizes(input_size, model, lengths=[len(one.names) for one in told])
     device, parameter_type = _kind_of(model)
     own = input_dtypes(input_size, model)
+    if dtype is None and len(own) != len(sizes):
+        raise ModelError(
+            f"trace: {counted(len(sizes), 'size')} for {counted(len(own), 'input')}; give (channels, *axes) of each"
+        )
     given = list(dtype) if isinstance(dtype, Sequence) else [dtype or kind or parameter_type for kind in own]
     if len(given) != len(sizes):
         raise ModelError(f"trace: {len(given)} dtypes for {len(sizes)} inputs; give one, or one for each")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unconv.models.load.onnx_file.node import Node
+from unconv.models.load.onnx_file.node import Node, to_tensor
 from unconv.models.load.onnx_file.padding import fixed_padding, pad_axes, pairs_for, window_of
 from unconv.models.load.onnx_file.recurrent import recurrent
 from unconv.operators.by_axes import CONV_LAYER, CONV_TRANSPOSE_LAYER
@@ -46,19 +46,31 @@ class SizedConvTranspose(nn.Module):
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
+    groups: int
+    weight: Tensor
+    bias: Tensor | None
 
     def forward(self, x: Tensor) -> Tensor:
         """The transposed convolution, cropped."""
-        crops = _crops(self.node, self.kernel_size, tuple(x.shape[2:]))
-        own = [_padding(*crop, stride) for crop, stride in zip(crops, self._steps(), strict=True)]
-        fits = None not in own
-        padding, more = zip(*own, strict=True) if fits else ((0,) * len(crops), (0,) * len(crops))
-        function = getattr(torch.nn.functional, f"conv_transpose{len(crops)}d")
-        output: Tensor = function(x, self.weight, self.bias, self.stride, padding, more, self.groups, self.dilation)
-        return output if fits else pad_axes(output, [(-before, -after) for before, after in crops])
+        crops, axes = _crops(self.node, self.kernel_size, tuple(x.shape[2:])), len(self.kernel_size)
+        steps = [max(pair) for pair in zip(self.stride, self.dilation, strict=True)]
+        own = [_padding(*crop, step) for crop, step in zip(crops, steps, strict=True)]
+        if None not in own:
+            padding, more = zip(*own, strict=True)
+            return self._transposed(x, self.bias, padding, more)
+        # Cells that are added hold the bias: torch adds them behind, fewer than a step.
+        added = tuple(max(-after, 0) for _, after in crops)
+        if all(before >= 0 and n < step for (before, _), n, step in zip(crops, added, steps, strict=True)):
+            output = self._transposed(x, self.bias, (0,) * axes, added)
+            return pad_axes(output, [(-before, -max(after, 0)) for before, after in crops])
+        output = self._transposed(x, None, (0,) * axes, (0,) * axes)
+        output = pad_axes(output, [(-before, -after) for before, after in crops])
+        return output if self.bias is None else output + self.bias.view(-1, *(1,) * axes)
 
-    def _steps(self) -> list[int]:
-        return [max(pair) for pair in zip(self.stride, self.dilation, strict=True)]
+    def _transposed(self, x: Tensor, bias: Tensor | None, padding: Sequence[int], more: Sequence[int]) -> Tensor:
+        function = getattr(torch.nn.functional, f"conv_transpose{len(padding)}d")
+        output: Tensor = function(x, self.weight, bias, self.stride, padding, more, self.groups, self.dilation)
+        return output
 
 
 class SizedConvTranspose1d(SizedConvTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
@@ -161,7 +173,7 @@ def batch_norm(node: Node, given: Sequence[Any]) -> nn.Module | None:
     scale, shift, mean, variance = given[1:5]
     module = _BatchNorm(len(scale), eps=node.get("epsilon", 1e-5))
     _filled(module, weight=scale, bias=shift)
-    module.running_mean, module.running_var = (torch.from_numpy(one.copy()) for one in (mean, variance))
+    module.running_mean, module.running_var = (to_tensor(one) for one in (mean, variance))
     return module
 
 
@@ -202,7 +214,7 @@ def _empty(kind: Any, *arguments: Any) -> Any:
 def _filled(module: Any, **values: Any) -> Any:
     for name, value in values.items():
         if value is not None:
-            setattr(module, name, nn.Parameter(torch.from_numpy(value.copy())))
+            setattr(module, name, nn.Parameter(to_tensor(value)))
     return module
 
 

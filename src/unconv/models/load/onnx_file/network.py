@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from unconv.describe import by_size
-from unconv.errors import ModelError
+from unconv.errors import ModelError, UnconvError, one_line
 from unconv.models.load.onnx_file.layers import LAYERS
-from unconv.models.load.onnx_file.node import Node, as_tensor
+from unconv.models.load.onnx_file.node import Node, as_tensor, to_tensor, torch_type
 from unconv.models.load.onnx_file.operators import OPERATORS, Operator
 from unconv.models.load.onnx_file.read import FileInput, OnnxGraph
 
@@ -43,10 +42,11 @@ class Operation(nn.Module):
             if value is None or position in operator.settings:
                 self._given.append(value)
                 continue
-            if np.issubdtype(value.dtype, np.floating) and value.size > 1:
-                self.register_parameter(held, nn.Parameter(torch.from_numpy(value.copy())))
+            tensor = to_tensor(value)
+            if tensor.is_floating_point() and value.size > 1:
+                self.register_parameter(held, nn.Parameter(tensor))
             else:
-                self.register_buffer(held, torch.from_numpy(value.copy()))
+                self.register_buffer(held, tensor)
             self._given.append(held)
 
     def forward(self, *values: Any) -> Any:
@@ -87,7 +87,7 @@ class OnnxNetwork(nn.Module):
     def input_sizes(self) -> tuple[tuple[int, ...], ...]:
         """(channels, *axes) of each input; raises ModelError where the file leaves one open."""
         for one in self._inputs:
-            if not one.axes or not all(isinstance(axis, int) and axis for axis in one.axes[1:]):
+            if not all(isinstance(axis, int) and axis > 0 for axis in one.axes[1:]):
                 raise ModelError(
                     f"{self.file}: the size of input {one} is not fixed; say it: input_size="
                     f"{_example(one)}, on the command line --input-size {by_size(_example(one))}"
@@ -97,12 +97,18 @@ class OnnxNetwork(nn.Module):
     @property
     def input_dtypes(self) -> tuple[torch.dtype | None, ...]:
         """The type of each input; None for floats, which follow the parameters."""
-        kinds = [torch.from_numpy(np.empty(0, one.dtype)).dtype for one in self._inputs]
+        kinds = [torch_type(one.dtype) for one in self._inputs]
         return tuple(None if kind.is_floating_point else kind for kind in kinds)
 
     def _make(self, nodes: tuple[Node, ...]) -> Iterator[_Step]:
         sized = set[str]()
         for node in nodes:
+            if node.captures:
+                raise ModelError(
+                    f"{self.file}: node {node.name}: {node.operator} is control flow, which is not known here; "
+                    "onnxsim or onnxruntime's optimised file may have resolved it, else cut the network before it, "
+                    "onnx.utils.extract_model(...), or give the torch module"
+                )
             given = [self._constants.get(name) for name in node.inputs]
             if all(value is not None or not name for name, value in zip(node.inputs, given, strict=True)):
                 self._constants.update(node.evaluate(given))
@@ -113,8 +119,7 @@ class OnnxNetwork(nn.Module):
             if of_sizes:
                 yield _Step(node, None, ())
                 continue
-            make = LAYERS.get(node.operator)
-            module = None if make is None else make(node, given)
+            module = _layer(node, given)
             takes = tuple(node.inputs[position] for position in getattr(module, "positions", (0,)))
             if module is None:
                 operator = OPERATORS.get(node.operator)
@@ -143,12 +148,25 @@ class OnnxNetwork(nn.Module):
             raise ModelError(f"{self.file}: {len(inputs)} inputs given; the file takes {len(self._inputs)}: {told}")
         values: dict[str, Any] = {
             **self._constants,
-            **{one.name: x for one, x in zip(self._inputs, inputs, strict=True)},
+            # A number comes as a batch of one.
+            **{one.name: x if one.axes else x.reshape(()) for one, x in zip(self._inputs, inputs, strict=True)},
         }
         for step in self._steps:
             values.update(_run(step, values))
         outputs = tuple(as_tensor(values[name], inputs[0]) for name in self._outputs)
         return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _layer(node: Node, given: list[Any]) -> nn.Module | None:
+    """The layer of torch's own that a node is; None where it is none."""
+    make = LAYERS.get(node.operator)
+    try:
+        return None if make is None else make(node, given)
+    except (TypeError, ValueError, IndexError, RuntimeError, OverflowError) as error:
+        if isinstance(error, UnconvError):
+            raise
+        # What torch's modules refuse, and weights and attributes that do not fit each other.
+        node.refuse(f"its attributes and weights are none of a layer: {one_line(error)}")
 
 
 def _run(step: _Step, values: dict[str, Any]) -> dict[str, Any]:
@@ -163,4 +181,6 @@ def _run(step: _Step, values: dict[str, Any]) -> dict[str, Any]:
 
 def _example(given: FileInput) -> tuple[int, ...]:
     """A size with numbers where the file has none."""
-    return tuple(axis if isinstance(axis, int) and axis else 224 for axis in given.axes[1:]) or (3, 224, 224)
+    sizes = [axis if isinstance(axis, int) and axis > 0 else 224 for axis in given.axes[1:]]
+    pictures = len(sizes) > 1 and all(axis == 224 for axis in sizes)
+    return (3, *sizes[1:]) if pictures else tuple(sizes)

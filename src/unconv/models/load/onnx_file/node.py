@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unconv.errors import ModelError, one_line
@@ -24,6 +25,7 @@ class Node:
         inputs: names of the values that it takes; "" for one that is left out.
         outputs: names of the values that it makes.
         opset: the version of its operator's domain.
+        captures: names of the values that graphs inside it read from around it.
         run: computes the outputs of known inputs; onnx's reference.
     """
 
@@ -33,6 +35,7 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     opset: int = 0
+    captures: tuple[str, ...] = ()
     run: Callable[..., list[Any]] | None = field(default=None, repr=False)
 
     def get(self, attribute: str, default: Any = None) -> Any:
@@ -76,6 +79,37 @@ class Node:
         raise ModelError(f"node {self.name} ({self.operator}): {why}")
 
 
+def torch_type(dtype: np.dtype[Any]) -> torch.dtype:
+    """torch's type of numpy's, or of those that ml_dtypes adds; whole numbers below a byte are held in one.
+
+    Raises ModelError for what torch does not have.
+
+    >>> torch_type(np.dtype(np.float16)), torch_type(np.dtype(np.uint16))
+    (torch.float16, torch.uint16)
+    """
+    name = {"int4": "int8", "uint4": "uint8", "int2": "int8", "uint2": "uint8"}.get(dtype.name, dtype.name)
+    kind = getattr(torch, name, None)
+    if not isinstance(kind, torch.dtype):
+        raise ModelError(f"values of type {dtype.name} are nothing that torch has")
+    return kind
+
+
+def to_tensor(value: NDArray[Any]) -> Tensor:
+    """A tensor with a copy of an array's values.
+
+    >>> to_tensor(np.ones(2, np.float16))
+    tensor([1., 1.], dtype=torch.float16)
+    """
+    kind = torch_type(value.dtype)
+    if value.dtype.name.endswith(("int4", "int2")):
+        return torch.from_numpy(value.astype(np.uint8 if value.dtype.name.startswith("u") else np.int8))
+    if value.dtype.kind in "fiubc":
+        return torch.from_numpy(value.copy())
+    # Types that numpy has not itself go by their bits.
+    bits: np.dtype[Any] = np.dtype(f"u{value.dtype.itemsize}")
+    return torch.from_numpy(np.ascontiguousarray(value).reshape(-1).view(bits).copy()).view(kind).reshape(value.shape)
+
+
 def as_tensor(value: Any, beside: Tensor | None = None) -> Tensor:
     """A value as a tensor, on the device of another; made from numbers, so that a trace sees what they are.
 
@@ -84,5 +118,4 @@ def as_tensor(value: Any, beside: Tensor | None = None) -> Tensor:
     """
     if isinstance(value, Tensor):
         return value
-    dtype = torch.from_numpy(np.empty(0, value.dtype)).dtype
-    return torch.tensor(value.tolist(), dtype=dtype, device=None if beside is None else beside.device)
+    return torch.tensor(value.tolist(), dtype=torch_type(value.dtype), device=None if beside is None else beside.device)

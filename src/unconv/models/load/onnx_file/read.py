@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unconv.errors import MissingExtraError, ModelError, one_line, printable
 from unconv.models.load.onnx_file.node import Node
@@ -72,18 +73,42 @@ def read_onnx(path: Path) -> OnnxGraph:
             f"{name}: opset {version} is older than {OLDEST_OPSET}; onnx.version_converter.convert_version brings "
             "the file up to date"
         )
+    if version > (newest := onnx.defs.onnx_opset_version()):
+        raise ModelError(f"{name}: opset {version} is newer than {newest}, the last that this onnx knows; upgrade onnx")
     graph = model.graph
+    _check_names(graph, name)
     if graph.sparse_initializer:
         raise ModelError(f"{name}: sparse weights ({graph.sparse_initializer[0].values.name}) are not read")
-    constants = {one.name: onnx.numpy_helper.to_array(one, str(path.parent)) for one in graph.initializer}
+    constants = {one.name: _array(one, path.parent, name) for one in graph.initializer}
     inputs = tuple(_input(one, name) for one in graph.input if one.name not in constants)
     return OnnxGraph(name, tuple(_nodes(graph.node, opsets)), constants, inputs, tuple(o.name for o in graph.output))
+
+
+def _check_names(graph: Any, file: str) -> None:
+    """Refuse names that are no text, which protobuf hands on as bytes."""
+    for node in graph.node:
+        names = (node.name, node.op_type, node.domain, *node.input, *node.output, *(one.name for one in node.attribute))
+        if bad := next((name for name in names if isinstance(name, bytes)), None):
+            raise ModelError(f"{file}: node {node.name!r} holds the name {bad!r}, which is no text in UTF-8")
+    for one in (*graph.initializer, *graph.input, *graph.output):
+        if isinstance(one.name, bytes):
+            raise ModelError(f"{file}: the name {one.name!r} is no text in UTF-8")
+
+
+def _array(weight: Any, folder: Path, file: str) -> NDArray[Any]:
+    """The values of a weight, which may stand in a file of that folder."""
+    try:
+        values: NDArray[Any] = import_onnx().numpy_helper.to_array(weight, str(folder))
+    except Exception as error:
+        # numpy's errors, and those of the file system.
+        raise ModelError(f"{file}: weight {weight.name} cannot be read: {one_line(error)}") from error
+    return values
 
 
 def import_onnx() -> Any:
     """The package with the parts that are used here; raises MissingExtraError where it is not installed."""
     try:
-        for part in ("checker", "helper", "inliner", "numpy_helper", "reference"):
+        for part in ("checker", "defs", "helper", "inliner", "numpy_helper", "reference"):
             importlib.import_module(f"onnx.{part}")
         return importlib.import_module("onnx")
     except ImportError as error:
@@ -100,6 +125,8 @@ def _input(given: Any, file: str) -> FileInput:
     if not given.type.HasField("tensor_type"):
         raise ModelError(f"{file}: input {given.name} is a {given.type.WhichOneof('value')}; tensors are read")
     tensor = given.type.tensor_type
+    if tensor.elem_type == import_onnx().TensorProto.STRING:
+        raise ModelError(f"{file}: input {given.name} holds text; numbers are read")
     axes = tuple(one.dim_value if one.HasField("dim_value") else one.dim_param for one in tensor.shape.dim)
     dtype: np.dtype[Any] = import_onnx().helper.tensor_dtype_to_np_dtype(tensor.elem_type)
     return FileInput(given.name, axes, dtype)
@@ -119,8 +146,22 @@ def _nodes(protos: Sequence[Any], opsets: dict[str, int]) -> Iterator[Node]:
         domain = proto.domain or "ai.onnx"
         operator = proto.op_type if domain == "ai.onnx" else f"{domain}:{proto.op_type}"
         attributes = {one.name: helper.get_attribute_value(one) for one in proto.attribute}
-        run = partial(_evaluate, proto, opsets)
-        yield Node(name, operator, attributes, tuple(proto.input), tuple(proto.output), opsets.get(domain, 1), run)
+        ends, version = (tuple(proto.input), tuple(proto.output)), opsets.get(domain, 1)
+        captures = tuple(sorted(name for graph in _graphs(proto) for name in _captured(graph)))
+        yield Node(name, operator, attributes, *ends, version, captures, partial(_evaluate, proto, opsets))
+
+
+def _graphs(node: Any) -> list[Any]:
+    """The graphs inside a node."""
+    return [graph for one in node.attribute for graph in (*([one.g] if one.HasField("g") else []), *one.graphs)]
+
+
+def _captured(graph: Any) -> set[str]:
+    """Names of the values that a graph inside a node reads from around it."""
+    own = {one.name for one in (*graph.input, *graph.initializer)}
+    own |= {name for node in graph.node for name in node.output}
+    read = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}
+    return (read | {name for node in graph.node for inner in _graphs(node) for name in _captured(inner)}) - own - {""}
 
 
 def _evaluate(proto: Any, opsets: dict[str, int], given: dict[str, Any]) -> list[Any]:

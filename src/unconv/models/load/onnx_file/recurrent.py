@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unconv.models.load.onnx_file.node import Node, as_tensor
+from unconv.models.load.onnx_file.node import Node, as_tensor, to_tensor
 
 # ONNX's gates in torch's order: i o f c -> i f c o; z r h -> r z h.
 _GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
@@ -73,7 +73,7 @@ def recurrent(node: Node, given: Sequence[Any]) -> Any:
         for name, values in parts.items():
             blocks = np.split(values, len(_GATES[node.operator]))
             ordered = np.concatenate([blocks[gate] for gate in _GATES[node.operator]])
-            getattr(module, f"{name}_l0{end}").data = torch.from_numpy(ordered)
+            getattr(module, f"{name}_l0{end}").data = to_tensor(ordered)
     return module
 
 
