@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from contextlib import redirect_stdout
+from pathlib import PurePath
+from typing import Any, ClassVar, TextIO, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -58,6 +61,37 @@ def _plain(names: str, text: str, argument: bool) -> tuple[str, str]:
     return names, f"{told} [{shown}]" if shown else told
 
 
+# Where a forward pass of torch begins.
+_FORWARD = ("_call_impl", ("nn", "modules", "module.py"))
+
+
+class ResultsOutput:
+    """The standard output for results: what a network prints in its forward pass goes to the standard error.
+
+    All else is the stream's own.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write to the one or the other, by who is calling."""
+        return (sys.stderr if _in_forward_pass() else self._stream).write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _in_forward_pass() -> bool:
+    frame = sys._getframe(2)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == _FORWARD[0] and PurePath(code.co_filename).parts[-3:] == _FORWARD[1]:
+            return True
+        frame = cast("Any", frame.f_back)
+    return False
+
+
 class Command(TyperCommand):
     """A command of ours.
 
@@ -72,6 +106,14 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; old spellings are told on stderr."""
         return super().parse_args(ctx, translate(args, self.renamed))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; on stdout are its results alone, none of what a network prints."""
+        # None where it was closed.
+        if not sys.stdout:
+            return super().invoke(ctx)
+        with redirect_stdout(cast("TextIO", ResultsOutput(sys.stdout))):
+            return super().invoke(ctx)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """What the command does, and examples."""
