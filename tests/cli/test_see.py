@@ -242,3 +242,27 @@ def test_an_empty_name_is_not_the_current_folder(
 ) -> None:
     assert unconv(monkeypatch, "see", "net.py:build", "", *SMALL) == 2
     assert "an empty name is no file or folder" in capsys.readouterr().err
+
+
+def test_clips_and_their_slices(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "volume.py").write_text(NET.replace("Conv2d(3,", "Conv3d(1,").replace("2d(", "3d("))
+    for number in range(6):
+        (place / "frames").mkdir(exist_ok=True)
+        save_image(torch.rand(1, 20, 24), place / f"frames/{number}.png")
+    words = ("see", "volume.py:build", "frames", "--layers", "1", "--top-units", "1", "--json")
+    assert unconv(monkeypatch, *words, "--slice", "2") == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["input_size"] == [1, 6, 20, 24]
+    (unit,) = numbers["pictures"][0]["layers"][0]["units"]
+    assert unit["slice"] == min(range(*unit["box"][0]), key=lambda one: abs(one - 2))
+    assert numbers["pictures"][0]["notes"] == ["a clip of 6 frames, 0.png to 5.png"]
+    assert unconv(monkeypatch, *words, "--force", "--size", "4x16x16") == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["input_size"] == [1, 4, 16, 16]
+    assert "frames 1 to 4 of 6" in numbers["pictures"][0]["notes"]
+    assert unconv(monkeypatch, "see", "net.py:build", "pictures", "--slice", "2", *SMALL) == 2
+    assert "slice 2; the network is given pictures, 3×32×48, which have no slices" in capsys.readouterr().err
+    assert unconv(monkeypatch, "audit", "volume.py:build") == 2
+    assert "say input_size=(channels, *axes)" in capsys.readouterr().err

@@ -198,7 +198,7 @@ def test_bombs_are_skipped_and_nothing_is_warned(folder):
         pictures = read_images(folder, max_pixels=1000)
     assert len(pictures) == 5
     assert [item.reason for item in pictures.skipped if item.name == "large.png"] == [
-        "2,500 pixels exceed the limit of 1,000; raise max_pixels to read it"
+        "50×50 pixels are more than 1,000; max_pixels=2500 lets them through"
     ]
 
 
@@ -229,7 +229,7 @@ def test_skimages_pictures_equal_pillow():
     reasons = {item.name: item.reason for item in pictures.skipped}
     # Three 64-bit floats a pixel.
     assert reasons["multipage_rgb.tif"].startswith("not a picture")
-    assert reasons["lfw_subset.npy"] == "not a picture in a known format"
+    assert "no channel axis" in reasons["lfw_subset.npy"]
 
 
 def test_a_photograph_is_what_skimage_says_it_is():

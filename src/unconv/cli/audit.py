@@ -160,8 +160,9 @@ def _look(
     loaded = network.load(model, random_weights=network.random_weights or not own)
     from unconv.network.run.input_sizes import states_inputs
 
-    sizes: Any = told if told is not None else (loaded.takes or loaded.input_size,)
-    if told is None and network.size is None and states_inputs(loaded.module):
+    size = loaded.takes or loaded.input_size
+    sizes: Any = told if told is not None else (size,)
+    if told is None and (not size or (network.size is None and states_inputs(loaded.module))):
         sizes = None
     try:
         found = run(loaded.module, sizes, measure=measure, axes=axes).without(rules)  # type: ignore[arg-type]

@@ -90,7 +90,8 @@ RandomWeights: TypeAlias = Annotated[
     bool, typer.Option("--random-weights", help="Leave the network untrained.", rich_help_panel=NETWORK)
 ]
 Size: TypeAlias = Annotated[
-    str | None, typer.Option("--size", help="Size the network is given: 224 or 192x256.", rich_help_panel=NETWORK)
+    str | None,
+    typer.Option("--size", help="Size it is given: 224, 192x256; of clips 16x112x112.", rich_help_panel=NETWORK),
 ]
 
 Mean: TypeAlias = Annotated[
@@ -160,7 +161,7 @@ class Transform(OptionGroup):
         {'size': (96, 96), 'mean': [0.5], 'std': None}
         """
         return {
-            "size": spelling.sides("--size", self.size),
+            "size": spelling.picture_size("--size", self.size),
             "mean": spelling.numbers("--mean", self.mean),
             "std": spelling.numbers("--std", self.std),
         }

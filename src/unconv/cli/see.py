@@ -50,6 +50,12 @@ def see(
     bands: Annotated[
         str | None, typer.Option("--bands", help="Channels that are shown, from 0: 3,2,1, or one.", show_default="all")
     ] = None,
+    slice: Annotated[
+        int | None,
+        typer.Option(
+            "--slice", min=0, help="Slice that is shown of clips and volumes, from 0.", show_default="the strongest"
+        ),
+    ] = None,
     formats: Annotated[str, typer.Option("--formats", help="html, png, pdf, joined by commas.")] = "html",
     single_file: Annotated[bool, typer.Option("--single-file", help="Put the pictures into the page.")] = False,
     force: options.Force = False,
@@ -97,6 +103,7 @@ def see(
         force=force,
         output=output,  # type: ignore[arg-type]
         bands=spelling.indices("--bands", bands),
+        slice=slice,
     )
     tell_skipped(report.skipped)
     if job.json:

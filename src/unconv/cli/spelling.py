@@ -127,6 +127,16 @@ def indices(option: str, text: str | None) -> list[int] | None:
     return [int(part) for part in parts]
 
 
+def picture_size(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Height and width, one number for both; frames, height and width of clips.
+
+    >>> picture_size("--size", "192x256"), picture_size("--size", "224"), picture_size("--size", "16x112x112")
+    ((192, 256), (224, 224), (16, 112, 112))
+    """
+    size = None if text is None else sizes(option, text)
+    return size if isinstance(size, tuple) and len(size) == 3 else sides(option, text)
+
+
 def sides(option: str, text: str | None) -> tuple[int, int] | None:
     """Height and width; one number for both.
 

@@ -7,6 +7,7 @@ in the picture's own (sRGB) encoding: what networks are trained on.
 from __future__ import annotations
 
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from unconv.choices import Layout as Layout, Mode as Mode
+from unconv.describe import by_size
 from unconv.errors import ImageError, one_line, printable
 from unconv.files import write_whole
 
@@ -62,6 +64,24 @@ def finish_picture(
     if mode == "grey" and picture.shape[0] == 3:
         return torch.einsum("c,chw->hw", picture.new_tensor(LUMA), picture)[None]
     return picture.contiguous()
+
+
+def check_pixels(size: tuple[int, ...], max_pixels: int) -> None:
+    """Refuse what has more pixels than are allowed.
+
+    Args:
+        size: (height, width), with the frames in front where there are several.
+        max_pixels: how many there may be.
+
+    >>> check_pixels((48, 64), 10_000)
+    >>> check_pixels((9000, 12000), 100_000_000)
+    Traceback (most recent call last):
+    unconv.errors.ImageError: 9000×12000 pixels are more than 100,000,000; max_pixels=108000000 lets them through
+    """
+    if prod(size) > max_pixels:
+        raise ImageError(
+            f"{by_size(size)} pixels are more than {max_pixels:,}; max_pixels={prod(size)} lets them through"
+        )
 
 
 def check_finish(mode: str, background: Background) -> None:

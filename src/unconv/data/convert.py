@@ -19,6 +19,7 @@ def as_image_tensor(
     layout: Layout | None = None,
     mode: Mode = "keep",
     background: Background = 1.0,
+    channels: int | None = None,
 ) -> Float[Tensor, "channels height width"]:
     """Turn a tensor, an array or a Pillow picture into a float32 tensor (channels, height, width) in [0, 1].
 
@@ -32,6 +33,8 @@ def as_image_tensor(
         layout: ``"CHW"`` or ``"HWC"`` where the rule above reads it wrongly.
         mode: ``"rgb"``, ``"grey"`` or ``"keep"``.
         background: what shows through where the picture is transparent: grey level or (red, green, blue).
+        channels: of the network that it is for: with another number than 1 or 3 the axis of so many entries holds
+            them, and all are taken as they are.
 
     Raises ImageError for other shapes, other number types, and values that are not in [0, 1].
 
@@ -46,7 +49,7 @@ def as_image_tensor(
     if isinstance(image, PillowImage.Image):
         # Floats of another range are mapped by the decoder, with a note that has no place here.
         if image.mode != "F":
-            return decode_pillow(image, mode=mode, background=background)[0]
+            return decode_pillow(image, mode=mode, background=background, channels=channels)[0]
         image = np.array(image)
     if not isinstance(image, Tensor | np.ndarray):
         raise ImageError(
@@ -54,8 +57,11 @@ def as_image_tensor(
         )
     if isinstance(image, Tensor):
         _check_dense(image)
-    tensor = _from_numpy(image) if isinstance(image, np.ndarray) else image.detach().cpu()
-    picture = unit_range(_channels_first(tensor, layout, prefer_last=isinstance(image, np.ndarray)))
+    tensor = from_numpy(image) if isinstance(image, np.ndarray) else image.detach().cpu()
+    counts = CHANNELS if channels in (None, 1, 3) else (channels,)
+    picture = unit_range(_channels_first(tensor, layout, isinstance(image, np.ndarray), counts))
+    if channels not in (None, 1, 3):
+        return picture.contiguous()
     if picture.shape[0] == 4:
         return finish_picture(picture[:3], picture[3], mode, background)
     return finish_picture(picture, None, mode, background)
@@ -67,7 +73,14 @@ def _check_dense(tensor: Tensor) -> None:
         raise ImageError(f"image of shape {tuple(tensor.shape)}: the tensor is {kind}; {way}")
 
 
-def _from_numpy(array: Array) -> Tensor:
+def from_numpy(array: Array) -> Tensor:
+    """A copy of an array, whatever its order of bytes and its strides.
+
+    >>> from_numpy(np.zeros((2, 3))[::-1]).shape
+    torch.Size([2, 3])
+
+    Raises ImageError for numbers that torch does not have.
+    """
     try:
         # torch takes neither foreign byte order nor negative strides, and warns of read-only memory.
         return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
@@ -77,23 +90,24 @@ def _from_numpy(array: Array) -> Tensor:
         ) from error
 
 
-def _channels_first(tensor: Tensor, layout: Layout | None, prefer_last: bool) -> Tensor:
+def _channels_first(tensor: Tensor, layout: Layout | None, prefer_last: bool, counts: tuple[int, ...]) -> Tensor:
     shape = tuple(tensor.shape)
-    if tensor.ndim == 2 and 0 not in shape:
+    if tensor.ndim == 2 and 0 not in shape and 1 in counts:
         return tensor[None]
     if tensor.ndim != 3 or 0 in shape:
         raise ImageError(
             f"image of shape {shape}: a picture is (height, width), (channels, height, width) or "
             "(height, width, channels), none of them 0"
         )
-    first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
+    first, last = shape[0] in counts, shape[2] in counts
     if layout is None:
         layout = "HWC" if last and (prefer_last or not first) else "CHW"
     if layout not in ("CHW", "HWC"):
         raise ImageError(f"image of shape {shape}: layout {layout!r} is unknown; it is 'CHW' or 'HWC'")
     if not (first if layout == "CHW" else last):
         raise ImageError(
-            f"image of shape {shape}: no channel axis; the first or the last axis must have 1, 3 or 4 entries"
+            f"image of shape {shape}: no channel axis; the first or the last axis must have "
+            f"{'1, 3 or 4' if counts == CHANNELS else counts[0]} entries"
         )
     return tensor if layout == "CHW" else tensor.permute(2, 0, 1)
 

@@ -1,29 +1,26 @@
 """Decoding: one picture file to one tensor, every pixel format that Pillow knows, bounded before it is decoded.
 
-How numbers become [0, 1]: 1 bit is 0 or 1; 8 bits are divided by 255, 16 by 65535, 12 by 4095; floats in [0, 1] stay,
-other floats are mapped from their smallest and largest value, with a note. CMYK goes through its embedded profile
-where there is one and by Pillow's plain inversion otherwise, with a note. Profiles of RGB and grey pictures are not
-applied: networks are trained on the numbers in the file. The orientation that EXIF or XMP asks for is applied.
+How numbers become [0, 1] is told in :mod:`unconv.data.pixel_formats`.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image as PillowImage, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image as PillowImage, UnidentifiedImageError
 from torch import Tensor
 
-from unconv.data.arrays import Array, Background, Mode, finish_picture
+from unconv.data.arrays import Background, Mode, check_pixels, finish_picture
+from unconv.data.pixel_formats import read_planes
+from unconv.describe import by_size, counted
 from unconv.errors import ImageError, one_line
 
 # Named one by one: others either run a program (EPS), draw vectors (WMF) or only recognise without decoding (HDF5).
@@ -32,15 +29,23 @@ FORMATS = (
     "SGI", "TGA",
 )  # fmt: skip
 
+# What is said where only one of several frames is read.
+FIRST = "the first of several frames"
+
 # Seekable, as decoders go back and forth.
 Stream: TypeAlias = io.BufferedReader | io.BytesIO
 Decoded: TypeAlias = tuple[Float[Tensor, "channels height width"], tuple[str, ...]]
+DecodedClip: TypeAlias = tuple[Float[Tensor, "channels frames height width"], tuple[str, ...]]
+
+Read = TypeVar("Read", Decoded, DecodedClip)
 
 # Pillow's bomb limit and Python's warning filters belong to the whole process.
 _PROCESS_WIDE = threading.RLock()
 
 
-def decode_file(path: Path, *, mode: Mode, background: Background, max_pixels: int) -> Decoded:
+def decode_file(
+    path: Path, *, mode: Mode, background: Background, max_pixels: int, channels: int | None = None
+) -> Decoded:
     """Read one file into a picture in [0, 1] and notes of what was done on the way.
 
     The message of the ImageError it may raise is the bare reason, without the file name.
@@ -50,6 +55,8 @@ def decode_file(path: Path, *, mode: Mode, background: Background, max_pixels: i
         mode: ``"rgb"``, ``"grey"`` or ``"keep"``.
         background: what shows through where the picture is transparent.
         max_pixels: larger pictures are refused from what their header says, before anything is decoded.
+        channels: of the network; with another number than 1 or 3 every channel of the file is taken, its opacity and
+            its pages too.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "grey.png"
@@ -58,47 +65,105 @@ def decode_file(path: Path, *, mode: Mode, background: Background, max_pixels: i
     torch.Size([3, 48, 64])
     >>> decode_file(path, mode="rgb", background=1.0, max_pixels=1_000)
     Traceback (most recent call last):
-    unconv.errors.ImageError: 3,072 pixels exceed the limit of 1,000; raise max_pixels to read it
+    unconv.errors.ImageError: 48×64 pixels are more than 1,000; max_pixels=3072 lets them through
     """
 
     def read() -> Decoded:
-        with path.open("rb") as stream:
-            return _from_stream(stream, mode, background)
+        with path.open("rb") as stream, _opened(stream, max_pixels) as image:
+            return picture_from_pillow(image, mode=mode, background=background, channels=channels)
 
     return _guarded(read, max_pixels)
 
 
-def decode_stream(stream: Stream, *, mode: Mode, background: Background, max_pixels: int) -> Decoded:
+def decode_frames(path: Path, *, mode: Mode, background: Background, max_pixels: int) -> DecodedClip:
+    """All frames or pages of a file, ``(channels, frames, height, width)``; other arguments as for decode_file.
+
+    Args:
+        max_pixels: of all frames together.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "moving.gif"
+    >>> first, *rest = (PillowImage.new("L", (64, 48), level) for level in (0, 100, 200))
+    >>> first.save(path, save_all=True, append_images=rest)
+    >>> decode_frames(path, mode="grey", background=1.0, max_pixels=10_000)[0].shape
+    torch.Size([1, 3, 48, 64])
+    """
+
+    def read() -> DecodedClip:
+        with path.open("rb") as stream, _opened(stream, max_pixels) as image:
+            count = int(getattr(image, "n_frames", 1))
+            check_pixels((count, image.height, image.width), max_pixels)
+            frames, notes = [], {f"a clip of {count} frames": None}
+            for number in range(count):
+                image.seek(number)
+                frame, told = picture_from_pillow(image, mode=mode, background=background)
+                frames.append(frame)
+                notes.update(dict.fromkeys(note for note in told if note != FIRST))
+            return _stacked(frames), tuple(notes)
+
+    return _guarded(read, max_pixels)
+
+
+def _stacked(frames: list[Tensor]) -> Tensor:
+    other = next((frame for frame in frames if frame.shape != frames[0].shape), None)
+    if other is not None:
+        raise ImageError(f"frames of {by_size(frames[0].shape)} and {by_size(other.shape)}; bring them to one size")
+    return torch.stack(frames, dim=1)
+
+
+def decode_stream(
+    stream: Stream, *, mode: Mode, background: Background, max_pixels: int, channels: int | None = None
+) -> Decoded:
     """The same for a file that is open already, a member of an archive for instance.
 
     >>> decode_stream(io.BytesIO(b"no picture"), mode="rgb", background=1.0, max_pixels=10_000)
     Traceback (most recent call last):
     unconv.errors.ImageError: not a picture in a known format
     """
-    return _guarded(lambda: _from_stream(stream, mode, background), max_pixels)
+
+    def read() -> Decoded:
+        with _opened(stream, max_pixels) as image:
+            return picture_from_pillow(image, mode=mode, background=background, channels=channels)
+
+    return _guarded(read, max_pixels)
 
 
-def _from_stream(stream: Stream, mode: Mode, background: Background) -> Decoded:
+@contextmanager
+def _opened(stream: Stream, max_pixels: int) -> Iterator[PillowImage.Image]:
+    """A picture whose header was read, and is not too large."""
     if not stream.read(1):
         raise ImageError("empty file (0 bytes)")
     stream.seek(0)
     PillowImage.init()
     known = [name for name in FORMATS if name in PillowImage.OPEN]
-    with PillowImage.open(stream, formats=known) as image:
-        return picture_from_pillow(image, mode=mode, background=background)
+    limit, PillowImage.MAX_IMAGE_PIXELS = PillowImage.MAX_IMAGE_PIXELS, None
+    try:
+        # Its own refusal does not name the size.
+        image = PillowImage.open(stream, formats=known)
+    finally:
+        PillowImage.MAX_IMAGE_PIXELS = limit
+    with image:
+        check_pixels((image.height, image.width), max_pixels)
+        yield image
 
 
-def decode_pillow(image: PillowImage.Image, *, mode: Mode, background: Background) -> Decoded:
+def decode_pillow(
+    image: PillowImage.Image, *, mode: Mode, background: Background, channels: int | None = None
+) -> Decoded:
     """The same for a picture that Pillow has opened already, and perhaps not yet read from its file.
 
     >>> decode_pillow(PillowImage.new("1", (64, 48), 1), mode="keep", background=1.0)[0].mean()
     tensor(1.)
     """
     size = max(1, image.width * image.height)
-    return _guarded(lambda: picture_from_pillow(image, mode=mode, background=background), max_pixels=size)
+
+    def read() -> Decoded:
+        return picture_from_pillow(image, mode=mode, background=background, channels=channels)
+
+    return _guarded(read, max_pixels=size)
 
 
-def _guarded(read: Callable[[], Decoded], max_pixels: int) -> Decoded:
+def _guarded(read: Callable[[], Read], max_pixels: int) -> Read:
     """Run a decoder with its warnings turned into notes, and whatever it raises into an ImageError."""
     said: list[warnings.WarningMessage] = []
     try:
@@ -107,7 +172,8 @@ def _guarded(read: Callable[[], Decoded], max_pixels: int) -> Decoded:
     except ImageError:
         raise
     except PillowImage.DecompressionBombError as error:
-        raise ImageError(_bomb_reason(error, max_pixels)) from error
+        # A part of the file is larger than its header says.
+        raise ImageError(f"more than the {max_pixels:,} pixels of max_pixels when it is decoded") from error
     except UnidentifiedImageError as error:
         raise ImageError(_unknown_reason(said)) from error
     except Exception as error:
@@ -134,19 +200,15 @@ def _own_limits(max_pixels: int, said: list[warnings.WarningMessage]) -> Iterato
             said.extend(caught)
 
 
-def _bomb_reason(error: Exception, max_pixels: int) -> str:
-    count = re.search(r"\((\d+) pixels\)", str(error))
-    pixels = f"{int(count[1]):,} pixels exceed" if count else "the picture exceeds"
-    return f"{pixels} the limit of {max_pixels:,}; raise max_pixels to read it"
-
-
 def _unknown_reason(said: list[warnings.WarningMessage]) -> str:
     # TGA has no signature, so every file that is something else fails as TGA too.
     told = [line for line in (str(warning.message) for warning in said) if not line.startswith("TGA")]
     return f"not a picture Pillow can read: {told[0]}" if told else "not a picture in a known format"
 
 
-def picture_from_pillow(image: PillowImage.Image, *, mode: Mode, background: Background) -> Decoded:
+def picture_from_pillow(
+    image: PillowImage.Image, *, mode: Mode, background: Background, channels: int | None = None
+) -> Decoded:
     """Turn a Pillow picture in any of its modes into a tensor in [0, 1], and say what was done.
 
     Raises ImageError for numbers without a known white (32-bit integers) and for floats that are not finite.
@@ -155,35 +217,31 @@ def picture_from_pillow(image: PillowImage.Image, *, mode: Mode, background: Bac
     >>> picture.shape, notes
     (torch.Size([3, 48, 64]), ('CMYK without a profile, converted by plain inversion',))
     """
-    # Loading empties the tile list, the only place that tells 16-bit colour from 8.
-    raw_mode = _raw_mode(image)
-    image.load()
-    notes: list[str] = []
-    upright = _turn_upright(image, notes)
-    colour, alpha = _planes(upright, raw_mode, notes)
-    if ";16" in raw_mode and upright.mode not in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
-        notes.append("16 bits a channel, read as 8")
+    colour, alpha, notes = read_planes(image)
+    if channels not in (None, 1, 3):
+        return _every_channel(image, colour if alpha is None else torch.cat([colour, alpha[None]]), channels, notes)
     if _has_more_frames(image):
-        notes.append("the first of several frames")
+        notes.append(FIRST)
     return finish_picture(colour, alpha, mode, background), tuple(notes)
 
 
-def _raw_mode(image: PillowImage.Image) -> str:
-    tiles = getattr(image, "tile", None)
-    if not tiles:
-        return image.mode
-    arguments = tiles[0][3]
-    raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return raw if isinstance(raw, str) else image.mode
-
-
-def _turn_upright(image: PillowImage.Image, notes: list[str]) -> PillowImage.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception as error:
-        # The pixels are fine, only the metadata is not.
-        notes.append(f"unreadable EXIF, not rotated: {one_line(error)}")
-        return image
+def _every_channel(image: PillowImage.Image, planes: Tensor, channels: int, notes: list[str]) -> Decoded:
+    """The channels that a network takes: those of the file, opacity the last, or its pages."""
+    pages = int(getattr(image, "n_frames", 1)) if _has_more_frames(image) else 1
+    if len(planes) == channels:
+        told = "the last of them opacity, " if image.mode in ("RGBA", "LA", "PA", "P") else ""
+        return planes, (*notes, f"{channels} channels of the file, {told}as they are", *([FIRST] if pages > 1 else []))
+    if len(planes) == 1 and pages == channels:
+        read = [planes]
+        for page in range(1, pages):
+            image.seek(page)
+            read.append(read_planes(image)[0])
+        return _stacked(read)[0], (*notes, f"{pages} pages of the file as channels")
+    own = counted(len(planes), "channel") + (f" and {pages} pages" if pages > 1 else "")
+    rgba = "RGBA, " if channels == 4 else ""
+    raise ImageError(
+        f"{own}, and the network takes {channels}; give {rgba}.npy of {channels} channels, or so many pages"
+    )
 
 
 def _has_more_frames(image: PillowImage.Image) -> bool:
@@ -192,101 +250,3 @@ def _has_more_frames(image: PillowImage.Image) -> bool:
     except Exception:
         # GIF looks for a second frame to answer; a broken one is still one more.
         return True
-
-
-def _planes(image: PillowImage.Image, raw_mode: str, notes: list[str]) -> tuple[Tensor, Tensor | None]:
-    """Colour planes (1 or 3, height, width) and opacity (height, width) or None, all in [0, 1]."""
-    mode = image.mode
-    if mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    elif mode in ("CMYK", "LAB"):
-        image = _to_srgb(image, notes)
-    elif mode in ("YCbCr", "HSV", "RGBX"):
-        image = image.convert("RGB")
-    elif mode in ("La", "RGBa"):
-        image = image.convert(mode.replace("a", "A"))
-    values = np.array(image)
-    channels_first = values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
-    planes = torch.from_numpy(_unit_values(channels_first, image, raw_mode, notes))
-    if image.mode in ("LA", "RGBA"):
-        return planes[:-1], planes[-1]
-    key = image.info.get("transparency")
-    return planes, None if key is None else _opacity_from_key(channels_first, key, raw_mode)
-
-
-def _unit_values(
-    values: Array,
-    image: PillowImage.Image,
-    raw_mode: str,
-    notes: list[str],
-) -> Array:
-    if image.mode == "F":
-        return _unit_floats(np.ascontiguousarray(values, dtype=np.float32), notes)
-    if image.mode == "1":
-        white = 1
-    elif image.mode.startswith("I;16"):
-        white = 4095 if raw_mode == "I;12" else 65535
-    elif image.mode == "I":
-        # Pillow hands 16-bit PNG (until 10) and PGM over as 32-bit integers, already scaled to 16 bits.
-        if image.format not in ("PNG", "PPM") and raw_mode not in ("I;16", "I;16B"):
-            raise ImageError("32-bit integers have no known white; save as 8 or 16 bits, or as floats in [0, 1]")
-        white = 65535
-    else:
-        white = 255
-    # One copy, in the order the tensor wants: pictures of a hundred megapixels pass here.
-    unit = np.ascontiguousarray(values, dtype=np.float32)
-    unit /= white
-    return unit
-
-
-def _unit_floats(values: Array, notes: list[str]) -> Array:
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
-        raise ImageError(f"floats from {low:g} to {high:g} are no picture; replace what is not finite")
-    if low >= 0 and high <= 1:
-        return values
-    notes.append(f"floats from {low:.4g} to {high:.4g}, mapped to 0 and 1")
-    # float64: the range of two float32 may overflow.
-    unit = (values.astype(np.float64) - low) / ((high - low) or 1.0)
-    return unit.astype(np.float32)
-
-
-def _opacity_from_key(values: Array, key: object, raw_mode: str) -> Tensor | None:
-    """Opacity where one grey level or colour is declared transparent (PNG's tRNS chunk)."""
-    if isinstance(key, bytes):
-        return None
-    # The chunk counts in the file's bits, the pixels are already unpacked to 8.
-    scale = {"L;2": 85, "L;4": 17}.get(raw_mode, 1)
-    wanted = np.array(key).reshape(-1, 1, 1) * scale
-    if values.dtype == np.uint8 and ";16" in raw_mode:
-        wanted = wanted >> 8
-    elif values.dtype == np.bool_:
-        wanted = wanted > 0
-    return torch.from_numpy(~(values == wanted).all(axis=0)).to(torch.float32)
-
-
-def _to_srgb(image: PillowImage.Image, notes: list[str]) -> PillowImage.Image:
-    profile: Any
-    embedded = image.info.get("icc_profile")
-    if image.mode == "LAB":
-        profile = ImageCms.createProfile("LAB")
-    elif not embedded:
-        notes.append("CMYK without a profile, converted by plain inversion")
-        return image.convert("RGB")
-    else:
-        profile = io.BytesIO(embedded)
-    try:
-        converted = ImageCms.profileToProfile(
-            image,
-            profile,
-            ImageCms.createProfile("sRGB"),
-            outputMode="RGB",
-        )
-    except (ImageCms.PyCMSError, ImportError) as error:
-        if image.mode == "LAB":
-            raise ImageError(f"LAB colours cannot be converted: {one_line(error)}") from error
-        notes.append(f"CMYK profile unusable ({one_line(error)}), converted by plain inversion")
-        return image.convert("RGB")
-    if converted is None:
-        raise ImageError("colour conversion gave no picture")
-    return converted

@@ -16,7 +16,8 @@ from unconv.data.arrays import Background, Mode, check_finish, save_image, to_pi
 from unconv.data.convert import as_image_tensor
 from unconv.data.read.files import list_images
 from unconv.data.read.items import Image, ImageFile, ImageSet, Skipped
-from unconv.data.read.read_item import MAX_PIXELS, read_item
+from unconv.data.read.read_item import read_item
+from unconv.data.read.reading import MAX_PIXELS, Reading
 from unconv.data.read.source import source_of
 from unconv.errors import ImageError
 
@@ -92,4 +93,5 @@ def iter_images(
     check_finish(mode, background)
     if max_pixels < 1:
         raise ImageError(f"images: max_pixels {max_pixels} lets nothing through; give 1 or more")
-    return (read_item(item, mode, background, max_pixels) for item in source_of(inputs))
+    reading = Reading(mode, background, max_pixels)
+    return (read_item(item, reading) for item in source_of(inputs))

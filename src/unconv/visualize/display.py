@@ -33,9 +33,7 @@ def show_projection(
     return (0.5 + projection / (2 * scale)).clamp(0, 1)
 
 
-def show_bands(
-    picture: Float[Tensor, "channel height width"], bands: Sequence[int] = ()
-) -> Float[Tensor, "3 height width"]:
+def show_bands(picture: Float[Tensor, channel * size], bands: Sequence[int] = ()) -> Float[Tensor, 3 * size]:
     """Three channels to show: those that are chosen, one of them repeated; without a choice as :func:`as_rgb`.
 
     >>> show_bands(torch.arange(4.0)[:, None, None], (3, 1, 0)).flatten().tolist()
@@ -44,10 +42,53 @@ def show_bands(
     return as_rgb(picture[list(bands)] if bands else picture)
 
 
-def as_rgb(picture: Float[Tensor, "channel height width"]) -> Float[Tensor, "3 height width"]:
+def as_rgb(picture: Float[Tensor, channel * size]) -> Float[Tensor, 3 * size]:
     """Three channels to show: grey is repeated; of any other number the mean is taken, then repeated.
 
     >>> as_rgb(torch.ones(1, 2, 2)).shape, as_rgb(torch.ones(5, 2, 2)).shape
     (torch.Size([3, 2, 2]), torch.Size([3, 2, 2]))
     """
-    return picture if len(picture) == 3 else picture.mean(0, keepdim=True).expand(3, -1, -1)
+    return picture if len(picture) == 3 else picture.mean(0, keepdim=True).expand(3, *picture.shape[1:])
+
+
+def choose_slice(values: Float[Tensor, channel * size], start: int = 0, asked: int | None = None) -> int | None:
+    """Which slice of a clip or volume to show, along the first axis behind the channels; None of a picture.
+
+    Args:
+        values: a part of it: its first slice is that of number ``start``.
+        start: the number.
+        asked: the slice that is wanted, of which the part may hold none: then the nearest. None: that with the largest
+            sum of squares, the middle one where all are zero.
+
+    >>> values = torch.zeros(1, 5, 2, 2)
+    >>> choose_slice(values, start=10), choose_slice(values, start=10, asked=20), choose_slice(values[:, 0])
+    (12, 14, None)
+    >>> values[0, 1] = -1
+    >>> choose_slice(values)
+    1
+    """
+    if values.ndim < 4:
+        return None
+    last = values.shape[1] - 1
+    if asked is not None:
+        return start + min(max(asked - start, 0), last)
+    energy = values.double().square().sum(dim=(0, 2, 3))
+    return start + (int(energy.argmax()) if bool(energy.any()) else values.shape[1] // 2)
+
+
+def cut_slice(values: Float[Tensor, channel * size], index: int | None) -> Float[Tensor, "channel height width"]:
+    """A slice of a clip; a picture, which has none, as it is.
+
+    >>> cut_slice(torch.zeros(3, 5, 4, 2), 1).shape, cut_slice(torch.zeros(3, 4, 2), None).shape
+    (torch.Size([3, 4, 2]), torch.Size([3, 4, 2]))
+    """
+    return values if index is None else values[:, index]
+
+
+def middle_slice(picture: Float[Tensor, channel * size], asked: int | None = None) -> int | None:
+    """The slice that stands for a whole clip: the one that is asked for, or the middle; None of a picture.
+
+    >>> middle_slice(torch.zeros(3, 5, 4, 2)), middle_slice(torch.zeros(3, 4, 2))
+    (2, None)
+    """
+    return choose_slice(torch.zeros(1, *picture.shape[1:]), asked=asked)

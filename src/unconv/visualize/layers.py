@@ -155,14 +155,21 @@ def like_weights(model: nn.Module, images: Tensor) -> Tensor:
     return images if weight is None else images.to(weight)
 
 
-def check_feature_maps(layer: str, shape: Sequence[int]) -> None:
+def check_feature_maps(layer: str, shape: Sequence[int], axes: int = 2) -> None:
     """Refuse what is not ``(batch, unit, height, width)``: nothing in it has a place in the picture.
 
-    >>> check_feature_maps("features.3", (1, 64, 56, 56))
+    Args:
+        layer: name of the layer.
+        shape: what it returns.
+        axes: of what the network is given: 3 for clips and volumes.
+
+    >>> check_feature_maps("features.3", (1, 64, 56, 56)), check_feature_maps("conv1", (1, 8, 16, 28, 28), axes=3)
+    (None, None)
     """
-    if len(shape) != 4:
+    if len(shape) != axes + 2:
+        expected = "batch, unit, depth, height, width" if axes == 3 else "batch, unit, height, width"
         raise ModelError(
-            f"layer {layer!r}: returns shape {tuple(shape)}, not feature maps (batch, unit, height, width); "
+            f"layer {layer!r}: returns shape {tuple(shape)}, not feature maps ({expected}); "
             "choose a layer before the classifier"
         )
 

@@ -22,7 +22,8 @@ from unconv.data.images import to_pil
 from unconv.errors import ImageError, ModelError
 from unconv.models.load.from_timm import timm_recipe
 from unconv.models.load.from_torchvision import torchvision_recipe
-from unconv.models.load.preprocess import Preprocess, covering_size
+from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.resizing import covering_size
 
 SIZES = st.integers(1, 700)
 

@@ -17,6 +17,7 @@ from unconv.data.read.items import InMemory, Item, Skipped
 from unconv.data.read.pictures import Pictures
 from unconv.data.read.prefetch import Ahead, ahead
 from unconv.data.read.read_item import open_item, picture_of, read_item
+from unconv.data.read.reading import Reading
 from unconv.data.read.source import (
     Source,
     gone_through,
@@ -72,7 +73,11 @@ class Collection:
 
 
 def collection_of(
-    images: Any, prepare: Prepare | None = None, batch_size: int = 32, axes: int | None = None
+    images: Any,
+    prepare: Prepare | None = None,
+    batch_size: int = 32,
+    axes: int | None = None,
+    reading: Reading | None = None,
 ) -> Collection:
     """Images in batches, from whatever holds them.
 
@@ -85,6 +90,7 @@ def collection_of(
             or a stream, which that has prepared itself, nor to those of a loader, unless they are of bytes. Without it
             tensors are of any shape; bytes are divided by 255 all the same.
         batch_size: images in a batch.
+        reading: how pictures are read; unless told as for networks of colour, with three axes as clips.
         axes: of the network's images, the channels' not counted; with three of them, four axes are one image and not a
             stack of pictures. None where that is not known.
 
@@ -94,8 +100,9 @@ def collection_of(
     >>> [len(batch.numbers) for batch in collection_of(torch.rand(5, 3, 8, 8), batch_size=2).batches]
     [2, 2, 1]
     """
+    reading = reading or Reading(clips=axes == 3)
     if isinstance(images, DataLoader):
-        batches = _numbered(images, prepare, axes)
+        batches = _numbered(images, prepare, axes, reading)
         return Collection(ahead(lambda batch: batch, batches), ("loader", type(images.dataset).__name__))
     if isinstance(images, Tensor):
         source: Source = stack_pictures(images[None] if axes is not None and images.ndim == axes + 1 else images)
@@ -103,7 +110,7 @@ def collection_of(
         source = source_of(images, stacks=axes != 3)
 
     def load(part: Sequence[tuple[int, Item]]) -> Batch:
-        return _batch([(number, _prepared(item, prepare)) for number, item in part])
+        return _batch([(number, _prepared(item, prepare, reading)) for number, item in part])
 
     if isinstance(source, Pictures):
         firsts = range(0, len(source), batch_size)
@@ -118,7 +125,7 @@ def _portions(stream: Iterator[tuple[int, Item]], size: int) -> Iterator[list[tu
         yield part
 
 
-def _prepared(item: Item, prepare: Prepare | None) -> tuple[str, Tensor] | Skipped:
+def _prepared(item: Item, prepare: Prepare | None, reading: Reading) -> tuple[str, Tensor] | Skipped:
     """Name and image of an item as a network takes it."""
     item = open_item(item)
     if isinstance(item, InMemory) and item.ready:
@@ -128,7 +135,7 @@ def _prepared(item: Item, prepare: Prepare | None) -> tuple[str, Tensor] | Skipp
             return item.name, item.value if item.value.is_floating_point() else unit_range(item.value)
         except ImageError as error:
             return Skipped(item.name, str(error))
-    picture = read_item(item)
+    picture = read_item(item, reading)
     if isinstance(picture, Skipped) or prepare is None:
         return picture if isinstance(picture, Skipped) else (picture.name, picture.tensor)
     try:
@@ -151,7 +158,7 @@ def _batch(items: Sequence[tuple[int, tuple[str, Tensor] | Skipped]]) -> Batch:
     return Batch(images, numbers, names, len(items), skipped)
 
 
-def _numbered(loader: DataLoader[Any], prepare: Prepare | None, axes: int | None) -> Iterator[Batch]:
+def _numbered(loader: DataLoader[Any], prepare: Prepare | None, axes: int | None, reading: Reading) -> Iterator[Batch]:
     """The batches of a loader: stacks of numbers as they are, the samples of others read like those of a dataset."""
     first, batched = 0, is_batched(loader)
     for given in gone_through(loader):
@@ -162,6 +169,6 @@ def _numbered(loader: DataLoader[Any], prepare: Prepare | None, axes: int | None
             batch = Batch(stack, numbers, tuple(f"image {number}" for number in numbers), len(stack))
         else:
             items = numbered_items(samples_of(given, batched), axes != 3, first)
-            batch = _batch([(number, _prepared(item, prepare)) for number, item in enumerate(items, first)])
+            batch = _batch([(number, _prepared(item, prepare, reading)) for number, item in enumerate(items, first)])
         yield batch
         first += batch.count

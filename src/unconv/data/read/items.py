@@ -38,6 +38,21 @@ class Member:
     size: int
 
 
+@dataclass(frozen=True)
+class Clip:
+    """A video or a volume: a file of several frames, or the files of its frames in their order.
+
+    Attributes:
+        name: that of the file or of the folder.
+        files: the file of all frames, or one of each.
+        path: the file, or the folder.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    path: Path
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class InMemory(Shown):
     """A tensor, an array or a Pillow picture.
@@ -91,7 +106,8 @@ class Image(Plotted):
 
     Attributes:
         name: as given or found, verbatim.
-        tensor: the picture, values in [0, 1].
+        tensor: the picture, values in [0, 1]; of a clip or a volume (channels, frames, height, width), those of
+            an array in a file as they are.
         path: the file, None for ready arrays.
         notes: what was done on the way and a reader should know, one phrase each.
 
@@ -100,14 +116,14 @@ class Image(Plotted):
     """
 
     name: str
-    tensor: Float[Tensor, "channels height width"]
+    tensor: Float[Tensor, channels * size]
     path: Path | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
-        return (self.tensor.shape[1], self.tensor.shape[2])
+        return (self.tensor.shape[-2], self.tensor.shape[-1])
 
     def plot(self) -> Figure:
         """Draw it. Raises MissingExtraError where matplotlib is not installed."""
@@ -128,7 +144,7 @@ class Image(Plotted):
             yield "notes", "; ".join(self.notes)
 
 
-Item: TypeAlias = ImageFile | Member | InMemory | Entry | Image | Skipped
+Item: TypeAlias = ImageFile | Clip | Member | InMemory | Entry | Image | Skipped
 
 
 @dataclass(frozen=True, eq=False, repr=False)

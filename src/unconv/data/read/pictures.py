@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Subset
 
-from unconv.data.read.items import Entry, Image, ImageFile, InMemory, Item, Member, Skipped
+from unconv.data.read.items import Clip, Entry, Image, ImageFile, InMemory, Item, Member, Skipped
 from unconv.data.read.read_item import open_item
 from unconv.jobs.fingerprint import fingerprint_arrays, fingerprint_files
 
@@ -78,7 +79,7 @@ class Pictures:
     def __iter__(self) -> Iterator[Item]:
         return (self.item(number) for number in range(len(self)))
 
-    def __getitem__(self, number: int) -> ImageFile | Member | InMemory | Image | Skipped:
+    def __getitem__(self, number: int) -> ImageFile | Clip | Member | InMemory | Image | Skipped:
         """An item that can be read; that of a dataset is fetched for it."""
         return open_item(self.item(number))
 
@@ -140,7 +141,9 @@ class Pictures:
         """What tells them from others: files by size and time, arrays by their values, datasets by kind and length."""
         if not self.listed:
             return {"dataset": type(self.items.dataset).__name__, "length": len(self)}
-        files = dict.fromkeys(_place(item) for item in self.items if isinstance(item, ImageFile | Member))
+        files = dict.fromkeys(
+            place for item in self.items if isinstance(item, ImageFile | Clip | Member) for place in _places(item)
+        )
         arrays = [_numbers(item) for item in self.items if isinstance(item, InMemory | Image)]
         entries = [(type(item.dataset).__name__, item.number) for item in self.items if isinstance(item, Entry)]
         return {
@@ -150,8 +153,10 @@ class Pictures:
         }
 
 
-def _place(item: ImageFile | Member) -> Any:
-    return item.path if isinstance(item, ImageFile) else item.archive
+def _places(item: ImageFile | Clip | Member) -> tuple[Path, ...]:
+    if isinstance(item, Clip):
+        return item.files
+    return (item.path if isinstance(item, ImageFile) else item.archive,)
 
 
 def _numbers(item: InMemory | Image) -> Any:

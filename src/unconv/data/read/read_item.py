@@ -8,17 +8,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from PIL import Image as PillowImage
+from torch import Tensor
 
-from unconv.data.arrays import Background, Mode, finish_picture
+from unconv.data.arrays import finish_picture
 from unconv.data.convert import as_image_tensor
-from unconv.data.decode import Decoded, decode_file, decode_pillow, decode_stream
+from unconv.data.decode import Decoded, DecodedClip, decode_file, decode_pillow, decode_stream
 from unconv.data.read.archive import read_member
+from unconv.data.read.array_files import is_array_file, read_array
+from unconv.data.read.clips import clip_of_array, finish_clip, read_clip
 from unconv.data.read.files import find_files
-from unconv.data.read.items import Entry, Image, ImageFile, InMemory, Item, Member, Skipped
+from unconv.data.read.items import Clip, Entry, Image, ImageFile, InMemory, Item, Member, Skipped
+from unconv.data.read.reading import Reading
 from unconv.errors import ImageError
 
-MAX_PIXELS = 100_000_000
+# How pictures are read unless told otherwise.
+USUAL = Reading()
 # Endings of archives and compressed files, which are not opened.
 PACKED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 # Under which samples of datasets have their picture and its class: Hugging Face's words, webdataset's suffixes.
@@ -26,10 +32,8 @@ LABEL_KEYS = ("label", "target", "class", "cls", "y")
 IMAGE_KEYS = ("image", "img", "pixel_values", "x", "jpg", "jpeg", "png", "webp")
 
 
-def read_item(
-    item: Item, mode: Mode = "rgb", background: Background = 1.0, max_pixels: int = MAX_PIXELS
-) -> Image | Skipped:
-    """The picture of an item; arguments as for :func:`~unconv.data.images.read_images`.
+def read_item(item: Item, reading: Reading = USUAL) -> Image | Skipped:
+    """The picture of an item, read as ``reading`` says.
 
     >>> import torch
     >>> read_item(InMemory("grey", torch.ones(1, 4, 4))).tensor.shape
@@ -41,31 +45,46 @@ def read_item(
     if isinstance(item, Skipped):
         return item
     if isinstance(item, Image):
-        return replace(item, tensor=finish_picture(item.tensor, None, mode, background))
+        return replace(item, tensor=_finished(item.tensor, reading))
     path = item.path if isinstance(item, ImageFile) else None
     try:
-        picture, notes = _decoded(item, mode, background, max_pixels)
+        picture, notes = _decoded(item, reading)
     except ImageError as error:
         packed = path is not None and path.suffix.lower() in PACKED
         return Skipped(item.name, f"{error}; unpack archives, or pack them as .tar" if packed else str(error), path)
     return Image(item.name, picture, path, notes)
 
 
-def _decoded(item: Any, mode: Mode, background: Background, max_pixels: int) -> Decoded:
+def _finished(picture: Tensor, reading: Reading) -> Tensor:
+    """What was read before, with the channels that are wanted."""
+    if reading.every_channel:
+        return picture
+    if picture.ndim == 4:
+        return finish_clip(picture, reading.mode)
+    return finish_picture(picture, None, reading.mode, reading.background)
+
+
+def _decoded(item: Any, reading: Reading) -> Decoded | DecodedClip:
+    if isinstance(item, Clip):
+        return read_clip(item, reading)
+    looks: dict[str, Any] = {"mode": reading.mode, "background": reading.background, "channels": reading.channels}
     if isinstance(item, ImageFile):
-        return decode_file(item.path, mode=mode, background=background, max_pixels=max_pixels)
+        if is_array_file(item.path):
+            return read_array(item.path, reading)
+        return decode_file(item.path, max_pixels=reading.max_pixels, **looks)
     if isinstance(item, Member):
-        content = io.BytesIO(read_member(item))
-        return decode_stream(content, mode=mode, background=background, max_pixels=max_pixels)
+        return decode_stream(io.BytesIO(read_member(item)), max_pixels=reading.max_pixels, **looks)
     if isinstance(item.value, Mapping):
         keys = ", ".join(map(str, list(item.value)[:3]))
         raise ImageError(f"a dict of {keys}; name its picture {', '.join(IMAGE_KEYS[:3])} or {IMAGE_KEYS[3]}")
     if isinstance(item.value, PillowImage.Image):
-        return decode_pillow(item.value, mode=mode, background=background)
-    return as_image_tensor(item.value, mode=mode, background=background), ()
+        return decode_pillow(item.value, **looks)
+    if reading.clips and isinstance(item.value, Tensor | np.ndarray):
+        return clip_of_array(item.value, reading.channels)
+    return as_image_tensor(item.value, **looks), ()
 
 
-def open_item(item: Item) -> ImageFile | Member | InMemory | Image | Skipped:
+def open_item(item: Item) -> ImageFile | Clip | Member | InMemory | Image | Skipped:
     """The item itself; an entry of a dataset is fetched, and whatever that raises makes it a skipped one.
 
     >>> open_item(Entry({}, 3, "image 3"))

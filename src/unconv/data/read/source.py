@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from unconv.data.read.archive import SUFFIXES, is_archive, list_members
+from unconv.data.read.clips import clips_of
 from unconv.data.read.files import files_at, find_files, match_paths
-from unconv.data.read.items import Entry, Image, ImageFile, ImageSet, InMemory, Item, Member, Skipped
+from unconv.data.read.items import Clip, Entry, Image, ImageFile, ImageSet, InMemory, Item, Member, Skipped
 from unconv.data.read.loaders import pictures_in_order
 from unconv.data.read.pictures import Entries, ImageStream, Pictures
 from unconv.data.read.read_item import picture_of, sample_item
@@ -26,7 +27,8 @@ from unconv.errors import ImageError, UnconvError, one_line
 Source: TypeAlias = Pictures | ImageStream
 
 # What is one input, whatever can be iterated or indexed in it.
-_ONE = (str, os.PathLike, ImageFile, Member, InMemory, Image, Skipped, Tensor, np.ndarray, PillowImage.Image, Mapping)
+_READ = (ImageFile, Clip, Member, InMemory, Image, Skipped)
+_ONE = (str, os.PathLike, *_READ, Tensor, np.ndarray, PillowImage.Image, Mapping)
 # What can be iterated, but only to numbers and lines.
 _NO_PICTURES = (bytes, bytearray, memoryview, io.IOBase)
 # A stack counts pictures along an axis of its own.
@@ -48,7 +50,8 @@ def source_of(inputs: Any, stacks: bool = True) -> Source:
               with one, or dicts with ``image``, ``img``, ``pixel_values`` or ``x``;
             - a ``DataLoader``, an iterable dataset, a generator, any other iterable, which are streamed;
             - what was read already.
-        stacks: whether four axes are a stack, or one image as networks of three axes take it.
+        stacks: whether four axes are a stack, or one image as networks of three axes take it; for these files are
+            clips: each that holds several frames, and the pictures of a folder as the frames of one.
 
     Pictures without names of their own are called ``image 0``, ``image 1``, … Raises
     :class:`~unconv.errors.ImageError` for what holds no pictures, and for what has neither a length nor an end.
@@ -62,13 +65,16 @@ def source_of(inputs: Any, stacks: bool = True) -> Source:
     """
     if isinstance(inputs, Pictures | ImageStream):
         return inputs
+    if not stacks and isinstance(inputs, list | tuple) and all(isinstance(one, str | os.PathLike) for one in inputs):
+        # Files that the shell has made of a pattern are frames of one clip.
+        return Pictures(tuple(clips_of(chain.from_iterable(map(_at_path, inputs)))))
     if isinstance(inputs, list | tuple | ImageSet):
         return _joined(inputs, stacks)
     return _one(inputs, stacks) if isinstance(inputs, _ONE) else _many(inputs, stacks)
 
 
-def pictures_of(inputs: Any) -> Pictures:
-    """Pictures that can be read again by their numbers; inputs as for :func:`source_of`.
+def pictures_of(inputs: Any, stacks: bool = True) -> Pictures:
+    """Pictures that can be read again by their numbers; arguments as for :func:`source_of`.
 
     What a stream gives is kept, files unread; of a loader that goes through a dataset from first to last, its dataset
     is read instead. Raises :class:`~unconv.errors.ImageError` for loaders that shuffle or choose: they may give other
@@ -80,8 +86,8 @@ def pictures_of(inputs: Any) -> Pictures:
     (3, 'image 2', torch.Size([3, 40, 60]))
     """
     if isinstance(inputs, DataLoader):
-        return pictures_in_order(inputs) or Pictures(tuple(source_of(inputs)))
-    source = source_of(inputs)
+        return pictures_in_order(inputs) or Pictures(tuple(source_of(inputs, stacks)))
+    source = source_of(inputs, stacks)
     return source if isinstance(source, Pictures) else Pictures(tuple(source))
 
 
@@ -143,10 +149,10 @@ def _one(given: Any, stacks: bool, start: int = 0, prepared: bool = False) -> So
     """The pictures of one of several inputs; those without names are numbered from ``start`` on."""
     if isinstance(given, Pictures | ImageStream):
         return given
-    if isinstance(given, ImageFile | Member | InMemory | Image | Skipped):
+    if isinstance(given, _READ):
         return Pictures((given,))
     if isinstance(given, str | os.PathLike):
-        return Pictures(tuple(_at_path(given)))
+        return Pictures(tuple(_at_path(given) if stacks else clips_of(_at_path(given))))
     if isinstance(given, Tensor | np.ndarray):
         images = given if stacks and given.ndim == STACK_AXES else [given]
         return Pictures(tuple(InMemory(f"image {n}", image, prepared) for n, image in enumerate(images, start)))

@@ -193,12 +193,17 @@ def assumed_preprocess(module: nn.Module) -> tuple[Preprocess, str]:
     """The picture transform to take for a network that names none, and the sentence that says so.
 
     ImageNet's, as torchvision trains with it; for a network whose first convolution sees another number of channels
-    than three, the pictures as they are, in [0, 1].
+    than three, the pictures as they are, in [0, 1]; for one of three axes, clips and volumes as they are.
 
     >>> assumed_preprocess(nn.Conv2d(1, 8, 3))[0].input_size
     (1, 224, 224)
     """
     first = _channels(module) or 3
+    if _takes_clips(module):
+        return (
+            Preprocess((), (), (0.0,) * first, (1.0,) * first),
+            "the network names no transform: clips and volumes go in as they are unless told",
+        )
     if first != 3:
         what = "grey" if first == 1 else f"of {first} channels"
         return (
@@ -211,9 +216,17 @@ def assumed_preprocess(module: nn.Module) -> tuple[Preprocess, str]:
     )
 
 
+def _takes_clips(module: nn.Module) -> bool:
+    """Whether a network's first convolution has three axes."""
+    kinds = nn.modules.conv._ConvNd
+    first = next((one for one in module.modules() if isinstance(one, kinds)), None)
+    return first is not None and len(first.kernel_size) == 3
+
+
 def _channels(module: nn.Module) -> int | None:
-    """What the first convolution of pictures takes; None without one."""
-    return next((one.in_channels for one in module.modules() if isinstance(one, nn.Conv2d) and one.in_channels), None)
+    """What the first convolution of pictures, or of clips, takes; None without one."""
+    kind = nn.Conv3d if _takes_clips(module) else nn.Conv2d
+    return next((one.in_channels for one in module.modules() if isinstance(one, kind) and one.in_channels), None)
 
 
 def _preprocess(module: nn.Module, words: Mapping[str, Any], name: str) -> tuple[Preprocess, str]:
@@ -221,11 +234,11 @@ def _preprocess(module: nn.Module, words: Mapping[str, Any], name: str) -> tuple
     if not words.keys() - {"classes"}:
         return assumed, note
     try:
-        size = _pair(words.get("size", assumed.size))
+        size = _sides(words["size"], (2, 3) if _takes_clips(module) else (2,)) if "size" in words else assumed.size
         mean, std = _normalisation(module, words, assumed)
         preprocess = Preprocess(
             size=size,
-            resize=_pair(words.get("resize", size)),
+            resize=_sides(words["resize"], (2,)) if "resize" in words else size[-2:],
             mean=mean,
             std=std,
             interpolation=words.get("interpolation", assumed.interpolation),
@@ -250,11 +263,12 @@ def _normalisation(
     return mean, std
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def _sides(value: Any, lengths: tuple[int, ...]) -> tuple[int, ...]:
     sides = (value, value) if isinstance(value, int) else tuple(value)
-    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
-        raise ValueError(f"size {value!r} is neither a number nor (height, width)")
-    return sides[0], sides[1]
+    if len(sides) not in lengths or not all(isinstance(side, int) for side in sides):
+        clips = ", nor (frames, height, width)" if 3 in lengths else ""
+        raise ValueError(f"size {value!r} is neither a number nor (height, width){clips}")
+    return sides
 
 
 def _values(value: Any) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""``torchvision:NAME``: the classification and segmentation networks of torchvision, with their own transforms."""
+"""``torchvision:NAME``: torchvision's networks that classify pictures and videos or segment, with their transforms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from unconv.errors import MissingExtraError, ModelError, one_line
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.recipe import Recipe, nearest
+from unconv.models.load.transforms import read_preset
 
 # Published with a change of scale inside the network that their builders add only together with the weights.
 _RESCALING = ("googlenet", "inception_v3")
@@ -31,7 +33,8 @@ def torchvision_models() -> tuple[str, ...]:
         from torchvision import models
     except ImportError as error:
         raise MissingExtraError("torchvision:NAME", "torchvision", "demo") from error
-    return (*models.list_models(module=models), *models.list_models(module=models.segmentation))
+    modules = (models, models.segmentation, models.video)
+    return tuple(name for module in modules for name in models.list_models(module=module))
 
 
 def imagenet_classes() -> tuple[str, ...]:
@@ -59,7 +62,7 @@ def torchvision_recipe(name: str) -> Recipe:
     from torchvision import models
 
     weights = models.get_model_weights(name).DEFAULT
-    preprocess, notes = _preprocess(weights.transforms())
+    preprocess, notes = _preprocess(weights.transforms(), _clip_length(weights))
     return Recipe(
         name=f"torchvision:{name}",
         build=lambda classes: _build(name, classes),
@@ -90,13 +93,23 @@ def _unknown(name: str, known: tuple[str, ...]) -> str:
         return "torchvision: no name after the colon; torchvision:resnet50 is one"
     if name in models.list_models():
         return (
-            f"torchvision:{name}: neither classifies nor segments pictures; a Python file with a function that returns "
+            f"torchvision:{name}: neither classifies nor segments; a Python file with a function that returns "
             "it can be given as FILE.py:FUNCTION"
         )
     return f"torchvision:{name}: torchvision has no such network{nearest(name, known, 'torchvision:')}"
 
 
-def _preprocess(transform: Any) -> tuple[Preprocess, tuple[str, ...]]:
+def _clip_length(weights: Any) -> int | None:
+    """The frames of a clip that the weights of a video network were measured with; None for networks of pictures."""
+    told = re.search(r"clip_len=(\d+)", weights.meta.get("_docs", ""))
+    return None if told is None else int(told[1])
+
+
+def _preprocess(transform: Any, frames: int | None) -> tuple[Preprocess, tuple[str, ...]]:
+    if frames is not None:
+        known = read_preset(transform)
+        assert known is not None
+        return replace(known[0], size=(frames, *known[0].size)), known[1]
     resize = transform.resize_size[0]
     crop = getattr(transform, "crop_size", None)
     notes: tuple[str, ...] = ()

@@ -16,13 +16,19 @@ from unconv.arguments import tell_wrong_arguments
 from unconv.choices import Fit as Fit, Interpolation as Interpolation
 from unconv.data.arrays import finish_picture
 from unconv.data.images import Image, read_images
+from unconv.data.read.reading import Reading
 from unconv.describe import by_size
 from unconv.errors import ImageError, ModelError
 from unconv.models.load.own_transform import OwnTransform
+from unconv.models.load.resizing import (
+    centre_crop,
+    check_sizes,
+    check_unit_range,
+    middle_frames,
+    resize,
+    resized_size,
+)
 from unconv.tables import html_facts
-
-# A strip one pixel high becomes millions wide before its centre is cut out.
-MAX_RESIZED_PIXELS = 100_000_000
 
 
 @tell_wrong_arguments
@@ -33,12 +39,14 @@ class Preprocess:
     The defaults are the ImageNet evaluation of torchvision, whose ``ImageClassification`` transform this equals.
 
     Attributes:
-        size: (height, width) that the network is given: the centre of the resized picture.
-        resize: (height, width) that the resized picture covers.
+        size: (height, width) that the network is given: the centre of the resized picture; (frames, height, width) of
+            a video or a volume, whose middle frames are taken; () for clips of any size as they are.
+        resize: (height, width) that the resized picture covers; () for clips whose frames are not resized.
         mean: one value a channel, in [0, 1] pictures; their number is the number of channels.
         std: one value a channel.
         interpolation: ``"bilinear"``, ``"bicubic"`` (both antialiased) or ``"nearest"``.
         fit: ``"cover"`` keeps the aspect and resizes until both sides reach ``resize``, ``"stretch"`` to exactly that.
+        antialias: whether what is made smaller is smoothed; torchvision's video networks want it not.
         own: a transform of the user's own, which does all of it in place of this; mean and std are what it is found to
             normalise with, so that its pictures can be shown. See :mod:`unconv.models.load.transforms`.
 
@@ -51,16 +59,17 @@ class Preprocess:
     torch.Size([3, 224, 224])
     """
 
-    size: tuple[int, int] = (224, 224)
-    resize: tuple[int, int] = (256, 256)
+    size: tuple[int, ...] = (224, 224)
+    resize: tuple[int, ...] = (256, 256)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: Interpolation = "bilinear"
     fit: Fit = "cover"
     own: OwnTransform | None = None
+    antialias: bool = True
 
     def __post_init__(self) -> None:
-        _check_sizes(self.size, self.resize)
+        check_sizes(self.size, self.resize)
         _check_normalisation(self.mean, self.std)
         if self.interpolation not in ("bilinear", "bicubic", "nearest"):
             raise ModelError(
@@ -70,15 +79,24 @@ class Preprocess:
             raise ModelError(f"preprocess: fit {self.fit!r} is unknown; it is 'cover' or 'stretch'")
 
     @property
-    def input_size(self) -> tuple[int, int, int]:
-        """(channels, height, width) of what the network is given.
+    def input_size(self) -> tuple[int, ...]:
+        """(channels, height, width) of what the network is given, frames before the height; () where that is left open.
 
-        >>> Preprocess(size=(32, 48)).input_size
-        (3, 32, 48)
+        >>> Preprocess(size=(32, 48)).input_size, Preprocess(size=(16, 32, 48)).input_size
+        ((3, 32, 48), (3, 16, 32, 48))
         """
-        return (len(self.mean), *self.size)
+        return (len(self.mean), *self.size) if self.size else ()
 
-    def __call__(self, image: Any) -> Float[Tensor, "1 out_channels rows columns"]:
+    @property
+    def reading(self) -> Reading:
+        """How pictures are read for it: with which channels, and whether they are clips.
+
+        >>> Preprocess(mean=(0.0,) * 4, std=(1.0,) * 4).reading.channels
+        4
+        """
+        return Reading(channels=None if self.own is not None else len(self.mean), clips=len(self.size) != 2)
+
+    def __call__(self, image: Any) -> Float[Tensor, "1 out_channels *out_size"]:
         """The batch of one that goes into the network; see ``picture`` for the same without normalisation.
 
         The image is a tensor (channels, height, width) in [0, 1], or a picture: a file, one of Pillow's, an array, or
@@ -88,9 +106,22 @@ class Preprocess:
         >>> Preprocess(size=(2, 2), resize=(2, 2))(np.zeros((5, 7, 3), dtype=np.uint8)).shape
         torch.Size([1, 3, 2, 2])
         """
-        return self.normalise(self.picture(image if isinstance(image, Tensor) else _read(image)))[None]
+        tensor = image if isinstance(image, Tensor) else _read(image)
+        fitted = self.fitted(tensor.shape)
+        return fitted.normalise(fitted.picture(tensor))[None]
 
-    def picture(self, image: Float[Tensor, "channels height width"]) -> Float[Tensor, "out_channels rows columns"]:
+    def fitted(self, shape: Sequence[int]) -> Preprocess:
+        """The same for clips like one of that shape (channels, frames, height, width): what is left open is as there.
+
+        >>> Preprocess(size=(32, 32)).fitted((3, 16, 60, 80)).size
+        (16, 32, 32)
+        """
+        if len(shape) != 4 or len(self.size) == 3:
+            return self
+        frames, height, width = shape[1:]
+        return replace(self, size=(frames, *self.size) if self.size else (frames, height, width))
+
+    def picture(self, image: Float[Tensor, channels * size]) -> Float[Tensor, out_channels * out_size]:
         """The picture as the network sees it, still in [0, 1]: what a report puts beside a projection.
 
         Grey is repeated for a network of three channels, colour turned to grey for one of one; a network of any other
@@ -101,11 +132,21 @@ class Preprocess:
         tensor(1.)
         """
         channels = len(self.mean)
-        takes = (1, 3) if channels in (1, 3) else (channels,)
-        if image.ndim != 3 or image.shape[0] not in takes or 0 in image.shape:
-            shape = f"({' or '.join(map(str, takes))}, height, width)"
+        takes = (1, 3) if channels in (1, 3) or self.own is not None else (channels,)
+        axes = ("height", "width") if len(self.size) == 2 else ("frames", "height", "width")
+        if image.ndim != 1 + len(axes) or image.shape[0] not in takes or 0 in image.shape:
+            shape = f"({' or '.join(map(str, takes))}, {', '.join(axes)})"
             raise ImageError(f"picture of shape {tuple(image.shape)}: the network takes {shape}")
-        return self.pictures(image[None])[0]
+        if len(axes) == 2:
+            return self.pictures(image[None])[0]
+        frames = (middle_frames(image, self.size[0]) if self.size else image).transpose(0, 1)
+        if self.resize:
+            check_unit_range(frames)
+            return self.pictures(frames).transpose(0, 1)
+        if self.size and tuple(frames.shape[2:]) != self.size[1:]:
+            here, there = by_size(frames.shape[2:]), by_size(self.size[1:])
+            raise ImageError(f"a clip of {here} pixels, and the network is given {there}; bring them to one size")
+        return self._coloured(frames).transpose(0, 1)
 
     def pictures(
         self, images: Float[Tensor, "batch channels height width"]
@@ -117,14 +158,20 @@ class Preprocess:
         """
         if self.own is not None:
             return torch.stack([self._own_picture(self.own, image) for image in images])
+        size = (self.size[-2], self.size[-1])
+        box = (self.resize[0], self.resize[1])
+        planes = resize(self._coloured(images).flatten(0, 1), box, self.fit, self.interpolation, self.antialias)
+        return centre_crop(planes, size).reshape(len(images), len(self.mean), *size)
+
+    def _coloured(self, images: Tensor) -> Tensor:
+        """Pictures with the network's number of channels."""
         count, _, height, width = images.shape
         channels = len(self.mean)
         # One below the other: colours do not ask where a pixel is.
         column = images.to(torch.float32).transpose(0, 1).flatten(1, 2)
         if channels in (1, 3):
             column = finish_picture(column, None, "grey" if channels == 1 else "rgb", 1.0)
-        planes = column.reshape(channels, count, height, width).transpose(0, 1).flatten(0, 1)
-        return _centre(self._resized(planes), self.size).reshape(count, *self.input_size)
+        return column.reshape(channels, count, height, width).transpose(0, 1)
 
     def labels(self, mask: Integer[Tensor, "height width"]) -> Int64[Tensor, "rows columns"]:
         """The label image of a picture, resized and cropped as ``picture`` does it, each pixel to the nearest label.
@@ -136,15 +183,13 @@ class Preprocess:
         if self.own is not None:
             raise ImageError(f"labels: {self.own} does not say where a pixel lies; give Preprocess(...) instead")
         height, width = mask.shape
-        rows, columns = self._resized_to((height, width))
+        rows, columns = resized_size((height, width), (self.resize[0], self.resize[1]), self.fit)
         image = mask[None].to(torch.float32)
         if (rows, columns) != (height, width):
             image = F.interpolate(image[None], size=(rows, columns), mode="nearest-exact")[0]
-        return _centre(image, self.size)[0].to(torch.int64)
+        return centre_crop(image, (self.size[-2], self.size[-1]))[0].to(torch.int64)
 
-    def normalise(
-        self, picture: Float[Tensor, "*batch channels rows columns"]
-    ) -> Float[Tensor, "*batch c rows columns"]:
+    def normalise(self, picture: Float[Tensor, "*batch_and_size"]) -> Float[Tensor, "*batch_and_size"]:
         """(picture − mean) / std.
 
         >>> Preprocess().normalise(torch.zeros(3, 2, 2))[:, 0, 0]
@@ -153,9 +198,7 @@ class Preprocess:
         mean, std = self._statistics(picture)
         return (picture - mean) / std
 
-    def denormalise(
-        self, values: Float[Tensor, "*batch channels rows columns"]
-    ) -> Float[Tensor, "*batch c rows columns"]:
+    def denormalise(self, values: Float[Tensor, "*batch_and_size"]) -> Float[Tensor, "*batch_and_size"]:
         """values · std + mean: from what the network was given back to a picture.
 
         >>> preprocess, picture = Preprocess(), torch.rand(3, 4, 4)
@@ -167,14 +210,14 @@ class Preprocess:
 
     def changed(
         self,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, ...] | None = None,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
     ) -> Preprocess:
         """The same with another size, mean or std; the margin that is cropped away stays in proportion.
 
         Args:
-            size: (height, width) for the network.
+            size: (height, width) for the network, frames before the height for clips.
             mean: one value for every channel, or one a channel.
             std: likewise.
 
@@ -183,22 +226,22 @@ class Preprocess:
         >>> Preprocess().changed(size=(112, 112), mean=0.5).resize
         (128, 128)
         """
-        resize = self.resize
         if size is mean is std is None:
             return self
+        resized_to = self.resize
         if self.own is not None:
             raise ModelError("preprocess: a transform of your own makes its own size, mean and std; change them there")
         if size is not None:
-            _check_sizes(size, size)
-            resize = (
-                max(1, round(self.resize[0] * size[0] / self.size[0])),
-                max(1, round(self.resize[1] * size[1] / self.size[1])),
-            )
+            check_sizes(size, size[-2:])
+            margins = zip(self.resize or size[-2:], self.size[-2:] or size[-2:], size[-2:], strict=True)
+            resized_to = tuple(max(1, round(whole * side / before)) for whole, before, side in margins)
+            # Of a clip's network whose frames are told, they stay what they are where only the picture's size changes.
+            size = size if len(size) == 3 else (*self.size[:-2], *size)
         channels = len(self.mean)
         return replace(
             self,
             size=self.size if size is None else size,
-            resize=resize,
+            resize=resized_to,
             mean=self.mean if mean is None else _per_channel("mean", mean, channels),
             std=self.std if std is None else _per_channel("std", std, channels),
         )
@@ -214,90 +257,42 @@ class Preprocess:
         """
         if self.own is not None:
             raise ModelError(f"preprocess: {self.own} cannot be written to a file; give Preprocess(...) instead")
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "own"}
+        return self._told()
+
+    def _told(self) -> dict[str, Any]:
+        """Its values by name; those that came later only where they are not as ever."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        later = {"own": None, "antialias": True}
+        return {name: value for name, value in values.items() if name not in later or value != later[name]}
 
     def __repr__(self) -> str:
-        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "own" or self.own is not None}
-        return f"Preprocess({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+        return f"Preprocess({', '.join(f'{name}={value!r}' for name, value in self._told().items())})"
 
     def __str__(self) -> str:
         if self.own is not None:
-            return f"prepared by {self.own}, {self.size[0]}x{self.size[1]}"
+            return f"prepared by {self.own}, {'x'.join(map(str, self.size))}"
         how = "covering" if self.fit == "cover" else "stretched to"
         mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
-        return (
-            f"resized {how} {self.resize[0]}x{self.resize[1]} ({self.interpolation}), centre "
-            f"{self.size[0]}x{self.size[1]}, mean ({mean}), std ({std})"
-        )
+        resized = f"resized {how} {'x'.join(map(str, self.resize))} ({self.interpolation}), centre "
+        size = "x".join(map(str, self.size)) or "frames as they are"
+        return f"{resized if self.resize else ''}{size}, mean ({mean}), std ({std})"
 
     def _own_picture(self, own: OwnTransform, image: Tensor) -> Tensor:
         made = own(image)
-        if tuple(made.shape) != self.input_size:
+        usual = (len(self.mean), *self.size[-2:])
+        if tuple(made.shape) != usual:
             raise ImageError(
                 f"transform: {own} makes {tuple(made.shape)} of a picture {image.shape[-2]}x{image.shape[-1]}, and "
-                f"{self.input_size} of others; let it end in one size"
+                f"{usual} of others; let it end in one size"
             )
-        return self.denormalise(made)
+        return replace(self, size=usual[1:]).denormalise(made)
 
     def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        if values.ndim < 3 or values.shape[-3] != len(self.mean):
+        axes = 2 if len(self.size) == 2 else 3
+        if values.ndim <= axes or values.shape[-1 - axes] != len(self.mean):
             raise ImageError(f"picture of shape {tuple(values.shape)}: mean and std are for {len(self.mean)} channels")
-        return values.new_tensor(self.mean).reshape(-1, 1, 1), values.new_tensor(self.std).reshape(-1, 1, 1)
-
-    def _resized_to(self, size: tuple[int, int]) -> tuple[int, int]:
-        rows, columns = self.resize if self.fit == "stretch" else covering_size(size, self.resize)
-        if rows * columns > MAX_RESIZED_PIXELS:
-            raise ImageError(
-                f"picture {size[0]}x{size[1]}: covering {self.resize[0]}x{self.resize[1]} makes it {rows}x{columns}; "
-                "crop it first"
-            )
-        return rows, columns
-
-    def _resized(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        rows, columns = self._resized_to((height, width))
-        if (rows, columns) == (height, width):
-            return image
-        smooth = self.interpolation != "nearest"
-        resized = F.interpolate(
-            image[None],
-            size=(rows, columns),
-            mode=self.interpolation,
-            align_corners=False if smooth else None,
-            antialias=smooth,
-        )[0]
-        # Bicubic weights are negative in places; a picture in bytes would have been clipped.
-        return resized.clamp(0, 1)
-
-
-def covering_size(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
-    """The size that covers a box in the aspect of another: one side exact, the other rounded down as torchvision does.
-
-    >>> covering_size((300, 451), (256, 256))
-    (256, 384)
-    """
-    height, width = size
-    rows, columns = box
-    if height * columns <= width * rows:
-        return rows, max(columns, rows * width // height)
-    return max(rows, columns * height // width), columns
-
-
-def _centre(image: Tensor, size: tuple[int, int]) -> Tensor:
-    # Few published transforms ask for it: what is smaller than the crop is framed in black, the odd pixel last.
-    down, right = (max(0, want - have) for have, want in zip(image.shape[-2:], size, strict=True))
-    image = F.pad(image, (right // 2, right - right // 2, down // 2, down - down // 2))
-    # round() halves to even, torchvision's choice of the middle.
-    top, left = (round((have - want) / 2) for have, want in zip(image.shape[-2:], size, strict=True))
-    return image[:, top : top + size[0], left : left + size[1]].contiguous()
-
-
-def _check_sizes(size: tuple[int, int], resize: tuple[int, int]) -> None:
-    for height, width in (size, resize):
-        if height < 1 or width < 1:
-            raise ModelError(f"preprocess: size {height}x{width} is no picture; both sides must be at least 1")
-        if height * width > MAX_RESIZED_PIXELS:
-            raise ModelError(f"preprocess: size {height}x{width} exceeds {MAX_RESIZED_PIXELS:,} pixels")
+        mean, std = (values.new_tensor(each).reshape(-1, *[1] * axes) for each in (self.mean, self.std))
+        return mean, std
 
 
 def _check_normalisation(mean: tuple[float, ...], std: tuple[float, ...]) -> None:

@@ -73,15 +73,15 @@ class LoadedModel(Shown):
         return self.module(images)
 
     @property
-    def input_size(self) -> tuple[int, int, int]:
-        """(channels, height, width) of the pictures it is given."""
+    def input_size(self) -> tuple[int, ...]:
+        """(channels, height, width) of the pictures it is given, frames before the height of clips."""
         return self.preprocess.input_size
 
     def _heading(self) -> str:
         return f"LoadedModel {self.name}: {type(self.module).__name__}"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
-        yield "input", by_size(self.takes or self.input_size)
+        yield "input", by_size(self.takes or self.input_size) or "not told"
         yield "parameters", f"{sum(one.numel() for one in self.module.parameters()):,}"
         yield "weights", self.weights
         if not self.takes:
@@ -103,7 +103,7 @@ def load_model(
     *,
     weights: str | Path | None = None,
     random_weights: bool = False,
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, ...] | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     transform: Transform | None = None,
@@ -118,7 +118,7 @@ def load_model(
             shards; ``last.pt:ema`` for a part of it. If it was trained on another number of classes, the network gets
             that number. A file that ``unconv train`` wrote brings its classes and its picture transform with it.
         random_weights: leave the network as it is initialised, with a fixed seed; the generator is put back after.
-        size: height and width of the pictures it is given, or one number for both.
+        size: height and width of the pictures it is given, or one number for both; frames, height and width of clips.
         mean: subtracted from pictures in [0, 1]: one number, or one a channel.
         std: what they are divided by, likewise.
         transform: the picture transform, in place of the one that belongs to the weights: a
@@ -181,7 +181,7 @@ def untrained_model(
     classes: int,
     *,
     seed: int = SEED,
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, ...] | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
 ) -> LoadedModel:
@@ -206,6 +206,8 @@ def untrained_model(
         recipe = recipe_of(model)
         module = recipe.build(classes)
     preprocess, notes = _looked_at(recipe, size, mean, std)
+    if len(preprocess.size) != 2:
+        raise ModelError(f"{model}: it is given clips; training takes networks of pictures (height, width)")
     check_finite(module, recipe.name)
     source = recipe.weights if recipe.seedless else f"random (seed {seed})"
     return LoadedModel(recipe.name, module, preprocess, None, source, notes, recipe.takes)
@@ -213,15 +215,14 @@ def untrained_model(
 
 def _looked_at(
     recipe: Recipe,
-    size: int | tuple[int, int] | None,
+    size: int | tuple[int, ...] | None,
     mean: float | Sequence[float] | None,
     std: float | Sequence[float] | None,
 ) -> tuple[Preprocess, tuple[str, ...]]:
     """The picture transform as it was told, and what remains assumed of it."""
-    sides = (size, size) if isinstance(size, int) else size
     told_all = None not in (size, mean, std)
     notes = recipe.notes if told_all or not recipe.assumed else (recipe.assumed, *recipe.notes)
-    return recipe.preprocess.changed(sides, mean, std), notes
+    return recipe.preprocess.changed((size, size) if isinstance(size, int) else size, mean, std), notes
 
 
 @tell_wrong_arguments

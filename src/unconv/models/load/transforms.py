@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -24,6 +25,8 @@ STORAGE = (
 USUAL = ("Resize", "CenterCrop", "Normalize")
 # Packages whose steps mean what their names say.
 PACKAGES = ("torchvision", "timm", "torch")
+# Torchvision's preset of clips.
+VIDEO = "VideoClassification"
 
 
 def as_preprocess(transform: Any, channels: int | None = None) -> tuple[Preprocess, tuple[str, ...]]:
@@ -55,7 +58,7 @@ def as_preprocess(transform: Any, channels: int | None = None) -> tuple[Preproce
             f"transform: {what} is no picture transform; give weights.transforms(), a Compose, or "
             "Preprocess(size=(224, 224), ...)"
         )
-    known = _preset(transform) if hasattr(transform, "resize_size") else _composed(transform, channels)
+    known = read_preset(transform) if hasattr(transform, "resize_size") else _composed(transform, channels)
     if known is not None:
         return known
     own, size, mean, std = try_transform(transform, channels == 1)
@@ -89,16 +92,26 @@ def first_channels(module: nn.Module) -> int | None:
     >>> first_channels(nn.Sequential(nn.Conv2d(1, 8, 3)))
     1
     """
-    return next((one.in_channels for one in module.modules() if isinstance(one, nn.Conv2d) and one.in_channels), None)
+    kinds = nn.Conv2d | nn.Conv3d
+    return next((one.in_channels for one in module.modules() if isinstance(one, kinds) and one.in_channels), None)
 
 
-def _preset(transform: Any) -> tuple[Preprocess, tuple[str, ...]] | None:
-    """A preset of torchvision: for classification, or for segmentation, which does not crop."""
+def read_preset(transform: Any) -> tuple[Preprocess, tuple[str, ...]] | None:
+    """A preset of torchvision: for classification, for segmentation, which does not crop, or for videos.
+
+    >>> from torchvision.models.video import R3D_18_Weights
+    >>> read_preset(R3D_18_Weights.DEFAULT.transforms())[0].resize
+    (128, 171)
+    """
     resize, crop = transform.resize_size, getattr(transform, "crop_size", None)
     interpolation = _interpolation(transform)
     if resize is None or interpolation is None or not hasattr(transform, "mean"):
         return None
-    return _built(resize, crop, interpolation, _numbers(transform.mean), _numbers(transform.std))
+    built = _built(resize, crop, interpolation, _numbers(transform.mean), _numbers(transform.std))
+    if built is None or type(transform).__name__ != VIDEO:
+        return built
+    # It smooths nothing, whatever it makes smaller.
+    return replace(built[0], antialias=False), built[1]
 
 
 def _composed(transform: Any, channels: int | None) -> tuple[Preprocess, tuple[str, ...]] | None:

@@ -101,5 +101,7 @@ def size_for(opened: OpenedModel, input_size: InputSize) -> InputSize:
     if not opened.takes:
         return input_size
     if isinstance(input_size, int) and not isinstance(input_size, bool):
-        return (opened.takes[0], *(input_size,) * (len(opened.takes) - 1))
+        # Of clips the frames stay what they are.
+        kept = 2 if len(opened.takes) == 4 else 1
+        return (*opened.takes[:kept], *(input_size,) * (len(opened.takes) - kept))
     return opened.takes if input_size is None else input_size

@@ -13,6 +13,7 @@ from torch import Tensor
 from unconv.data.arrays import CHANNELS, Mode
 from unconv.data.read.items import InMemory, Item, Skipped
 from unconv.data.read.read_item import open_item, read_item
+from unconv.data.read.reading import Reading
 from unconv.data.read.source import STACK_AXES, source_of
 from unconv.errors import ImageError, SparseError
 from unconv.sparse.types import DictionaryLike
@@ -71,7 +72,7 @@ def read_image(item: Item, mode: Mode, where: str = "encode") -> Tensor | Skippe
         if item.prepared:
             check_channels_first(item.value if hasattr(item.value, "shape") else numbers, item.name, where)
         return numbers
-    picture = read_item(item, mode)
+    picture = read_item(item, Reading(mode))
     return picture if isinstance(picture, Skipped) else picture.tensor
 
 

@@ -89,8 +89,9 @@ class FashionScenes:
 
     def prepared(self, preprocess: Preprocess) -> tuple[SceneExamples, SceneExamples]:
         """Those to train on and those held out, as a network wants them."""
-        train = fashion_scenes("train", self.seed, preprocess.size, self.source)
-        test = fashion_scenes("test", TEST_SEED, preprocess.size, self.source)
+        size = (preprocess.size[-2], preprocess.size[-1])
+        train = fashion_scenes("train", self.seed, size, self.source)
+        test = fashion_scenes("test", TEST_SEED, size, self.source)
         return SceneExamples(train, self.count, preprocess), SceneExamples(test, TEST_COUNT, preprocess)
 
     def pixels(self) -> tuple[int, ...]:

@@ -18,18 +18,18 @@ class Fields:
 
     Args:
         graph: the traced network, None where it could not be traced.
-        input_size: ``(channels, height, width)``.
+        input_size: ``(channels, height, width)``, of clips with the depth before the height.
         layers: names of the layers.
         notes: what is not exact, and why.
     """
 
     graph: Graph | None
-    input_size: tuple[int, int, int]
+    input_size: tuple[int, ...]
     layers: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     def size(self, layer: str) -> tuple[int, ...] | None:
-        """Height and width of a layer's field in pixels, padding included; None where it is not known."""
+        """Sides of a layer's field in pixels, padding included, in the order of axes; None where it is not known."""
         if self.graph is None or layer not in self.graph:
             return None
         return self.graph[layer].receptive_field.size
@@ -68,10 +68,10 @@ class Fields:
                 return found
         size = self.input_size[1:]
         everything = ReceptiveField.everything(size)
-        return Windows(layer, shape, size, size, (1, 1), everything, "its receptive field is not known")
+        return Windows(layer, shape, size, size, (1,) * len(size), everything, "its receptive field is not known")
 
 
-def fields_of(view: NetworkView, input_size: tuple[int, int, int], layers: Sequence[str]) -> Fields:
+def fields_of(view: NetworkView, input_size: tuple[int, ...], layers: Sequence[str]) -> Fields:
     """The receptive fields of some layers of a network that was looked around in."""
     names, graph = tuple(layers), view.graph
     if graph is None:

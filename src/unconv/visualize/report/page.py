@@ -10,8 +10,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 import unconv
 from unconv.data.images import Skipped
 from unconv.data.read.pictures import Pictures
@@ -19,10 +17,10 @@ from unconv.describe import counted, listed
 from unconv.errors import ImageError, UnconvError, printable
 from unconv.jobs import Progress
 from unconv.results import Shown
-from unconv.visualize.display import show_bands, show_projection
+from unconv.visualize.display import cut_slice, middle_slice, show_bands, show_projection
 from unconv.visualize.report.files import LOSSLESS_SIDE, Store, write_file
 from unconv.visualize.report.picture_view import LayerView, PictureView, UnitView, view_picture
-from unconv.visualize.report.plan import Plan, bands_note
+from unconv.visualize.report.plan import Plan, bands_note, slice_note
 from unconv.visualize.report.rows import (
     CollectionRow,
     ComparisonRow,
@@ -136,7 +134,7 @@ def page_row(
         unconv=unconv.__version__,
         model=plan.model.name,
         weights=plan.model.weights,
-        notes=(*plan.model.notes, *plan.fields.notes, *bands_note(plan)),
+        notes=(*plan.model.notes, *plan.fields.notes, *bands_note(plan), *slice_note(plan)),
         preprocess=str(plan.model.preprocess),
         input_size=tuple(plan.model.input_size),
         rule=plan.rule,
@@ -190,7 +188,8 @@ def render_page(page: PageRow) -> str:
 
 
 def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> PictureRow:
-    image = store(f"{stem}-picture", view.picture)
+    index = middle_slice(view.picture, plan.slice)
+    image = store(f"{stem}-picture", cut_slice(view.picture, index))
     return PictureRow(
         name=view.name,
         notes=view.notes,
@@ -202,13 +201,16 @@ def _picture_row(view: PictureView, stem: str, plan: Plan, store: Store) -> Pict
         ),
         outputs=view.predictions.note,
         layers=tuple(
-            _peaks_row(layer, f"{stem}-{number}", view.picture, image, plan, store)
+            _peaks_row(layer, f"{stem}-{number}", view.picture.shape[1:], (image, index), plan, store)
             for number, layer in enumerate(view.layers)
         ),
+        slice=index,
     )
 
 
-def _peaks_row(layer: LayerView, stem: str, picture: Tensor, image: str, plan: Plan, store: Store) -> PeaksRow:
+def _peaks_row(
+    layer: LayerView, stem: str, size: Sequence[int], shown: tuple[str, int | None], plan: Plan, store: Store
+) -> PeaksRow:
     return PeaksRow(
         layer=layer.layer,
         size=layer.size,
@@ -217,16 +219,18 @@ def _peaks_row(layer: LayerView, stem: str, picture: Tensor, image: str, plan: P
         coverage=CoverageRow.of(layer.coverage),
         limits=limits(layer.coverage),
         units=tuple(
-            _peak_row(unit, f"{stem}-{rank}", picture, image, store, plan.bands)
-            for rank, unit in enumerate(layer.units)
+            _peak_row(unit, f"{stem}-{rank}", size, shown, store, plan.bands) for rank, unit in enumerate(layer.units)
         ),
     )
 
 
-def _peak_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Store, bands: Sequence[int]) -> PeakRow:
-    (top, bottom), (left, right) = view.box
-    height, width = picture.shape[1:]
-    whole = (bottom - top, right - left) == (height, width)
+def _peak_row(
+    view: UnitView, stem: str, size: Sequence[int], shown: tuple[str, int | None], store: Store, bands: Sequence[int]
+) -> PeakRow:
+    (top, bottom), (left, right) = view.box[-2:]
+    height, width = size[-2:]
+    image, index = shown
+    whole = (bottom - top, right - left) == (height, width) and view.slice == index
     return PeakRow(
         unit=view.unit,
         position=view.position,
@@ -238,10 +242,11 @@ def _peak_row(view: UnitView, stem: str, picture: Tensor, image: str, store: Sto
             width=100 * (right - left) / width,
             height=100 * (bottom - top) / height,
         ),
-        silent=bool((view.projection == 0).all()),
+        silent=view.silent,
         coarse=max(bottom - top, right - left) < LOSSLESS_SIDE,
         patch=image if whole else store(f"{stem}-patch", view.patch),
         projection=store(f"{stem}-projection", show_projection(show_bands(view.projection, bands))),
+        slice=view.slice,
     )
 
 

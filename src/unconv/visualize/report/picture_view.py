@@ -18,7 +18,7 @@ from unconv.describe import by_size
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
 from unconv.operators.geometry.receptive import Box
-from unconv.visualize.display import show_bands
+from unconv.visualize.display import choose_slice, cut_slice, show_bands
 from unconv.visualize.layers import check_feature_maps, like_weights, strongest_units
 from unconv.visualize.outputs.predictions import NO_PREDICTIONS, Predictions, predict
 from unconv.visualize.report.plan import Plan
@@ -38,14 +38,14 @@ class Shown:
 
     Attributes:
         name: as given or found.
-        picture: ``(channel, height, width)`` in [0, 1], the channels that are shown.
+        picture: ``(channel, height, width)`` in [0, 1], the channels that are shown; of a clip all its slices.
         image: the same as the network wants it, all of them.
         notes: what was done when the picture was read.
     """
 
     name: str
-    picture: Float[Tensor, "channel height width"]
-    image: Float[Tensor, "input_channel height width"]
+    picture: Float[Tensor, channel * size]
+    image: Float[Tensor, input_channel * size]
     notes: tuple[str, ...] = ()
 
 
@@ -67,14 +67,18 @@ def show_picture(pictures: Pictures, number: int, preprocess: Preprocess, bands:
             return Skipped(pictures.name(number), f"a tensor of {here}, where the network is given {there}")
         shown, notes = _stretched(preprocess.denormalise(item.value))
         return Shown(pictures.name(number), _shown(shown, bands), item.value, notes)
-    found = read_item(item)
+    found = read_item(item, preprocess.reading)
     if isinstance(found, Skipped):
         return found
     try:
         picture = preprocess.picture(found.tensor)
     except ImageError as error:
         return Skipped(found.name, str(error), found.path)
-    return Shown(pictures.name(number), _shown(picture, bands), preprocess.normalise(picture), found.notes)
+    shown, notes = _stretched(picture)
+    if picture.ndim == 4 and picture.shape[1] != found.tensor.shape[1]:
+        first = (found.tensor.shape[1] - picture.shape[1]) // 2
+        notes = (f"frames {first} to {first + picture.shape[1] - 1} of {found.tensor.shape[1]}", *notes)
+    return Shown(pictures.name(number), _shown(shown, bands), preprocess.normalise(picture), (*found.notes, *notes))
 
 
 def _shown(picture: Tensor, bands: Sequence[int]) -> Tensor:
@@ -101,7 +105,8 @@ def picture_reader(pictures: Pictures, preprocess: Preprocess, bands: Sequence[i
             raise ImageError(f"see: {shown}; it could be read when the pictures were scanned")
         return shown
 
-    kept = max(64, CACHED_BYTES // (8 * prod(preprocess.input_size)))
+    least = 64 if len(preprocess.size) == 2 else 8
+    kept = max(least, CACHED_BYTES // (8 * prod(preprocess.input_size)))
     return lru_cache(maxsize=kept)(read)
 
 
@@ -114,8 +119,10 @@ class UnitView:
         position: place of its peak in the feature map, ``(y, x)``.
         activation: its value there.
         box: pixels of the picture that it sees, one ``(start, stop)`` per axis, clipped to the picture.
-        patch: the picture inside the box, ``(channel, height, width)`` in [0, 1].
+        patch: the picture inside the box, ``(channel, height, width)`` in [0, 1]; of a clip the slice that is shown.
         projection: what the unit sends back to those pixels.
+        silent: whether that is nothing anywhere in the box.
+        slice: number of the slice in the clip; None for pictures.
     """
 
     unit: int
@@ -124,6 +131,8 @@ class UnitView:
     box: Box
     patch: Float[Tensor, "channel height width"]
     projection: Float[Tensor, "input_channel height width"]
+    silent: bool = False
+    slice: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,14 +160,14 @@ class PictureView:
 
     Args:
         name: the picture's name.
-        picture: the picture as the network sees it, ``(channel, height, width)`` in [0, 1].
+        picture: the picture as the network sees it, ``(channel, height, width)`` in [0, 1]; of a clip all its slices.
         layers: the layers looked into, in the order given.
         predictions: what the network makes of it as a whole; empty where nothing is known of its outputs.
         notes: what was done when the picture was read.
     """
 
     name: str
-    picture: Float[Tensor, "channel height width"]
+    picture: Float[Tensor, channel * size]
     layers: tuple[LayerView, ...]
     predictions: Predictions = NO_PREDICTIONS
     notes: tuple[str, ...] = ()
@@ -166,12 +175,13 @@ class PictureView:
 
 def look(
     model: nn.Module,
-    image: Float[Tensor, "1 input_channel height width"],
-    picture: Float[Tensor, "channel height width"],
+    image: Float[Tensor, "1 input_channel *size"],
+    picture: Float[Tensor, channel * size],
     layers: Sequence[str],
     rule: str,
     units: int,
     field_box: FieldBox,
+    shown_slice: int | None = None,
 ) -> tuple[LayerView, ...]:
     """The strongest units of some layers in one image; one forward pass, one way back for each unit.
 
@@ -183,6 +193,7 @@ def look(
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         units: how many units of each layer.
         field_box: the pixels that a layer's unit at a position sees, one ``(start, stop)`` per axis.
+        shown_slice: of clips, the slice to show; None: that where a unit's projection is strongest.
 
     Raises ModelError as run_forward does, and for layers that return no feature maps.
 
@@ -193,18 +204,24 @@ def look(
     (2, torch.Size([3, 3, 3]), torch.Size([3, 3, 3]))
     """
     passage = run_forward(model, image, layers, rule)
-    return tuple(_look_into(passage, picture, layer, units, field_box) for layer in layers)
+    return tuple(_look_into(passage, picture, layer, units, field_box, shown_slice) for layer in layers)
 
 
-def _look_into(passage: Passage, picture: Tensor, layer: str, units: int, field_box: FieldBox) -> LayerView:
-    check_feature_maps(layer, passage.values[layer].shape)
+def _look_into(
+    passage: Passage, picture: Tensor, layer: str, units: int, field_box: FieldBox, shown_slice: int | None
+) -> LayerView:
+    check_feature_maps(layer, passage.values[layer].shape, picture.ndim - 1)
     value = passage.values[layer][0].detach()
     views = []
     for unit, position, activation in strongest_units(value, units):
         box = field_box(layer, position)
         window = (slice(None), *(slice(start, stop) for start, stop in box))
-        image = passage.back_from_units(layer, torch.tensor([unit]), [position])[0]
-        views.append(UnitView(unit, position, activation, box, picture[window], image[window].clone()))
+        sent = passage.back_from_units(layer, torch.tensor([unit]), [position])[0][window]
+        index = choose_slice(sent, box[0][0], shown_slice)
+        inside = None if index is None else index - box[0][0]
+        patch, projection = cut_slice(picture[window], inside), cut_slice(sent, inside).clone()
+        silent = not bool(sent.count_nonzero())
+        views.append(UnitView(unit, position, activation, box, patch, projection, silent, index))
     return LayerView(layer, tuple(value.shape[1:]), len(value), tuple(views), passage.coverage(layer))
 
 
@@ -218,7 +235,9 @@ def view_picture(plan: Plan, pictures: Pictures, number: int) -> PictureView | S
     return PictureView(
         name=shown.name,
         picture=shown.picture,
-        layers=look(model, prepared, shown.picture, plan.layers, plan.rule, plan.strongest, plan.fields.box),
+        layers=look(
+            model, prepared, shown.picture, plan.layers, plan.rule, plan.strongest, plan.fields.box, plan.slice
+        ),
         predictions=predict(model, prepared, plan.model.classes, asked=plan.output, graph=plan.graph),
         notes=shown.notes,
     )

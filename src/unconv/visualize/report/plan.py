@@ -29,6 +29,7 @@ from unconv.visualize.layers import (
 from unconv.visualize.map_layers import name_map_layers
 from unconv.visualize.outputs.reading import READINGS
 from unconv.visualize.report.fields import Fields, fields_of
+from unconv.visualize.reverse.projections.image_batches import axes_of
 from unconv.visualize.reverse.rules import AUTO, choose_rule, find_rule
 from unconv.visualize.scan.scan import convolutions
 from unconv.visualize.scan.top_activations import TopActivations
@@ -62,6 +63,7 @@ class Plan:
         output: how the network's outputs are read.
         graph: the traced network; None where it cannot be traced.
         bands: the channels of pictures that are shown; none: all of grey and colour, the mean of any other number.
+        slice: of clips and volumes, the slice that is shown; None: the middle one, and of each unit the strongest.
     """
 
     model: LoadedModel
@@ -79,6 +81,7 @@ class Plan:
     output: str = AUTO
     graph: Graph | None = None
     bands: tuple[int, ...] = ()
+    slice: int | None = None
 
 
 def make_plan(
@@ -93,6 +96,7 @@ def make_plan(
     compare: AnyModel | None = None,
     output: str = AUTO,
     bands: Sequence[int] | None = None,
+    slice: int | None = None,
 ) -> Plan:
     """Check what was asked for, and choose what was left open; each network runs once, on shapes alone.
 
@@ -110,6 +114,7 @@ def make_plan(
     check_units(units)
     measured = count_measured(fidelity)
     shown = read_bands(bands, model.input_size[0])
+    check_slice(slice, model.input_size)
     plan = replace(
         _plan_network(model, layers, rule, None if given is None else given.layers),
         units=SHOWN if units is None else units,
@@ -119,13 +124,14 @@ def make_plan(
         given=given,
         output=output,
         bands=shown,
+        slice=slice,
     )
     if compare is None:
         return plan
     # A bare module is given the first one's pictures.
-    loaded = as_loaded(compare, model.preprocess if isinstance(compare, nn.Module) else None)
+    loaded = as_loaded(compare, model.preprocess if isinstance(compare, nn.Module) else None, clip=model.input_size)
     beside = _plan_network(loaded, plan.layers, plan.rule)
-    return replace(plan, other=replace(beside, top=top, measured=measured, output=output, bands=shown))
+    return replace(plan, other=replace(beside, top=top, measured=measured, output=output, bands=shown, slice=slice))
 
 
 def _plan_network(model: LoadedModel, layers: AnyLayers | None, rule: str, among: Sequence[str] | None = None) -> Plan:
@@ -136,10 +142,11 @@ def _plan_network(model: LoadedModel, layers: AnyLayers | None, rule: str, among
     blank = like_weights(model.module, torch.zeros(1, *model.input_size))
     named = _named(model.module, layers, blank)
     view = view_network(model.module, blank, named)
-    chosen = named or tuple(_choose(model.module, view.feature_maps, _is_every(layers), among))
+    maps = [one for one in view.feature_maps if len(one.size) == len(model.input_size) - 1]
+    chosen = named or tuple(_choose(model.module, maps, _is_every(layers), among))
     outputs = {layer: view.outputs[layer] for layer in chosen}
     for layer, output in outputs.items():
-        check_feature_maps(layer, (1, *output.shape))
+        check_feature_maps(layer, (1, *output.shape), len(model.input_size) - 1)
     reason = "as asked for"
     if rule == AUTO:
         rule, reason = choose_rule(max(output.switches for output in outputs.values()))
@@ -199,12 +206,40 @@ def bands_note(plan: Plan) -> tuple[str, ...]:
     return () if channels in (1, 3) else (f"the mean of the {channels} channels is shown; bands= chooses one or three",)
 
 
+def check_slice(slice: int | None, size: Sequence[int]) -> None:
+    """Refuse a slice that clips of that size, ``(channel, depth, height, width)``, do not have.
+
+    >>> check_slice(7, (3, 16, 112, 112))
+    """
+    if slice is None:
+        return
+    if len(size) != 4:
+        raise UnconvError(f"see: slice {slice}; the network is given pictures, {by_size(size)}, which have no slices")
+    if not 0 <= slice < size[1]:
+        raise UnconvError(f"see: slice {slice}; the network is given slices 0 to {size[1] - 1}")
+
+
+def slice_note(plan: Plan) -> tuple[str, ...]:
+    """What is shown of clips and volumes."""
+    size = plan.model.input_size
+    if len(size) != 4:
+        return ()
+    if plan.slice is not None:
+        which = f"slice {plan.slice} of {size[1]}"
+        return (f"shown is {which}, numbered from 0; of a unit that does not see it, the nearest",)
+    return (
+        f"of {size[1]} slices one is shown: of a clip the middle, of a unit that where its projection is strongest, "
+        "said beside it; slice= chooses one",
+    )
+
+
 def as_loaded(
     model: Any,
     transform: Any = None,
     tensor: Sequence[int] | None = None,
     inputs: Inputs = None,
     kwargs: Keywords = None,
+    clip: Sequence[int] = (),
 ) -> LoadedModel:
     """A model however it is held as a loaded model, with the picture transform that was given, or its own.
 
@@ -213,9 +248,10 @@ def as_loaded(
     Args:
         model: a MODEL string, a loaded model or a module.
         transform: picture transform in place of the model's own.
-        tensor: (channel, height, width) of tensors that go in as they are, without a transform: they set the size.
+        tensor: (channel, *size) of tensors that go in as they are, without a transform: they set the size.
         inputs: what the model takes beside its images.
         kwargs: likewise, by keyword.
+        clip: (channel, depth, height, width) of the first clip: what a transform leaves open of the size is as there.
 
     >>> from unconv.models.load.preprocess import Preprocess
     >>> as_loaded(nn.Conv2d(3, 8, 3), Preprocess(size=(32, 32), resize=(32, 32))).input_size
@@ -224,21 +260,24 @@ def as_loaded(
     opened = open_model(model, "see", transform=transform, inputs=inputs, kwargs=kwargs)
     opened = opened.for_pictures() if tensor is None or transform is not None else _for_tensors(opened, tensor)
     assert opened.preprocess is not None
-    return LoadedModel(opened.name, opened.module, opened.preprocess, opened.classes, opened.weights, opened.notes)
+    preprocess = opened.preprocess.fitted(clip)
+    return LoadedModel(opened.name, opened.module, preprocess, opened.classes, opened.weights, opened.notes)
 
 
 def _for_tensors(opened: OpenedModel, shape: Sequence[int]) -> OpenedModel:
     """A network that is given tensors of one shape as they are: its transform is what they were normalised with."""
-    if len(shape) != 3:
+    axes = axes_of(opened.module) or 2
+    if axes == 1 or len(shape) != axes + 1:
         raise UnconvError(
-            f"see: tensors of shape {by_size(shape)}; the page shows pictures (channel, height, width), and project "
-            "and scan take signals and volumes too"
+            f"see: tensors of shape {by_size(shape)}; the page shows pictures (channel, height, width), of networks of "
+            "three axes clips (channel, depth, height, width), and project and scan take signals too"
         )
-    size, known = (int(shape[1]), int(shape[2])), opened.preprocess
+    size, known = tuple(int(side) for side in shape[1:]), opened.preprocess
+    resize = size if len(size) == 2 else ()
     if known is not None and len(known.mean) == shape[0]:
-        return replace(opened, preprocess=Preprocess(size, size, known.mean, known.std))
+        return replace(opened, preprocess=Preprocess(size, resize, known.mean, known.std))
     note = "tensors go in as they are; what they were normalised with is not known, and they are shown as they are"
-    plain = Preprocess(size, size, (0.0,) * shape[0], (1.0,) * shape[0])
+    plain = Preprocess(size, resize, (0.0,) * shape[0], (1.0,) * shape[0])
     return replace(opened, preprocess=plain, notes=(note, *opened.notes))
 
 

@@ -16,13 +16,11 @@ from torch import Tensor
 from unconv.visualize.report.matching import Pair
 from unconv.visualize.report.redundancy import Twin
 from unconv.visualize.report.tiles import spot_of
-from unconv.visualize.report.unit_pictures import Place, UnitBlock
+from unconv.visualize.report.unit_pictures import OPTIONAL, Place, UnitBlock
 from unconv.visualize.reverse.coverage import Coverage
 
 # Steps of a histogram: as many as its width on a phone can tell apart.
 BINS = 20
-# Of a field that the JSON leaves out where it is None.
-OPTIONAL = {"optional": True}
 
 
 def as_data(value: Any) -> Any:
@@ -269,7 +267,7 @@ class OutlineRow:
 
 @dataclass(frozen=True)
 class PeakRow:
-    """A unit at its peak in one picture, with the addresses of its patch and its projection."""
+    """A unit at its peak in one picture, with the addresses of its patch and its projection; of a clip, of a slice."""
 
     unit: int
     position: tuple[int, ...]
@@ -280,6 +278,7 @@ class PeakRow:
     coarse: bool
     patch: str
     projection: str
+    slice: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -297,7 +296,7 @@ class PeaksRow:
 
 @dataclass(frozen=True)
 class PictureRow:
-    """One picture, with its strongest units."""
+    """One picture, or the slice of a clip that is shown for it, with its strongest units."""
 
     name: str
     notes: tuple[str, ...]
@@ -306,6 +305,7 @@ class PictureRow:
     predictions: tuple[PredictionRow, ...]
     outputs: str
     layers: tuple[PeaksRow, ...]
+    slice: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from unconv._renamed import warn_renamed
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import OutputReading, ReportFormat, ReverseRuleOrAuto
 from unconv.data.images import Skipped
+from unconv.data.read.pictures import Pictures
 from unconv.folders import check_folder, replacing_folder
 from unconv.inputs import files_named, paths_in, refuse_inputs
 from unconv.jobs import Progress, quiet
-from unconv.models.load.open_model import AnyModel
+from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.transforms import Transform, read_transform
@@ -27,7 +28,13 @@ from unconv.visualize.report.page import Report, page_row, picture_rows, write_r
 from unconv.visualize.report.plan import as_loaded, make_plan
 from unconv.visualize.report.survey import check_layers, check_scan
 from unconv.visualize.report.unit_rows import Output as Written
-from unconv.visualize.reverse.projections.image_batches import pictures_for, tensor_shape
+from unconv.visualize.reverse.projections.image_batches import (
+    axes_of,
+    clip_shape,
+    pictures_for,
+    reading_for,
+    tensor_shape,
+)
 from unconv.visualize.scan.top_activations import TopActivations
 from unconv.visualize.unit_choice import Units, read_units
 
@@ -57,6 +64,7 @@ def see(
     force: bool = False,
     output: OutputReading = "auto",
     bands: Sequence[int] | None = None,
+    slice: int | None = None,
     inputs: Inputs = None,
     kwargs: Keywords = None,
     preprocess: Preprocess | None = None,
@@ -100,6 +108,9 @@ def see(
             where nothing is known, see :func:`~unconv.visualize.outputs.reading.read_outputs`.
         bands: channels that are shown of pictures with more than three, or fewer: one or three of them, numbered from
             0; their mean unless given.
+        slice: of clips and volumes the slice that is shown, numbered from 0 along the first axis; of a unit that does
+            not see it, the nearest. None: of a clip the middle one, of a unit that where its projection, which is of
+            all slices, is strongest; the page says which.
         inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
             :func:`~unconv.network.run.held_inputs.hold_inputs`.
         kwargs: arguments by keyword, likewise.
@@ -137,11 +148,12 @@ def see(
         if transform is None and given is not None and not isinstance(model, LoadedModel):
             # Nobody says another: that of the scan.
             transform = read_transform(str(given.about.get("preprocess")))
-        pictures = pictures_for(images, transform is not None)
+        opened = open_model(model, "see", transform=transform, inputs=inputs, kwargs=kwargs)
+        pictures = pictures_for(images, transform is not None, axes_of(opened.module))
         tensor = tensor_shape(pictures) if transform is None else None
-        loaded = as_loaded(model, transform, tensor, inputs, kwargs)
+        loaded = as_loaded(opened, transform, tensor, clip=_clip(opened, pictures))
         wanted: dict[str, Any] = {"units": chosen, "top": top, "fidelity": fidelity, "given": given, "compare": compare}
-        plan = make_plan(loaded, layers, rule, **wanted, output=output, bands=bands)
+        plan = make_plan(loaded, layers, rule, **wanted, output=output, bands=bands, slice=slice)
     if given is not None:
         check_layers(given, plan.layers)
         check_scan(given, plan.model, pictures, top, transformed=tensor is None)
@@ -159,3 +171,11 @@ def see(
         page = page_row(plan, title, rows, skipped, collection, comparison)
         report = write_report(page, folder, formats, skipped, sheets.close())
     return report.moved(folder, Path(out))
+
+
+def _clip(opened: OpenedModel, pictures: Pictures) -> tuple[int, ...]:
+    """The shape of the first clip, where the network takes clips and its transform leaves their size open."""
+    told = opened.preprocess is not None and len(opened.preprocess.size) == 3
+    if told or axes_of(opened.module) != 3:
+        return ()
+    return clip_shape(pictures, reading_for(opened.module, opened.preprocess))

@@ -13,6 +13,7 @@ from unconv.data.read.pictures import Pictures
 from unconv.errors import UnconvError
 from unconv.jobs import Progress
 from unconv.models.load.resolve import LoadedModel
+from unconv.models.load.transforms import read_transform
 from unconv.visualize.scan.scan import scan
 from unconv.visualize.scan.top_activations import TopActivations
 
@@ -115,6 +116,9 @@ def check_scan(
     }
     for key, here in told.items():
         there = found.about.get(key)
+        scanned = read_transform(str(there)) if key == "preprocess" else None
+        if scanned is not None:
+            there = repr(scanned.fitted(model.input_size))
         if there != here:
             named, way = ("transform", f"transform={there}") if key == "preprocess" else (key, "the same")
             raise UnconvError(f"scan: its {named} is {there!r}, here it is {here!r}; scan again, or give {way}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import UInt8
@@ -13,7 +13,7 @@ from unconv.choices import ReverseRule
 from unconv.errors import UnconvError
 from unconv.network.windows import Windows
 from unconv.operators.geometry.receptive import Box
-from unconv.visualize.display import as_rgb, show_bands, show_projection
+from unconv.visualize.display import as_rgb, choose_slice, cut_slice, show_bands, show_projection
 from unconv.visualize.fidelity.measure import fidelity
 from unconv.visualize.fidelity.verdict import Fidelity
 from unconv.visualize.layers import like_weights
@@ -27,6 +27,8 @@ from unconv.visualize.scan.top_activations import TopActivations
 # How far a unit's value may be from what a scan has found, by the precision of the scan.
 TOLERANCE = {"float64": 1e-3, "float32": 1e-2}
 LOOSE = 0.1
+# Of a field that the JSON leaves out where it is None.
+OPTIONAL = {"optional": True}
 # A unit, which of its places, and the picture's number.
 Ranked = tuple[int, int, int]
 
@@ -41,6 +43,7 @@ class Place:
         position: in the feature map, ``(y, x)``.
         box: pixels that it sees, inside the picture.
         silent: whether nothing comes back to them.
+        slice: of a clip or a volume, the slice that is shown.
     """
 
     image: int
@@ -48,6 +51,7 @@ class Place:
     position: tuple[int, ...]
     box: Box
     silent: bool
+    slice: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +92,9 @@ class LayerWindows:
     @classmethod
     def of(cls, plan: Plan, layer: str, read: Callable[[int], Shown]) -> LayerWindows:
         """The windows and tiles of a layer that is planned for."""
-        picture = plan.fields.input_size[1:]
-        field = plan.fields.size(layer) or picture
-        seen = (min(field[0], picture[0]), min(field[1], picture[1]))
+        picture = plan.fields.input_size[-2:]
+        whole = plan.fields.size(layer) or picture
+        seen = (min(whole[-2], picture[-2]), min(whole[-1], picture[-1]))
         return cls(plan, layer, plan.fields.windows(layer, plan.shapes[layer]), Tile.of(seen), read)
 
     @property
@@ -126,19 +130,27 @@ def _render_some(
     images = [like_weights(layer.module, one.image) for one in shown]
     back = project_units(layer.module, images, layer.windows, picks, layer.plan.rule)  # type: ignore[arg-type]
     _check_values(found, layer.layer, places, back.activation)
-    bands = layer.plan.bands
     tiles: dict[int, list[tuple[Place, Tensor, Tensor]]] = {unit: [] for unit in units}
     for number, ((unit, rank, image), pick) in enumerate(zip(places, picks, strict=True)):
         box = layer.plan.fields.box(layer.layer, pick.position)
         picture = shown[pick.image].picture
         inside = back.image[number][_cut(box, back.start[number].tolist())]
         activation = float(found.values[layer.layer][unit, rank])
-        place = Place(image, activation, pick.position, box, silent=not bool(inside.count_nonzero()))
-        size = (int(picture.shape[1]), int(picture.shape[2]))
-        patch = layer.tile.of_region(as_rgb(picture[_cut(box, (0, 0))]), box, size)
-        signal = layer.tile.of_region(show_projection(show_bands(inside.float().cpu(), bands)), box, size)
+        shown_slice, patch, signal = _draw(layer, picture, inside.float().cpu(), box)
+        silent = not bool(inside.count_nonzero())
+        place = Place(image, activation, pick.position, box, silent, shown_slice)
         tiles[unit].append((place, patch, signal))
     return [_arrange(layer.tile, unit, tiles[unit], top) for unit in units], back.coverage
+
+
+def _draw(layer: LayerWindows, picture: Tensor, inside: Tensor, box: Box) -> tuple[int | None, Tensor, Tensor]:
+    """The slice that is shown of a place, and the tiles of its patch and of its projection."""
+    first, sides = box[0][0], box[-2:]
+    index = choose_slice(inside, first, layer.plan.slice)
+    size = (int(picture.shape[-2]), int(picture.shape[-1]))
+    patch = layer.tile.of_region(as_rgb(cut_slice(picture, index)[_cut(sides, (0, 0))]), sides, size)
+    sent = cut_slice(inside, None if index is None else index - first)
+    return index, patch, layer.tile.of_region(show_projection(show_bands(sent, layer.plan.bands)), sides, size)
 
 
 def _pick(

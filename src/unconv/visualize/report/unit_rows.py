@@ -12,7 +12,7 @@ from unconv.data.arrays import to_uint8
 from unconv.data.read.pictures import Pictures
 from unconv.errors import UnconvError
 from unconv.jobs import Progress
-from unconv.visualize.display import as_rgb
+from unconv.visualize.display import as_rgb, cut_slice, middle_slice
 from unconv.visualize.layers import like_weights
 from unconv.visualize.outputs.predictions import predict
 from unconv.visualize.outputs.reading import AUTO
@@ -207,7 +207,7 @@ class Album:
         if spot.sheet > len(self.sheets):
             self.close()
         shown = self.read(number)
-        self._waiting.append(thumbnail(shown.picture))
+        self._waiting.append(thumbnail(cut_slice(shown.picture, middle_slice(shown.picture, self._plan.slice))))
         label = self._pictures.label(number) if self.classes == "folders" else self._predict(shown)
         return ThumbnailRow(shown.name, label, spot.sheet, spot.column, spot.row)
 

@@ -29,7 +29,7 @@ from unconv.network.run.forward import (
 from unconv.network.run.held_inputs import Inputs, Keywords, describe_held
 from unconv.network.run.model_state import at_rest
 from unconv.network.run.name_layers import AnyLayers, NamedLayers, name_layers
-from unconv.visualize.reverse.projections.image_batches import axes_of, open_for_images, prepare_for
+from unconv.visualize.reverse.projections.image_batches import axes_of, open_for_images, prepare_for, reading_for
 from unconv.visualize.scan.layer_reader import Layers, Watcher, find_roles, shape_of_maps
 from unconv.visualize.scan.peaks import Found, Peaks
 from unconv.visualize.scan.state import Part, ScanState, join
@@ -124,7 +124,7 @@ def scan(
     prepare = None if transformed is None else Asked(transformed)
     check_open(module)
     names, needed = _layers(module, layers)
-    source = collection_of(images, prepare, batch_size, axes_of(module))
+    source = collection_of(images, prepare, batch_size, axes_of(module), reading_for(module, transformed))
     about = {
         "model": opened.name,
         "weights": opened.weights,

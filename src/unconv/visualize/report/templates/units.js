@@ -86,8 +86,8 @@
   };
   const located = (part, place) => {
     const image = part.images[place.image];
-    const [height, width] = part.input_size;
-    const [[top, bottom], [left, right]] = place.box;
+    const [height, width] = part.input_size.slice(-2);
+    const [[top, bottom], [left, right]] = place.box.slice(-2);
     const thumbnail = tile(part.thumbnails[image.sheet], image, 1, 0, `${width} / ${height}`, `${image.name}, with the part that the unit sees`, false);
     thumbnail.append(make("i", { style: `left: ${100 * left / width}%; top: ${100 * top / height}%; width: ${100 * (right - left) / width}%; height: ${100 * (bottom - top) / height}%` }));
     return thumbnail;
@@ -100,6 +100,7 @@
       tile(layer.sheets.projections[unit.sheet], unit, part.side, index, ratio, "projection", layer.coarse));
     const caption = make("p", {}, make("b", {}, short(place.activation)), ` at (${place.position.join(", ")}) of ${image.name}`);
     if (part.classes === "predicted" && image.label !== null) caption.append(` · ${image.label}`);
+    if (place.slice !== undefined) caption.append(` · slice ${place.slice}`);
     if (place.silent) caption.append(" · nothing comes back");
     return make("li", {}, three, caption);
   }));

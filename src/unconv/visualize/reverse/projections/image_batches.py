@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeAlias, overload
 
@@ -11,16 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from unconv.data.arrays import WHITE
-from unconv.data.convert import unit_range
+from unconv.data.convert import from_numpy, unit_range
 from unconv.data.read.batches import Batch, Prepare, collection_of
-from unconv.data.read.items import InMemory
+from unconv.data.read.items import InMemory, Skipped
 from unconv.data.read.pictures import Pictures
+from unconv.data.read.read_item import read_item
+from unconv.data.read.reading import Reading
 from unconv.data.read.source import pictures_of, stack_pictures
 from unconv.describe import by_size
 from unconv.errors import ImageError, UnconvError
 from unconv.models.load.open_model import OpenedModel, open_model
 from unconv.models.load.preprocess import Preprocess
-from unconv.models.load.transforms import Transform
+from unconv.models.load.transforms import Transform, first_channels
 from unconv.network.run.forward import check_images
 from unconv.network.run.held_inputs import Inputs, Keywords
 
@@ -50,12 +53,14 @@ def image_batches(
     axes = axes_of(module)
     given = _as_tensors(images, axes) if prepare is None else None
     if given is not None:
+        given = like_weights(module, given) if isinstance(images, np.ndarray) else given
         check_images(given)
         numbers = tuple(range(len(given)))
         yield Batch(given, numbers, tuple(f"image {number}" for number in numbers), len(given))
         return
     empty, skipped = True, []
-    for batch in collection_of(images, prepare, BATCH, axes).batches:
+    reading = reading_for(module, prepare if isinstance(prepare, Preprocess) else None)
+    for batch in collection_of(images, prepare, BATCH, axes, reading).batches:
         skipped += batch.skipped
         if batch.numbers:
             empty = False
@@ -63,8 +68,17 @@ def image_batches(
         else:
             yield batch
     if empty:
-        told = "; ".join(map(str, skipped[:3])) or "there are none"
-        raise ImageError(f"{operation}: no image could be used: {told}")
+        raise nothing_used(operation, skipped)
+
+
+def nothing_used(operation: str, skipped: Sequence[Skipped]) -> ImageError:
+    """What to raise where no image could be used, with the first reasons.
+
+    >>> nothing_used("scan", [])
+    ImageError('scan: no image could be used: there are none')
+    """
+    told = "; ".join(map(str, skipped[:3])) or "there are none"
+    return ImageError(f"{operation}: no image could be used: {told}")
 
 
 def prepare_for(opened: OpenedModel, images: Any, transform: Transform | None = None) -> Preprocess | None:
@@ -97,8 +111,10 @@ def open_for_images(
     (224, 224)
     """
     opened = open_model(model, operation, transform=transform, inputs=inputs, kwargs=kwargs)
-    pictures = axes_of(opened.module) in (None, 2) and not holds_tensors(images)
-    return opened.for_pictures() if pictures else opened
+    axes = axes_of(opened.module)
+    # An array of three axes is no picture for a network of volumes: it goes in as a tensor does.
+    pictures = axes in (None, 2) or (axes == 3 and not isinstance(images, np.ndarray))
+    return opened.for_pictures() if pictures and not holds_tensors(images) else opened
 
 
 class NumberedImages(Sequence[Tensor]):
@@ -112,6 +128,7 @@ class NumberedImages(Sequence[Tensor]):
     def __init__(self, module: nn.Module, pictures: Pictures, prepare: Prepare | None) -> None:
         self._module, self._pictures, self._prepare = module, pictures, prepare
         self._axes = axes_of(module)
+        self._reading = reading_for(module, prepare if isinstance(prepare, Preprocess) else None)
         self._read = lru_cache(BATCH)(self._image)
 
     def __len__(self) -> int:
@@ -130,21 +147,30 @@ class NumberedImages(Sequence[Tensor]):
 
     def _image(self, number: int) -> Tensor:
         chosen = self._pictures.chosen([number])
-        (batch,) = collection_of(chosen, self._prepare, 1, self._axes).batches
+        (batch,) = collection_of(chosen, self._prepare, 1, self._axes, self._reading).batches
         if not batch.numbers:
             raise ImageError(f"image {number}: {batch.skipped[0]}")
         return like_weights(self._module, batch.images)[0]
 
 
-def pictures_for(images: Any, transformed: bool) -> Pictures:
+def pictures_for(images: Any, transformed: bool, axes: int | None = 2) -> Pictures:
     """Images as pictures that can be read again; tensors of floats are prepared already unless they are transformed.
+
+    Args:
+        images: whatever holds them.
+        transformed: whether a transform is given, which tensors go through too.
+        axes: of the network's images; with three, clips and volumes are read.
 
     >>> pictures_for(torch.rand(2, 3, 8, 8), transformed=False)[1].ready
     True
     """
-    tensors = _as_tensors(images, 2) if not transformed and holds_tensors(images) else None
+    axes = 3 if axes == 3 else 2
+    volumes = axes == 3 and isinstance(images, np.ndarray | Tensor)
+    tensors = _as_tensors(images, axes) if volumes or (not transformed and holds_tensors(images)) else None
     if tensors is None:
-        return pictures_of(images)
+        return pictures_of(images, stacks=axes != 3)
+    if transformed:
+        return stack_pictures(tensors)
     return Pictures(tuple(InMemory(f"image {number}", one, prepared=True) for number, one in enumerate(tensors)))
 
 
@@ -156,6 +182,39 @@ def tensor_shape(pictures: Pictures) -> tuple[int, ...] | None:
     """
     first = pictures[0] if len(pictures) else None
     return tuple(first.value.shape) if isinstance(first, InMemory) and first.ready else None
+
+
+def reading_for(module: nn.Module, preprocess: Preprocess | None) -> Reading:
+    """How pictures are read for a network: with its channels, and as clips where its images have three axes.
+
+    >>> reading_for(nn.Conv3d(1, 4, 3), None).clips, reading_for(nn.Conv2d(4, 4, 3), None).channels
+    (True, 4)
+    """
+    reading = preprocess.reading if preprocess is not None else Reading(channels=first_channels(module))
+    return replace(reading, clips=axes_of(module) == 3)
+
+
+def clip_shape(pictures: Pictures, reading: Reading) -> tuple[int, ...]:
+    """The shape (channel, depth, height, width) of the first clip that can be read.
+
+    Raises :class:`~unconv.errors.ImageError` where there is none.
+
+    >>> clip_shape(pictures_for(torch.rand(2, 1, 16, 8, 8), transformed=False, axes=3), Reading(clips=True))
+    (1, 16, 8, 8)
+    """
+    skipped: list[Skipped] = []
+    for number in range(len(pictures)):
+        item = pictures[number]
+        if isinstance(item, InMemory) and item.ready:
+            return tuple(item.value.shape)
+        found = read_item(item, reading)
+        if isinstance(found, Skipped):
+            skipped.append(found)
+        elif found.tensor.ndim == 4:
+            return tuple(found.tensor.shape)
+        else:
+            skipped.append(Skipped(found.name, f"a picture of {by_size(found.tensor.shape)}, and no clip", found.path))
+    raise nothing_used("see", skipped)
 
 
 def images_by_number(opened: OpenedModel, images: Any, transform: Transform | None = None) -> Tensors:
@@ -173,7 +232,7 @@ def images_by_number(opened: OpenedModel, images: Any, transform: Transform | No
     if isinstance(images, Tensor) and axes is not None:
         images = stack_pictures(images[None] if images.ndim == axes + 1 else images)
     opened = opened.for_pictures() if axes in (None, 2) else opened
-    return NumberedImages(opened.module, pictures_of(images), opened.preprocess)
+    return NumberedImages(opened.module, pictures_of(images, stacks=axes != 3), opened.preprocess)
 
 
 def holds_tensors(images: Any) -> bool:
@@ -193,7 +252,7 @@ def _as_tensors(images: Any, axes: int | None) -> Tensor | None:
     """Tensors as one batch; None for everything else."""
     if isinstance(images, np.ndarray) and axes not in (None, 2):
         # No picture: a signal or a volume.
-        images = torch.from_numpy(images)
+        images = from_numpy(images)
     if isinstance(images, Tensor) and images.dtype in WHITE:
         if axes in (None, 2):
             return None
@@ -210,7 +269,9 @@ def _as_tensors(images: Any, axes: int | None) -> Tensor | None:
         images = joined(list(images))
     if not isinstance(images, Tensor):
         return None
-    return images[None] if axes is not None and images.ndim == axes + 1 else images
+    # A volume of one channel has none in front.
+    batch: Tensor = images[None] if axes == images.ndim == 3 else images
+    return batch[None] if axes is not None and batch.ndim == axes + 1 else batch
 
 
 def axes_of(module: nn.Module) -> int | None:
