@@ -233,6 +233,33 @@ class Job(OptionGroup):
             yield
 
 
+@dataclass(frozen=True)
+class PictureJob(Job):
+    """How a command computes that reads pictures."""
+
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            "--max-pixels",
+            min=1,
+            help="Larger pictures are skipped.",
+            show_default="100000000",
+            rich_help_panel=COMPUTATION,
+        ),
+    ] = None
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """With that limit, which all that reads pictures follows."""
+        with ExitStack() as states:
+            if self.max_pixels is not None:
+                from unconv.data.read.reading import pixel_limit
+
+                states.enter_context(pixel_limit(self.max_pixels))
+            states.enter_context(super().applied())
+            yield
+
+
 @contextmanager
 def _torch_threads(count: int) -> Iterator[None]:
     """So many threads of torch, which ours follow; afterwards as many as before."""

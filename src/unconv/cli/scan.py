@@ -32,7 +32,7 @@ def scan(
     model: options.Model,
     images: options.Images,
     network: options.Network,
-    job: options.Job,
+    job: options.PictureJob,
     out: Annotated[Path, options.out("What is found, as .safetensors.")] = Path("top.safetensors"),
     layers: Annotated[str | None, options.layers("every convolution")] = None,
     top: options.Top = 9,

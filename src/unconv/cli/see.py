@@ -32,7 +32,7 @@ def see(
     model: options.Model,
     images: options.Images,
     network: options.Network,
-    job: options.Job,
+    job: options.PictureJob,
     out: Annotated[Path, options.out("Folder for index.html and report.json.")] = Path("report"),
     layers: Annotated[str | None, options.layers("five over the depth")] = None,
     units: options.Units = None,

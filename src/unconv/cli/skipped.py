@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 import typer
 
+from unconv.cli.spelling import in_shell
+
 
 def tell_skipped(items: Iterable[object]) -> None:
     """Say what was left out, and why."""
     for item in items:
-        typer.echo(f"skipped {item}", err=True)
+        typer.echo(f"skipped {in_shell(str(item))}", err=True)

@@ -55,7 +55,7 @@ def all_axes(option: str, text: str, dims: int | None) -> tuple[int, ...]:
 
 
 # Arguments of Python that messages name, and that the command line has as options.
-_ARGUMENTS = "data|force|layers|output|random_weights|top|weights"
+_ARGUMENTS = "data|force|layers|max_pixels|output|random_weights|top|weights"
 
 
 def in_shell(message: str) -> str:

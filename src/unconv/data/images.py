@@ -17,7 +17,7 @@ from unconv.data.convert import as_image_tensor
 from unconv.data.read.files import list_images
 from unconv.data.read.items import Image, ImageFile, ImageSet, Skipped
 from unconv.data.read.read_item import read_item
-from unconv.data.read.reading import MAX_PIXELS, Reading
+from unconv.data.read.reading import Reading, pixel_limit
 from unconv.data.read.source import source_of
 from unconv.errors import ImageError
 
@@ -29,6 +29,7 @@ __all__ = [
     "as_image_tensor",
     "iter_images",
     "list_images",
+    "pixel_limit",
     "read_images",
     "save_image",
     "to_pil",
@@ -38,7 +39,7 @@ __all__ = [
 
 @tell_wrong_arguments
 def read_images(
-    inputs: Any, *, mode: Mode = "rgb", background: Background = 1.0, max_pixels: int = MAX_PIXELS
+    inputs: Any, *, mode: Mode = "rgb", background: Background = 1.0, max_pixels: int | None = None
 ) -> ImageSet:
     """Read every picture of some files, folders, arrays and datasets into memory.
 
@@ -48,7 +49,8 @@ def read_images(
             :func:`~unconv.data.read.source.source_of`.
         mode: ``"rgb"`` three channels, ``"grey"`` one (BT.601 luma), ``"keep"`` one or three as in the file.
         background: what shows through where a picture is transparent: grey level or (red, green, blue) in [0, 1].
-        max_pixels: larger files are skipped from what their header says, before anything is decoded.
+        max_pixels: larger files are skipped from what their header says, before anything is decoded; 100,000,000
+            unless given, or :func:`~unconv.data.read.reading.pixel_limit` says another.
 
     Raises ImageError when nothing at all could be read, naming what was tried, and for a dataset that has neither a
     length nor an end. For more pictures than memory holds, see iter_images.
@@ -82,7 +84,7 @@ def _nothing_read(skipped: list[Skipped]) -> str:
 
 
 def iter_images(
-    inputs: Any, *, mode: Mode = "rgb", background: Background = 1.0, max_pixels: int = MAX_PIXELS
+    inputs: Any, *, mode: Mode = "rgb", background: Background = 1.0, max_pixels: int | None = None
 ) -> Iterator[Image | Skipped]:
     """Read pictures one by one, each when it is asked for; arguments as for read_images.
 
@@ -91,7 +93,6 @@ def iter_images(
     [torch.Size([3, 48, 64]), torch.Size([3, 48, 64])]
     """
     check_finish(mode, background)
-    if max_pixels < 1:
-        raise ImageError(f"images: max_pixels {max_pixels} lets nothing through; give 1 or more")
-    reading = Reading(mode, background, max_pixels)
+    with pixel_limit(max_pixels):
+        reading = Reading(mode, background)
     return (read_item(item, reading) for item in source_of(inputs))

@@ -32,7 +32,7 @@ def occlusion(
     model: options.Model,
     image: options.Image,
     network: options.Network,
-    job: options.Job,
+    job: options.PictureJob,
     out: Out = None,
     target: Annotated[
         str | None, typer.Option("--target", help="Class: its index or name; the most probable unless given.")
@@ -105,7 +105,7 @@ def correspondence(
     model: options.Model,
     images: options.Images,
     network: options.Network,
-    job: options.Job,
+    job: options.PictureJob,
     parts: Annotated[Path, typer.Option("--parts", help="JSON: part, picture, box (top, left, height, width).")],
     out: Out = None,
     layers: Layers = None,
@@ -153,7 +153,7 @@ def invariance(
     model: options.Model,
     images: options.Images,
     network: options.Network,
-    job: options.Job,
+    job: options.PictureJob,
     out: Out = None,
     transform: Annotated[str, typer.Option("--transform", help="translation, scale or rotation.")] = "translation",
     values: Annotated[

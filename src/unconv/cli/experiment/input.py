@@ -21,10 +21,16 @@ def pictures(loaded: LoadedModel, paths: list[str], least: int) -> tuple[Tensor,
     """Pictures as the network wants them, the same to show in [0, 1], and their names; skipped ones go to stderr."""
     import torch
 
-    from unconv.data.images import read_images
+    from unconv.data.images import Image, Skipped
+    from unconv.data.read.read_item import read_item
+    from unconv.data.read.source import source_of
 
-    found = read_images(paths)
-    tell_skipped(found.skipped)
+    reading = loaded.preprocess.reading
+    read = [read_item(item, reading) for item in source_of(paths, stacks=not reading.clips)]
+    skipped, found = [one for one in read if isinstance(one, Skipped)], [one for one in read if isinstance(one, Image)]
+    if not found:
+        raise ImageError(f"experiment: no picture could be read: {'; '.join(map(str, skipped[:3])) or 'none given'}")
+    tell_skipped(skipped)
     if len(found) < least:
         raise ImageError(f"experiment: {len(found)} pictures; give {least} or more")
     shown = torch.stack([loaded.preprocess.picture(image.tensor) for image in found])

@@ -41,7 +41,7 @@ def evolution(
         ),
     ],
     network: options.Transform,
-    job: options.Job,
+    job: options.PictureJob,
     layer: Annotated[str, options.layer()],
     out: Out = None,
     units: options.Units = None,
@@ -86,7 +86,7 @@ def evolution(
 def first_layer(
     model: options.Model,
     network: options.Network,
-    job: options.Job,
+    job: options.PictureJob,
     images: Annotated[
         list[str] | None, typer.Argument(metavar="IMAGES", help="Pictures, to find filters that never fire.")
     ] = None,
@@ -137,7 +137,7 @@ def transfer(
         Path, typer.Argument(metavar="FOLDER", help="A folder with one sub-folder of pictures for each class.")
     ],
     network: options.Network,
-    job: options.Job,
+    job: options.PictureJob,
     out: Out = None,
     layers: Layers = None,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Parts of which each is held out once.")] = 5,

@@ -26,7 +26,7 @@ RENAMED = {"--compare": "--plot"}
 def denoise(
     image: options.Image,
     out: Annotated[Path, options.out("The restored picture.")],
-    job: options.Job,
+    job: options.PictureJob,
     sigma: Annotated[
         float | None, typer.Option("--sigma", help="Standard deviation of the noise, white being 1; else estimated.")
     ] = None,

@@ -23,7 +23,7 @@ EXAMPLES = (
 
 def encode(
     images: options.Images,
-    job: options.Job,
+    job: options.PictureJob,
     out: Annotated[Path, options.out("The codes, as .safetensors.")] = Path("codes.safetensors"),
     dictionary: options.Dictionary = None,
     penalty: options.Penalty = "0.05",

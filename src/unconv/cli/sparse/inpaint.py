@@ -25,7 +25,7 @@ RENAMED = {"--compare": "--plot", "--tolerance": "--colour-tolerance"}
 def inpaint(
     image: options.Image,
     out: Annotated[Path, options.out("The completed picture.")],
-    job: options.Job,
+    job: options.PictureJob,
     mask: Annotated[
         Path | None, typer.Option("--mask", help="Picture of the same size: white is known, black is missing.")
     ] = None,

@@ -36,7 +36,7 @@ RENAMED = {
 
 def learn(
     images: options.Images,
-    job: options.Job,
+    job: options.PictureJob,
     out: Annotated[Path, options.out("The dictionary, as .safetensors.")] = Path("dictionary.safetensors"),
     n_kernels: Annotated[int, typer.Option("--n-kernels", min=1, help="How many kernels.")] = 64,
     kernel_size: Annotated[str, options.kernel_size()] = "8",

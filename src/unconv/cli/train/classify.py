@@ -46,7 +46,7 @@ RENAMED = {"--batch": "--batch-size"}
 def classify(
     network: options.Transform,
     training: Training,
-    job: options.Job,
+    job: options.PictureJob,
     model: Annotated[str, model_option("zfnet-28 and others, see unconv models.")] = "zfnet-28",
     data: Annotated[
         str | None,

@@ -39,7 +39,7 @@ RENAMED = {"--batch": "--batch-size", "--sheet": "--plot", "--kernels": "--plot-
 
 def generate(
     training: Training,
-    job: options.Job,
+    job: options.PictureJob,
     model: Annotated[
         str, model_option("dcgan or dcgan-32, :UPSAMPLER, :WIDTH or :UPSAMPLER:WIDTH behind.")
     ] = "dcgan-32",

@@ -42,7 +42,7 @@ RENAMED = {"--batch": "--batch-size", "--sheet": "--plot"}
 def segment(
     network: options.Transform,
     training: Training,
-    job: options.Job,
+    job: options.PictureJob,
     model: Annotated[str, model_option("fcn8s:compact, unet and others, see unconv models.")] = "fcn8s:compact",
     data: Annotated[
         str, data_option("scenes, or a folder with images/ and masks/, VOCdevkit/ or oxford-iiit-pet/.")

@@ -23,8 +23,6 @@ from unconv.data.read.items import Clip, Entry, Image, ImageFile, InMemory, Item
 from unconv.data.read.reading import Reading
 from unconv.errors import ImageError
 
-# How pictures are read unless told otherwise.
-USUAL = Reading()
 # Endings of archives and compressed files, which are not opened.
 PACKED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 # Under which samples of datasets have their picture and its class: Hugging Face's words, webdataset's suffixes.
@@ -32,8 +30,8 @@ LABEL_KEYS = ("label", "target", "class", "cls", "y")
 IMAGE_KEYS = ("image", "img", "pixel_values", "x", "jpg", "jpeg", "png", "webp")
 
 
-def read_item(item: Item, reading: Reading = USUAL) -> Image | Skipped:
-    """The picture of an item, read as ``reading`` says.
+def read_item(item: Item, reading: Reading | None = None) -> Image | Skipped:
+    """The picture of an item, in colour unless ``reading`` says otherwise.
 
     >>> import torch
     >>> read_item(InMemory("grey", torch.ones(1, 4, 4))).tensor.shape
@@ -41,6 +39,7 @@ def read_item(item: Item, reading: Reading = USUAL) -> Image | Skipped:
     >>> read_item(InMemory("bright", torch.full((1, 4, 4), 255.0))).reason
     'image of shape (1, 4, 4): values from 255 to 255 are outside [0, 1]; divide by white'
     """
+    reading = reading or Reading()
     item = open_item(item)
     if isinstance(item, Skipped):
         return item

@@ -28,7 +28,7 @@ def report_collection(
 
     Raises :class:`~unconv.errors.UnconvError` where one page could not hold it all.
     """
-    seen = survey(plan.model, pictures, plan.layers, plan.top, plan.given, output.progress)
+    seen = survey(plan.model, pictures, plan.layers, plan.top, plan.given, output.progress, plan.max_pixels)
     units = {layer: choose_units(seen.found, layer, plan.units) for layer in plan.layers}
     if single_file:
         check_size(sum(map(len, units.values())), plan.top)
@@ -55,7 +55,7 @@ def _compare(
     other: Plan, seen: Survey, pictures: Pictures, rows: CollectionRow, output: Output
 ) -> tuple[CollectionRow, ComparisonRow]:
     """The rows with their counterparts, and the other network's units: what the shown ones became, and some born."""
-    there = survey(other.model, pictures, other.layers, other.top, None, output.progress)
+    there = survey(other.model, pictures, other.layers, other.top, None, output.progress, other.max_pixels)
     both = sorted(set(seen.sample) & set(there.sample))
     here_rows, there_rows = ([one.sample.index(number) for number in both] for one in (seen, there))
     matches = {

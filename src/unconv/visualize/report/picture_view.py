@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
@@ -49,7 +49,13 @@ class Shown:
     notes: tuple[str, ...] = ()
 
 
-def show_picture(pictures: Pictures, number: int, preprocess: Preprocess, bands: Sequence[int] = ()) -> Shown | Skipped:
+def show_picture(
+    pictures: Pictures,
+    number: int,
+    preprocess: Preprocess,
+    bands: Sequence[int] = (),
+    max_pixels: int | None = None,
+) -> Shown | Skipped:
     """One picture read and prepared; tensors of a dataset are taken as the dataset has prepared them.
 
     The channels that are shown are ``bands``; all of grey and of colour, and the mean of any other number, without.
@@ -67,7 +73,8 @@ def show_picture(pictures: Pictures, number: int, preprocess: Preprocess, bands:
             return Skipped(pictures.name(number), f"a tensor of {here}, where the network is given {there}")
         shown, notes = _stretched(preprocess.denormalise(item.value))
         return Shown(pictures.name(number), _shown(shown, bands), item.value, notes)
-    found = read_item(item, preprocess.reading)
+    reading = preprocess.reading
+    found = read_item(item, replace(reading, max_pixels=max_pixels or reading.max_pixels))
     if isinstance(found, Skipped):
         return found
     try:
@@ -93,14 +100,16 @@ def _stretched(values: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     return (values - low) / (high - low), (f"shown stretched: values from {low:.3g} to {high:.3g} are black to white",)
 
 
-def picture_reader(pictures: Pictures, preprocess: Preprocess, bands: Sequence[int] = ()) -> Callable[[int], Shown]:
+def picture_reader(
+    pictures: Pictures, preprocess: Preprocess, bands: Sequence[int] = (), max_pixels: int | None = None
+) -> Callable[[int], Shown]:
     """Reads pictures by number and keeps the last ones, within a limit of memory.
 
     What a scan has read and cannot be read any more raises :class:`~unconv.errors.ImageError`.
     """
 
     def read(number: int) -> Shown:
-        shown = show_picture(pictures, number, preprocess, bands)
+        shown = show_picture(pictures, number, preprocess, bands, max_pixels)
         if isinstance(shown, Skipped):
             raise ImageError(f"see: {shown}; it could be read when the pictures were scanned")
         return shown
@@ -228,7 +237,7 @@ def _look_into(
 def view_picture(plan: Plan, pictures: Pictures, number: int) -> PictureView | Skipped:
     """What the network of a plan makes of one picture."""
     model = plan.model.module
-    shown = show_picture(pictures, number, plan.model.preprocess, plan.bands)
+    shown = show_picture(pictures, number, plan.model.preprocess, plan.bands, plan.max_pixels)
     if isinstance(shown, Skipped):
         return shown
     prepared = like_weights(model, shown.image[None])

@@ -64,6 +64,7 @@ class Plan:
         graph: the traced network; None where it cannot be traced.
         bands: the channels of pictures that are shown; none: all of grey and colour, the mean of any other number.
         slice: of clips and volumes, the slice that is shown; None: the middle one, and of each unit the strongest.
+        max_pixels: of pictures that are read; None: the limit that holds for all.
     """
 
     model: LoadedModel
@@ -82,6 +83,7 @@ class Plan:
     graph: Graph | None = None
     bands: tuple[int, ...] = ()
     slice: int | None = None
+    max_pixels: int | None = None
 
 
 def make_plan(
@@ -97,6 +99,7 @@ def make_plan(
     output: str = AUTO,
     bands: Sequence[int] | None = None,
     slice: int | None = None,
+    max_pixels: int | None = None,
 ) -> Plan:
     """Check what was asked for, and choose what was left open; each network runs once, on shapes alone.
 
@@ -125,13 +128,19 @@ def make_plan(
         output=output,
         bands=shown,
         slice=slice,
+        max_pixels=max_pixels,
     )
     if compare is None:
         return plan
     # A bare module is given the first one's pictures.
     loaded = as_loaded(compare, model.preprocess if isinstance(compare, nn.Module) else None, clip=model.input_size)
     beside = _plan_network(loaded, plan.layers, plan.rule)
-    return replace(plan, other=replace(beside, top=top, measured=measured, output=output, bands=shown, slice=slice))
+    return replace(
+        plan,
+        other=replace(
+            beside, top=top, measured=measured, output=output, bands=shown, slice=slice, max_pixels=max_pixels
+        ),
+    )
 
 
 def _plan_network(model: LoadedModel, layers: AnyLayers | None, rule: str, among: Sequence[str] | None = None) -> Plan:

@@ -67,6 +67,7 @@ def see(
     slice: int | None = None,
     inputs: Inputs = None,
     kwargs: Keywords = None,
+    max_pixels: int | None = None,
     preprocess: Preprocess | None = None,
 ) -> Report:
     """Look into a network with some pictures: what every unit of some layers is strongest for, over all of them.
@@ -114,6 +115,7 @@ def see(
         inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
             :func:`~unconv.network.run.held_inputs.hold_inputs`.
         kwargs: arguments by keyword, likewise.
+        max_pixels: pictures of more are skipped from what their header says; 100,000,000 unless given.
         preprocess: the name of ``transform`` in version 0.1, with a DeprecationWarning.
 
     Raises:
@@ -151,9 +153,9 @@ def see(
         opened = open_model(model, "see", transform=transform, inputs=inputs, kwargs=kwargs)
         pictures = pictures_for(images, transform is not None, axes_of(opened.module))
         tensor = tensor_shape(pictures) if transform is None else None
-        loaded = as_loaded(opened, transform, tensor, clip=_clip(opened, pictures))
+        loaded = as_loaded(opened, transform, tensor, clip=_clip(opened, pictures, max_pixels))
         wanted: dict[str, Any] = {"units": chosen, "top": top, "fidelity": fidelity, "given": given, "compare": compare}
-        plan = make_plan(loaded, layers, rule, **wanted, output=output, bands=bands, slice=slice)
+        plan = make_plan(loaded, layers, rule, **wanted, output=output, bands=bands, slice=slice, max_pixels=max_pixels)
     if given is not None:
         check_layers(given, plan.layers)
         check_scan(given, plan.model, pictures, top, transformed=tensor is None)
@@ -173,9 +175,9 @@ def see(
     return report.moved(folder, Path(out))
 
 
-def _clip(opened: OpenedModel, pictures: Pictures) -> tuple[int, ...]:
+def _clip(opened: OpenedModel, pictures: Pictures, max_pixels: int | None) -> tuple[int, ...]:
     """The shape of the first clip, where the network takes clips and its transform leaves their size open."""
     told = opened.preprocess is not None and len(opened.preprocess.size) == 3
     if told or axes_of(opened.module) != 3:
         return ()
-    return clip_shape(pictures, reading_for(opened.module, opened.preprocess))
+    return clip_shape(pictures, reading_for(opened.module, opened.preprocess, max_pixels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -44,6 +45,7 @@ def survey(
     top: int,
     given: TopActivations | None = None,
     progress: Progress | None = None,
+    max_pixels: int | None = None,
 ) -> Survey:
     """Scan a collection, unless it has been, and look at a sample of it.
 
@@ -60,11 +62,12 @@ def survey(
     """
     count = len(pictures)
     numbers = tuple(range(count)) if count <= SAMPLE else tuple(step * count // SAMPLE for step in range(SAMPLE))
-    looked_at = scan(model, pictures.chosen(numbers), layers, max(top, len(numbers)), progress=progress)
+    how: dict[str, Any] = {"progress": progress, "max_pixels": max_pixels}
+    looked_at = scan(model, pictures.chosen(numbers), layers, max(top, len(numbers)), **how)
     if given is None and len(numbers) == count:
         given = looked_at
     elif given is None:
-        given = scan(model, pictures, layers, top, progress=progress)
+        given = scan(model, pictures, layers, top, **how)
     activity = {layer: peaks_of(looked_at, layer) for layer in layers}
     usable = activity[layers[0]].isfinite().all(dim=1)
     return Survey(

@@ -183,7 +183,7 @@ class Album:
     def __init__(self, plan: Plan, pictures: Pictures, store: Store) -> None:
         self._plan, self._pictures, self._store = plan, pictures, store
         self._waiting: list[Tensor] = []
-        self.read = picture_reader(pictures, plan.model.preprocess, plan.bands)
+        self.read = picture_reader(pictures, plan.model.preprocess, plan.bands, plan.max_pixels)
         self.rows: dict[str, ThumbnailRow] = {}
         self.sheets: list[SheetRow] = []
         known = plan.model.classes or plan.output != AUTO

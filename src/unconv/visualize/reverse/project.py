@@ -36,6 +36,7 @@ def project(
     transform: Transform | None = None,
     inputs: Inputs = None,
     kwargs: Keywords = None,
+    max_pixels: int | None = None,
 ) -> Projection:
     """Send units back to pixel space: all other activations zero, then unpool with switches, rectify, Cᵀ.
 
@@ -75,6 +76,7 @@ def project(
         inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
             :func:`~unconv.network.run.held_inputs.hold_inputs`.
         kwargs: arguments by keyword, likewise.
+        max_pixels: pictures of more are skipped from what their header says; 100,000,000 unless given.
 
     Raises:
         ModelError: unknown models and layers, layers that are never called or return no tensor, NaN weights, a model
@@ -108,7 +110,7 @@ def project(
     parts: list[Projection] = []
     skipped: list[Any] = []
     count = 0
-    for batch in image_batches(opened.module, images, prepare):
+    for batch in image_batches(opened.module, images, prepare, max_pixels=max_pixels):
         count += batch.count
         skipped += batch.skipped
         if not batch.numbers:

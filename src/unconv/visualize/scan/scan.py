@@ -74,6 +74,7 @@ def scan(
     progress: Progress | None = None,
     inputs: Inputs = None,
     kwargs: Keywords = None,
+    max_pixels: int | None = None,
 ) -> TopActivations:
     """Find, for every unit of some layers, the images and places at which it is strongest; one pass over the images.
 
@@ -104,6 +105,7 @@ def scan(
         inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
             :func:`~unconv.network.run.held_inputs.hold_inputs`.
         kwargs: arguments by keyword, likewise.
+        max_pixels: pictures of more are skipped from what their header says; 100,000,000 unless given.
 
     Raises:
         ModelError: unknown layers, layers that are never called or return no tensor, NaN, a model that fails.
@@ -124,7 +126,7 @@ def scan(
     prepare = None if transformed is None else Asked(transformed)
     check_open(module)
     names, needed = _layers(module, layers)
-    source = collection_of(images, prepare, batch_size, axes_of(module), reading_for(module, transformed))
+    source = collection_of(images, prepare, batch_size, axes_of(module), reading_for(module, transformed, max_pixels))
     about = {
         "model": opened.name,
         "weights": opened.weights,

@@ -34,7 +34,11 @@ BATCH = 32
 
 
 def image_batches(
-    module: nn.Module, images: Any, prepare: Prepare | None, operation: str = "project"
+    module: nn.Module,
+    images: Any,
+    prepare: Prepare | None,
+    operation: str = "project",
+    max_pixels: int | None = None,
 ) -> Iterator[Batch]:
     """Images in batches on the device of a network, and in its precision where they are pictures.
 
@@ -44,6 +48,7 @@ def image_batches(
             nothing to prepare; else whatever :func:`~unconv.data.read.batches.collection_of` takes.
         prepare: what the network wants done to a picture, see :func:`prepare_for`.
         operation: who asks; messages begin with it.
+        max_pixels: of pictures that are read.
 
     Raises :class:`~unconv.errors.ImageError` where nothing could be read, UnconvError for tensors of several sizes.
 
@@ -59,7 +64,7 @@ def image_batches(
         yield Batch(given, numbers, tuple(f"image {number}" for number in numbers), len(given))
         return
     empty, skipped = True, []
-    reading = reading_for(module, prepare if isinstance(prepare, Preprocess) else None)
+    reading = reading_for(module, prepare if isinstance(prepare, Preprocess) else None, max_pixels)
     for batch in collection_of(images, prepare, BATCH, axes, reading).batches:
         skipped += batch.skipped
         if batch.numbers:
@@ -184,14 +189,19 @@ def tensor_shape(pictures: Pictures) -> tuple[int, ...] | None:
     return tuple(first.value.shape) if isinstance(first, InMemory) and first.ready else None
 
 
-def reading_for(module: nn.Module, preprocess: Preprocess | None) -> Reading:
+def reading_for(module: nn.Module, preprocess: Preprocess | None, max_pixels: int | None = None) -> Reading:
     """How pictures are read for a network: with its channels, and as clips where its images have three axes.
+
+    Args:
+        module: the network.
+        preprocess: its picture transform.
+        max_pixels: larger pictures are skipped; None: the limit that holds for all.
 
     >>> reading_for(nn.Conv3d(1, 4, 3), None).clips, reading_for(nn.Conv2d(4, 4, 3), None).channels
     (True, 4)
     """
     reading = preprocess.reading if preprocess is not None else Reading(channels=first_channels(module))
-    return replace(reading, clips=axes_of(module) == 3)
+    return replace(reading, clips=axes_of(module) == 3, max_pixels=max_pixels or reading.max_pixels)
 
 
 def clip_shape(pictures: Pictures, reading: Reading) -> tuple[int, ...]:
