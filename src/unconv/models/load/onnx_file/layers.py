@@ -196,6 +196,11 @@ def linear(node: Node, given: Sequence[Any]) -> Any:
     rows = weight if node.get("transB", 0) else weight.T
     if bias is not None and len(bias) != rows.shape[0]:
         return None
+    return linear_layer(rows, bias)
+
+
+def linear_layer(rows: Any, bias: Any) -> Any:
+    """torch's linear layer of a matrix of weights, (units out, units in)."""
     return _filled(_empty(nn.Linear, rows.shape[1], rows.shape[0], bias is not None), weight=rows, bias=bias)
 
 

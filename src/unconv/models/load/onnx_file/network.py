@@ -14,6 +14,7 @@ from unconv.errors import ModelError, UnconvError, one_line
 from unconv.models.load.onnx_file.layers import LAYERS
 from unconv.models.load.onnx_file.node import Node, as_tensor, to_tensor, torch_type
 from unconv.models.load.onnx_file.operators import OPERATORS, Operator
+from unconv.models.load.onnx_file.quantized import QUANTIZED_LAYERS
 from unconv.models.load.onnx_file.read import FileInput, OnnxGraph
 
 
@@ -159,7 +160,7 @@ class OnnxNetwork(nn.Module):
 
 def _layer(node: Node, given: list[Any]) -> nn.Module | None:
     """The layer of torch's own that a node is; None where it is none."""
-    make = LAYERS.get(node.operator)
+    make = LAYERS.get(node.operator) or QUANTIZED_LAYERS.get(node.operator)
     try:
         return None if make is None else make(node, given)
     except (TypeError, ValueError, IndexError, RuntimeError, OverflowError) as error:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unconv.models.load.onnx_file import arithmetic, pools, shapes
+from unconv.models.load.onnx_file import arithmetic, pools, quantized, shapes
 from unconv.models.load.onnx_file.node import Node
 from unconv.models.load.onnx_file.resize import resize
 
@@ -113,6 +113,18 @@ OPERATORS: dict[str, Operator] = {
     "LRN": Operator(arithmetic.local_response),
     "QuantizeLinear": Operator(arithmetic.quantize),
     "DequantizeLinear": Operator(arithmetic.dequantize),
+    "DynamicQuantizeLinear": Operator(quantized.dynamic),
+    "QLinearMatMul": Operator(quantized.of_values(arithmetic.product, 2)),
+    "com.microsoft:QLinearAdd": Operator(quantized.of_values(arithmetic.several(torch.add), 2)),
+    "com.microsoft:QLinearMul": Operator(quantized.of_values(arithmetic.several(torch.mul), 2)),
+    "com.microsoft:QLinearConcat": Operator(quantized.concat),
+    "com.microsoft:QLinearSigmoid": Operator(quantized.of_values(lambda _node, x: torch.sigmoid(x))),
+    "com.microsoft:QLinearLeakyRelu": Operator(
+        quantized.of_values(lambda node, x: F.leaky_relu(x, node.get("alpha", 0.01)))
+    ),
+    "com.microsoft:QLinearSoftmax": Operator(quantized.of_values(quantized.softmax)),
+    "com.microsoft:QLinearAveragePool": Operator(quantized.of_values(quantized.average_pool)),
+    "com.microsoft:QLinearGlobalAveragePool": Operator(quantized.of_values(quantized.average_pool)),
     "MaxPool": Operator(pools.max_pool),
     "AveragePool": Operator(pools.average_pool),
     "GlobalAveragePool": Operator(pools.global_average),

@@ -21,7 +21,7 @@ def max_pool(node: Node, x: Tensor) -> Any:
     """``MaxPool``; its indices count through the whole tensor."""
     kernel = node.get("kernel_shape")
     strides, dilations = window_of(node, kernel)
-    x, padding = _padded(node, x, kernel, -inf if x.is_floating_point() else torch.iinfo(x.dtype).min)
+    x, padding = _padded(node, x, kernel, -inf if x.is_floating_point() else float(torch.iinfo(x.dtype).min))
     whole = bool(node.get("ceil_mode", 0))
     if len(node.outputs) == 1 or not node.outputs[1]:
         return MAX_POOL[len(kernel)](x, kernel, strides, padding, dilations, whole)
