@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from unconv.errors import UnconvError
-from unconv.network.audit.checks.pattern import NOTICEABLE
+from unconv.network.audit.checks.shuffles import find_shuffles, in_turn, order_behind
 from unconv.network.audit.finding import Finding, Subject, module_of, quoted
+from unconv.network.audit.pattern_score import NOTICEABLE
 from unconv.network.run.computed_weights import computed_by, weight_of
 from unconv.network.trace.graph import Graph
 from unconv.operators.checkerboard import subpixel_score
@@ -80,15 +81,23 @@ def mend(model: nn.Module, graph: Graph, finding: Finding) -> Change:
     if type_before_parametrizations(layer) in _TRANSPOSED:
         score = _change(layer, checkerboard_score, equalised_)
         return Change(finding, f"uc.upsample.equalised_({at})", score + _CHANGED, equal=False)
-    behind = next((one for one in graph if one.operator == "pixel_shuffle" and finding.layer in one.inputs), None)
-    if behind is None or not isinstance(layer, nn.Conv2d):
-        raise UnconvError(f"{type(layer).__name__} is neither a transposed convolution nor one before a pixel shuffle")
-    phases = behind.input_shape[0] // behind.output_shape[0]
+    phases = _phases(Subject(model, graph), layer, finding)
     score = _change(
         layer, lambda one: _phase_score(one, phases), lambda one: equalised_phases_(one, scale_factor=isqrt(phases))
     )
     code = f"uc.upsample.equalised_phases_({at}, {isqrt(phases)})"
     return Change(finding, code, score + _CHANGED, equal=False)
+
+
+def _phases(subject: Subject, layer: nn.Module, finding: Finding) -> int:
+    """How many phases a convolution makes side by side; raises UnconvError for other layers, and for another order."""
+    shuffle = next((one for one in find_shuffles(subject) if one.layer.name == finding.layer), None)
+    if shuffle is None or not isinstance(layer, nn.Conv2d):
+        raise UnconvError(f"{type(layer).__name__} is neither a transposed convolution nor one before a pixel shuffle")
+    order = order_behind(subject, shuffle)
+    if order is None or not in_turn(order):
+        raise UnconvError(f"its phases do not lie side by side, as nn.PixelShuffle takes them; by hand: {finding.fix}")
+    return order.shape[1]
 
 
 def _phase_score(layer: nn.Module, phases: int) -> float:
