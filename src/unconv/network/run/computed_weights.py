@@ -18,14 +18,18 @@ from unconv.network.run.model_state import at_rest
 STEPS = 50
 
 
+# The part of torch's quantised linear layers that holds their weights.
+_PACKED = "LinearPackedParams"
+
+
 def has_parts(module: nn.Module) -> bool:
-    """Whether a module is made of others; what computes its weights is none of these.
+    """Whether a module is made of others; what computes, or packs, its weights is none of these.
 
     >>> has_parts(nn.utils.parametrizations.weight_norm(nn.Linear(2, 3))), has_parts(nn.Sequential(nn.ReLU()))
     (False, True)
     """
     own = getattr(module, "parametrizations", None) if is_parametrized(module) else None
-    return any(child is not own for child in module.children())
+    return any(child is not own and type(child).__name__ != _PACKED for child in module.children())
 
 
 def class_name(module: nn.Module) -> str:

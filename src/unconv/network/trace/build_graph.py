@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from unconv.network.run.input_axes import UNTOLD
+from unconv.network.run.quantised import WEIGHTS, is_quantised
 from unconv.network.trace.graph import Graph, Layer, Shape
 from unconv.network.trace.operation import ModuleCall
 from unconv.network.trace.record import Record, Recorder
@@ -56,6 +57,7 @@ def _layer(
     record: Record, name: str, shapes: Sequence[Shape], output: Value, inputs: tuple[str, ...], batch: int
 ) -> Layer:
     outcome = record.outcome
+    quantised = WEIGHTS if outcome.macs and output.exact and is_quantised(record.run.module) else ""
     return Layer(
         name=name,
         module_type=record.run.kind,
@@ -70,7 +72,7 @@ def _layer(
         exact=output.exact,
         inputs=inputs,
         counted=outcome.counted,
-        note=outcome.note or ("" if output.exact else _BOUND if output.placed else UNTOLD),
+        note=outcome.note or quantised or ("" if output.exact else _BOUND if output.placed else UNTOLD),
     )
 
 

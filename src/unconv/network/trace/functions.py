@@ -12,6 +12,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
+from unconv.network.run.quantised import float_operation, is_quantised
 from unconv.network.trace.failed import describe_failure
 from unconv.network.trace.operation import CLASS_LOSSES, LOSSES
 from unconv.network.trace.record import Recorder
@@ -39,6 +40,7 @@ _SPECIAL = frozenset(
         *_RECURRENT,
     }
 )
+_IS_QUANTISED = torch.Tensor.is_quantized.__get__  # type: ignore[attr-defined]
 _NAMES = ("hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first")
 
 
@@ -51,6 +53,7 @@ class WholeFunctions(TorchFunctionMode):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self.recorder = recorder
+        self.quantised = any(map(is_quantised, recorder.model.modules()))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
@@ -68,6 +71,11 @@ class WholeFunctions(TorchFunctionMode):
             raise
 
     def _call(self, func: Any, args: Any, given: dict[str, Any]) -> Any:
+        instead = float_operation(func)
+        if instead is not None:
+            return instead(*args, **given)
+        if self.quantised and func == _IS_QUANTISED:
+            return True
         if func not in _SPECIAL:
             return func(*args, **given)
         if func is nn.functional.pad:
