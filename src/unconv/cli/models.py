@@ -33,7 +33,7 @@ def models(
 
     A MODEL is a built-in name, torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER for a vision network of transformers
     (the hub lists these), file.py:callable for a function of yours that returns a torch module, or a file that is a
-    network: FILE.onnx.
+    network: FILE.onnx, FILE.pt2.
     """
     from unconv.jobs import bar
     from unconv.models.load.catalogue import describe_model, match_models

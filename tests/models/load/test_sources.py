@@ -47,7 +47,7 @@ def test_an_added_source_is_loaded_listed_and_told(shelf: Source) -> None:
     assert load_model("shelf:smallnet", random_weights=True).module.out_features == 5
     assert untrained_model("shelf:smallnet", 3).module.out_features == 3
     assert list_models(source="shelf") == ["shelf:smallnet", "shelf:vgg16"]
-    assert "timm:NAME, hf:NAME_OR_FOLDER, shelf:NAME, file.py:callable or FILE.onnx" in model_forms()
+    assert "timm:NAME, hf:NAME_OR_FOLDER, shelf:NAME, file.py:callable, FILE.onnx or FILE.pt2" in model_forms()
     for said, wanted in {
         "shelf:smallnot": "did you mean shelf:smallnet",
         "keras:vgg16": "shelf:NAME",

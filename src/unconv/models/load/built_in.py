@@ -87,7 +87,7 @@ def model_forms() -> str:
     """What a MODEL may be, for help texts and messages.
 
     >>> model_forms()
-    'efficientnet-lite0, ... torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER, file.py:callable or FILE.onnx'
+    'efficientnet-lite0, ... torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER, file.py:callable, FILE.onnx or FILE.pt2'
     """
     return ", ".join([*map(str, BUILT_IN), source_forms()])
 

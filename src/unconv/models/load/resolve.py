@@ -112,8 +112,8 @@ def load_model(
     """Load a network by its name.
 
     Args:
-        model: a built-in name, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME_OR_FOLDER``, ``file.py:callable`` or
-            ``FILE.onnx``.
+        model: a built-in name, ``torchvision:NAME``, ``timm:NAME``, ``hf:NAME_OR_FOLDER``, ``file.py:callable``,
+            ``FILE.onnx`` or ``FILE.pt2``.
         weights: a file of weights in place of the published ones: safetensors, a torch file, a checkpoint around them,
             shards; ``last.pt:ema`` for a part of it. If it was trained on another number of classes, the network gets
             that number. A file that ``unconv train`` wrote brings its classes and its picture transform with it.

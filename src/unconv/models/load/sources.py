@@ -74,7 +74,10 @@ class FileFormat:
         return recipe
 
 
-FILE_FORMATS = (FileFormat(".onnx", "from_onnx:onnx_recipe"),)
+FILE_FORMATS = (
+    FileFormat(".onnx", "from_onnx:onnx_recipe"),
+    FileFormat(".pt2", "exported_program.recipe:exported_recipe"),
+)
 
 
 def find_format(model: str) -> FileFormat | None:
@@ -122,10 +125,11 @@ def source_forms() -> str:
     """What a MODEL may be besides a built-in name, for help texts and messages.
 
     >>> source_forms()
-    'torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER, file.py:callable or FILE.onnx'
+    'torchvision:NAME, timm:NAME, hf:NAME_OR_FOLDER, file.py:callable, FILE.onnx or FILE.pt2'
     """
     named = [*(f"{source.name}:{source.network}" for source in SOURCES), "file.py:callable"]
-    return ", ".join(named) + " or " + ", ".join(f"FILE{one.suffix}" for one in FILE_FORMATS)
+    *others, last = [*named, *(f"FILE{one.suffix}" for one in FILE_FORMATS)]
+    return f"{', '.join(others)} or {last}"
 
 
 def _load(place: str) -> Callable[..., Any]:

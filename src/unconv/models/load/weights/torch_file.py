@@ -99,7 +99,9 @@ def _is_script(path: Path) -> bool:
         if "data.pkl" in entries:
             return "constants.pkl" in entries
         if any(entry.startswith(("models/", "archive_format")) for entry in entries):
-            raise NotWeightsError("is a program of torch.export; save the model.state_dict() that it was made from")
+            raise NotWeightsError(
+                "is a program of torch.export, a whole network: give FILE.pt2 as the MODEL, or save model.state_dict()"
+            )
         if any(name.endswith(".npy") for name in archive.namelist()):
             raise NotWeightsError("is an archive of numpy; save model.state_dict() with torch.save or safetensors")
         if "config.json" in archive.namelist():

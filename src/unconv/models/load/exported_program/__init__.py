@@ -1,0 +1,1 @@
+"""Programs that torch.export saved: read without torch's own loader, which unpickles, and run node by node."""
