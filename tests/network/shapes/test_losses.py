@@ -129,6 +129,53 @@ SHAPES: dict[str, tuple[Callable[[], Tensor], Tensor, Loss, str, str, Loss]] = {
         *(F.cross_entropy, "8×5 and the target 2", "keep the batch in front"),
         lambda _, target: F.cross_entropy(nn.Linear(48, 5)(scores(4, 6, classes=2)().flatten(1)), target),
     ),
+    "one number against none": (
+        *(
+            lambda: nn.Linear(3, 1)(torch.rand(4, 3)),
+            torch.ones(4),
+            nn.BCEWithLogitsLoss(),
+            "1 and the target one number",
+        ),
+        *("target[:, None], or output[:, 0]", lambda output, target: F.mse_loss(output[:, 0], target)),
+    ),
+    "two numbers against one class": (
+        *(lambda: nn.Linear(3, 2)(torch.rand(4, 3)), torch.ones(4), F.binary_cross_entropy_with_logits),
+        *("2 and the target one number", "F.cross_entropy(output, target.long())"),
+        lambda output, target: F.cross_entropy(output, target.long()),
+    ),
+    "one-hot classes of whole numbers": (
+        *(lambda: nn.Linear(3, 5)(torch.rand(4, 3)), F.one_hot(torch.arange(4), 5), F.cross_entropy),
+        *("5 and the target 5", "target.argmax(1)", lambda output, target: F.cross_entropy(output, target.argmax(1))),
+    ),
+    "classes in a column": (
+        *(lambda: nn.Linear(3, 5)(torch.rand(4, 3)), torch.ones(4, 1, dtype=torch.long), F.cross_entropy),
+        *("5 and the target 1", "target[:, 0]", lambda output, target: F.cross_entropy(output, target[:, 0])),
+    ),
+    "words in one row": (
+        *(lambda: nn.Linear(3, 5)(torch.rand(4, 7, 3)), torch.ones(28, dtype=torch.long), nn.CrossEntropyLoss()),
+        *("4×7×5 and the target 28", "output.flatten(0, -2)"),
+        lambda output, target: F.cross_entropy(output.flatten(0, -2), target),
+    ),
+    "places in one row": (
+        *(scores(8, 6), torch.ones(96, dtype=torch.long), nn.CrossEntropyLoss(), "2×5×8×6 and the target 96"),
+        "output.movedim(1, -1).flatten(0, -2)",
+        lambda output, target: F.cross_entropy(output.movedim(1, -1).flatten(0, -2), target),
+    ),
+    "another batch": (
+        *(lambda: nn.Linear(3, 5)(torch.rand(4, 3)), torch.ones(3, dtype=torch.long), nn.CrossEntropyLoss()),
+        *("4×5 and the target 3", "a target of the same batch: 4 went in, and the target has 3"),
+        lambda output, target: F.cross_entropy(output[:3], target),
+    ),
+    "colours of classes": (
+        *(scores(8, 6), torch.ones(2, 8, 6, 3, dtype=torch.long), nn.CrossEntropyLoss()),
+        *("5×8×6 and the target 8×6×3", "target.argmax(-1) where it is one-hot"),
+        lambda output, target: F.cross_entropy(output, target.argmax(-1)),
+    ),
+    "several numbers for each label": (
+        *(lambda: nn.Conv2d(3, 1, 4)(torch.rand(4, 3, 8, 8)).view(-1), torch.ones(4), nn.BCEWithLogitsLoss()),
+        *("100 and the target 4", "output.reshape(len(target), -1).mean(1)"),
+        lambda output, target: F.binary_cross_entropy_with_logits(output.reshape(len(target), -1).mean(1), target),
+    ),
     "pictures of colours against one channel": (
         *(scores(8, 6, classes=1), torch.ones(2, 3, 8, 6), F.binary_cross_entropy_with_logits),
         *("1×8×6 and the target 3×8×6", "3 channels in the last layer, which has 1"),

@@ -80,7 +80,7 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
 
     As a decorator, ``@explain_shapes`` does the same for every call of a function or a method, as ``forward`` or
     Lightning's ``training_step``; name, documentation and signature of it stay. Raises UnconvError for what is no
-    plain function: a class, a coroutine, a generator.
+    plain function: a class, a coroutine, a generator. ``explain_shapes(model, *inputs)`` calls a model in a context.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 14 * 14, 10))
     >>> import torch
@@ -93,11 +93,16 @@ class explain_shapes(AbstractContextManager[None]):  # noqa: N801
 
     _tapes: list[Tape]
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        """Also ``@explain_shapes``, without brackets."""
+    def __new__(cls, function: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Also ``@explain_shapes``, without brackets, and the call of a model."""
         made = super().__new__(cls)
         # One may be entered again before it is left.
         made._tapes = []
+        if isinstance(function, nn.Module):
+            with made:
+                return function(*args, **kwargs)
+        if args or kwargs:
+            raise UnconvError(f"explain_shapes: calls a torch.nn.Module with its inputs, not {_kind(function)}")
         return made if function is None else made(function)
 
     def __enter__(self) -> None:

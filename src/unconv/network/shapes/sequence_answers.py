@@ -201,4 +201,7 @@ def _first_states(
     if given is None:
         return None
     what = f"{names[1]} takes first states of {by_size(wanted)} {axes} and gets {by_size(given)}"
-    return ShapeAnswer(what, (), names, f"torch.zeros{wanted} for each of them", by_input=False)
+    fix = f"torch.zeros{wanted} for each of them"
+    if first[-1] != layer.hidden_size:
+        fix = f"torch.zeros{first} and, for what is not projected, torch.zeros{(*first[:-1], layer.hidden_size)}"
+    return ShapeAnswer(what, (), names, fix, by_input=False)
