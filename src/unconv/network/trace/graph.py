@@ -15,8 +15,8 @@ from unconv.describe import LINES, by_size, counted, describe, listed, rows_text
 from unconv.errors import ModelError
 from unconv.files import check_file, write_whole
 from unconv.network.run.input_axes import UNTOLD, InputAxes
-from unconv.network.trace.rules.all_rules import RECTIFIERS
-from unconv.network.trace.values import Value, input_cells
+from unconv.network.trace.rules.all_rules import RECTIFIERS, composed_of_one
+from unconv.network.trace.values import Value, input_cells, units_at
 from unconv.operators.geometry.base import Geometry
 from unconv.operators.geometry.receptive import Box, ReceptiveField
 from unconv.results import Shown, Tabled, draw_with, save_rows
@@ -159,8 +159,18 @@ class Graph(Tabled):
 
     @property
     def rectifiers(self) -> tuple[Layer, ...]:
-        """All layers that rectify, however they are written in the model."""
+        """All layers that rectify, however they are written; ``composed`` has those of several operations."""
         return tuple(layer for layer in self.layers if layer.is_rectifier)
+
+    @property
+    def composed(self) -> tuple[Layer, ...]:
+        """The layers that end an elementwise function of one value, as ``x * sigmoid(x)``, that may rectify.
+
+        Which function that is follows from numbers, which a trace does not look at: the coverage of a projection names
+        it, and what is part of it (a ``relu6`` of ``x + 3``, say) is then no rectifier by itself.
+        """
+        rows = ((layer.name, layer.operator, layer.inputs, len(layer.input_shapes)) for layer in self.layers)
+        return tuple(self[name] for name in composed_of_one(rows))
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -214,7 +224,7 @@ class Graph(Tabled):
         """
         name = layer if isinstance(layer, str) else layer.name
         value = self.value_of(name)
-        reached = input_cells(self.values, value.index, _start(name, value, position))
+        reached = input_cells(self.values, value.index, units_at(name, value, position))
         return tuple((min(found), max(found) + 1) if found else (0, 0) for found in reached)
 
     def to_dict(self) -> dict[str, Any]:
@@ -226,6 +236,8 @@ class Graph(Tabled):
             "parameters": self.parameters,
             "macs": self.macs,
             "macs_not_counted": [layer.name for layer in self.uncounted],
+            "rectifiers": [layer.name for layer in self.rectifiers],
+            "composed": [layer.name for layer in self.composed],
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -316,15 +328,3 @@ def left_out_text(graph: Graph) -> str:
     names = dict.fromkeys(f"{layer.name} ({layer.operator})" for layer in graph.uncounted)
     left_out = f"\nMACs of these are not known, and not in the total: {listed(names)}" if names else ""
     return left_out + ("" if all(value.placed for value in graph.values) else f"\nFields: {UNTOLD}")
-
-
-def _start(name: str, value: Value, position: Sequence[int]) -> list[set[int]]:
-    """The units from which the walk starts, one set per axis."""
-    axes, size = value.present, tuple(value.extents[axis] for axis in value.present)
-    if len(position) != len(axes) or not all(0 <= p < s for p, s in zip(position, size, strict=True)):
-        raise ModelError(
-            f"field_box: position {tuple(position)} is outside {name}, which has {' × '.join(map(str, size)) or 'no'} "
-            f"units; give one index per axis, {len(axes)} in all"
-        )
-    chosen = dict(zip(axes, position, strict=True))
-    return [{chosen[axis]} if axis in chosen else set(range(extent)) for axis, extent in enumerate(value.extents)]

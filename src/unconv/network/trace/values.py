@@ -12,6 +12,7 @@ from itertools import product
 from math import prod
 from typing import TypeAlias
 
+from unconv.errors import ModelError
 from unconv.network.trace import layout as lay
 from unconv.network.trace.layout import Atom, Layout
 from unconv.network.trace.links import Link, Whole, Window, link_cells
@@ -171,3 +172,15 @@ def mixed_digits(
         base = sum(unit // steps[atom] % atom.size * atom.step for atom in kept)
         reads.append([base + offset for offset in offsets])
     return link_cells(reads, extent), steps
+
+
+def units_at(name: str, value: Value, position: Sequence[int]) -> list[set[int]]:
+    """The units from which a walk back starts, one set per axis; raises ModelError for a position outside."""
+    axes, size = value.present, tuple(value.extents[axis] for axis in value.present)
+    if len(position) != len(axes) or not all(0 <= p < s for p, s in zip(position, size, strict=True)):
+        raise ModelError(
+            f"field_box: position {tuple(position)} is outside {name}, which has {' × '.join(map(str, size)) or 'no'} "
+            f"units; give one index per axis, {len(axes)} in all"
+        )
+    chosen = dict(zip(axes, position, strict=True))
+    return [{chosen[axis]} if axis in chosen else set(range(extent)) for axis, extent in enumerate(value.extents)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
+
 import torch
 
 from unconv.network.trace.rules.mix import MIX_RULES, pointwise, unknown
@@ -40,3 +43,40 @@ def reads_shape_only(name: str) -> bool:
     (True, False)
     """
     return name.startswith("new_") or name.endswith("_like")
+
+
+def composed_of_one(layers: Iterable[tuple[str, str, tuple[str, ...], int]]) -> tuple[str, ...]:
+    """The layers that end an elementwise function of one value, made of several operations.
+
+    Args:
+        layers: of each its name, operator, the names of the layers that it reads, and how many tensors it reads.
+
+    >>> gate = ("gate", "sigmoid", ("conv",), 1)
+    >>> composed_of_one([("conv", "conv", (), 1), gate, ("mul", "mul", ("conv", "gate"), 2)])
+    ('mul',)
+    """
+    roots: dict[str, str] = {}
+    inside: dict[str, frozenset[str]] = {}
+    ends: list[str] = []
+    for name, operator, inputs, count in layers:
+        below = {roots[one] for one in inputs} or {""}
+        if len(below) > 1 or not _is_elementwise(operator):
+            roots[name], inside[name] = name, frozenset()
+            continue
+        (root,) = below
+        within = frozenset[str]().union(*(inside[one] for one in inputs if one != root))
+        joins = operator == "maximum" or (count > 1 and any(one != root for one in inputs))
+        roots[name], inside[name] = root, within | {name} if joins else within
+        if joins:
+            # Of what is part of another only that is told.
+            ends = [one for one in ends if one not in within]
+            ends.append(name)
+    return tuple(ends)
+
+
+@cache
+def _is_elementwise(operator: str) -> bool:
+    """Whether an operator of torch makes of each number another; a choice by a mask does, too."""
+    packet = getattr(torch.ops.aten, operator, None)
+    overloads = [] if packet is None else [getattr(packet, name) for name in packet.overloads()]
+    return operator == "index_put" or any(torch.Tag.pointwise in one.tags for one in overloads)
