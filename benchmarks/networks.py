@@ -27,6 +27,7 @@ import unconv as uc
 from benchmarks.harness import goal
 from benchmarks.peers import decoders, generative, vision
 from benchmarks.peers.network import Network
+from unconv.network.run.input_axes import InputAxes
 
 COLUMNS = {
     "network": "network",
@@ -92,11 +93,11 @@ def examine(network: Network) -> dict[str, Any]:
     torch.manual_seed(0)
     model = network.build()
     before = digest(model)
-    uc.trace(model, list(network.sizes))
+    uc.trace(model, list(network.sizes), axes=network.axes)
     start = time.perf_counter()
-    graph = uc.trace(model, list(network.sizes))
+    graph = uc.trace(model, list(network.sizes), axes=network.axes)
     seconds = time.perf_counter() - start
-    findings = uc.audit(model, list(network.sizes)).findings
+    findings = uc.audit(model, list(network.sizes), axes=network.axes).findings
     unchanged = digest(model) == before
     counted = count(model.eval(), network.sizes)
     checked = field_checked(model, graph, network.sizes, counted)
@@ -178,7 +179,7 @@ def field_checked(model: nn.Module, graph: Any, sizes: tuple[tuple[int, ...], ..
     wanted = [graph.field_box(widest.name, unit) for unit in units]
     slices = [index(places, unit) for unit in units]
     try:
-        seen = gradient_boxes(model.double(), modules[widest.name], sizes, slices)
+        seen = gradient_boxes(model.double(), modules[widest.name], sizes, graph.axes[0], slices)
     except RuntimeError as error:
         return {"widest": "-", "field": f"no gradients: {error}"[:80]}
     return {
@@ -207,14 +208,19 @@ def index(places: tuple[int, ...], unit: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def gradient_boxes(
-    model: nn.Module, module: nn.Module, sizes: tuple[tuple[int, ...], ...], units: list[tuple[Any, ...]]
+    model: nn.Module,
+    module: nn.Module,
+    sizes: tuple[tuple[int, ...], ...],
+    axes: InputAxes,
+    units: list[tuple[Any, ...]],
 ) -> list[tuple[tuple[int, int], ...]]:
     """For each unit of a module's output, over all channels: the box of input cells with a gradient."""
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():  # a branch that is shut before the training
                 parameter.normal_()
-    reached = [torch.zeros(sizes[0][1:], dtype=torch.bool) for _ in units]
+    reached = [torch.zeros(axes.sizes(sizes[0]), dtype=torch.bool) for _ in units]
+    channels_at = [n for n in range(len(sizes[0])) if n not in axes.places]
     for seed in range(DRAWS):
         inputs = inputs_of(sizes, seed, torch.float64)
         inputs[0].requires_grad_()
@@ -223,7 +229,7 @@ def gradient_boxes(
             channels = output[unit]
             weights = torch.rand(channels.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
             (gradient,) = torch.autograd.grad((channels * weights).sum(), inputs[0], retain_graph=True)
-            cells |= gradient[0].abs().sum(0) > 0
+            cells |= (gradient[0].abs().sum(channels_at) if channels_at else gradient[0].abs()) > 0
     return [box(cells) for cells in reached]
 
 

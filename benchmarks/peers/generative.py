@@ -10,6 +10,7 @@ from torch import nn
 from benchmarks.peers.network import Network, pictures
 
 SECOND = 16_000
+LSTMS = "and two LSTMs of two layers: 30 steps · 4 · 512 · (512 + 512) each"
 
 
 def networks() -> dict[str, Network]:
@@ -97,13 +98,15 @@ def pretrained() -> dict[str, Network]:
             configured("DPT", "ForDepthEstimation", num_hidden_layers=12, hidden_size=96, num_attention_heads=4),
             pictures(384),
         ),
-        "Wav2Vec2Model": Network(configured("Wav2Vec2", num_hidden_layers=2), ((SECOND,),)),
-        "HubertModel": Network(configured("Hubert", num_hidden_layers=2), ((SECOND,),)),
+        "Wav2Vec2Model": Network(configured("Wav2Vec2", num_hidden_layers=2), ((SECOND,),), axes="t"),
+        "HubertModel": Network(configured("Hubert", num_hidden_layers=2), ((SECOND,),), axes="t"),
         "ASTModel": Network(configured("AST", num_hidden_layers=2), ((1024, 128),)),
         "WhisperEncoder": Network(whisper_encoder, ((80, 3000),)),
         "DacModel": Network(configured("Dac", encoder_hidden_size=16, decoder_hidden_size=128), ((1, 8192),)),
-        "EncodecModel": Network(configured("Encodec"), ((1, 9600),)),
-        "SpeechT5HifiGan": Network(configured("SpeechT5HifiGan", "", "SpeechT5HifiGanConfig"), ((50, 80),)),
+        "EncodecModel": Network(
+            configured("Encodec"), ((1, 9600),), beside=2 * 2 * 30 * 4 * 512 * (512 + 512), formula=LSTMS
+        ),
+        "SpeechT5HifiGan": Network(configured("SpeechT5HifiGan", "", "SpeechT5HifiGanConfig"), ((50, 80),), axes="t c"),
         "Swin2SRForImageSuperResolution": Network(
             configured("Swin2SR", "ForImageSuperResolution", depths=[2, 2], num_heads=[2, 2], embed_dim=60),
             pictures(64),

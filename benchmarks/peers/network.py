@@ -17,6 +17,7 @@ class Network:
         make: builds it, untrained; the package is imported in there.
         sizes: of its inputs, without the batch.
         names: what its ``forward`` calls the inputs; in order unless given.
+        axes: what those of the first input are, for the trace; (channels, places) unless told.
         arguments: what its ``forward`` wants beside the inputs, by name.
         beside: MACs that torch's counter has no formula for, and less those that no picture takes part in.
         formula: where those MACs come from.
@@ -26,6 +27,7 @@ class Network:
     sizes: tuple[tuple[int, ...], ...]
     names: tuple[str, ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    axes: str | None = None
     beside: int = 0
     formula: str = ""
 

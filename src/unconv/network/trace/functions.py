@@ -12,6 +12,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
+from unconv.describe import by_size
+from unconv.errors import ModelError
 from unconv.network.run.quantised import float_operation, is_quantised
 from unconv.network.trace.failed import describe_failure
 from unconv.network.trace.operation import CLASS_LOSSES, LOSSES
@@ -95,7 +97,8 @@ class WholeFunctions(TorchFunctionMode):
             return self._unpack(*args, **given)
         if func == _SET_DATA and not isinstance(args[0], (FakeTensor, UninitializedBuffer, UninitializedParameter)):
             if args[0].shape != args[1].shape:
-                return func(*args, **given)
+                sizes = [by_size(one.shape) for one in args[:2]]
+                raise ModelError(f"a weight of {sizes[0]} is given data of {sizes[1]}: its size has to stay as it is")
             # Weights that a forward pass computes anew: the network keeps its own, the pass goes on with the new ones.
             args[0].detach().copy_(args[1])
             return None

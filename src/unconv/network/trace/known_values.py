@@ -110,6 +110,10 @@ class KnownValues:
             self._stand_ins[id(tensor)] = self._fakes.from_tensor(tensor, static_shapes=True), tensor
         return self._stand_ins[id(tensor)][0]
 
+    def sharing(self, tensor: Tensor) -> Sequence[Tensor]:
+        """The tensors that are known to share the memory of one, itself among them if anything was noted of it."""
+        return self._sharing.get(self._memory(tensor), ())
+
     def note(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any], outputs: Sequence[Tensor]) -> None:
         """Remember what an operation made, and what it changed."""
         written, shape_only = written_arguments(func), takes_shape_only(func)

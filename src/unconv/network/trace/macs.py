@@ -55,11 +55,17 @@ def recurrent_macs(gates: int, features: int, hidden: int, state: int, layers: i
     return rows * directions * (gates * hidden * read + projected)
 
 
-def constant_macs(operator: str, shapes: Sequence[Sequence[int]]) -> int:
-    """MACs of a product of matrices that does not depend on the network's input, by the shapes of its operands.
+def constant_macs(
+    operator: str, shapes: Sequence[Sequence[int]], output: Sequence[int] = (), transposed: bool = False
+) -> int:
+    """MACs of a product or a convolution that does not depend on the network's input, by the shapes of its operands.
 
     >>> constant_macs("addmm", [(5,), (2, 3), (3, 5)]), constant_macs("relu", [(2, 3)])
     (30, 0)
+    >>> constant_macs("convolution", [(1, 2, 5), (4, 2, 3)], (1, 4, 3))
+    72
     """
+    if operator == "convolution":
+        return convolution_macs(shapes[0], shapes[1], output, transposed)
     first = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}.get(operator)
     return 0 if first is None else product_macs(shapes[first], shapes[first + 1])

@@ -204,7 +204,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not call.values or reads_shape_only(call.name):
             held = frozenset[int]().union(*(self.held.get(id(tensor), ()) for tensor in call.tensors))
             efforts = frozenset[tuple[int, int]]().union(*(self._efforts[id(tensor)] for tensor in call.tensors))
-            macs = constant_macs(call.name, [tensor.shape for tensor in call.tensors])
+            shapes = [tensor.shape for tensor in call.tensors]
+            macs = constant_macs(call.name, shapes, call.shape, bool(call.get("transposed")))
             if macs:
                 # Each is counted once: told apart by the tensor that it made, which is kept.
                 efforts |= {(id(call.outputs[0]), macs)}
@@ -213,6 +214,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.held[id(tensor)] = held
                 self._efforts[id(tensor)] = efforts
                 self._note_slices(call)
+            for tensor in (other for one in written for other in self.known.sharing(one)):
+                # Weights that are made of weights, and written into those that a layer has.
+                self.held[id(tensor)] = self.held.get(id(tensor), frozenset()) | held
+                self._efforts[id(tensor)] |= efforts
             return
         outcome = rule(call)
         if outcome.visible:
