@@ -142,7 +142,7 @@ def test_no_text_of_the_program_is_evaluated(tmp_path: Path) -> None:
         ("torch.ops.aten._cudnn_init_dropout_state.default", "is not called for a file"),
         ("torch.ops.aten.__class__.mro", "is none of torch's operators"),
         ("torch.ops.torchvision.deform_conv2d.default", "is none of torch's operators"),
-        ("torch.ops.higher_order.cond.default", "holds programs of its own"),
+        ("torch.ops.higher_order.wrap_with_set_grad_enabled", "holds a program of its own"),
         ("torch.load", "is none of torch's operators"),
         ("torch.ops.aten.relu.default", "is not in the form that is known"),
     ],
@@ -160,6 +160,30 @@ def test_tensors_that_are_pickled_are_read(program: Path) -> None:
     changes = in_pickle(WEIGHTS, "0", "weight_") | {"data/weights/weight_0": pickled(weight, by_torch=True)}
     network = uc.load_model(str(change(program, changes))).module
     assert torch.equal(network.get_parameter("conv.weight"), weight)
+
+
+def test_weights_in_one_pickle_are_read_as_older_files_have_them(tmp_path: Path) -> None:
+    model = Net()
+    path = export(model, tmp_path / "net.pt2", torch.zeros(1, 3, 8, 8))
+    program = torch.export.export(model, (torch.zeros(1, 3, 8, 8),))
+    older = {
+        WEIGHTS: None,
+        "data/weights/model.pt": pickled(program.state_dict, by_torch=True),
+        CONSTANTS: None,
+        "data/constants/model.pt": pickled(dict(program.constants), by_torch=True),
+    }
+    image = torch.randn(2, 3, 8, 8)
+    network = uc.load_model(str(change(path, older))).module
+    torch.testing.assert_close(network(image), model(image))
+    assert len(list(network.parameters())) == 2
+    marker = tmp_path / "ran"
+    for by_torch in (True, False):
+        change(path, {"data/weights/model.pt": pickled({"conv.weight": Payload(marker)}, by_torch)})
+        with pytest.raises(
+            ModelError, match=r"data/weights/model\.pt is pickled, and no tensors by name \(posix\.system\)"
+        ):
+            uc.load_model(str(path))
+    assert not marker.exists()
 
 
 def test_what_is_no_program_is_refused_in_a_line(tmp_path: Path, program: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unconv.errors import ModelError, one_line, printable
 from unconv.models.load.exported_program.values import DTYPES
-from unconv.models.load.weights.torch_file import NotWeightsError, read_torch
+from unconv.models.load.weights.torch_file import NotWeightsError, TorchFile, read_torch
 
 AGAIN = "write it again with torch.export.save of torch 2.8 or later, or export to ONNX: torch.onnx.export(...)"
 # The version of the program's schema that is known.
@@ -31,14 +31,12 @@ class Archive:
         file: its name.
         program: the JSON of the program: graph, signature, ranges of sizes.
         weights: parameters and buffers by their names in the model.
-        parameters: which of these are parameters.
         constants: other fixed tensors by name.
     """
 
     file: str
     program: Mapping[str, Any]
     weights: Mapping[str, Tensor]
-    parameters: frozenset[str]
     constants: Mapping[str, Tensor]
 
 
@@ -94,15 +92,19 @@ def _read(members: _Members) -> Archive:
     if version != SCHEMA:
         raise ModelError(f"{members.file}: its schema has version {version}, {SCHEMA} is known; {AGAIN}")
     name = programs[0].removeprefix("models/").removesuffix(".json")
-    weights, parameters = _tensors(members, "data/weights", f"{name}_weights_config.json")
-    constants, _ = _tensors(members, "data/constants", f"{name}_constants_config.json")
-    return Archive(members.file, program, weights, parameters, constants)
+    weights, constants = (
+        _tensors(members, f"data/{what}", name, f"_{what}_config") for what in ("weights", "constants")
+    )
+    return Archive(members.file, program, weights, constants)
 
 
-def _tensors(members: _Members, folder: str, config: str) -> tuple[dict[str, Tensor], frozenset[str]]:
-    """The tensors that a configuration names; which of them are parameters."""
+def _tensors(members: _Members, folder: str, name: str, ending: str) -> dict[str, Tensor]:
+    """The tensors that a configuration names, or those of one pickle, as torch 2.8 wrote it."""
+    config = f"{name}{ending}.json"
     if f"{folder}/{config}" not in members.names():
-        raise ModelError(f"{members.file}: has no {folder}/{config}; {AGAIN}")
+        if f"{folder}/{name}.pt" not in members.names():
+            raise ModelError(f"{members.file}: has no {folder}/{config}; {AGAIN}")
+        return _pickled_by_name(members, f"{folder}/{name}.pt")
     entries = json.loads(members.read(f"{folder}/{config}"))["config"]
     # Tensors that share memory are views of one member.
     memory: dict[str, Tensor] = {}
@@ -122,7 +124,7 @@ def _tensors(members: _Members, folder: str, config: str) -> tuple[dict[str, Ten
         whole = torch.empty(0, dtype=DTYPES[meta["dtype"]]) if empty else memory[member]
         offset = 0 if empty else meta["storage_offset"]["as_int"]
         tensors[key] = whole.reshape(sizes) if empty else torch.as_strided(whole, sizes, strides, offset)
-    return tensors, frozenset(key for key, entry in entries.items() if entry["is_param"])
+    return tensors
 
 
 def _numbers(content: bytes, dtype: torch.dtype) -> Tensor:
@@ -130,14 +132,32 @@ def _numbers(content: bytes, dtype: torch.dtype) -> Tensor:
 
 
 def _pickled(members: _Members, member: str) -> Tensor:
+    held = _unpickled(members, member)
+    if not isinstance(held.value, Tensor):
+        raise members.refuse(member, f"is pickled, and no tensor{_named(held)}; nothing of it is run")
+    return held.value.detach()
+
+
+def _pickled_by_name(members: _Members, member: str) -> dict[str, Tensor]:
+    if not members.read(member):
+        return {}
+    held = _unpickled(members, member)
+    plain = isinstance(held.value, Mapping) and all(isinstance(one, Tensor) for one in held.value.values())
+    if not plain:
+        raise members.refuse(member, f"is pickled, and no tensors by name{_named(held)}; nothing of it is run")
+    return {str(key): one.detach() for key, one in held.value.items()}
+
+
+def _unpickled(members: _Members, member: str) -> TorchFile:
+    """What a pickled member holds, objects of classes as descriptions."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "tensor.pt"
+        copy = Path(folder) / "member.pt"
         copy.write_bytes(members.read(member))
         try:
-            held = read_torch(copy)
+            return read_torch(copy)
         except (NotWeightsError, pickle.UnpicklingError) as error:
             raise members.refuse(member, "is pickled, and no tensor; nothing of it is run") from error
-    if not isinstance(held.value, Tensor):
-        named = f" ({', '.join(map(printable, held.names[:3]))})" if held.names else ""
-        raise members.refuse(member, f"is pickled, and no tensor{named}; nothing of it is run")
-    return held.value.detach()
+
+
+def _named(held: TorchFile) -> str:
+    return f" ({', '.join(map(printable, held.names[:3]))})" if held.names else ""

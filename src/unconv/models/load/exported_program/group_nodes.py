@@ -50,5 +50,6 @@ def _free_name(node: Node, taken: set[str]) -> str:
     base = name = f"{node.module}.{node.base}".lstrip(".")
     number = 1
     while name in taken:
-        name, number = f"{base}_{number}", number + 1
+        # As a trace counts operations of one name.
+        name, number = f"{base}#{number}", number + 1
     return name

@@ -104,7 +104,7 @@ class ExportedNetwork(nn.Module):
         while path in self._placed:
             if self._placed[path][0] == same:
                 return self._placed[path][1]
-            path, number = f"{group.path}_{number}", number + 1
+            path, number = f"{group.path}#{number}", number + 1
         first = group.nodes[0]
         module = make_layer(first, held) if len(group.nodes) == 1 else None
         if module is None:

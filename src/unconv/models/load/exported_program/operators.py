@@ -57,11 +57,11 @@ def find_operator(target: str) -> Callable[..., Any]:
     if target in ARITHMETIC:
         return ARITHMETIC[target]
     parts = target.split(".")
+    if parts[:3] == ["torch", "ops", "higher_order"]:
+        raise ValueError("holds a program of its own (control flow, no_grad, autocast); only plain ones are run")
     if len(parts) != 5 or parts[:2] != ["torch", "ops"]:
         raise ValueError("is none of torch's operators")
     namespace, name, overload = parts[2:]
-    if namespace == "higher_order":
-        raise ValueError("holds programs of its own; only plain ones are run")
     packet = getattr(torch.ops.aten, name, None) if namespace == "aten" else None
     if not isinstance(packet, OpOverloadPacket) or overload not in _overloads(packet):
         raise ValueError("is none of torch's operators")

@@ -67,7 +67,7 @@ class Program:
         file: its name.
         nodes: in the order in which they run.
         held: parameters, buffers and constants by the name that nodes have for them: name in the model, and tensor.
-        parameters: which names in the model are parameters.
+        parameters: which of them are parameters, by their names in the model.
         inputs: what it is given.
         outputs: what it returns: values and plain numbers.
         keys: the keys of its outputs where it returns a dict, else empty.
@@ -113,7 +113,7 @@ def read_program(archive: Archive) -> Program:
         archive.file,
         tuple(_node(one, tensors, archive.file) for one in graph["nodes"] if one["target"] not in CHECKS),
         held,
-        archive.parameters,
+        frozenset(content["parameter_name"] for spec in signature["input_specs"] if (content := spec.get("parameter"))),
         tuple(inputs),
         tuple(returned),
         _keys(module["module_call_graph"], len(returned)),
