@@ -63,7 +63,7 @@ def test_errors_of_other_origins_pass() -> None:
     ("call", "told"),
     [
         (lambda: uc.train.classify("lenet5", epochs=2), "it is in settings=Settings(epochs=...)"),
-        (lambda: uc.scan(None, None, tops=3), "progress, inputs, kwargs; the nearest name is top"),
+        (lambda: uc.scan(None, None, tops=3), "inputs, kwargs, max_pixels; the nearest name is top"),
         (lambda: uc.ConvGeometry(3, 3, strides=2), "the nearest name is stride"),
         (lambda: uc.DictionaryLearner(n_iter=3), "the nearest name is max_iter"),
         (lambda: uc.DictionaryLearner(n_components=8), "the nearest name is n_kernels"),

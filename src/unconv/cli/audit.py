@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unconv.choices import AuditRule
-from unconv.cli import options, spelling
+from unconv.cli import inputs, options, spelling
 from unconv.cli.completion import complete_model, complete_words
 from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import WEIGHTS, File, check_outputs
@@ -29,7 +29,7 @@ EXAMPLES = (
     "unconv audit net.py:build --fix patched.py  # then audit patched.py:build",
     "unconv audit net.py:small net.py:large --fail-on warning -o audit.sarif",
 )
-RENAMED = {"--input": "--input-size", "--layers": "--table", "--no-layers": "--no-table"}
+RENAMED = {"--layers": "--table", "--no-layers": "--no-table"}
 
 _COLOURS = {"error": "red", "warning": "yellow", "hint": "blue"}
 _LEVELS = ("error", "warning", "hint", "never")
@@ -40,6 +40,7 @@ def audit(
         list[str], typer.Argument(metavar="MODEL", help="Networks, see unconv models.", autocompletion=complete_model)
     ],
     network: options.Sized,
+    held: inputs.Held,
     job: options.Job,
     input_size: Annotated[
         str | None,
@@ -92,6 +93,9 @@ def audit(
     told = None if input_size is None else _sizes(input_size)
     if told is not None and network.size is not None:
         raise UnconvError("--input-size and --size both say what the model is given; leave out one of them")
+    beside = held.read()
+    if beside and fix is not None:
+        raise UnconvError("--fix is for networks that take images alone, and --input holds more; leave out one of them")
     named = list(dict.fromkeys(model))
     if len(named) > 1:
         _check_several(network, fix)
@@ -103,7 +107,7 @@ def audit(
     rules = spelling.names(ignore) or []
 
     def look(one: str) -> _Looked:
-        return _look(one, network, told, axes, measure, rules, sizes)
+        return _look(one, network, beside, told, axes, measure, rules, sizes)
 
     if len(named) > 1:
         raise typer.Exit(_tell_several(named, look, table, out, job.json, fail_on))
@@ -147,6 +151,7 @@ class _Looked:
 def _look(
     model: str,
     network: options.Sized,
+    beside: dict[str, Any],
     told: tuple[str, ...] | None,
     axes: str | None,
     measure: bool,
@@ -164,8 +169,12 @@ def _look(
     sizes: Any = told if told is not None else (size,)
     if told is None and (not size or (network.size is None and states_inputs(loaded.module))):
         sizes = None
+    from unconv.network.run.held_inputs import hold_for_trace
+
+    only = sizes[0] if beside and sizes is not None and len(sizes) == 1 else sizes
+    module, sizes = hold_for_trace(loaded.module, only, operation="audit", **beside)
     try:
-        found = run(loaded.module, sizes, measure=measure, axes=axes).without(rules)  # type: ignore[arg-type]
+        found = run(module, sizes, measure=measure, axes=axes).without(rules)  # type: ignore[arg-type]
     except SystemExit as end:
         # By the model's own code: with 1 it would pass for a finding.
         raise UnconvError(f"audit: {model} ended the program (SystemExit: {end.code}) when it was run") from None
@@ -173,7 +182,7 @@ def _look(
     if with_sizes:
         from unconv.network.find_working_sizes import working_sizes
 
-        works = working_sizes(loaded.module, found.graph.input_sizes, axes=found.graph.axes)
+        works = working_sizes(module, found.graph.input_sizes, axes=found.graph.axes)
     return _Looked(model, loaded.weights, found, not own and not network.random_weights, loaded.fitted, works)
 
 

@@ -15,7 +15,7 @@ NETWORK, COMPUTATION, OUTPUT = PANELS = ("Network", "Computation", "Output")
 
 # Names of the parameters in them.
 ORDER = (
-    *("weights", "random_weights", "size", "mean", "std", "classes"),
+    *("weights", "random_weights", "size", "mean", "std", "classes", "held_inputs"),
     *("batch_size", "precision", "device", "threads", "max_pixels", "seed", "checkpoint"),
     *("plot", "plot_kernels", "log", "force", "json", "as_json", "quiet"),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import options
+from unconv.cli import inputs, options
 from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import WEIGHTS, File, Folder, check_outputs
 from unconv.cli.skipped import tell_skipped
@@ -32,6 +32,7 @@ def scan(
     model: options.Model,
     images: options.Images,
     network: options.Network,
+    held: inputs.Held,
     job: options.PictureJob,
     out: Annotated[Path, options.out("What is found, as .safetensors.")] = Path("top.safetensors"),
     layers: Annotated[str | None, options.layers("every convolution")] = None,
@@ -66,6 +67,7 @@ def scan(
         dtype=None if precision == "float32" else getattr(torch, precision),
         checkpoint=checkpoint,
         progress=bar(),
+        **held.read(),
     )
     seconds = time.perf_counter() - start
     found.save(out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unconv.cli import options, spelling
+from unconv.cli import inputs, options, spelling
 from unconv.cli.notes import tell_notes
 from unconv.cli.outputs import Folder, check_outputs
 from unconv.cli.skipped import tell_skipped
@@ -32,6 +32,7 @@ def see(
     model: options.Model,
     images: options.Images,
     network: options.Network,
+    held: inputs.Held,
     job: options.PictureJob,
     out: Annotated[Path, options.out("Folder for index.html and report.json.")] = Path("report"),
     layers: Annotated[str | None, options.layers("five over the depth")] = None,
@@ -104,6 +105,7 @@ def see(
         output=output,  # type: ignore[arg-type]
         bands=spelling.indices("--bands", bands),
         slice=slice,
+        **held.read(),
     )
     tell_skipped(report.skipped)
     if job.json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unconv.cli import options, spelling
+from unconv.cli import inputs, options, spelling
 from unconv.cli.experiment.input import normalised, parts_file, pictures, target_of
 from unconv.cli.experiment.output import ENDINGS, Layers, Out, tell_json
 from unconv.cli.notes import tell_notes
@@ -32,6 +32,7 @@ def occlusion(
     model: options.Model,
     image: options.Image,
     network: options.Network,
+    held: inputs.Held,
     job: options.PictureJob,
     out: Out = None,
     target: Annotated[
@@ -66,6 +67,7 @@ def occlusion(
         square=sides[0],
         stride=sides[1],
         fill=0.0 if shade is None else normalised(loaded, shade),
+        **held.read(),
     )
     row, column = divmod(int(maps.followed.argmin()), maps.followed.shape[1])
     if out is not None:
@@ -105,6 +107,7 @@ def correspondence(
     model: options.Model,
     images: options.Images,
     network: options.Network,
+    held: inputs.Held,
     job: options.PictureJob,
     parts: Annotated[Path, typer.Option("--parts", help="JSON: part, picture, box (top, left, height, width).")],
     out: Out = None,
@@ -124,7 +127,13 @@ def correspondence(
     from unconv.visualize.experiments.correspondence import correspondence as run
 
     found = run(
-        loaded, batch, parts_file(parts, names), options.layer_names(layers, loaded.module), draws=draws, seed=seed
+        loaded,
+        batch,
+        parts_file(parts, names),
+        options.layer_names(layers, loaded.module),
+        draws=draws,
+        seed=seed,
+        **held.read(),
     )
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_correspondence
@@ -153,6 +162,7 @@ def invariance(
     model: options.Model,
     images: options.Images,
     network: options.Network,
+    held: inputs.Held,
     job: options.PictureJob,
     out: Out = None,
     transform: Annotated[str, typer.Option("--transform", help="translation, scale or rotation.")] = "translation",
@@ -176,6 +186,7 @@ def invariance(
         chosen,
         options.layer_names(layers, loaded.module),
         output=output,  # type: ignore[arg-type]
+        **held.read(),
     )
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_invariance

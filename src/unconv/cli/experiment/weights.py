@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unconv.cli import options
+from unconv.cli import inputs, options
 from unconv.cli.experiment.input import class_folders, labelled, pictures
 from unconv.cli.experiment.output import ENDINGS, Layers, Out, tell_json
 from unconv.cli.groups import NETWORK
@@ -41,6 +41,7 @@ def evolution(
         ),
     ],
     network: options.Transform,
+    held: inputs.Held,
     job: options.PictureJob,
     layer: Annotated[str, options.layer()],
     out: Out = None,
@@ -55,7 +56,16 @@ def evolution(
     batch, _, names = pictures(loaded, images, 1)
     from unconv.visualize.experiments.evolution import evolution as run
 
-    found = run(loaded, list(weights), batch, layer, chosen, top_units=top_units, rule=rule)  # type: ignore[arg-type]
+    found = run(
+        loaded,
+        list(weights),
+        batch,
+        layer,
+        chosen,
+        top_units=top_units,
+        rule=rule,  # type: ignore[arg-type]
+        **held.read(),
+    )
     notes = [*found.notes, *(note for note in loaded.notes if note not in loaded.fitted)]
     if out is not None:
         from unconv.visualize.experiments.figures.pictures import plot_evolution
@@ -86,6 +96,7 @@ def evolution(
 def first_layer(
     model: options.Model,
     network: options.Network,
+    held: inputs.Held,
     job: options.PictureJob,
     images: Annotated[
         list[str] | None, typer.Argument(metavar="IMAGES", help="Pictures, to find filters that never fire.")
@@ -99,7 +110,7 @@ def first_layer(
     batch = pictures(loaded, images, 1)[0] if images else None
     from unconv.visualize.experiments.first_layer import first_layer as run
 
-    found = run(loaded, batch, layer)
+    found = run(loaded, batch, layer, **held.read())
     # Without pictures there is nothing to assume of them.
     notes = list(loaded.notes if images else loaded.fitted)
     if out is not None:
@@ -137,6 +148,7 @@ def transfer(
         Path, typer.Argument(metavar="FOLDER", help="A folder with one sub-folder of pictures for each class.")
     ],
     network: options.Network,
+    held: inputs.Held,
     job: options.PictureJob,
     out: Out = None,
     layers: Layers = None,
@@ -161,6 +173,7 @@ def transfer(
         folds=folds,
         l2_penalty=l2_penalty,
         seed=seed,
+        **held.read(),
     )
     if out is not None:
         from unconv.visualize.experiments.figures.curves import plot_transfer

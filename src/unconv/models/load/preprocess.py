@@ -232,7 +232,9 @@ class Preprocess:
         if self.own is not None:
             raise ModelError("preprocess: a transform of your own makes its own size, mean and std; change them there")
         if size is not None:
-            check_sizes(size, size[-2:])
+            if len(size) not in (2, 3):
+                raise ModelError(f"preprocess: size {tuple(size)}; give (height, width), frames before them for clips")
+            check_sizes(tuple(size), tuple(size[-2:]))
             margins = zip(self.resize or size[-2:], self.size[-2:] or size[-2:], size[-2:], strict=True)
             resized_to = tuple(max(1, round(whole * side / before)) for whole, before, side in margins)
             # Of a clip's network whose frames are told, they stay what they are where only the picture's size changes.

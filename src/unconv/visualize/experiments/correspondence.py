@@ -14,6 +14,7 @@ from unconv.arguments import tell_wrong_arguments
 from unconv.describe import counted, listed
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayers
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import (
@@ -102,6 +103,8 @@ def correspondence(
     fill: float | int = 0.0,
     draws: int = 20,
     seed: int = 0,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> Correspondence:
     """Cover the same part in several images, and compare how their features change.
 
@@ -120,6 +123,9 @@ def correspondence(
         fill: what the boxes are filled with; 0 is the mean colour where images are normalised.
         draws: how many sets of random boxes; each takes the sizes of one part, in turn.
         seed: of the random boxes.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
 
     Raises:
         UnconvError: fewer than two images, no part, boxes that are not one for each image or not inside it.
@@ -131,7 +137,7 @@ def correspondence(
     >>> [figures.part for figures in found.parts["2"]], found.distances["2"].shape
     (['eye', 'random'], torch.Size([1, 3, 3]))
     """
-    network = open_network(model, "correspondence")
+    network = open_network(model, "correspondence", inputs, kwargs)
     module = network.module
     batch = as_batch(network, images, "correspondence")
     check_count("correspondence", draws=draws)

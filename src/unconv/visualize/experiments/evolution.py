@@ -20,6 +20,7 @@ from unconv.models.load.weights.contents import contents_of
 from unconv.models.load.weights.files import WeightsPath, read_weights
 from unconv.models.load.weights.finite import check_finite
 from unconv.models.load.weights.fit import fit_weights
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.model_state import preserve
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.results import Plotted, Tabled, draw_with
@@ -117,6 +118,8 @@ def evolution(
     top_units: int | None = None,
     rule: ReverseRule = "deconvnet",
     batch_size: int = 16,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
 ) -> Evolution:
     """Follow some units of a layer over checkpoints: their strongest image, and its projection.
 
@@ -136,6 +139,9 @@ def evolution(
         top_units: how many instead: the strongest ones at the last checkpoint, 6 where neither is given.
         rule: name of a reverse rule, as in :data:`~unconv.visualize.reverse.rules.REVERSE_RULES`.
         batch_size: images computed together.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
 
     Raises:
         ModelError: weights that do not fit or are not finite, files that cannot be read, unknown layers.
@@ -149,7 +155,7 @@ def evolution(
     (torch.Size([2, 2, 3, 12, 12]), True)
     """
     asked = read_units("evolution", units, top_units) or STRONGEST
-    network = open_network(model, "evolution")
+    network = open_network(model, "evolution", inputs, kwargs)
     module = network.module
     layer = name_layer(module, layer)
     batch = as_batch(network, images, "evolution")

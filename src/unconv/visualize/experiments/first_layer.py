@@ -15,6 +15,7 @@ from unconv.describe import by_size, counted, listed, spread
 from unconv.errors import ModelError
 from unconv.models.load.open_model import AnyModel
 from unconv.network.run.forward import find_layer
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayer, name_layer
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.labelled_network import as_batch, open_network
@@ -102,7 +103,14 @@ class FirstLayer(Plotted, Tabled):
 
 
 @tell_wrong_arguments
-def first_layer(model: AnyModel, images: Any = None, layer: AnyLayer | None = None) -> FirstLayer:
+def first_layer(
+    model: AnyModel,
+    images: Any = None,
+    layer: AnyLayer | None = None,
+    *,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
+) -> FirstLayer:
     """Look at the filters of a first convolution: which are dead, which drown the others, how much is aliased.
 
     Zeiler & Fergus 2013, section 4.1: of AlexNet's 11 × 11 filters with stride 4 some are dead, and the second layer
@@ -117,6 +125,9 @@ def first_layer(model: AnyModel, images: Any = None, layer: AnyLayer | None = No
         model: a MODEL string, a loaded model or a module that takes images as its one argument.
         images: (batch, channel, height, width) as the model wants them, to find filters that never fire.
         layer: a convolution, its name or the module itself; the first one unless given.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
 
     Raises:
         ModelError: a network without a two-dimensional convolution, a layer that is none.
@@ -126,7 +137,7 @@ def first_layer(model: AnyModel, images: Any = None, layer: AnyLayer | None = No
     >>> found.layer, found.stride, found.aliasing.shape
     ('0', (2, 2), torch.Size([8]))
     """
-    network = open_network(model, "first_layer")
+    network = open_network(model, "first_layer", inputs, kwargs)
     module = network.module
     name, convolution = _convolution(module, layer)
     filters = convolution.weight.detach().float().cpu().clone()

@@ -16,6 +16,7 @@ from unconv.arguments import tell_wrong_arguments
 from unconv.describe import counted, spread
 from unconv.errors import UnconvError
 from unconv.models.load.open_model import AnyModel
+from unconv.network.run.held_inputs import Inputs, Keywords
 from unconv.network.run.name_layers import AnyLayers
 from unconv.results import Plotted, Tabled, draw_with
 from unconv.visualize.experiments.classifier import fit_classifier
@@ -95,6 +96,8 @@ def transfer(
     l2_penalty: float | int = 1.0,
     batch_size: int = 32,
     seed: int = 0,
+    inputs: Inputs = None,
+    kwargs: Keywords = None,
     penalty: float | int | None = None,
 ) -> Transfer:
     """Put the features of every layer into a linear classifier: how well are the classes told apart?
@@ -116,6 +119,9 @@ def transfer(
         l2_penalty: on the squared weights, see :func:`~unconv.visualize.experiments.classifier.fit_classifier`.
         batch_size: images computed together.
         seed: of the dealing.
+        inputs: what the model takes behind the image, one or several, ``...`` marking where else the image goes; see
+            :func:`~unconv.network.run.held_inputs.hold_inputs`.
+        kwargs: arguments by keyword, likewise.
         penalty: what ``l2_penalty`` was called before.
 
     Raises:
@@ -132,7 +138,7 @@ def transfer(
     if penalty is not None:
         warn_renamed("transfer: penalty is called l2_penalty now")
         l2_penalty = penalty
-    network = open_network(model, "transfer")
+    network = open_network(model, "transfer", inputs, kwargs)
     module = network.module
     batch = as_batch(network, images, "transfer")
     check_count("transfer", grid=grid, batch_size=batch_size, folds=folds)

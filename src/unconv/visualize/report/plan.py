@@ -95,7 +95,7 @@ def make_plan(
     top: int = 9,
     fidelity: int | str = 0,
     given: TopActivations | None = None,
-    compare: AnyModel | None = None,
+    compare: AnyModel | OpenedModel | None = None,
     output: str = AUTO,
     bands: Sequence[int] | None = None,
     slice: int | None = None,

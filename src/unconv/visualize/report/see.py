@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from unconv._renamed import warn_renamed
 from unconv.arguments import tell_wrong_arguments
 from unconv.choices import OutputReading, ReportFormat, ReverseRuleOrAuto
@@ -19,14 +21,14 @@ from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.models.load.preprocess import Preprocess
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.transforms import Transform, read_transform
-from unconv.network.run.held_inputs import Inputs, Keywords
+from unconv.network.run.held_inputs import Inputs, Keywords, describe_held
 from unconv.network.run.name_layers import AnyLayers
 from unconv.visualize.report.collection_report import report_collection
 from unconv.visualize.report.contact_sheets import ContactSheets, check_formats
 from unconv.visualize.report.files import NAMES, store_for
 from unconv.visualize.report.page import Report, page_row, picture_rows, write_report
 from unconv.visualize.report.plan import as_loaded, make_plan
-from unconv.visualize.report.survey import check_layers, check_scan
+from unconv.visualize.report.survey import NOTHING, check_layers, check_scan
 from unconv.visualize.report.unit_rows import Output as Written
 from unconv.visualize.reverse.projections.image_batches import (
     axes_of,
@@ -154,11 +156,16 @@ def see(
         pictures = pictures_for(images, transform is not None, axes_of(opened.module))
         tensor = tensor_shape(pictures) if transform is None else None
         loaded = as_loaded(opened, transform, tensor, clip=_clip(opened, pictures, max_pixels))
-        wanted: dict[str, Any] = {"units": chosen, "top": top, "fidelity": fidelity, "given": given, "compare": compare}
+        held: AnyModel | OpenedModel | None = compare
+        if compare is not None and not inputs is kwargs is None:
+            own = loaded.preprocess if isinstance(compare, nn.Module) else None
+            held = open_model(compare, "see", transform=own, inputs=inputs, kwargs=kwargs)
+        wanted: dict[str, Any] = {"units": chosen, "top": top, "fidelity": fidelity, "given": given, "compare": held}
         plan = make_plan(loaded, layers, rule, **wanted, output=output, bands=bands, slice=slice, max_pixels=max_pixels)
     if given is not None:
+        beside = NOTHING if inputs is kwargs is None else describe_held(inputs, kwargs)
         check_layers(given, plan.layers)
-        check_scan(given, plan.model, pictures, top, transformed=tensor is None)
+        check_scan(given, plan.model, pictures, top, transformed=tensor is None, held=beside)
     with replacing_folder(out, "report", force) as folder:
         sheets = ContactSheets(folder, formats, plan.model.name)
         written = Written(store_for(folder, single_file), progress, sheets.draw if sheets.needed else None)

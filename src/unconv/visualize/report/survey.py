@@ -21,6 +21,8 @@ from unconv.visualize.scan.top_activations import TopActivations
 # Pictures of which every unit's peak is kept: enough for a histogram and correlations, whatever the collection's size.
 SAMPLE = 512
 LISTED = 3
+# What a scan holds beside its pictures that says nothing of it.
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +106,15 @@ def cut(found: TopActivations, layers: Sequence[str], top: int) -> TopActivation
 
 
 def check_scan(
-    found: TopActivations, model: LoadedModel, pictures: Pictures, top: int, *, transformed: bool = True
+    found: TopActivations,
+    model: LoadedModel,
+    pictures: Pictures,
+    top: int,
+    *,
+    transformed: bool = True,
+    held: str = NOTHING,
 ) -> None:
-    """Refuse a scan of another network, other weights, another transform or other pictures.
+    """Refuse a scan of another network, other weights, another transform, other inputs beside the pictures, or others.
 
     Tensors that go in as they are (not ``transformed``) have no transform that could differ.
 
@@ -117,6 +125,9 @@ def check_scan(
         "weights": model.weights,
         **({"preprocess": repr(model.preprocess)} if transformed else {}),
     }
+    beside = found.about.get("held", NOTHING)
+    if beside != held:
+        raise UnconvError(f"scan: beside its pictures it held {beside}, here it is {held}; give the same inputs")
     for key, here in told.items():
         there = found.about.get(key)
         scanned = read_transform(str(there)) if key == "preprocess" else None

@@ -18,6 +18,7 @@ from unconv.models.load.open_model import AnyModel, OpenedModel, open_model
 from unconv.models.load.resolve import LoadedModel
 from unconv.models.load.transforms import Transform, read_transform
 from unconv.network.kept_traces import keep_trace
+from unconv.network.run.held_inputs import Inputs, Keywords, describe_held
 from unconv.network.windows import Windows, windows_of
 from unconv.operators.geometry.receptive import Box, ReceptiveField
 from unconv.results import Plotted, Tabled, draw_with
@@ -97,7 +98,13 @@ class UnitPlaces(Plotted, Tabled):
     scanned: Scanned | None = None
 
     def patches(
-        self, images: Any = None, *, model: AnyModel | None = None, transform: Transform | None = None
+        self,
+        images: Any = None,
+        *,
+        model: AnyModel | None = None,
+        transform: Transform | None = None,
+        inputs: Inputs = None,
+        kwargs: Keywords = None,
     ) -> tuple[Tensor, ...]:
         """What the unit saw at each place: its receptive field, cut from the image, ``(channel, height, width)``.
 
@@ -109,10 +116,12 @@ class UnitPlaces(Plotted, Tabled):
                 there.
             model: the network; may be left out right after the scan, and where ``load_model`` knows it by its name.
             transform: that of the scan; may be left out where the scan tells its values and the model is no loaded one.
+            inputs: what the scan held beside the images; may be left out right after it.
+            kwargs: likewise, by keyword.
 
         Raises as :meth:`project` does.
         """
-        opened, tensors = self._open(model, images, transform)
+        opened, tensors = self._open(model, images, transform, inputs, kwargs)
         windows = self._windows(opened, tensors)
         return tuple(
             _picture(opened, tensors[number])[(slice(None), *(slice(*side) for side in self._box(windows, place)))]
@@ -126,6 +135,8 @@ class UnitPlaces(Plotted, Tabled):
         rule: ReverseRuleOrAuto = "auto",
         *,
         transform: Transform | None = None,
+        inputs: Inputs = None,
+        kwargs: Keywords = None,
     ) -> WindowProjections:
         """What the unit sends back to the pixels from each place, each through the window that it sees.
 
@@ -136,13 +147,15 @@ class UnitPlaces(Plotted, Tabled):
                 there.
             rule: name of a reverse rule, or ``auto``: deconvnet where max-pooling is on the way, else guided.
             transform: that of the scan, where one was given.
+            inputs: what the scan held beside the images; may be left out right after it.
+            kwargs: likewise, by keyword.
 
         Raises UnconvError where the model or the images have to be given, or are not those of the scan; and as
         :func:`~unconv.visualize.reverse.project_units.project_units` does.
         """
         if rule != AUTO:
             find_rule(rule, AUTO)
-        opened, tensors = self._open(model, images, transform)
+        opened, tensors = self._open(model, images, transform, inputs, kwargs)
         return self._project(opened, tensors, self._windows(opened, tensors), rule)
 
     def plot(
@@ -152,12 +165,14 @@ class UnitPlaces(Plotted, Tabled):
         rule: ReverseRuleOrAuto = "auto",
         *,
         transform: Transform | None = None,
+        inputs: Inputs = None,
+        kwargs: Keywords = None,
     ) -> Figure:
         """The patches beside the projections: nine and nine, as in Zeiler & Fergus (2013), figure 2.
 
         Arguments and errors are those of :meth:`project`. Raises MissingExtraError where matplotlib is not installed.
         """
-        opened, tensors = self._open(model, images, transform)
+        opened, tensors = self._open(model, images, transform, inputs, kwargs)
         windows = self._windows(opened, tensors)
         found = self._project(opened, tensors, windows, rule)
         pictures = [_picture(opened, tensors[number]) for number in self.images]
@@ -185,9 +200,10 @@ class UnitPlaces(Plotted, Tabled):
         return found
 
     def _open(
-        self, model: AnyModel | None, images: Any, transform: Transform | None
+        self, model: AnyModel | None, images: Any, transform: Transform | None, inputs: Inputs, kwargs: Keywords
     ) -> tuple[OpenedModel, NumberedImages]:
         """The network and the images of the scan."""
+        held = self._check_held(model, inputs, kwargs)
         name, weights = self.about.get("model"), self.about.get("weights", "as given")
         if model is None and self.scanned is not None:
             model = self.scanned.opened  # type: ignore[assignment]
@@ -201,7 +217,7 @@ class UnitPlaces(Plotted, Tabled):
             transform = read_transform(scanned)
         # Random weights are the same every time.
         drawn = str(weights).startswith("random")
-        opened = open_model(name if model is None else model, "unit", any_weights=drawn, transform=transform)
+        opened = open_model(name if model is None else model, "unit", any_weights=drawn, transform=transform, **held)
         if scanned != "none":
             opened = opened.for_pictures()
         # Tensors went in as they were.
@@ -233,6 +249,18 @@ class UnitPlaces(Plotted, Tabled):
                     "same images in the same order"
                 )
         return opened, NumberedImages(opened.module, pictures, prepare)
+
+    def _check_held(self, model: AnyModel | None, inputs: Inputs, kwargs: Keywords) -> dict[str, Any]:
+        """What is held beside the images: that of the scan, which its own network has already."""
+        there = self.about.get("held", "nothing")
+        if model is None and self.scanned is not None and inputs is kwargs is None:
+            return {}
+        here = "nothing" if inputs is kwargs is None else describe_held(inputs, kwargs)
+        if here != there:
+            raise UnconvError(
+                f"unit: beside its images the scan held {there}, here it is {here}; give the same inputs= and kwargs="
+            )
+        return {} if inputs is kwargs is None else {"inputs": inputs, "kwargs": kwargs}
 
     def _windows(self, opened: OpenedModel, tensors: NumberedImages) -> Windows:
         first = tensors[self.images[0]]
