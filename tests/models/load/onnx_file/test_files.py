@@ -180,3 +180,11 @@ def test_damaged_files_are_read_or_refused_in_a_line(tmp_path: Path) -> None:
         except ModelError as error:
             refusals.append(str(error))
         assert "\n" not in "".join(refusals)
+
+
+def test_weights_that_several_nodes_take_count_once(tmp_path: Path) -> None:
+    square = numpy_helper.from_array(RANDOM.standard_normal((3, 3, 1, 1)).astype(np.float32), "k")
+    nodes = [node("Conv", ["x", "k"], ["a"], name="first"), node("Identity", ["k"], ["again"])]
+    nodes += [node("Conv", ["a", "k"], ["b"], name="second"), node("Conv", ["b", "again"], ["y"], name="third")]
+    graph = uc.trace(str(save(tmp_path, nodes, weights=[square])))
+    assert (graph.parameters, graph.macs) == (9, 3 * 9 * 64)

@@ -14,7 +14,7 @@ from unconv.errors import ModelError, UnconvError, one_line
 from unconv.models.load.onnx_file.layers import LAYERS
 from unconv.models.load.onnx_file.node import Node, as_tensor, to_tensor, torch_type
 from unconv.models.load.onnx_file.operators import OPERATORS, Operator
-from unconv.models.load.onnx_file.quantized import QUANTIZED_LAYERS
+from unconv.models.load.onnx_file.quantized import QUANTIZED_LAYERS, Quantized
 from unconv.models.load.onnx_file.read import FileInput, OnnxGraph
 
 
@@ -102,7 +102,7 @@ class OnnxNetwork(nn.Module):
         return tuple(None if kind.is_floating_point else kind for kind in kinds)
 
     def _make(self, nodes: tuple[Node, ...]) -> Iterator[_Step]:
-        sized = set[str]()
+        sized, shared = set[str](), dict[tuple[int, tuple[int, ...]], nn.Parameter]()
         for node in nodes:
             if node.captures:
                 raise ModelError(
@@ -111,6 +111,9 @@ class OnnxNetwork(nn.Module):
                     "onnx.utils.extract_model(...), or give the torch module"
                 )
             given = [self._constants.get(name) for name in node.inputs]
+            if node.operator == "Identity" and given[0] is not None:
+                self._constants[node.outputs[0]] = given[0]
+                continue
             if all(value is not None or not name for name, value in zip(node.inputs, given, strict=True)):
                 self._constants.update(node.evaluate(given))
                 continue
@@ -131,6 +134,7 @@ class OnnxNetwork(nn.Module):
                     )
                 module = type(node.operator, (Operation,), {})(node, operator, given)
                 takes = tuple(name for name, value in zip(node.inputs, given, strict=True) if name and value is None)
+            _share(module, given, shared)
             self._place(node.name, module)
             yield _Step(node, module, takes)
 
@@ -168,6 +172,19 @@ def _layer(node: Node, given: list[Any]) -> nn.Module | None:
             raise
         # What torch's modules refuse, and weights and attributes that do not fit each other.
         node.refuse(f"its attributes and weights are none of a layer: {one_line(error)}")
+
+
+def _share(module: nn.Module, given: list[Any], shared: dict[tuple[int, tuple[int, ...]], nn.Parameter]) -> None:
+    """Let nodes that take the same weights of the file hold the same parameters."""
+    if isinstance(module, (nn.RNNBase, Quantized)):
+        # Their parameters are made of several values of the file.
+        return
+    for name, parameter in module.named_parameters(recurse=False):
+        position = {"weight": 1, "bias": 2}.get(name)
+        value = given[int(name.removeprefix("input")) if position is None else position]
+        one = shared.setdefault((id(value), tuple(parameter.shape)), parameter)
+        if torch.equal(one, parameter):
+            setattr(module, name, one)
 
 
 def _run(step: _Step, values: dict[str, Any]) -> dict[str, Any]:
