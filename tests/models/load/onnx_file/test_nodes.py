@@ -222,6 +222,58 @@ def test_functions_with_settings_and_weights(
     check(tmp_path, operator, (1, 3, 4, 6), *constants, **attributes)
 
 
+def test_adaptive_pooling_by_blocks_at_known_indices_has_bounds_of_fields(tmp_path: Path) -> None:
+    # Dynamo writes pooling of 4 × 5 to 3 × 3 so: places in front, blocks of cells at indices, their sum.
+    x, rows, columns = floats(1, 3, 4, 5), [[0, 1], [1, 2], [2, 3]], [[0, 1], [1, 3], [3, -1]]
+    at = np.array([[[[[r, c] for c in pair] for r in cells] for pair in columns] for cells in rows], np.int64)
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["front"], perm=[2, 3, 0, 1]),
+        helper.make_node("GatherND", ["front", "at"], ["cells"], name="cells"),
+        helper.make_node("ReduceMean", ["cells", "axes"], ["mean"], keepdims=0, name="mean"),
+        helper.make_node("Transpose", ["mean"], ["back"], perm=[2, 3, 0, 1]),
+        helper.make_node("Neg", ["back"], ["y"], name="last"),
+    ]
+    path = write(tmp_path, nodes, (1, 3, 4, 5), {"at": at, "axes": whole(2, 3)}, 18)
+    (wanted,) = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["y"], {"x": x})
+    network = OnnxNetwork(read_onnx(path))
+    np.testing.assert_allclose(network(torch.from_numpy(x)).numpy(), wanted, rtol=1e-5)
+    graph = trace(network)
+    assert graph["last"].output_shape == (3, 3, 3)
+    field = graph["last"].receptive_field
+    assert field is not None
+    assert field.covers_everything
+    assert not graph["last"].exact
+
+
+def test_cells_are_put_to_known_indices(tmp_path: Path) -> None:
+    check(tmp_path, "ScatterND", (1, 3, 4, 6), np.array([[0, 2], [0, 0]], np.int64), floats(2, 4, 6))
+    check(tmp_path, "ScatterND", (1, 3, 4, 6), np.array([[0, 2], [0, 2]], np.int64), floats(2, 4, 6), reduction="add")
+    places = np.array([[[[1, -1]]]], np.int64)
+    check(tmp_path, "ScatterElements", (1, 3, 4, 6), places, floats(1, 1, 1, 2), axis=3)
+    check(tmp_path, "ScatterElements", (1, 3, 4, 6), places, floats(1, 1, 1, 2), axis=3, reduction="add")
+
+
+def test_norms_of_windows_and_of_maps(tmp_path: Path) -> None:
+    check(tmp_path, "LpPool", (1, 3, 7, 6), kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 1], p=3)
+    check(tmp_path, "GlobalLpPool", (1, 3, 4, 6), p=1)
+    check(tmp_path, "Shrink", (1, 3, 4, 6), bias=0.1, lambd=0.4)
+    check(tmp_path, "Asinh", (1, 3, 4, 6))
+
+
+def test_unpooling_puts_cells_back_to_their_places(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["low", "places"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("MaxUnpool", ["low", "places"], ["made"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Neg", ["made"], ["y"], name="last"),
+    ]
+    path = write(tmp_path, nodes, (1, 3, 4, 6), {}, 18)
+    x = floats(1, 3, 4, 6)
+    (wanted,) = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["y"], {"x": x})
+    network = OnnxNetwork(read_onnx(path))
+    np.testing.assert_allclose(network(torch.from_numpy(x)).numpy(), wanted)
+    assert trace(network)["last"].output_shape == (3, 4, 6)
+
+
 @pytest.mark.parametrize("mode", ["DCR", "CRD"])
 def test_depth_to_space_orders_channels_as_onnxruntime(tmp_path: Path, mode: str) -> None:
     check(tmp_path, "DepthToSpace", (1, 12, 3, 4), blocksize=2, mode=mode)

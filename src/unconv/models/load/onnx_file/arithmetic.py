@@ -195,6 +195,12 @@ def local_response(node: Node, x: Tensor) -> Tensor:
     )
 
 
+def shrink(node: Node, x: Tensor) -> Tensor:
+    """``Shrink``: nothing between the ends, less the bias beyond them."""
+    bias, end = node.get("bias", 0.0), node.get("lambd", 0.5)
+    return torch.where(x > end, x - bias, torch.where(x < -end, x + bias, torch.zeros_like(x)))
+
+
 def clip(node: Node, x: Tensor, *given: Any) -> Tensor:
     """``Clip``; its ends are attributes, inputs, or missing."""
     low, high = (node.setting(name, (x, *given), n) for n, name in ((1, "min"), (2, "max")))

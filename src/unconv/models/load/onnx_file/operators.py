@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unconv.models.load.onnx_file import arithmetic, pools, quantized, shapes
-from unconv.models.load.onnx_file.node import Node
+from unconv.models.load.onnx_file import arithmetic, indexing, pools, quantized, shapes
+from unconv.models.load.onnx_file.node import Node, as_tensor
 from unconv.models.load.onnx_file.resize import resize
 
 
@@ -47,7 +47,12 @@ def _same(_node: Node, x: Tensor, *_: Any) -> Tensor:
 _UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     **{name.capitalize(): getattr(torch, name) for name in ("abs", "neg", "exp", "log", "sqrt", "reciprocal", "floor")},
     **{name.capitalize(): getattr(torch, name) for name in ("ceil", "round", "sign", "sin", "cos", "tan", "asin")},
-    **{name.capitalize(): getattr(torch, name) for name in ("acos", "atan", "sinh", "cosh", "erf", "tanh", "sigmoid")},
+    **{
+        name.capitalize(): getattr(torch, name)
+        for name in ("acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf")
+    },
+    "Tanh": torch.tanh,
+    "Sigmoid": torch.sigmoid,
     "Relu": F.relu,
     "Softplus": F.softplus,
     "Softsign": F.softsign,
@@ -94,6 +99,8 @@ OPERATORS: dict[str, Operator] = {
     "Identity": Operator(_same),
     "Dropout": Operator(_same, (1, 2)),
     "Cast": Operator(arithmetic.cast),
+    "CastLike": Operator(lambda _node, x, like: x.to(as_tensor(like, x).dtype)),
+    "Shrink": Operator(arithmetic.shrink),
     "Mean": Operator(arithmetic.mean),
     "Mod": Operator(arithmetic.modulo),
     "Where": Operator(arithmetic.where),
@@ -129,6 +136,8 @@ OPERATORS: dict[str, Operator] = {
     "AveragePool": Operator(pools.average_pool),
     "GlobalAveragePool": Operator(pools.global_average),
     "GlobalMaxPool": Operator(pools.global_max),
+    "LpPool": Operator(pools.lp_pool),
+    "GlobalLpPool": Operator(pools.global_lp),
     "Resize": Operator(resize, (1, 2, 3)),
     "Upsample": Operator(resize, (1,)),
     "Shape": Operator(shapes.shape),
@@ -141,8 +150,13 @@ OPERATORS: dict[str, Operator] = {
     "Concat": Operator(shapes.concat),
     "Split": Operator(shapes.split, (1,)),
     "Slice": Operator(shapes.slice_, (1, 2, 3, 4)),
-    "Gather": Operator(shapes.gather, (1,)),
-    "GatherElements": Operator(shapes.gather_elements),
+    "Gather": Operator(indexing.gather, (1,)),
+    "GatherElements": Operator(indexing.gather_elements),
+    "GatherND": Operator(indexing.gather_blocks, (1,)),
+    "ScatterND": Operator(indexing.scatter_blocks, (1,)),
+    "ScatterElements": Operator(indexing.scatter_elements),
+    "MaxUnpool": Operator(indexing.max_unpool, (2,)),
+    "OneHot": Operator(indexing.one_hot, (1,)),
     "Expand": Operator(shapes.expand, (1,)),
     "Tile": Operator(shapes.tile, (1,)),
     "Pad": Operator(shapes.pad, (1, 2, 3)),

@@ -66,6 +66,20 @@ def _padded(node: Node, x: Tensor, kernel: list[int], value: float) -> tuple[Ten
     return pad_axes(x, pairs, value), [0] * len(kernel)
 
 
+def lp_pool(node: Node, x: Tensor) -> Tensor:
+    """``LpPool``: the norm of each window, of powers of its averages; padding counts as zeros."""
+    p, kernel = node.get("p", 2), node.get("kernel_shape")
+    counted = Node(node.name, node.operator, {**node.attributes, "count_include_pad": 1}, node.inputs, node.outputs)
+    norm: Tensor = (average_pool(counted, x.abs() ** p) * prod(kernel)) ** (1 / p)
+    return norm
+
+
+def global_lp(node: Node, x: Tensor) -> Tensor:
+    """``GlobalLpPool``."""
+    norm: Tensor = torch.linalg.vector_norm(x, node.get("p", 2), tuple(range(2, x.dim())), keepdim=True)
+    return norm
+
+
 def global_average(_node: Node, x: Tensor) -> Tensor:
     """``GlobalAveragePool``."""
     return x.mean(tuple(range(2, x.dim())), keepdim=True)

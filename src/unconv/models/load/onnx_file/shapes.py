@@ -87,33 +87,6 @@ def slice_(node: Node, x: Tensor, *given: Any) -> Tensor:
     return x
 
 
-def gather(node: Node, x: Any, places: Any) -> Any:
-    """``Gather`` of cells along an axis; one cell that is known is selected."""
-    axis = node.get("axis", 0)
-    if not isinstance(places, Tensor) and places.ndim == 0:
-        x = as_tensor(x)
-        return x.select(axis, int(places))
-    beside = x if isinstance(x, Tensor) else places
-    x = as_tensor(x, beside)
-    axis %= x.dim()
-    if not isinstance(places, Tensor):
-        # Known cells are counted from the front before torch sees them, so that a trace knows them too.
-        index = as_tensor(places % x.shape[axis], beside)
-    elif axis == 0 and x.dim() == 2:
-        return F.embedding(places.long(), x)
-    else:
-        index = torch.where(places < 0, places + x.shape[axis], places).long()
-    picked = x.index_select(axis, index.flatten())
-    return picked.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
-
-
-def gather_elements(node: Node, x: Any, places: Any) -> Any:
-    """``GatherElements``."""
-    index = as_tensor(places, x if isinstance(x, Tensor) else None).long()
-    x, axis = as_tensor(x, index), node.get("axis", 0)
-    return torch.gather(x, axis, torch.where(index < 0, index + x.shape[axis], index))
-
-
 def expand(node: Node, x: Tensor, target: Any) -> Tensor:
     """``Expand``: broadcast to a shape, which may be the smaller of both."""
     return x.expand(np.broadcast_shapes(tuple(x.shape), tuple(node.numbers(target, "shape"))))
@@ -137,8 +110,8 @@ def pad(node: Node, x: Tensor, *given: Any) -> Tensor:
     if mode == "constant":
         flat = [number for pair in reversed(pairs) for number in pair]
         return F.pad(x, flat, value=value) if any(flat) else x
-    cropped = [(min(before, 0), min(after, 0)) for before, after in pairs]
-    x = F.pad(x, [number for pair in reversed(cropped) for number in pair])
+    cropped = [min(number, 0) for pair in reversed(pairs) for number in pair]
+    x = F.pad(x, cropped) if any(cropped) else x
     return _fill(node, x, [(max(before, 0), max(after, 0)) for before, after in pairs], mode)
 
 
