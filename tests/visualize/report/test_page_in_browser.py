@@ -152,6 +152,18 @@ def test_the_box_lies_where_the_unit_looks(opened: Any) -> None:
     assert mark["height"] >= thumbnail["height"] * (bottom - top) / 24 - 1
 
 
+@pytest.mark.parametrize("width", [1280, 360])
+def test_pictures_keep_their_shape(browser: Any, tmp_path: Path, width: int) -> None:
+    volume = torch.rand(1, 3, 10, 12, 24)
+    report = uc.see(nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU()), volume, ["1"], tmp_path / "volume")
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    page = context.new_page()
+    page.goto(report.path.as_uri())
+    box = page.locator(".head > img").bounding_box()
+    context.close()
+    assert box["width"] / box["height"] == pytest.approx(2, rel=0.02)
+
+
 def test_filters_leave_what_was_asked_for(opened: Any) -> None:
     every = shown_units(opened)
     opened.select_option("#by-layer", "1")
