@@ -146,6 +146,16 @@ CASES: dict[str, tuple[nn.Module, Tensor, str, str, nn.Module]] = {
         *(PICTURES[0], "8×36 are 288 numbers together", "x[None]"),
         before(lambda x: x[None], nn.Sequential(CONV2, nn.Flatten(), nn.Linear(288, 4))),
     ),
+    "a batch in one row": (
+        nn.Sequential(CONV2, nn.Flatten(0), nn.Linear(288, 4)),
+        *(PICTURES, "those of all 2 of the batch in one row", "x.flatten(1)"),
+        nn.Sequential(CONV2, nn.Flatten(1), nn.Linear(288, 4)),
+    ),
+    "a batch of one that is squeezed away": (
+        behind(nn.AdaptiveAvgPool2d(1), nn.BatchNorm1d(3).eval(), torch.squeeze),
+        *(PICTURES[:1], "gets 3 from maker, without a batch", "x.flatten(1)"),
+        behind(nn.AdaptiveAvgPool2d(1), nn.BatchNorm1d(3).eval(), lambda x: x.flatten(1)),
+    ),
     "features behind the batch of a linear layer": (
         behind(nn.Conv1d(7, 12, 3), nn.Linear(12, 4)),
         *(STEPS, "takes 12 features and gets 8 from maker (2×12×8, batch first)", "x.transpose(1, 2) before it"),

@@ -255,6 +255,35 @@ CASES: dict[str, tuple[nn.Module, Tensor, str, str, nn.Module]] = {
         *(PICTURES, "mean 2×6", "x[..., None, None].expand(-1, -1, 6, 6) of mean"),
         towers(lambda a, b: torch.cat([a, b.mean((2, 3))[..., None, None].expand(-1, -1, 6, 6)], 1), CONV, NARROW),
     ),
+    "a step and a vector put together": (
+        Net(lambda net, x: torch.cat([x[:, :1], net.l(x).mean(1)], -1), l=nn.Linear(10, 6)),
+        *(STEPS, "mean 2×6", "x[:, None] of mean"),
+        Net(lambda net, x: torch.cat([x[:, :1], net.l(x).mean(1)[:, None]], -1), l=nn.Linear(10, 6)),
+    ),
+    "steps and a vector put together": (
+        Net(lambda net, x: torch.cat([x, net.l(x).mean(1)], -1), l=nn.Linear(10, 6)),
+        *(STEPS, "mean 2×6", "x[:, None].expand(-1, 7, -1) of mean"),
+        Net(lambda net, x: torch.cat([x, net.l(x).mean(1)[:, None].expand(-1, 7, -1)], -1), l=nn.Linear(10, 6)),
+    ),
+    "a gate for all steps": (
+        Net(lambda net, x: net.l(x) * net.l(x).mean(1), l=nn.Linear(10, 6)),
+        *(STEPS, "mean 2×6", "x[:, None] of mean"),
+        Net(lambda net, x: net.l(x) * net.l(x).mean(1)[:, None], l=nn.Linear(10, 6)),
+    ),
+    "a factor for other channels": (
+        Net(lambda net, x: net.c(x) * net.g(x.mean((2, 3)))[..., None, None], c=CONV, g=nn.Linear(3, 6)),
+        *(PICTURES, "8 channels against 6", "nn.Linear(3, 8) in layer g"),
+        Net(lambda net, x: net.c(x) * net.g(x.mean((2, 3)))[..., None, None], c=CONV, g=nn.Linear(3, 8)),
+    ),
+    "one-hot classes along the last axis": (
+        *(mapped(lambda x: x * torch.zeros(2, 6, 6, 8)), PICTURES, "2×6×6×8", "x.permute(0, 3, 1, 2)"),
+        mapped(lambda x: x * torch.zeros(2, 6, 6, 8).permute(0, 3, 1, 2)),
+    ),
+    "pictures of two sizes compared": (
+        towers(lambda a, b: F.cosine_similarity(a.flatten(1), b.flatten(1)), CONV, PADDED),
+        *(PICTURES, "vectors of 288 and 512 numbers", "nn.AdaptiveAvgPool2d(1) before the flatten"),
+        towers(lambda a, b: F.cosine_similarity(a.mean((2, 3)), b.mean((2, 3))), CONV, PADDED),
+    ),
     "swapped axes": (
         towers(lambda a, b: a.mT + b, nn.Linear(10, 8), nn.Linear(10, 8)),
         *(STEPS, "a is 2×8×7 and b 2×7×8", "x.transpose(-1, -2) of b"),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from unconv.errors import UnconvError
 from unconv.network.audit.finding import by_size
 from unconv.network.near_sizes import Join, deepest_stride, sizes_near
+from unconv.network.shapes.batch_answers import answer_batch
 from unconv.network.shapes.failing_place import Call, fails_alike, outermost_call
 from unconv.network.shapes.index_answers import answer_index
 from unconv.network.shapes.module_answers import Sizes, answer_shapes
@@ -56,11 +57,15 @@ class ShapeError(UnconvError, RuntimeError):
 
 # What torch's errors about sizes speak of.
 _ABOUT_SIZES = re.compile(
-    r"\b(sizes?|shapes?|dimensions?|channels|broadcast\w*|match|class probabilities|multi-target|\d-?D)\b",
+    r"\b(sizes?|shapes?|dimensions?|channels|broadcast\w*|match|should contain|\d-?D)\b|"
+    "class probabilities|multi-target",
     re.IGNORECASE,
 )
-# What those about numbers of rows and classes say.
-_ABOUT_RANGES = re.compile(r"out of range in self|out of bounds|not in the valid range", re.IGNORECASE)
+# What those say that are explained by the values where they came up: without a row or a class, or of no one shape.
+_BY_VALUES = (
+    (re.compile(r"out of range in self|out of bounds|not in the valid range", re.IGNORECASE), answer_index),
+    (re.compile("each tensor to be equal size|storage that is not resizable"), answer_batch),
+)
 # What those of other kinds speak of: types of numbers, devices, and what a backend has no operation for.
 _OF_OTHER_KINDS = re.compile(
     r"dtype|scalar type|Input type|result type|same device|on device|devices?:|not implemented for|Could not run|"
@@ -146,10 +151,10 @@ def _explain_failure(error: BaseException | None, find_call: Callable[[], Call |
         return
     if _OF_OTHER_KINDS.search(str(error)):
         return
-    if _ABOUT_RANGES.search(str(error)):
-        indices = answer_index(error)
-        if indices is not None:
-            raise ShapeError(indices, ()) from error
+    for about, answers in _BY_VALUES:
+        told = answers(error) if about.search(str(error)) else None
+        if told is not None:
+            raise ShapeError(told, ()) from error
     call = find_call()
     before = _EXPLAINING.set(True)
     try:

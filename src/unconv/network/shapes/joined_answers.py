@@ -7,7 +7,7 @@ from math import isqrt
 
 from unconv.network.audit.checks.meeting import maker_of
 from unconv.network.audit.finding import by_size
-from unconv.network.shapes.rearranged_answers import weighted_before
+from unconv.network.shapes.rearranged_answers import weighted_before, widened
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.trace.failed import Failed
 from unconv.network.trace.graph import Graph
@@ -36,11 +36,15 @@ def answer_joined(failed: Failed, graph: Graph, where: str) -> ShapeAnswer | Non
     names, pair = (called[0], called[other]), (shapes[0], shapes[other])
     what = f"{names[0]} is {by_size(pair[0])} and {names[1]} {by_size(pair[1])}; {where} joins them ({operator})"
     if len(pair[0]) != len(pair[1]):
-        return ShapeAnswer(what, (), names, _of_fewer_axes(names, pair, operator), by_input=False)
+        return ShapeAnswer(what, (), names, _of_fewer_axes(names, pair, along, operator), by_input=False)
     values = (failed.values[0], failed.values[other])
     differ = [axis for axis, sides in enumerate(zip(*pair, strict=True)) if _unlike_at(sides, axis, along, operator)]
     if differ == [0]:
         return _of_batches(what, names, pair, values, graph)
+    if len(pair[0]) > 3 and pair[1] == (pair[0][0], *pair[0][2:], pair[0][1]):
+        order = ", ".join(map(str, (0, len(pair[0]) - 1, *range(1, len(pair[0]) - 1))))
+        fix = f"x.permute({order}) of {names[1]}: its channels come last, and those of the other behind the batch"
+        return ShapeAnswer(what, (), names, fix, by_input=False)
     if None in values and len(pair[0]) > 2:
         return _of_constant(what, names, pair, values, differ)
     if _swapped(*pair):
@@ -49,15 +53,26 @@ def answer_joined(failed: Failed, graph: Graph, where: str) -> ShapeAnswer | Non
     if len(pair[0]) == 3 and all(_ends_in_linear(graph, name) for name in names):
         return _of_tokens(what, names, pair, differ)
     if differ == [1] and len(pair[0]) == 2:
-        return ShapeAnswer(what, (), names, f"nn.Linear({pair[1][1]}, {pair[0][1]}) behind {names[1]}", by_input=False)
+        return ShapeAnswer(what, (), names, linear_behind(graph, names[1], pair[1][1], pair[0][1]), by_input=False)
     if differ == [1]:
-        together = ", or torch.cat([a, b], 1)" if operator != "cat" else ", or torch.cat([a, b], 1), along the channels"
+        together = f", or torch.cat([a, b], 1){', along the channels' * (operator == 'cat')}"
         one, two = pair[0][1], pair[1][1]
-        fix = f"nn.Conv{len(pair[0]) - 2}d({two}, {one}, 1) behind {names[1]}{together}"
+        fix = f"nn.Conv{len(pair[0]) - 2}d({two}, {one}, 1) behind {names[1]}"
+        fix = widened(graph, names[1], one) or fix
+        fix += together if pair[0][2:] == pair[1][2:] else ""
         return ShapeAnswer(f"{what}: {one} channels against {two}", (), names, fix, by_input=False)
     if 0 in differ:
         return _of_batches(what, names, pair, values, graph)
     return None
+
+
+def linear_behind(graph: Graph, name: str, features: int, wanted: int) -> str:
+    """What makes as many features of a vector as are wanted: places that were flattened have to be as many."""
+    flat = next((layer for layer in graph if layer.name == name and layer.operator == "flatten"), None)
+    linear = f"nn.Linear({features}, {wanted}) behind {name}"
+    if flat is None or len(flat.input_shape) < 2:
+        return linear
+    return f"inputs of one size, or nn.AdaptiveAvgPool{len(flat.input_shape) - 1}d(1) before the flatten, in both"
 
 
 def _joined_along(failed: Failed) -> int:
@@ -86,24 +101,39 @@ def _ends_in_linear(graph: Graph, name: str) -> bool:
     return layer is not None and layer.operator == "linear"
 
 
-def _of_fewer_axes(names: Sequence[str], pair: Sequence[Shape], operator: str) -> str:
+def _of_fewer_axes(names: Sequence[str], pair: Sequence[Shape], along: int | None, operator: str) -> str:
     """What gives a tensor the axes of the other."""
     short, long = sorted(pair, key=len)
     name = names[0 if short == pair[0] else 1]
     more = len(long) - len(short)
-    if len(short) >= 2 and short[:1] == long[:1] and more == 1 and short[1:] == long[2:]:
-        return f"x[:, None] of {name}, which has no channel"
-    behind = f"x[..., {', '.join(['None'] * more)}]"
     if operator in ("cat", "stack"):
-        if short[:1] == long[:1] and len(short) == 2:
-            sizes = ", ".join(map(str, ("-1", "-1", *long[2:])))
-            return f"{behind}.expand({sizes}) of {name}: one number a channel, at every place"
-        return f"reshape {name} to {len(long)} axes, of which all but the one along which they are joined are equal"
+        return _added(short, long, along, name)
+    if len(short) >= 2 and short[:1] == long[:1] and more == 1 and short[1:] == long[2:]:
+        return f"x[:, None] of {name}, which has no {'channel' if len(long) > 3 else 'axis behind the batch'}"
+    behind = f"x[..., {', '.join(['None'] * more)}]"
     if len(short) >= 2 and short == long[: len(short)]:
         return f"{behind} of {name}: torch lines up the last axes, and its axes are the first of the other's"
     if len(short) == 1 and short[0] == long[1]:
         return f"x.reshape(1, -1{', 1' * (len(long) - 2)}) of {name}: torch lines up the last axes"
     return f"reshape {name} to {len(long)} axes that are 1 or equal to those of {by_size(long)}"
+
+
+def _added(short: Shape, long: Shape, along: int | None, name: str) -> str:
+    """The axes, behind the batch and together, by which a tensor can be joined along an axis, where there are some."""
+    more = len(long) - len(short)
+    # A tensor rather has the axis along which it is joined.
+    places = sorted(range(1, len(short) + 1), key=lambda place: along in range(place, place + more))
+    for place in places:
+        shape = (*short[:place], *long[place : place + more], *short[place:])
+        new = range(place, place + more)
+        # Along the axis itself one cell is enough.
+        if all(a == b or axis == along for axis, (a, b) in enumerate(zip(shape, long, strict=True))):
+            sizes = ["-1" if axis not in new or axis == along else str(long[axis]) for axis in range(len(long))]
+            code = f"x[{'..., ' if place == len(short) else ':, ' * place}{', '.join(['None'] * more)}]"
+            if any(long[axis] != 1 and axis != along for axis in new):
+                return f"{code}.expand({', '.join(sizes)}) of {name}: its numbers at every place"
+            return f"{code} of {name}, which has no {'channel' if place == 1 and len(long) > 3 else 'such axis'}"
+    return f"reshape {name} to {len(long)} axes, of which all but the one along which they are joined are equal"
 
 
 def _of_batches(

@@ -152,6 +152,10 @@ def _norm_axes(layer: Any, shape: Shape, names: tuple[str, str]) -> ShapeAnswer 
     axes, stem = int(kind[-2]), kind[:-2]
     if len(shape) == axes + 2 or (axes == 1 and len(shape) in (2, 3)):
         return None
+    if len(shape) == 1:
+        what = f"{names[1]} takes channels of a batch and gets {by_size(shape)} from {names[0]}, without a batch"
+        fix = "x.flatten(1) where axes are dropped: x.squeeze() drops a batch of one too"
+        return ShapeAnswer(what, (), names, fix, by_input=False)
     what = f"{names[1]} takes {axes + 2} axes (batch, channel, size) and gets {by_size(shape)}"
     if len(shape) == axes + 1 and axes > 1:
         return ShapeAnswer(f"{what}: one image without a batch", (), names, "x[None] at the input", by_input=False)

@@ -120,14 +120,16 @@ def _function_answer(recorder: Recorder, graph: Graph, module: ModuleCall | None
         operator = failed.operator.strip("_")
         if not failed.shapes:
             continue
+        answer: ShapeAnswer | None = None
         if operator == "multi_head_attention_forward":
             answer = answer_attention_layer(failed, graph, module)
         elif module is not None and operator == _FUNCTION_OF.get(type(module.module)):
             one_value = answer_one_value(failed, graph, _where(module))
             answer = one_value or _module_answer(graph, module, failed.error)
-        else:
-            rule = _BY_FUNCTION.get(operator)
-            answer = rule(failed, graph, _where(module)) if rule is not None else None
+        # A function outside of a model's modules may be that of its own kind too.
+        rule = _BY_FUNCTION.get(operator) if answer is None else None
+        if rule is not None:
+            answer = rule(failed, graph, _where(module))
         if answer is None and isinstance(failed.error, IndexError):
             answer = answer_axis(failed, graph, _where(module))
         if answer is not None:

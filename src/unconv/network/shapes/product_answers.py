@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from unconv.network.audit.finding import by_size
-from unconv.network.shapes.joined_answers import operand_names
+from unconv.network.shapes.joined_answers import linear_behind, operand_names
 from unconv.network.shapes.rearranged_answers import weighted_before, widened
 from unconv.network.shapes.shape_error import ShapeAnswer
 from unconv.network.shapes.size_story import size_stories
@@ -35,6 +35,10 @@ def answer_linear_layer(graph: Graph, module: ModuleCall, name: str) -> ShapeAns
         order = "x.transpose(1, 2)" if len(given) == 3 else f"x.movedim(1, {len(given) - 1})"
         what += f" from {name} ({by_size(given)}, batch first)"
         return ShapeAnswer(what, (), names, f"{order} before it: its features stand behind the batch", by_input=False)
+    batch = graph.values[graph.root_of(name)].shape[0]
+    if len(given) == 1 and batch > 1 and given[0] == batch * takes:
+        what = f"{what}: those of all {batch} of the batch in one row"
+        return ShapeAnswer(what, (), names, "x.flatten(1): the batch stays as it is", by_input=False)
     if prod(given) == takes and _has_no_batch(graph, name):
         what += f": {name} keeps the first axis of one image, and {by_size(given)} are {takes} numbers together"
         return ShapeAnswer(what, (), names, "x[None] at the input, which has no batch", by_input=False)
@@ -156,5 +160,5 @@ def answer_similarity(failed: Failed, graph: Graph, where: str) -> ShapeAnswer |
         return None
     what = f"{where} compares {names[0]}, {by_size(shapes[0])}, and {names[1]}, {by_size(shapes[1])}"
     what += f" ({failed.operator}): vectors of {one} and {two} numbers"
-    fix = widened(graph, names[1], one) or f"nn.Linear({two}, {one}) behind {names[1]}"
+    fix = widened(graph, names[1], one) or linear_behind(graph, names[1], two, one)
     return ShapeAnswer(what, (), names[:2], fix, by_input=False)
