@@ -22,20 +22,29 @@ from unconv.errors import MissingExtraError, ModelError
 from unconv.models.load.hugging_face import files
 
 NAMES = {0: "cat", 1: "dog", 2: "cow"}
-SMALL = {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "id2label": NAMES}
+SMALL = {"hidden_sizes": [8, 16], "depths": [1, 1], "id2label": NAMES}
 SETTINGS = {
     "ResNet": {**SMALL, "embedding_size": 8, "layer_type": "basic"},
-    "ConvNext": SMALL,
+    "ConvNext": {**SMALL, "num_stages": 2},
     "ViT": {
         "hidden_size": 16,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "intermediate_size": 32,
-        "image_size": 64,
+        "image_size": 32,
         "patch_size": 8,
         "id2label": NAMES,
     },
-    "Segformer": {**SMALL, "num_attention_heads": [1, 1, 2, 2], "decoder_hidden_size": 16},
+    "Segformer": {
+        **SMALL,
+        "num_encoder_blocks": 2,
+        "num_attention_heads": [1, 2],
+        "decoder_hidden_size": 16,
+        "sr_ratios": [4, 2],
+        "patch_sizes": [7, 3],
+        "strides": [4, 2],
+        "mlp_ratios": [2, 2],
+    },
 }
 
 
@@ -56,7 +65,7 @@ def save(transformers: Any, family: str, folder: Path) -> Any:
     kind = "SemanticSegmentation" if family == "Segformer" else "ImageClassification"
     model = getattr(transformers, f"{family}For{kind}")(getattr(transformers, f"{family}Config")(**SETTINGS[family]))
     model.save_pretrained(folder)
-    transformers.ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
     return model.eval()
 
 
@@ -64,11 +73,11 @@ def save(transformers: Any, family: str, folder: Path) -> Any:
 def test_a_saved_network_is_the_one_that_comes_back(transformers: Any, tmp_path: Path, family: str) -> None:
     model = save(transformers, family, tmp_path)
     loaded = uc.load_model(f"hf:{tmp_path}")
-    assert (loaded.classes, loaded.input_size, loaded.notes) == (("cat", "dog", "cow"), (3, 64, 64), ())
+    assert (loaded.classes, loaded.input_size, loaded.notes) == (("cat", "dog", "cow"), (3, 32, 32), ())
     assert loaded.weights == f"those of {tmp_path}"
-    images = torch.randn(2, 3, 64, 64)
+    images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(loaded(images).logits, model(images).logits)
-    by_name, by_module = uc.trace(f"hf:{tmp_path}"), uc.trace(model, (3, 64, 64))
+    by_name, by_module = uc.trace(f"hf:{tmp_path}"), uc.trace(model, (3, 32, 32))
     assert [(one.name, one.macs, one.receptive_field) for one in by_name.layers] == [
         (one.name, one.macs, one.receptive_field) for one in by_module.layers
     ]
@@ -94,12 +103,12 @@ def test_a_name_on_the_hub_is_fetched_file_by_file(
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     monkeypatch.setattr(files, "hub_is_reachable", lambda: True)
-    assert uc.trace("hf:someone/small-vit").macs == uc.trace(model, (3, 64, 64)).macs
+    assert uc.trace("hf:someone/small-vit").macs == uc.trace(model, (3, 32, 32)).macs
     assert asked == ["config.json", "preprocessor_config.json"]
     loaded = uc.load_model("hf:someone/small-vit")
     assert loaded.weights == "those of someone/small-vit on the Hugging Face hub"
     assert loaded.notes[0].startswith("read from ")
-    images = torch.randn(1, 3, 64, 64)
+    images = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(loaded(images).logits, model(images).logits)
 
 
@@ -107,13 +116,13 @@ def test_scan_and_report_have_its_classes_and_transform(transformers: Any, tmp_p
     save(transformers, "ResNet", tmp_path / "net")
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    for seed in range(3):
-        noise = np.random.default_rng(seed).integers(0, 256, (70, 80, 3), dtype=np.uint8)
+    for seed in range(2):
+        noise = np.random.default_rng(seed).integers(0, 256, (40, 36, 3), dtype=np.uint8)
         Image.fromarray(noise).save(pictures / f"{seed}.png")
     layer = "resnet.encoder.stages.0.layers.0.layer.0.convolution"
     made = uc.scan(f"hf:{tmp_path / 'net'}", pictures, layer, top=2)
     assert made.values[layer].shape == (8, 2)
-    assert "size=(64, 64)" in made.about["preprocess"]
+    assert "size=(32, 32)" in made.about["preprocess"]
     arguments = ["see", f"hf:{tmp_path / 'net'}", str(pictures), "--layers", layer, "--out", str(tmp_path / "report")]
     ran = CliRunner().invoke(app, arguments)
     assert ran.exit_code == 0, ran.output
@@ -141,7 +150,7 @@ def test_pickles_are_read_without_running_and_code_beside_the_weights_never_runs
     (folder / "config.json").write_text(json.dumps(values | spoiled))
     loaded = uc.load_model(f"hf:{folder}")
     assert "float16 of the file taken as float32" in loaded.notes
-    images = torch.randn(1, 3, 64, 64)
+    images = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(loaded(images).logits, model(images).logits, atol=1e-2, rtol=1e-2)
     for other in ({"model_type": "own"}, {"architectures": ["OwnNet"]}, {"architectures": ["Trainer"]}):
         (folder / "config.json").write_text(json.dumps(values | spoiled | other))
@@ -172,5 +181,5 @@ def test_without_a_processor_the_transform_is_assumed_and_said(transformers: Any
     save(transformers, "ViT", tmp_path)
     shutil.move(tmp_path / "preprocessor_config.json", tmp_path / "elsewhere.json")
     loaded = uc.load_model(f"hf:{tmp_path}")
-    assert loaded.input_size == (3, 64, 64)
-    assert loaded.notes[0].startswith("no preprocessor_config.json tells the picture transform: resized covering 64x64")
+    assert loaded.input_size == (3, 32, 32)
+    assert loaded.notes[0].startswith("no preprocessor_config.json tells the picture transform: resized covering 32x32")
