@@ -222,7 +222,12 @@ def test_a_fix_is_audited_again_and_told_as_data(net: str, tmp_path: Path) -> No
     assert "uneven-overlap" not in {one["rule"] for one in fix["findings"]}
     assert fix["refused"] == []
     assert Path(fix["file"]).exists()
+    again = fix["audited_again"]
+    assert again["gone"] == [{"layer": "up", "rule": "uneven-overlap"}]
+    assert again["new"] == again["unmeasured"] == []
+    assert {one["rule"] for one in again["same"]} == {one["rule"] for one in fix["findings"]}
     assert "audited again: " in run.stderr
+    assert "1 finding gone; as before: " in run.stderr
 
 
 def test_sizes_that_work_are_told_with_code(net: str) -> None:

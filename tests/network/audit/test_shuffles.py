@@ -237,6 +237,51 @@ def test_views_that_are_no_shuffles_are_not_found() -> None:
     assert phases_of(nn.Sequential(nn.Conv2d(3, 12, 8), nn.PReLU(), nn.PixelShuffle(2))) == []
 
 
+def along_rows(y: Tensor) -> Tensor:
+    return y.view(len(y), 4, 2, *y.shape[2:]).permute(0, 1, 3, 2, 4).reshape(len(y), 4, 2 * y.shape[2], y.shape[3])
+
+
+def of_signals(y: Tensor) -> Tensor:
+    return y.view(len(y), 4, 2, -1).permute(0, 1, 3, 2).reshape(len(y), 4, -1)
+
+
+def of_volumes(y: Tensor) -> Tensor:
+    blocks = y.view(len(y), 1, 2, 2, 2, *y.shape[2:]).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return blocks.flatten(6).flatten(4, 5).flatten(2, 3)
+
+
+def stacked(y: Tensor) -> Tensor:
+    rows = [torch.stack([y[:, 2 * n :: 4], y[:, 2 * n + 1 :: 4]], -1) for n in (0, 1)]
+    return torch.stack(rows, 3).reshape(len(y), 2, 2 * y.shape[2], 2 * y.shape[3])
+
+
+class Behind(nn.Module):
+    def __init__(self, conv: nn.Module, shuffle: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.shuffle = conv, shuffle
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shuffle(self.conv(x).relu())
+
+
+@pytest.mark.parametrize(
+    ("conv", "shuffle", "phases"),
+    [(nn.Conv1d, of_signals, 2), (nn.Conv2d, along_rows, 2), (nn.Conv2d, stacked, 4), (nn.Conv3d, of_volumes, 8)],
+)
+def test_any_number_of_axes_and_any_factor_is_read_and_mended(
+    conv: Callable[[int, int, int], nn.Module], shuffle: Callable[[Tensor], Tensor], phases: int
+) -> None:
+    torch.manual_seed(0)
+    model = Behind(layer := conv(3, 8, 1), shuffle)
+    size = (3, *(4 for _ in range(layer.weight.ndim - 2)))  # type: ignore[operator, union-attr]
+    found = audit(model, size, measure=False)
+    (finding,) = (one for one in found.findings if one.rule == "unequal-phases")
+    assert f"makes the {phases} phases of a pixel shuffle behind relu, which" in finding.message
+    patched = patch(found)
+    assert [one.finding.rule for one in patched.changes] == ["unequal-phases"]
+    assert "unequal-phases" not in {one.rule for one in patched.audit.findings}
+
+
 def test_fixes_mend_what_can_be_and_say_what_cannot() -> None:
     torch.manual_seed(0)
     mended = patch(audit(Shuffled(between=nn.BatchNorm2d(12)).eval(), (3, 8, 8), measure=False))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from unconv.errors import UnconvError
-from unconv.network.audit.checks.shuffles import find_shuffles, in_turn, order_behind
+from unconv.network.audit.checks.shuffles import find_shuffles, in_turn, order_behind, scale_factor
 from unconv.network.audit.finding import Finding, Subject, module_of, quoted
 from unconv.network.audit.pattern_score import NOTICEABLE
 from unconv.network.run.computed_weights import computed_by, weight_of
@@ -82,17 +81,16 @@ def mend(model: nn.Module, graph: Graph, finding: Finding) -> Change:
         score = _change(layer, checkerboard_score, equalised_)
         return Change(finding, f"uc.upsample.equalised_({at})", score + _CHANGED, equal=False)
     phases = _phases(Subject(model, graph), layer, finding)
-    score = _change(
-        layer, lambda one: _phase_score(one, phases), lambda one: equalised_phases_(one, scale_factor=isqrt(phases))
-    )
-    code = f"uc.upsample.equalised_phases_({at}, {isqrt(phases)})"
+    factor = scale_factor(phases, weight.ndim - 2)
+    score = _change(layer, lambda one: _phase_score(one, phases), lambda one: equalised_phases_(one, factor))
+    code = f"uc.upsample.equalised_phases_({at}, {factor})"
     return Change(finding, code, score + _CHANGED, equal=False)
 
 
 def _phases(subject: Subject, layer: nn.Module, finding: Finding) -> int:
     """How many phases a convolution makes side by side; raises UnconvError for other layers, and for another order."""
     shuffle = next((one for one in find_shuffles(subject) if one.layer.name == finding.layer), None)
-    if shuffle is None or not isinstance(layer, nn.Conv2d):
+    if shuffle is None or not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         raise UnconvError(f"{type(layer).__name__} is neither a transposed convolution nor one before a pixel shuffle")
     order = order_behind(subject, shuffle)
     if order is None or not in_turn(order):

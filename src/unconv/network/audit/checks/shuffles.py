@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isqrt, prod
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from unconv.network.trace.values import Value, is_axis
 from unconv.operators.checkerboard import share_of_pattern, subpixel_score
 
 Shape = tuple[int, ...]
+# Layers that move numbers, and do nothing to them.
+_MOVES = ("pixel_shuffle", "flatten", "stack", "cat")
 # By how many draws an affine function is told apart, how near to one it has to be, and what counts as zero.
 _SAMPLES, _TOLERANCE, _ZERO = 2, 1e-6, 1e-9
 
@@ -94,7 +96,7 @@ def _source(graph: Graph, makers: dict[int, Layer], index: int) -> tuple[Layer, 
         if layer is not None and layer.operator in ("conv", "linear"):
             sources.add(layer.name)
             continue
-        if layer is not None and layer.operator not in ("pixel_shuffle", "flatten"):
+        if layer is not None and layer.operator not in _MOVES:
             between[one] = layer.operator
         parents = [parent for parent, _ in graph.values[one].parents]
         if not parents or len(sources) > 1:
@@ -292,7 +294,7 @@ def _finding(subject: Subject, shuffle: Shuffle, order: Tensor, score: Score) ->
     assert weight is not None
     behind = f" behind {', '.join(shuffle.between)}" if shuffle.between else ""
     if in_turn(order) and weight.ndim > 2:
-        factor = isqrt(phases) if weight.ndim == 4 else phases
+        factor = scale_factor(phases, weight.ndim - 2)
         fix = f"uc.upsample.equalised_phases_({name}, scale_factor={factor})"
         if not computed_by(shuffle.module):
             fix = f"uc.upsample.icnr_({name}.weight, scale_factor={factor}) before training, or {fix} after it"
@@ -308,6 +310,16 @@ def _finding(subject: Subject, shuffle: Shuffle, order: Tensor, score: Score) ->
         f"makes the {phases} phases of a pixel shuffle{behind}, which pass unequal amounts of a constant: {score}",
         fix,
     )
+
+
+def scale_factor(phases: int, axes: int) -> int | tuple[int, ...]:
+    """A factor of a shuffle with so many phases: the same along all axes, or all of it along the first.
+
+    >>> scale_factor(4, 2), scale_factor(27, 3), scale_factor(2, 2)
+    (2, 3, (2, 1))
+    """
+    same = round(phases ** (1 / axes))
+    return same if same**axes == phases else (phases, *(1 for _ in range(axes - 1)))
 
 
 def in_turn(order: Tensor) -> bool:
