@@ -332,6 +332,12 @@ def test_audit_says_whose_weights_it_takes() -> None:
         ("see", "unconv see: Missing argument 'MODEL'"),
         ("see lenet5 x.png --sqare 3", "unconv see: No such option: --sqare"),
         ("sea", "unconv: No such command 'sea'. Did you mean 'see'"),
+        ("trace lenet5", "unconv: No such command 'trace': unconv audit MODEL has the table of layers; "),
+        (
+            "explain_shapes lenet5",
+            "unconv: No such command 'explain_shapes': unconv audit MODEL tells why sizes do not",
+        ),
+        ("occlusion lenet5 x.png", "unconv: No such command 'occlusion': unconv experiment occlusion; "),
         ("arithmetic conv -i 5", "unconv arithmetic conv: Missing option '-k' / '--kernel-size'"),
     ],
 )

@@ -34,6 +34,18 @@ EXAMPLES = (
     "unconv models 'resnet*'                          # what a MODEL may be",
 )
 
+# Where the shell has what people look for under the name that Python has for it.
+ELSEWHERE = {
+    **dict.fromkeys(("trace", "layers", "summary", "macs"), "unconv audit MODEL has the table of layers"),
+    "explain": "unconv audit MODEL tells why sizes do not meet; in Python, uc.explain_shapes",
+    "project": "unconv see MODEL PICTURES projects the strongest units; in Python, uc.project takes any",
+    "draw": "unconv arithmetic draws a layer: -o FILE.svg",
+    **{
+        one: f"unconv experiment {one}"
+        for one in ("occlusion", "invariance", "evolution", "transfer", "correspondence")
+    },
+}
+
 CONVOLUTIONS, NETWORKS, TRAINING = "Convolutions", "Look into networks", "Train networks"
 SPARSE, OTHERS = "Sparse coding of pictures", "Others"
 
@@ -137,6 +149,9 @@ def tell_misuse(misuse: Any) -> int:
         return int(misuse.exit_code)
     command = misuse.ctx.command_path if getattr(misuse, "ctx", None) is not None else "unconv"
     command = re.sub(r"^\S+( -m unconv)?", "unconv", command)
+    named = re.match(r"No such command '(.*?)'", message)
+    if named is not None and command == "unconv" and (way := ELSEWHERE.get(named[1].split("_")[0])) is not None:
+        message = f"{named[0]}: {way}"
     print(f"{command}: {message.rstrip('.?')}; {command} --help tells the options", file=sys.stderr)
     return int(misuse.exit_code)
 
