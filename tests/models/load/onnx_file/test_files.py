@@ -188,3 +188,24 @@ def test_weights_that_several_nodes_take_count_once(tmp_path: Path) -> None:
     nodes += [node("Conv", ["a", "k"], ["b"], name="second"), node("Conv", ["b", "again"], ["y"], name="third")]
     graph = uc.trace(str(save(tmp_path, nodes, weights=[square])))
     assert (graph.parameters, graph.macs) == (9, 3 * 9 * 64)
+
+
+def test_a_file_for_batches_is_traced_for_one_example(tmp_path: Path) -> None:
+    picture = [value("x", TensorProto.FLOAT, (4, 3, 8, 8))]
+    for shape, rows in (([4, 144], 1), ([4, -1], 1), ([16, 36], 4), ([-1, 144], 1)):
+        target = numpy_helper.from_array(np.array(shape), "s")
+        matrix = numpy_helper.from_array(np.ones((144 // rows, 5), np.float32), "m")
+        nodes = [node("Conv", ["x", "w"], ["a"], name="conv"), node("Reshape", ["a", "s"], ["b"], name="rows")]
+        nodes += [node("MatMul", ["b", "m"], ["y"], name="head")]
+        path = save(tmp_path, nodes, picture, [numpy_helper.from_array(KERNELS, "w"), target, matrix], rank=2)
+        assert uc.trace(str(path)).macs == 3888 + 144 * 5
+        network = uc.load_model(str(path)).module
+        assert [network(torch.zeros(batch, 3, 8, 8)).shape for batch in (4, 1)] == [(4 * rows, 5), (rows, 5)]
+
+
+def test_a_shape_that_is_fixed_to_another_size_says_so(tmp_path: Path) -> None:
+    target = numpy_helper.from_array(np.array([1, 144]), "s")
+    nodes = [node("Conv", ["x", "w"], ["a"], name="conv"), node("Reshape", ["a", "s"], ["y"], name="rows")]
+    path = save(tmp_path, nodes, weights=[numpy_helper.from_array(KERNELS, "w"), target], rank=2)
+    said = r"node rows \(Reshape\): the shape 1×144 is none of 1×4×18×18, the batch first; .* export it with dynamic"
+    refused(path, said, input_size=(3, 20, 20))

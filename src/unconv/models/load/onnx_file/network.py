@@ -73,6 +73,7 @@ class OnnxNetwork(nn.Module):
         self.file = graph.file
         self._inputs, self._outputs = graph.inputs, graph.outputs
         self._constants = dict(graph.constants)
+        self._batch = graph.batch
         self._steps = tuple(self._make(graph.nodes))
         read = {*graph.outputs, *(name for step in self._steps for name in (*step.node.inputs, *step.takes))}
         weights = {name for step in self._steps if step.module for name in step.node.inputs if name not in step.takes}
@@ -123,6 +124,7 @@ class OnnxNetwork(nn.Module):
             if of_sizes:
                 yield _Step(node, None, ())
                 continue
+            given = given if self._batch is None else self._batch.freed(node, given)
             module = _layer(node, given)
             takes = tuple(node.inputs[position] for position in getattr(module, "positions", (0,)))
             if module is None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unconv.errors import MissingExtraError, ModelError, one_line, printable
+from unconv.models.load.onnx_file.fixed_batch import FixedBatch, fixed_batch
 from unconv.models.load.onnx_file.node import Node
 
 # Before it, axes were broadcast by attributes.
@@ -42,6 +43,7 @@ class OnnxGraph:
         constants: weights and other fixed values, by name.
         inputs: what it is given.
         outputs: names of the values that it returns.
+        batch: how many examples it takes at once, where that is fixed to more than one.
     """
 
     file: str
@@ -49,6 +51,7 @@ class OnnxGraph:
     constants: dict[str, Any]
     inputs: tuple[FileInput, ...]
     outputs: tuple[str, ...]
+    batch: FixedBatch | None = None
 
 
 def read_onnx(path: Path) -> OnnxGraph:
@@ -81,7 +84,9 @@ def read_onnx(path: Path) -> OnnxGraph:
         raise ModelError(f"{name}: sparse weights ({graph.sparse_initializer[0].values.name}) are not read")
     constants = {one.name: _array(one, path.parent, name) for one in graph.initializer}
     inputs = tuple(_input(one, name) for one in graph.input if one.name not in constants)
-    return OnnxGraph(name, tuple(_nodes(graph.node, opsets)), constants, inputs, tuple(o.name for o in graph.output))
+    nodes, outputs = tuple(_nodes(graph.node, opsets)), tuple(one.name for one in graph.output)
+    batch = fixed_batch(onnx, model, [one.axes for one in inputs])
+    return OnnxGraph(name, nodes, constants, inputs, outputs, batch)
 
 
 def _check_names(graph: Any, file: str) -> None:
@@ -108,7 +113,7 @@ def _array(weight: Any, folder: Path, file: str) -> NDArray[Any]:
 def import_onnx() -> Any:
     """The package with the parts that are used here; raises MissingExtraError where it is not installed."""
     try:
-        for part in ("checker", "defs", "helper", "inliner", "numpy_helper", "reference"):
+        for part in ("checker", "defs", "helper", "inliner", "numpy_helper", "reference", "shape_inference"):
             importlib.import_module(f"onnx.{part}")
         return importlib.import_module("onnx")
     except ImportError as error:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unconv.describe import by_size
 from unconv.models.load.onnx_file.node import Node, as_tensor
 
 
@@ -28,6 +29,12 @@ def reshape(node: Node, x: Tensor, target: Any) -> Tensor:
     wanted = node.numbers(target, "shape")
     if not node.get("allowzero", 0):
         wanted = [x.shape[n] if length == 0 else length for n, length in enumerate(wanted)]
+    told = prod(length for length in wanted if length != -1)
+    if x.numel() != told if -1 not in wanted else told and x.numel() % told:
+        node.refuse(
+            f"the shape {by_size(wanted)} is none of {by_size(tuple(x.shape))}, the batch first; of a file for one "
+            "size or batch it is fixed: run it at that, or export it with dynamic axes"
+        )
     return x.reshape(wanted)
 
 
