@@ -176,3 +176,19 @@ def test_dynamically_quantised_layers() -> None:
         (one.name, one.operator, one.macs) for one in wanted
     ]
     assert "whole numbers" in graph["0"].note
+
+
+def test_products_of_whole_numbers() -> None:
+    """As torchao writes a linear layer: both sides rounded, their product scaled."""
+
+    class Rounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("weight", torch.ones(8, 32, dtype=torch.int8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch._int_mm(x.mul(16).round().to(torch.int8), self.weight).float() / 16  # type: ignore[operator]
+
+    graph, wanted = uc.trace(Rounded(), (8,)), uc.trace(nn.Linear(8, 32, bias=False), (8,))
+    assert counted(graph) == counted(wanted)
+    assert not graph.uncounted

@@ -17,6 +17,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 WEIGHTS = "its weights are whole numbers, which are no parameters"
 
 Operation: TypeAlias = Callable[..., Any]
+# What ``torch.ops`` has, without and with an overload.
+_OPERATIONS = frozenset({OpOverloadPacket, OpOverload})
 
 
 def float_operation(function: Any) -> Operation | None:
@@ -25,7 +27,7 @@ def float_operation(function: Any) -> Operation | None:
     >>> float_operation(torch.ops.quantized.add)(torch.ones(2), torch.ones(2), 0.1, 0)
     tensor([2., 2.])
     """
-    if isinstance(function, OpOverloadPacket | OpOverload):
+    if type(function) in _OPERATIONS:
         space, _, name = str(function).partition(".")
         return _of_name(name.partition(".")[0]) if space == "quantized" else None
     return _OF_TENSORS.get(function)

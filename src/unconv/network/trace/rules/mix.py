@@ -184,7 +184,7 @@ MIX_RULES: dict[str, OperationRule] = {
     ),
     "native_group_norm": group_norm,
     "native_layer_norm": layer_norm,
-    **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm", "mv", "addmv"), product),
+    **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "int_mm", "scaled_mm"), product),
     **dict.fromkeys(_ATTENTION, attention),
     "trilinear": bilinear,
     **dict.fromkeys(_QUANTISED_LINEAR, quantised_linear),
