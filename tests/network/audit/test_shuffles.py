@@ -255,6 +255,20 @@ def stacked(y: Tensor) -> Tensor:
     return torch.stack(rows, 3).reshape(len(y), 2, 2 * y.shape[2], 2 * y.shape[3])
 
 
+def of_frames(y: Tensor) -> Tensor:
+    """The channels are two frames, each with two channels of four phases, in another order."""
+    return F.pixel_shuffle(y.view(len(y), 4, 2, *y.shape[2:]).transpose(1, 2), 2).flatten(1, 2)
+
+
+class Calls(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
 class Behind(nn.Module):
     def __init__(self, conv: nn.Module, shuffle: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -280,6 +294,17 @@ def test_any_number_of_axes_and_any_factor_is_read_and_mended(
     patched = patch(found)
     assert [one.finding.rule for one in patched.changes] == ["unequal-phases"]
     assert "unequal-phases" not in {one.rule for one in patched.audit.findings}
+
+
+def test_views_before_a_pixel_shuffle_turn_the_order() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(conv := nn.Conv2d(3, 8, 1), Calls(of_frames))
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    (found,) = phases_of(model)
+    with torch.no_grad():
+        assert score_of(found) == pytest.approx(stride_pattern(model(torch.ones(1, 3, 8, 8)), 2), rel=0.06)
+    exec(found.fix, {"model": model})
+    assert phases_of(model) == []
 
 
 def test_fixes_mend_what_can_be_and_say_what_cannot() -> None:

@@ -67,7 +67,8 @@ def find_shuffles(subject: Subject) -> list[Shuffle]:
             continue
         layer, between = source
         before = found.get(layer.name)
-        direct = maker is not None and maker.inputs == (layer.name,) and before is None
+        own = all(parent in graph.outputs[layer.name] for parent, _ in value.parents)
+        direct = maker is not None and own and before is None
         shapes = frozenset[Shape]() if before is None else before.shapes
         found[layer.name] = Shuffle(layer, module, between, shapes | {value.shape[1:]}, direct)
     return list(found.values())
