@@ -63,10 +63,12 @@ class LayerOutput:
     Attributes:
         shape: (units, \*grid), whatever the order of its axes.
         node: what it was computed by, in autograd's graph.
+        axes: what is not as usual with its axes, in a line: where units are, which tokens are left out.
     """
 
     shape: tuple[int, ...]
     node: Any
+    axes: str = ""
 
     @property
     def switches(self) -> int:
@@ -103,15 +105,15 @@ class Watcher:
         """Layers that return feature maps, in the order in which these came to be; ``graph`` tells the axes of each."""
         found: dict[Any, FeatureMaps] = {}
         for name, seen in self.seen.items():
-            shape = self._shape(model, graph, name, seen)
+            read = self._read(model, graph, name, seen)
             inside = [maps for maps in found.values() if maps.layer.startswith(f"{name}.")]
-            if isinstance(shape, str) or any(maps.size != shape[1:] for maps in inside):
+            if isinstance(read, str) or any(maps.size != read.shape[1:] for maps in inside):
                 continue
             before = found.get(seen.clipped)
             maps = FeatureMaps(
                 layer=name,
-                units=shape[0],
-                size=shape[1:],
+                units=read.shape[0],
+                size=read.shape[1:],
                 rectified=seen.rectified,
                 convolved=seen.convolved,
                 unclipped=before.layer if before else None,
@@ -126,25 +128,27 @@ class Watcher:
         outputs = {}
         for name, seen in self.seen.items():
             if self._layers is None or name in self._layers:
-                shape = self._shape(model, graph, name, seen)
-                if isinstance(shape, str) and self._layers is not None and shape:
-                    raise ModelError(f"{shape}; choose another layer")
-                if not isinstance(shape, str):
-                    outputs[name] = LayerOutput(shape, seen.node)
+                read = self._read(model, graph, name, seen)
+                if isinstance(read, str) and self._layers is not None and read:
+                    raise ModelError(f"{read}; choose another layer")
+                if not isinstance(read, str):
+                    outputs[name] = read
                 elif self._layers is not None:
                     outputs[name] = LayerOutput(seen.shape[1:], seen.node)
         return outputs
 
-    def _shape(self, model: nn.Module, graph: Graph | None, name: str, seen: _Seen) -> tuple[int, ...] | str:
-        r"""(units, \*grid) of a value; or why it has none."""
+    def _read(self, model: nn.Module, graph: Graph | None, name: str, seen: _Seen) -> LayerOutput | str:
+        """A value as feature maps; or why it is none."""
         if len(seen.shape) == 2 and seen.shape[0] == self._image[0]:
             return ""
         if is_plain(model.get_submodule(name), seen.shape, self._image):
-            return seen.shape[1:] if is_grid(seen.shape, self._image) else ""
+            return LayerOutput(seen.shape[1:], seen.node) if is_grid(seen.shape, self._image) else ""
         roles = roles_in(graph, name, seen.shape, self._image)
         if isinstance(roles, str):
             return roles
-        return (roles.units, *roles.grid) if max(roles.grid, default=0) > 1 else ""
+        if max(roles.grid, default=0) <= 1:
+            return ""
+        return LayerOutput((roles.units, *roles.grid), seen.node, roles.sentence)
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:

@@ -336,3 +336,24 @@ def test_choices_that_are_not_there_are_refused_in_one_line(
     with pytest.raises(UnconvError, match=line) as refusal:
         uc.see(**(given | arguments))
     assert "\n" not in str(refusal.value)
+
+
+def test_layers_of_tokens_say_which_are_left_out(tmp_path: Path) -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.norm = nn.Conv2d(3, 8, 4, stride=4), nn.LayerNorm(8)
+            self.first = nn.Parameter(torch.rand(1, 1, 8))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            places = self.patches(images).flatten(2).transpose(1, 2)
+            return self.norm(torch.cat([self.first.expand(len(images), -1, -1), places], 1))
+
+    images, line = torch.rand(2, 3, 16, 24), "units along the last axis; tokens without a place left out"
+    report = uc.see(Tokens(), images, ["patches", "norm"], tmp_path / "r", fidelity=0)
+    for layers in (report.numbers["collection"]["layers"], *(one["layers"] for one in report.numbers["pictures"])):
+        assert [layer["axes"] for layer in layers] == ["", line]
+        assert layers[1]["size"] == [4, 6]
+    # Once over the collection, and once in each picture.
+    assert report.path.read_text().count(f"· {line}<") == 3
+    assert uc.scan(Tokens(), images, ["norm"]).about["notes"] == [f"norm: {line}"]

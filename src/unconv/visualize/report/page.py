@@ -221,6 +221,7 @@ def _peaks_row(
         units=tuple(
             _peak_row(unit, f"{stem}-{rank}", size, shown, store, plan.bands) for rank, unit in enumerate(layer.units)
         ),
+        axes=plan.axes.get(layer.layer, ""),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -54,6 +54,7 @@ class Plan:
         reason: why this rule.
         fields: what the units of each layer see.
         shapes: of the layers' values, without the batch.
+        axes: what is not as usual with the axes of these, by layer: where units are, which tokens are left out.
         units: which of each layer are shown over a collection.
         strongest: how many of each layer are shown in a single picture.
         top: places shown of each unit.
@@ -73,6 +74,7 @@ class Plan:
     reason: str
     fields: Fields
     shapes: Mapping[str, tuple[int, ...]]
+    axes: Mapping[str, str] = field(default_factory=dict)
     units: Units = SHOWN
     strongest: int = STRONGEST
     top: int = 9
@@ -161,7 +163,8 @@ def _plan_network(model: LoadedModel, layers: AnyLayers | None, rule: str, among
         rule, reason = choose_rule(max(output.switches for output in outputs.values()))
     shapes = {layer: output.shape for layer, output in outputs.items()}
     fields = fields_of(view, model.input_size, chosen)
-    return Plan(model, chosen, rule, reason, fields, shapes, graph=view.graph)
+    axes = {layer: output.axes for layer, output in outputs.items() if output.axes}
+    return Plan(model, chosen, rule, reason, fields, shapes, axes, graph=view.graph)
 
 
 def _named(module: nn.Module, layers: AnyLayers | None, blank: Tensor) -> tuple[str, ...] | None:

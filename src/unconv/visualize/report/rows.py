@@ -142,7 +142,10 @@ class UnitRow:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A layer over a collection, with the cards of its units; ``sheets`` are of ``patches`` and of ``projections``."""
+    """A layer over a collection, with the cards of its units; ``sheets`` are of ``patches`` and of ``projections``.
+
+    ``axes`` tells what is not as usual with those of its value.
+    """
 
     layer: str
     size: tuple[int, ...]
@@ -158,6 +161,7 @@ class LayerRow:
     redundant: tuple[int, ...]
     sheets: Mapping[str, tuple[SheetRow, ...]]
     units: tuple[UnitRow, ...]
+    axes: str = ""
 
 
 @dataclass(frozen=True)
@@ -283,7 +287,7 @@ class PeakRow:
 
 @dataclass(frozen=True)
 class PeaksRow:
-    """The strongest units of a layer in one picture."""
+    """The strongest units of a layer in one picture; ``axes`` where those of its value are not as usual."""
 
     layer: str
     size: tuple[int, ...]
@@ -292,6 +296,7 @@ class PeaksRow:
     coverage: CoverageRow
     limits: str
     units: tuple[PeakRow, ...]
+    axes: str = ""
 
 
 @dataclass(frozen=True)

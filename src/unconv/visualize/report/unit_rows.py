@@ -149,6 +149,7 @@ def _layer_row(layer: LayerWindows, seen: Survey, units: Sequence[int], album: A
         redundant=tuple(sorted(alike)),
         sheets=sheets,
         units=tuple(measured),
+        axes=plan.axes.get(name, ""),
     )
 
 
