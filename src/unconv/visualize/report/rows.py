@@ -142,10 +142,7 @@ class UnitRow:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A layer over a collection, with the cards of its units; ``sheets`` are of ``patches`` and of ``projections``.
-
-    ``axes`` tells what is not as usual with those of its value.
-    """
+    """A layer over a collection: ``sheets`` of ``patches`` and ``projections``; ``axes`` where not as usual."""
 
     layer: str
     size: tuple[int, ...]
