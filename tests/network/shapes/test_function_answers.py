@@ -284,6 +284,20 @@ CASES: dict[str, tuple[nn.Module, Tensor, str, str, nn.Module]] = {
         *(PICTURES, "vectors of 288 and 512 numbers", "nn.AdaptiveAvgPool2d(1) before the flatten"),
         towers(lambda a, b: F.cosine_similarity(a.mean((2, 3)), b.mean((2, 3))), CONV, PADDED),
     ),
+    "a token of its own put in front": (
+        Net(lambda net, x: torch.cat([net.l(x)[:, 0], net.l(x)], 1), l=nn.Linear(10, 8)),
+        *(STEPS, "l is 2×8", "x[:, None] of l"),
+        Net(lambda net, x: torch.cat([net.l(x)[:, 0][:, None], net.l(x)], 1), l=nn.Linear(10, 8)),
+    ),
+    "rows compared with rows": (
+        *(matched(torch.mm), VECTORS, "(mm): 8 against 2", "x.T of k, behind nn.Linear(10, 8) in layer k"),
+        matched(lambda q, k: torch.mm(q, k.T), 8),
+    ),
+    "vectors resized": (
+        Net(lambda net, x: F.interpolate(net.l(x), scale_factor=2), l=nn.Linear(10, 8)),
+        *(VECTORS, "which has no places", "(batch, channels, places)"),
+        Net(lambda net, x: F.interpolate(net.l(x)[:, None], scale_factor=2), l=nn.Linear(10, 8)),
+    ),
     "swapped axes": (
         towers(lambda a, b: a.mT + b, nn.Linear(10, 8), nn.Linear(10, 8)),
         *(STEPS, "a is 2×8×7 and b 2×7×8", "x.transpose(-1, -2) of b"),

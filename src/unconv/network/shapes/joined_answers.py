@@ -121,19 +121,22 @@ def _of_fewer_axes(names: Sequence[str], pair: Sequence[Shape], along: int | Non
 def _added(short: Shape, long: Shape, along: int | None, name: str) -> str:
     """The axes, behind the batch and together, by which a tensor can be joined along an axis, where there are some."""
     more = len(long) - len(short)
-    # A tensor rather has the axis along which it is joined.
-    places = sorted(range(1, len(short) + 1), key=lambda place: along in range(place, place + more))
-    for place in places:
+    ways: list[tuple[bool, bool, str]] = []
+    for place in range(1, len(short) + 1):
         shape = (*short[:place], *long[place : place + more], *short[place:])
         new = range(place, place + more)
         # Along the axis itself one cell is enough.
         if all(a == b or axis == along for axis, (a, b) in enumerate(zip(shape, long, strict=True))):
+            repeated = any(long[axis] != 1 and axis != along for axis in new)
             sizes = ["-1" if axis not in new or axis == along else str(long[axis]) for axis in range(len(long))]
             code = f"x[{'..., ' if place == len(short) else ':, ' * place}{', '.join(['None'] * more)}]"
-            if any(long[axis] != 1 and axis != along for axis in new):
-                return f"{code}.expand({', '.join(sizes)}) of {name}: its numbers at every place"
-            return f"{code} of {name}, which has no {'channel' if place == 1 and len(long) > 3 else 'such axis'}"
-    return f"reshape {name} to {len(long)} axes, of which all but the one along which they are joined are equal"
+            lacks = "channel" if place == 1 and len(long) > 3 else "such axis"
+            said = f".expand({', '.join(sizes)}) of {name}: its numbers at every place"
+            ways.append((repeated, along in new, code + (said if repeated else f" of {name}, which has no {lacks}")))
+    if not ways:
+        return f"reshape {name} to {len(long)} axes, of which all but the one along which they are joined are equal"
+    # A tensor rather is not repeated, and has the axis along which it is joined.
+    return min(ways, key=lambda way: way[:2])[2]
 
 
 def _of_batches(

@@ -95,6 +95,10 @@ def _multiplied(graph: Graph, operator: str, names: Sequence[str], pair: tuple[S
     one, two = pair
     if operator != "linear" and len(two) > 1 and two[-1] == one[-1]:
         return f"x.transpose(-1, -2) of {names[1]}"
+    if len(one) == len(two) == 2 and one[0] == two[0] and operator != "linear" and names[1] in graph:
+        # Rows of a batch on both sides: each with each.
+        wider = widened(graph, names[1], one[1])
+        return f"x.T of {names[1]}, behind {wider or f'nn.Linear({two[1]}, {one[1]})'}: each row with each"
     if operator != "linear" and len(one) > 1 and one[-2] == inner:
         return f"x.transpose(-1, -2) of {names[0]}"
     ends = [graph[name].output_shape[-1:] if name in graph else () for name in names[:2]]

@@ -35,12 +35,13 @@ def answer_interpolate(failed: Failed, graph: Graph, where: str) -> ShapeAnswer 
         return ShapeAnswer(what, (), (name,), fix, by_input=False)
     if not isinstance(mode, str) or mode not in _AXES_OF or axes in _AXES_OF[mode]:
         return None
+    if axes == 0:
+        what = f"{where} resizes {name}, {by_size(shape)} (batch, channels), which has no places"
+        return ShapeAnswer(what, (), (name,), "a reshape to (batch, channels, places) before it", by_input=False)
     takes = _AXES_OF[mode][-1]
     what = f"{what}, in mode {mode}, which takes {takes} {'axis' if takes == 1 else 'axes'} of places"
     if axes in LINEAR:
         return ShapeAnswer(f"{what}, not {axes}", (), (name,), f'mode="{LINEAR[axes]}"', by_input=False)
-    if axes == 0:
-        return ShapeAnswer(f"{what}; there are none", (), (name,), "a reshape to maps before it", by_input=False)
     return None
 
 
