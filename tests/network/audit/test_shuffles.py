@@ -68,6 +68,15 @@ class Patches(nn.Module):
         return torch.einsum("nhwpqc->nchpwq", blocks).reshape(len(x), 3, 4 * side, 4 * side)
 
 
+class Calls(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
 class Swish(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(x)
@@ -149,6 +158,9 @@ BETWEEN: dict[str, Callable[[], nn.Module]] = {
     "layer norm": OverChannels,
     "batch norm and relu": lambda: nn.Sequential(nn.BatchNorm2d(12), nn.ReLU(inplace=True)),
     "dropout": lambda: nn.Dropout2d(0.5),
+    "hardswish": nn.Hardswish,
+    "norm by hand": lambda: Calls(lambda x: x / (x.square().mean(1, keepdim=True) + 1e-6).sqrt()),
+    "root mean square": lambda: Calls(lambda x: F.rms_norm(x.permute(0, 2, 3, 1), (12,)).permute(0, 3, 1, 2)),
 }
 
 
@@ -191,6 +203,8 @@ def test_what_a_norm_takes_out_is_not_found() -> None:
     # Each channel has the mean 0 behind it.
     assert phases_of(Shuffled(between=nn.InstanceNorm2d(12))) == []
     assert phases_of(Shuffled(between=nn.InstanceNorm2d(12, affine=True), spelling="pixel_shuffle")) == []
+    by_hand = Calls(lambda x: x - x.mean((2, 3), keepdim=True))
+    assert phases_of(Shuffled(between=by_hand)) == []
     # Of equal kernels, whatever the bias: running means have seen that.
     model = Shuffled(between=nn.BatchNorm2d(12, momentum=1.0)).alike()
     model(torch.rand(64, 3, 8, 8))
@@ -258,15 +272,6 @@ def stacked(y: Tensor) -> Tensor:
 def of_frames(y: Tensor) -> Tensor:
     """The channels are two frames, each with two channels of four phases, in another order."""
     return F.pixel_shuffle(y.view(len(y), 4, 2, *y.shape[2:]).transpose(1, 2), 2).flatten(1, 2)
-
-
-class Calls(nn.Module):
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
 
 
 class Behind(nn.Module):

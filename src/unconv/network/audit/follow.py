@@ -22,10 +22,15 @@ _MOVES = frozenset(
 # Those that make of each number another, in its place, and are no elementwise ones to torch: norms, slopes.
 _IN_PLACE = frozenset(
     {
-        "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "_prelu_kernel", "cudnn_batch_norm",
-        "miopen_batch_norm", "native_batch_norm", "native_group_norm", "native_layer_norm",
+        "_fused_rms_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "_prelu_kernel",
+        "cudnn_batch_norm", "hardswish", "hardswish_", "log_sigmoid_forward", "miopen_batch_norm", "native_batch_norm",
+        "native_group_norm", "native_layer_norm", "rrelu_with_noise",
     }
 )  # fmt: skip
+# Those that sum numbers up, as norms by hand do: of a constant map, what they come to is known.
+_SUMS = frozenset({"amax", "amin", "linalg_vector_norm", "mean", "std", "sum", "var"})
+# The label of a number that comes from several.
+_SEVERAL = -1
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,11 @@ class Step:
     kwargs: dict[str, Any]
     moves: bool
 
+    @property
+    def sums(self) -> bool:
+        """Whether it makes one number of several."""
+        return self.operation._schema.name.split("::")[1] in _SUMS
+
     def run(self, tensors: Sequence[Tensor | None]) -> Tensor | None:
         """Its first output, of others than those that were followed; None where one of them is not known."""
         numbers = [one.index for one in tree_leaves((self.args, self.kwargs)) if isinstance(one, _Number)]
@@ -67,9 +77,12 @@ class Step:
         return _first(self.operation(*args, **kwargs))
 
     def first(self, tensors: Sequence[Tensor | None]) -> Tensor | None:
-        """The first of the tensors that it reads, if all of these are alike; None where they are not."""
+        """The first of the labels that it reads, if all of these are alike; None where they are not."""
         numbers = [one.index for one in tree_leaves((self.args, self.kwargs)) if isinstance(one, _Number)]
-        first, *others = (tensors[index] for index in numbers)
+        read = [tensors[index] for index in numbers]
+        # What comes from several has no place of its own.
+        placed = [one for one in read if one is None or not bool((one == _SEVERAL).all())]
+        first, *others = placed or read
         alike = first is not None and all(one is not None and torch.equal(first, one) for one in others)
         return first if alike else None
 
@@ -100,6 +113,8 @@ class Path:
         tensors: list[Tensor | None] = [labels]
         for step, shape in zip(self.steps, self.shapes, strict=True):
             there = step.run(tensors) if step.moves else step.first(tensors)
+            if there is not None and not step.moves and (step.sums or bool((there == _SEVERAL).all())):
+                there = torch.full(shape, _SEVERAL)
             tensors.append(there if there is not None and there.shape == shape else None)
         return tensors
 
@@ -180,7 +195,7 @@ class Follow(TorchDispatchMode):
 
 
 def _in_place(func: Any) -> bool:
-    return torch.Tag.pointwise in func.tags or func._schema.name.split("::")[1] in _IN_PLACE
+    return torch.Tag.pointwise in func.tags or func._schema.name.split("::")[1] in _IN_PLACE | _SUMS
 
 
 def _first(result: Any) -> Tensor | None:
