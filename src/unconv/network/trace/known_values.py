@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
 
-from unconv.network.trace.operation import base_name, tensors_in, written_arguments
+from unconv.network.trace.operation import base_name, memory_of, tensors_in, written_arguments
 from unconv.network.trace.rules.all_rules import reads_shape_only
 
 
@@ -160,8 +160,7 @@ class KnownValues:
             self._known[id(other)] = None if after is None else Made(torch.as_strided, (after, *view), {})
 
     def _memory(self, tensor: Tensor) -> int:
-        fake = tensor if isinstance(tensor, FakeTensor) else self.stand_in(tensor)
-        return int(fake.untyped_storage()._cdata)
+        return memory_of(tensor if isinstance(tensor, FakeTensor) else self.stand_in(tensor))
 
 
 def _replaced(argument: Any, known: Mapping[int, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -168,3 +168,25 @@ def written_arguments(func: torch._ops.OpOverload) -> tuple[tuple[int, str], ...
     """
     arguments = enumerate(func._schema.arguments)
     return tuple((n, one.name) for n, one in arguments if one.alias_info is not None and one.alias_info.is_write)
+
+
+def exchanged(argument: Any, others: Mapping[int, Tensor]) -> Any:
+    """An argument or a result of an operation with others in the place of some tensors, by their ids."""
+    if isinstance(argument, (list, tuple)):
+        return type(argument)([exchanged(one, others) for one in argument])
+    return others.get(id(argument), argument)
+
+
+@cache
+def needs_values(func: torch._ops.OpOverload) -> bool:
+    """Whether the result of an operation, or its size, depends on the values of tensors.
+
+    >>> needs_values(torch.ops.aten.nonzero.default), needs_values(torch.ops.aten.relu.default)
+    (True, False)
+    """
+    return torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
+
+
+def memory_of(tensor: Tensor) -> int:
+    """The memory of a tensor, which others may share, as a number."""
+    return int(tensor.untyped_storage()._cdata)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from math import inf
 from threading import get_ident
 from typing import Any
@@ -35,6 +34,9 @@ from unconv.network.trace.operation import (
     Outcome,
     base_name,
     bind_arguments,
+    exchanged,
+    memory_of,
+    needs_values,
     tensors_in,
     written_arguments,
 )
@@ -105,7 +107,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Remember what a tensor is."""
         if id(tensor) not in self._seen:
             self._seen[id(tensor)] = tensor
-            self._storages[_storage(tensor)].append(tensor)
+            self._storages[memory_of(tensor)].append(tensor)
         if value is not None:
             self._values[id(tensor)] = value
 
@@ -183,7 +185,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         What the model's path or a size depends on is the exception, if it follows from weights and buffers alone.
         """
         leaves = tensors_in((*args, *kwargs.values()))
-        if _needs_values(func):
+        if needs_values(func):
             if all(self.known.of(leaf) is not None for leaf in leaves):
                 return self.known.compute(func, args, kwargs)
             if torch.Tag.data_dependent_output in func.tags:
@@ -196,9 +198,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         stand_ins = {id(leaf): self.known.stand_in(leaf) for leaf in real}
         originals = {id(stand_ins[id(leaf)]): leaf for leaf in real}
-        fake_args = [_exchanged(one, stand_ins) for one in args]
-        result = func(*fake_args, **{name: _exchanged(one, stand_ins) for name, one in kwargs.items()})
-        return _exchanged(result, originals)
+        fake_args = [exchanged(one, stand_ins) for one in args]
+        result = func(*fake_args, **{name: exchanged(one, stand_ins) for name, one in kwargs.items()})
+        return exchanged(result, originals)
 
     def _record(self, call: OperatorCall, rule: OperationRule, written: Sequence[Tensor]) -> None:
         if not call.values or reads_shape_only(call.name):
@@ -263,7 +265,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _spread_write(self, tensor: Tensor, value: Value) -> None:
         """A write in place changes every tensor that shares the memory."""
-        aliases = [other for other in self._storages[_storage(tensor)] if other is not tensor]
+        aliases = [other for other in self._storages[memory_of(tensor)] if other is not tensor]
         piece = self._slices.get(id(tensor))
         if not aliases and piece is None:
             return
@@ -327,19 +329,3 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         run = self.stack.pop()
         main = main_output(output).tensor
         run.returned = None if main is None else self.value_of(main)
-
-
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _exchanged(argument: Any, others: Mapping[int, Tensor]) -> Any:
-    """An argument or a result of an operation with others in the place of some tensors."""
-    if isinstance(argument, (list, tuple)):
-        return type(argument)([_exchanged(one, others) for one in argument])
-    return others.get(id(argument), argument)
-
-
-@cache
-def _needs_values(func: Any) -> bool:
-    return torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags
