@@ -273,9 +273,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if piece is not None:
             value = paste(self.graph, [(value, piece.starts)], tuple(base.shape), self.value_of(base))
             self._values[id(base)] = value
-        for other in aliases:
-            if other is base:
-                continue
+        for other in (one for one in aliases if one is not base):
             stretch = self._slices.get(id(other))
             if stretch is not None and stretch.base is base:
                 reads = [
