@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from unconv.errors import UnconvError
-from unconv.network.audit.checks.shuffles import find_shuffles, in_turn, order_behind, scale_factor
+from unconv.network.audit.checks.shuffles import in_turn, order_behind, scale_factor
+from unconv.network.audit.checks.sub_pixel_layers import find_shuffles
 from unconv.network.audit.finding import Finding, Subject, module_of, quoted
 from unconv.network.audit.pattern_score import NOTICEABLE
 from unconv.network.run.computed_weights import computed_by, weight_of

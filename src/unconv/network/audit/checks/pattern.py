@@ -8,7 +8,8 @@ from math import prod
 from torch import Tensor, nn
 
 from unconv.network.audit.channel_means import channel_means
-from unconv.network.audit.checks.shuffles import check_shuffles, find_shuffles
+from unconv.network.audit.checks.shuffles import check_shuffles
+from unconv.network.audit.checks.sub_pixel_layers import find_shuffles
 from unconv.network.audit.finding import Finding, Subject, argument
 from unconv.network.audit.follow import Follow
 from unconv.network.audit.pattern_score import NOTICEABLE, Score, layer_weight
