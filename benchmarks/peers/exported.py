@@ -42,8 +42,9 @@ def keras_networks() -> dict[str, Network]:
 def draw_weights(network: nn.Module) -> None:
     """Weights and moments that differ from each other and from zero: exporters merge equal tensors and drop zeros."""
     with torch.no_grad():
-        for value in (*network.parameters(), *(one for one in network.buffers() if one.is_floating_point())):
-            value += (torch.rand_like(value) - 0.5) * 0.01
+        for value in (*network.parameters(), *network.buffers()):
+            if value.is_floating_point():
+                value += (torch.rand_like(value) - 0.5) * 0.01
 
 
 def classifier(name: str) -> nn.Module:
