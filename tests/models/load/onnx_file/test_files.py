@@ -166,6 +166,14 @@ def test_what_onnx_does_not_see_is_refused_in_a_line(tmp_path: Path) -> None:
     )
 
 
+def test_steps_beyond_any_map_are_refused(tmp_path: Path) -> None:
+    held = [numpy_helper.from_array(KERNELS[:3], "w")]
+    path = save(tmp_path, [node("ConvTranspose", ["x", "w"], ["y"], name="up", strides=[2**40, 2])], weights=held)
+    refused(
+        path, r"node up \(ConvTranspose\): strides \[1099511627776, 2\] and dilations \[1, 1\] have to be from 1 to "
+    )
+
+
 def test_damaged_files_are_read_or_refused_in_a_line(tmp_path: Path) -> None:
     whole = save(tmp_path, [CONV]).read_bytes()
     path = tmp_path / "damaged.onnx"

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from unconv.models.load.onnx_file.node import Node
 
+# Beyond it lies no map that fits into memory, and fields would be walked for hours: such numbers are damage.
+LARGEST_STEP = 65_536
+
 
 def window_of(node: Node, kernel: Sequence[int]) -> tuple[list[int], list[int]]:
     """Strides and dilations, one an axis.
@@ -17,7 +20,10 @@ def window_of(node: Node, kernel: Sequence[int]) -> tuple[list[int], list[int]]:
     ([2, 2], [1, 1])
     """
     ones = [1] * len(kernel)
-    return node.get("strides", ones), node.get("dilations", ones)
+    strides, dilations = node.get("strides", ones), node.get("dilations", ones)
+    if any(not 1 <= step <= LARGEST_STEP for step in (*strides, *dilations)):
+        node.refuse(f"strides {strides} and dilations {dilations} have to be from 1 to {LARGEST_STEP:,}")
+    return strides, dilations
 
 
 def pairs_for(node: Node, kernel: Sequence[int], size: Sequence[int]) -> list[tuple[int, int]]:
