@@ -63,6 +63,8 @@ SHELL = {
     "smooth_known": "keep_known, which is on",
     "low_pass": "encode codes what it is given; split takes the low-pass off",
     "columns": "of samples_sheet",
+    "held_inputs": "inputs and kwargs",
+    "max_pixels": "pixel_limit, where reading is not the call's own",
 }
 # What a training has for settings where it is told none.
 SETTINGS = {
