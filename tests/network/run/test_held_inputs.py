@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,23 @@ def test_compiled_models_hold_inputs_too() -> None:
         uc.project(compiled, IMAGES, "act", 2, **held).image, uc.project(model, IMAGES, "act", 2, **held).image
     )
     assert uc.trace(compiled, 24, **held).macs == uc.trace(model, 24, **held).macs
+
+
+def test_a_copy_runs_its_own_layers() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1, bias=False)
+
+        def forward(self, image: Tensor, scale: Tensor) -> Tensor:
+            scaled: Tensor = self.conv(image) * scale
+            return scaled
+
+    bound = hold_inputs(Scaled(), (torch.tensor(2.0),))
+    copied = copy.deepcopy(bound)
+    image = torch.ones(1, 1, 2, 2)
+    before = bound(image)
+    nn.init.zeros_(copied.get_submodule("conv").get_parameter("weight"))
+    assert torch.equal(copied(image), torch.zeros(1, 1, 2, 2))
+    assert torch.equal(bound(image), before)
+    assert before.any()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -147,14 +147,24 @@ def _bound(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> n
     bound: nn.Module = type(model).__new__(type(model))
     vars(bound).update(vars(model))
     # What the instance has in place of its class's forward, where somebody has put one there.
-    own = vars(model).get("forward")
-
-    def forward(*images: Tensor) -> Any:
-        given, named = tree_map(lambda leaf: _filled(leaf, images), (args, kwargs))
-        return own(*given, **named) if own is not None else type(model).forward(bound, *given, **named)
-
-    vars(bound)["forward"] = forward
+    vars(bound)["forward"] = _HeldForward(bound, vars(model).get("forward"), args, kwargs)
     return bound
+
+
+@dataclass(eq=False)
+class _HeldForward:
+    """A forward of images alone; a copy of the module has a copy of it, which runs the copy."""
+
+    module: nn.Module
+    own: Callable[..., Any] | None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __call__(self, *images: Tensor) -> Any:
+        given, named = tree_map(lambda leaf: _filled(leaf, images), (self.args, self.kwargs))
+        if self.own is not None:
+            return self.own(*given, **named)
+        return type(self.module).forward(self.module, *given, **named)
 
 
 def _filled(leaf: Any, images: Sequence[Tensor]) -> Any:
