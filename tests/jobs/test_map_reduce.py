@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tracemalloc
 from collections.abc import Callable
 
@@ -11,6 +13,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from unconv.jobs import Checkpoint, Executor, JobError, Serial, Threads, iterate, run
+from unconv.jobs.checkpoint import Saved
 from unconv.jobs.progress import Quiet
 
 
@@ -234,3 +237,34 @@ def test_progress_counts_rounds_with_the_parts_in_words() -> None:
     texts = [text for _, text in progress.told if text]
     assert texts[:2] == ["rounds", "round 1, part 0 of 4"]
     assert texts[-1].startswith("round 2, part 4 of 4; sum ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("where", ["combined", "saved"])
+def test_signals_that_come_while_a_state_changes_wait_until_it_is_whole(tmp_path, number, where) -> None:
+    def end(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def combine(total: list[int], part: int) -> list[int]:
+        total.append(part)
+        if where == "combined" and part == 3:
+            os.kill(os.getpid(), number)
+        return total
+
+    class Saving(Checkpoint):
+        def save(self, saved: Saved) -> None:
+            if where == "saved" and saved.parts == 4:
+                os.kill(os.getpid(), number)
+            super().save(saved)
+
+    checkpoint = Saving(tmp_path, every_parts=1 if where == "saved" else None)
+    before = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(range(9), lambda n: n, combine, state=[], checkpoint=checkpoint)
+        assert [signal.getsignal(one) for one in before] == [end, end]
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    found = run(range(9), lambda n: n, append, state=[], checkpoint=checkpoint)
+    assert (found.state, found.resumed) == (list(range(9)), 4)

@@ -14,7 +14,10 @@ from unconv.models.load.sources import source_names
 from unconv.source_files import callables_in
 
 # Where the packages of sources define their networks; what is registered there is a name.
-_PLACES = {"torchvision": ("models/*.py", "models/segmentation/*.py"), "timm": ("models/*.py",)}
+_PLACES = {
+    "torchvision": ("models/*.py", "models/segmentation/*.py", "models/video/*.py"),
+    "timm": ("models/*.py",),
+}
 _REGISTERED = re.compile(r"^@register_model.*?^def (\w+)\(", re.MULTILINE | re.DOTALL)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from unconv.errors import JobError
 from unconv.jobs.checkpoint import Checkpoint, Saved
 from unconv.jobs.executor import Executor, Serial
+from unconv.jobs.interrupts import Interrupts, holding_back
 from unconv.jobs.progress import Progress, Resuming, quiet
 from unconv.results import Shown
 
@@ -162,12 +163,16 @@ def _name(item: Any) -> str:
 
 
 class _Keeper:
-    """Writes checkpoints when they are due, and none twice."""
+    """Writes checkpoints when they are due, and none twice; interrupts come where what is done is whole."""
 
     def __init__(
-        self, checkpoint: Checkpoint | None, written: Saved | None, freeze: Callable[[Any], Any] | None
+        self,
+        checkpoint: Checkpoint | None,
+        written: Saved | None,
+        freeze: Callable[[Any], Any] | None,
+        interrupts: Interrupts,
     ) -> None:
-        self.checkpoint, self.freeze = checkpoint, freeze
+        self.checkpoint, self.freeze, self.interrupts = checkpoint, freeze, interrupts
         self.written = (written.folded, written.rounds) if written else None
         # The first part of all is written at once: what cannot be kept shows before much is done.
         self.since = time.monotonic() if written else -inf
@@ -208,7 +213,7 @@ def _run(
                 f"ask for {now.rounds} or more, or use another folder"
             )
         resumed, notes = now.folded, now.notes
-        keeper = _Keeper(checkpoint, saved, steps.freeze)
+        keeper = _Keeper(checkpoint, saved, steps.freeze, stack.enter_context(holding_back()))
         stack.enter_context(progress)
         if rounds > 1:
             _start(progress, rounds, now.rounds, f"{steps.units[0]}s")
@@ -266,7 +271,8 @@ def _reduce(steps: _Steps, now: Saved, executor: Executor, keeper: _Keeper, tell
     with closing(executor.map(function, _rest(items, now.parts))) as parts:
         while True:
             try:
-                part = next(parts)
+                with keeper.interrupts.let_through():
+                    part = next(parts)
             except StopIteration:
                 return now
             except BaseException:

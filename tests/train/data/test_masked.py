@@ -18,6 +18,7 @@ from torchvision.datasets import OxfordIIITPet, VOCSegmentation
 from tests.train.segmenting import write_masks
 from unconv.errors import ImageError
 from unconv.models.load.preprocess import Preprocess
+from unconv.models.load.resizing import resized_size
 from unconv.train.data.label_images import NOT_COUNTED, read_labels
 from unconv.train.data.masked import masked_pictures
 
@@ -116,7 +117,7 @@ def test_masks_move_with_their_pictures(height: int, width: int, size: tuple[int
     """A picture whose brightness is its label, resized to the nearest by torchvision, then cropped."""
     prepare = Preprocess(size=size, resize=size, mean=(0.0,), std=(1.0,), fit=fit)
     mask = torch.randint(0, 256, (height, width), generator=torch.Generator().manual_seed(height * width))
-    rows, columns = prepare._resized_to((height, width))
+    rows, columns = resized_size((height, width), size, fit)
     theirs = T.center_crop(T.resize(tv_tensors.Mask(mask[None]), [rows, columns]), list(size))[0]
     ours = prepare.labels(mask)
     assert ours.shape == size

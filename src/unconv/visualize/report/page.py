@@ -126,7 +126,10 @@ def page_row(
     Raises ImageError where there is nothing to tell about.
     """
     if not pictures and collection is None:
-        named = "; ".join(str(item) for item in skipped[:LISTED]) or "none given"
+        reasons: dict[str, list[str]] = {}
+        for item in skipped[:LISTED]:
+            reasons.setdefault(item.reason, []).append(printable(item.path or item.name))
+        named = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items()) or "none given"
         more = f"; and {len(skipped) - LISTED} more" if len(skipped) > LISTED else ""
         raise ImageError(f"see: no picture could be used: {named}{more}")
     return PageRow(
